@@ -1,0 +1,255 @@
+"""The recipe: one frozen section per job. Each default is written here once, with its source.
+
+Sources: "paper" is arXiv 2308.06259; the rest says what it is.
+"""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Direction = Literal["backward", "forward"]
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used, with everything that is wrong with it."""
+
+
+class Section(BaseModel):
+    """A part of the recipe: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def digest(self, *method: str) -> str:
+        """16 hex digits of these settings and of the method (versions, upstream digests) they steer."""
+        return digest([self.model_dump(mode="json"), list(method)])
+
+
+class IngestDocuments(Section):
+    """Which crawl files to read."""
+
+    paths: tuple[str, ...] = Field((), description="WARC files or globs")
+    max_record_bytes: int = Field(8 * 2**20, gt=0, description="larger pages are quarantined (design: 8 MiB)")
+
+
+class ExtractSegments(Section):
+    """The paper's rules for a self-contained segment."""
+
+    min_chars: int = Field(600, ge=1, description="paper, appendix: total length 600 to 3,000 characters")
+    max_chars: int = Field(3000, ge=1)
+    language: str = Field("en", description="paper: the English part of ClueWeb22")
+    max_sentence_jaccard: float = Field(0.7, gt=0, le=1, description="own choice: the paper names no threshold")
+    sentence_ngram: int = Field(3, ge=1, description="own choice: the paper names no n")
+
+
+class SignSegments(Section):
+    """MinHash signatures, FineWeb's bands."""
+
+    shingle_words: int = Field(5, ge=1)
+    bands: int = Field(14, ge=1)
+    rows_per_band: int = Field(8, ge=1)
+    seed: int = 42
+
+
+class FindDuplicates(Section):
+    """When a segment counts as a repetition."""
+
+    min_jaccard: float = Field(0.8, gt=0, le=1, description="every candidate pair is verified against it")
+
+
+class SelectUnlabelled(Section):
+    """The pool that is drawn for this experiment."""
+
+    size: int = Field(502_133, ge=1, description="paper, table 2")
+    sample_seed: str = "humpback"
+    exclude_url_prefixes: tuple[str, ...] = Field((), description="pages the seed was taken from")
+    evaluation_paths: tuple[str, ...] = Field((), description="JSONL prompt sets that must not be in the pool")
+    ngram_words: int = Field(13, ge=2, description="overlap of this many words with seed or evaluation text")
+
+
+class IngestConversations(Section):
+    """Where the seed comes from."""
+
+    paths: tuple[str, ...] = Field((), description="OpenAssistant trees or instruction-response JSONL, plain or .gz")
+    licence: str | None = None
+
+
+class SelectSeed(Section):
+    """The paper's seed rule, section 3.1: English, first turn, human, rank 0."""
+
+    language: str = "en"
+    size: int = Field(3200, ge=1, description="paper, section 3.1; drawn by hash")
+    dev_share: float = Field(0.1, ge=0, lt=1, description="held out by hash of the pair")
+
+
+class BuildTrainingExamples(Section):
+    """How a pair becomes prompt and completion."""
+
+    seed_tag: str = "Answer in the style of an AI Assistant."  # paper, section 2.3
+    augmented_tag: str = "Answer with knowledge from web search."  # paper, section 2.3
+
+
+class Finetune(Section):
+    """Training settings; the defaults are the paper's (section 3.1)."""
+
+    method: Literal["lora", "full"] = "full"
+    learning_rate: float = Field(1e-5, gt=0)
+    final_learning_rate: float = Field(9e-6, ge=0, description="linear decay ends here")
+    weight_decay: float = Field(0.1, ge=0)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    batch_size: int = Field(32, ge=1)
+    small_batch_size: int = Field(8, ge=1, description="used under 3,000 examples")
+    micro_batch_size: int = Field(4, ge=1, description="examples per forward pass on one device")
+    epochs: float = Field(3.0, gt=0, description="paper, table 18: about 3 at most sizes")
+    max_length: int = Field(2048, ge=16, description="tokens; a longer example is an error, never cut silently")
+    lora_rank: int = Field(16, ge=1)
+    lora_alpha: int = Field(32, ge=1)
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    seed: int = 0
+    launcher: Literal["local", "external"] = "local"
+    epochs_by_iteration: dict[str, float] = Field({}, description="e.g. {forward-1 = 1.0}; else epochs")
+
+
+class Serving(Section):
+    """Where models answer: a recipe's endpoints, or a server that the run starts itself."""
+
+    endpoints: tuple[str, ...] = Field((), description='e.g. "http://gpu1:8000/v1"; empty: start one here')
+    mode: Literal["adapters", "merged"] = "adapters"
+    port: int = Field(8765, ge=1, le=65535)
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    max_model_len: int = Field(2048, ge=64)
+    max_num_seqs: int = Field(64, ge=1)
+    eager: bool = Field(False, description="start faster, run slower")
+    start_timeout: float = Field(600, gt=0, description="seconds")
+    kv_cache_gb: int = Field(2, ge=1, description="on the CPU only")
+
+
+class Inference(Section):
+    """How requests travel from Spark to the servers."""
+
+    rows_per_wave: int = Field(2048, ge=1, description="one commit each; a crash costs one wave")
+    partitions: int = Field(2, ge=1)
+    in_flight: int = Field(64, ge=1, description="requests open at once, over all partitions")
+    timeout: float = Field(600, gt=0, description="seconds for one request")
+    attempts: int = Field(4, ge=1, description="tries of one request before it counts as failed")
+    max_failed_share: float = Field(0.02, ge=0, le=1, description="above it the job stops with exit code 3")
+    engine: Literal["vllm", "fake"] = Field("vllm", description="fake: deterministic, without weights, for tests")
+
+
+class GenerateCandidates(Section):
+    """Self-augmentation: one instruction per segment."""
+
+    n_segments: int | None = Field(None, ge=1, description="at most this many of the pool, in drawing order")
+    max_chars: int | None = Field(None, ge=1, description="only segments up to this length go to the models")
+    temperature: float = Field(0.7, ge=0)  # paper, section 3.1
+    top_p: float = Field(0.9, gt=0, le=1)  # paper, section 3.1
+    max_tokens: int = Field(256, ge=1)
+
+
+ScorerName = Literal["rubric", "expected", "likelihood_gain"]
+
+
+class ScoreCandidates(Section):
+    """Self-curation: which scorers rate the candidates."""
+
+    scorers: tuple[ScorerName, ...] = ("rubric",)
+    limits: dict[ScorerName, int] = Field({}, description="scorer -> at most this many candidates, by hash")
+    rubric_temperature: float = Field(0.0, ge=0)
+    rubric_max_tokens: int = Field(512, ge=8, description="of rationale")
+    dev_pairs: int = Field(0, ge=0, description="held-out seed pairs scored beside, true and mismatched")
+
+
+class Curate(Section):
+    """A_k: which candidates are good enough."""
+
+    scorer: ScorerName = "rubric"
+    threshold: float | None = Field(4.5, description="paper, section 3.3: k = 5 means a score of 4.5 or more")
+    top_fraction: float | None = Field(None, gt=0, le=1, description="instead of a threshold, after the gates")
+    gates: dict[ScorerName, float] = Field({}, description="scorer -> least score, for all that is kept")
+    min_rows: int = Field(1, ge=0, description="fewer curated rows stop the run with exit code 3")
+
+
+class GenerateAnswers(Section):
+    """Answers to evaluation prompts."""
+
+    prompts: str | None = Field(None, description="JSONL with id and prompt; none: the project's own small set")
+    prompt_set: str = "humpback"
+    iterations: tuple[int, ...] = Field((), description="which forward models answer; empty: the first and the last")
+    temperature: float = Field(0.7, ge=0)  # paper, section 3.1
+    top_p: float = Field(0.9, gt=0, le=1)  # paper, section 3.1
+    max_tokens: int = Field(512, ge=1)
+
+
+class Recipe(Section):
+    """A full set of parameters: one experiment."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="the experiment's name")
+    base_model: str = Field(description="folder of a Hugging Face causal language model in safetensors")
+    iterations: int = Field(2, ge=1)  # paper, section 3.1
+    models_dir: str | None = Field(None, description="where trained models go; none: <lake>/models")
+    ingest_documents: IngestDocuments = IngestDocuments()
+    extract_segments: ExtractSegments = ExtractSegments()
+    sign_segments: SignSegments = SignSegments()
+    find_duplicates: FindDuplicates = FindDuplicates()
+    select_unlabelled: SelectUnlabelled = SelectUnlabelled()
+    ingest_conversations: IngestConversations = IngestConversations()
+    select_seed: SelectSeed = SelectSeed()
+    build_training_examples: BuildTrainingExamples = BuildTrainingExamples()
+    finetune: Finetune = Finetune()
+    serving: Serving = Serving()
+    inference: Inference = Inference()
+    generate_candidates: GenerateCandidates = GenerateCandidates()
+    score_candidates: ScoreCandidates = ScoreCandidates()
+    curate: Curate = Curate()
+    generate_answers: GenerateAnswers = GenerateAnswers()
+
+
+def digest(value: object) -> str:
+    """16 hex digits that name a JSON-able value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """The recipe in a TOML file, with `section.key=value` overrides (TOML values) applied.
+
+    Raises:
+        RecipeError: no such file, not TOML, or a key or value that does not fit; names all of them.
+    """
+    file = Path(path)
+    if not file.is_file():
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise RecipeError(f"recipe {file}: no such file; the recipes that come with humpback are: {known}")
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {file}: not valid TOML: {error}") from error
+    for override in overrides or []:
+        _apply(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
+        raise RecipeError(f"recipe {file}: {faults}") from error
+
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator:
+        raise RecipeError(f"--set {override}: write section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"--set {override}: {text} is no TOML value ({error}); quote strings: {key}='\"…\"'") from error
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise RecipeError(f"--set {override}: {section} is a value, not a section")
+    values[last] = value

@@ -1,0 +1,229 @@
+"""The one read and write path to the lake's Delta tables."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from expectations.rules import with_breaches
+from jobs.runs import Run
+from schemas.ops import QUARANTINE, RUNS
+from schemas.table import Table
+
+PAYLOAD_CHARS = 4096
+
+
+class SchemaMismatchError(ValueError):
+    """Rows that do not have the columns that the table declares; lists every difference."""
+
+
+class DuplicateKeyError(ValueError):
+    """Two rows with one key: a fault in the transform that made them."""
+
+
+class Lake:
+    """The tables below one root, read and written on behalf of one run."""
+
+    def __init__(self, spark: SparkSession, root: str, run: Run) -> None:
+        """`root` is a folder or any URI that Spark can write."""
+        self.spark = spark
+        self.root = root.rstrip("/")
+        self.run = run
+        self._existing: set[str] = set()
+
+    def path(self, table: Table) -> str:
+        """Where the table lies."""
+        return f"{self.root}/{table.path}"
+
+    def exists(self, table: Table) -> bool:
+        """Whether the table has been created yet."""
+        if table.name not in self._existing and DeltaTable.isDeltaTable(self.spark, self.path(table)):
+            self._existing.add(table.name)
+        return table.name in self._existing
+
+    def version(self, table: Table) -> int | None:
+        """The newest version, or None where the table does not exist yet."""
+        return _last_commit(self.spark, self.path(table))["version"] if self.exists(table) else None
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """The table's rows, at `version` or the newest; no rows where it does not exist yet.
+
+        The version read is noted in the run, whose commits carry it.
+        """
+        if not self.exists(table):
+            return self.spark.createDataFrame([], table.schema)
+        if version is None:
+            version = self.version(table)
+        assert version is not None
+        self.run.inputs[table.name] = version
+        return self.spark.read.format("delta").option("versionAsOf", version).load(self.path(table))
+
+    def latest(self, table: Table) -> DataFrame:
+        """The table's rows as they are now, for the run's own bookkeeping; not noted as an input."""
+        if not self.exists(table):
+            return self.spark.createDataFrame([], table.schema)
+        return self.spark.read.format("delta").load(self.path(table))
+
+    def create(self, table: Table) -> None:
+        """Create the table where it does not exist yet, with its comments, constraints and retention."""
+        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.comment)
+        builder = builder.addColumns(table.schema)
+        if table.partition_by:
+            builder = builder.partitionedBy(*table.partition_by)
+        properties = {f"delta.constraints.{name}": rule for name, rule in table.constraints.items()}
+        for key, value in (properties | dict(table.properties)).items():
+            builder = builder.property(key, value)
+        builder.execute()
+
+    def write(
+        self, table: Table, rows: DataFrame, *, slice: Mapping[str, object] | None = None, transaction: str | None = None
+    ) -> int | None:
+        """Conform, validate, quarantine, commit and count; the version written, None if nothing was new.
+
+        `rows` may carry, beside the table's columns, `drop_reason` (a rule of the method, null for
+        a row that passes) and `rejected`, a struct of the quarantine's `rule`, `detail`,
+        `source_file`, `record_offset`, `payload` (null for a sound row). `slice` names the
+        partition that a `replace` table swaps; `transaction` makes a repeated commit harmless.
+
+        Raises:
+            SchemaMismatchError: `rows` lacks a column or has one of another type.
+            DuplicateKeyError: two of the rows that would be written have one key.
+        """
+        conformed = _conform(table, rows)
+        if table.write == "append" and self.exists(table):
+            conformed = self._without_known(table, conformed)
+        with _materialised(with_breaches(conformed, table.rules)) as staged:
+            passes = F.col("drop_reason").isNull()
+            belongs = {"kept": passes, "dropped": ~passes, "all": F.lit(True)}[table.holds]
+            # A row that is not written, because the method drops it, need not meet the rules.
+            sound = F.col("rejected").isNull() & (~belongs | (F.size("breaches") == 0))
+            marked = staged.withColumn("sound", sound).withColumn("written", sound & belongs)
+            n_written, n_bad = self._count(table, marked)
+            if n_bad:
+                self._quarantine(table, marked.where(~F.col("sound")))
+            if n_written == 0 and table.write != "replace":
+                return None
+            return self._commit(table, marked.where("written").select(*table.columns), slice, transaction)
+
+    def _without_known(self, table: Table, rows: DataFrame) -> DataFrame:
+        """The rows whose key is neither in the table nor, as a defective row's, in the quarantine."""
+        rows = rows.join(self.latest(table).select(*table.key), list(table.key), "left_anti")
+        if not self.exists(QUARANTINE):
+            return rows
+        known = self.latest(QUARANTINE).where(F.col("table") == table.name).select("row_id")
+        return rows.withColumn("row_id", _row_id(table)).join(known, "row_id", "left_anti").drop("row_id")
+
+    def _commit(
+        self, table: Table, rows: DataFrame, slice: Mapping[str, object] | None, transaction: str | None
+    ) -> int:
+        self.create(table)
+        writer = rows.write.format("delta").mode("append").option("userMetadata", self.run.metadata())
+        if table.write == "replace":
+            if not slice:
+                raise ValueError(f"{table.name}: a replace needs the slice it replaces")
+            writer = writer.mode("overwrite").option("replaceWhere", predicate(slice))
+        if transaction:
+            writer = writer.option("txnAppId", transaction).option("txnVersion", 1)
+        writer.save(self.path(table))
+        version = int(_last_commit(self.spark, self.path(table))["version"])
+        if table is self.run.writes:
+            self.run.version = version
+        return version
+
+    def _count(self, table: Table, marked: DataFrame) -> tuple[int, int]:
+        """Enter the rows into the run's account; how many will be written and how many are bad."""
+        rule = F.when(~F.col("sound"), F.coalesce("rejected.rule", F.element_at("breaches", 1)))
+        groups = (
+            marked.groupBy(rule.alias("rule"), "drop_reason", "written")
+            .agg(F.count(F.lit(1)).alias("n"), F.count_distinct(*table.key).alias("n_keys"))
+            .collect()
+        )
+        n_written = sum(g.n for g in groups if g.written)
+        n_keys = sum(g.n_keys for g in groups if g.written)
+        if n_keys != n_written and table.holds != "all":
+            keys = ", ".join(table.key)
+            raise DuplicateKeyError(f"{table.name}: {n_written:,} rows have only {n_keys:,} keys ({keys})")
+        if table is self.run.writes:
+            for g in groups:
+                self.run.n_in += g.n
+                if g.rule is not None:
+                    self.run.quarantined[g.rule] += g.n
+                elif g.drop_reason is not None:
+                    self.run.dropped[g.drop_reason] += g.n
+                else:
+                    self.run.n_out += g.n
+        return n_written, sum(g.n for g in groups if g.rule is not None)
+
+    def _quarantine(self, table: Table, bad: DataFrame) -> None:
+        place = F.concat_ws(":", "rejected.source_file", "rejected.record_offset")
+        payload = F.to_json(F.struct(*(F.col(c) for c in table.columns)))
+        rows = bad.select(
+            F.lit(self.run.run_id).alias("run_id"),
+            F.lit(table.name).alias("table"),
+            F.when(F.col("rejected").isNotNull(), place).otherwise(_row_id(table)).alias("row_id"),
+            F.coalesce("rejected.rule", F.element_at("breaches", 1)).alias("rule"),
+            F.coalesce("rejected.detail", F.concat_ws(", ", "breaches")).alias("detail"),
+            F.col("rejected.source_file").alias("source_file"),
+            F.col("rejected.record_offset").alias("record_offset"),
+            F.substring(F.coalesce("rejected.payload", payload), 1, PAYLOAD_CHARS).alias("payload"),
+        )
+        self._commit(QUARANTINE, rows, None, None)
+
+    def record(self, status: str) -> None:
+        """Write the run's own row to `ops.runs`."""
+        self.write(RUNS, self.spark.createDataFrame([self.run.row(status)], RUNS.schema))
+
+
+def predicate(slice: Mapping[str, object]) -> str:
+    """The SQL condition that selects a slice, e.g. `experiment = 'demo' AND iteration = 1`."""
+    return " AND ".join(f"{name} = {_literal(value)}" for name, value in slice.items())
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+REJECTED = (
+    "struct<rule:string,detail:string,source_file:string,record_offset:bigint,payload:string>"
+)
+
+
+def _conform(table: Table, rows: DataFrame) -> DataFrame:
+    have = {f.name: f.dataType for f in rows.schema}
+    faults = [f"{f.name} is missing" for f in table.schema if f.name not in have]
+    faults += [
+        f"{f.name} is {have[f.name].simpleString()}, not {f.dataType.simpleString()}"
+        for f in table.schema
+        if f.name in have and have[f.name].simpleString() != f.dataType.simpleString()
+    ]
+    if faults:
+        raise SchemaMismatchError(f"{table.name}: {'; '.join(faults)}; the rows have {', '.join(have)}")
+    extra = []
+    if "drop_reason" not in table.columns:
+        extra.append(F.col("drop_reason") if "drop_reason" in have else F.lit(None).cast("string").alias("drop_reason"))
+    extra.append(F.col("rejected") if "rejected" in have else F.lit(None).cast(REJECTED).alias("rejected"))
+    return rows.select(*table.columns, *extra)
+
+
+def _row_id(table: Table) -> Column:
+    """The row's key as one string."""
+    return F.concat_ws("/", *(F.coalesce(F.col(k).cast("string"), F.lit("?")) for k in table.key))
+
+
+def _last_commit(spark: SparkSession, path: str) -> Any:
+    return DeltaTable.forPath(spark, path).history(1).select("version", "userMetadata").first()
+
+
+@contextmanager
+def _materialised(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame computed once: it is counted, split and written, and may have been costly to make."""
+    cached = frame.persist()
+    try:
+        yield cached
+    finally:
+        cached.unpersist()

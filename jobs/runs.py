@@ -1,0 +1,59 @@
+"""What one execution of one job did: who it was, what it read, and its row account."""
+
+import json
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from jobs.config import Direction
+from schemas.table import Table
+
+CODE_VERSION = version("humpback")
+
+
+@dataclass
+class Run:
+    """One execution of one job; becomes its row in `ops.runs` and the metadata of its commits."""
+
+    job: str
+    experiment: str
+    recipe_digest: str
+    writes: Table
+    unit: str = "rows"
+    iteration: int | None = None
+    direction: Direction | None = None
+    limit: int | None = None
+    loop_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    n_in: int = 0
+    n_out: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    quarantined: Counter[str] = field(default_factory=Counter)
+    inputs: dict[str, int] = field(default_factory=dict)
+    version: int | None = None
+    n_calls: int = 0
+    n_tokens: int = 0
+    _clock: float = field(default_factory=time.monotonic)
+
+    def metadata(self) -> str:
+        """The facts that every commit of this run carries, as JSON."""
+        return json.dumps({
+            "run_id": self.run_id, "loop_id": self.loop_id, "job": self.job, "experiment": self.experiment,
+            "iteration": self.iteration, "recipe_digest": self.recipe_digest,
+            "code_version": CODE_VERSION, "inputs": self.inputs,
+        })
+
+    def row(self, status: str) -> dict[str, object]:
+        """The run's row in `ops.runs`."""
+        return {
+            "run_id": self.run_id, "loop_id": self.loop_id, "job": self.job, "experiment": self.experiment,
+            "iteration": self.iteration, "unit": self.unit, "n_in": self.n_in, "n_out": self.n_out,
+            "dropped": dict(self.dropped), "quarantined": dict(self.quarantined), "inputs": self.inputs,
+            "version": self.version, "recipe_digest": self.recipe_digest, "code_version": CODE_VERSION,
+            "seconds": round(time.monotonic() - self._clock, 3), "n_calls": self.n_calls,
+            "n_tokens": self.n_tokens, "status": status, "started_at": self.started_at,
+        }

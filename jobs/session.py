@@ -1,0 +1,39 @@
+"""The Spark session: Delta, UTC, this Python on the workers, and settings that suit the machine."""
+
+import os
+import sys
+
+from pyspark.sql import SparkSession
+
+DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
+
+SETTINGS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.log.level": "ERROR",
+}
+LOCAL = {  # one machine: the defaults, made for a cluster, turn every small commit into seconds
+    "spark.jars.packages": DELTA,
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.memory": "4g",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+}
+
+
+def spark_session(**settings: str) -> SparkSession:
+    """A session with Delta: local on all cores, or what spark-submit started this process with."""
+    builder = SparkSession.builder.appName("humpback")
+    values = SETTINGS | settings
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not started by spark-submit
+        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+        builder = builder.master("local[*]")
+        values = SETTINGS | LOCAL | settings
+    for key, value in values.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()

@@ -1,0 +1,9 @@
+"""What every table of the lake is. Imports nothing of the project but itself."""
+
+from schemas import bronze, gold, ops, silver
+from schemas.table import Table
+
+TABLES: tuple[Table, ...] = (*bronze.TABLES, *silver.TABLES, *gold.TABLES, *ops.TABLES)
+"""Every table, in the order of the flow."""
+
+BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}

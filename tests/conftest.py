@@ -1,0 +1,45 @@
+"""One Spark session for all tests, a fresh lake for each."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs.lake import Lake
+from jobs.runs import Run
+from jobs.session import spark_session
+from schemas.ops import RUNS
+
+SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    session = spark_session(**{"spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse"))})
+    yield session
+    session.stop()
+
+
+OpenLake = Callable[..., Lake]
+
+
+@pytest.fixture
+def open_lake(spark: SparkSession, tmp_path: Path) -> OpenLake:
+    """`open_lake(job_module, iteration=1, ...)`: the test's own lake, on behalf of one run of that job."""
+
+    def opened(job: ModuleType | None = None, experiment: str = "test", **run: object) -> Lake:
+        writes = job.WRITES if job else RUNS
+        unit = job.UNIT if job else "rows"
+        name = job.__name__ if job else "test"
+        return Lake(spark, str(tmp_path / "lake"), Run(name, experiment, "0" * 16, writes, unit, **run))  # type: ignore[arg-type]
+
+    return opened
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not there: it holds third-party files that are never part of the project")
+    return SHARED
