@@ -1,0 +1,56 @@
+"""Read human conversations, OpenAssistant trees or instruction-response pairs, one JSON value per line.
+
+humpback ingest-conversations --recipe FILE --lake URI --set 'ingest_conversations.paths=["trees.jsonl.gz"]'
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
+
+import pyarrow as pa
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from jobs.config import Recipe, RecipeError
+from jobs.lake import Lake
+from schemas.bronze import CONVERSATIONS
+from transforms.conversations import ROWS, rows_from, with_repeats
+
+READS = ()
+WRITES = CONVERSATIONS
+UNIT = "messages"
+
+ROWS_PER_BATCH = 1000
+
+
+def run(lake: Lake, recipe: Recipe) -> None:
+    """Read every file anew (a seed is small); messages that the lake knows are left out by the write."""
+    files = _files(lake, recipe.ingest_conversations.paths)
+    read = partial(_read, licence=recipe.ingest_conversations.licence)
+    messages = files.select("path", "content").mapInArrow(read, ROWS)
+    lake.write(CONVERSATIONS, with_repeats(messages))
+
+
+def _files(lake: Lake, paths: tuple[str, ...]) -> DataFrame:
+    if not paths:
+        raise RecipeError("ingest_conversations.paths is empty: name the seed's JSONL files, plain or .gz")
+    missing = []
+    for path in paths:
+        try:
+            lake.spark.read.format("binaryFile").load(path)
+        except AnalysisException:
+            missing.append(path)
+    if missing:
+        found = f"{len(missing)} of {len(paths)} match no file"
+        raise RecipeError(f"ingest_conversations.paths: {found}: {', '.join(missing)}; correct them")
+    return lake.spark.read.format("binaryFile").load(list(paths))
+
+
+def _read(batches: Iterable[pa.RecordBatch], licence: str | None) -> Iterator[pa.RecordBatch]:
+    schema = to_arrow_schema(ROWS)
+    for batch in batches:
+        for path, content in zip(batch["path"], batch["content"], strict=True):
+            rows = rows_from(content.as_buffer(), path=str(path).removeprefix("file:"), licence=licence)
+            while some := list(islice(rows, ROWS_PER_BATCH)):
+                yield pa.RecordBatch.from_pylist(some, schema)

@@ -1,0 +1,59 @@
+"""OpenAssistant's trees give the pairs that the paper's rule allows, once."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs import ingest_conversations, select_seed
+from jobs.config import IngestConversations, Recipe, SelectSeed
+from schemas.bronze import CONVERSATIONS
+from schemas.silver import SEED_PAIRS
+
+pytestmark = pytest.mark.spark
+
+
+def test_100_openassistant_trees_hold_94_pairs(open_lake, shared_data: Path) -> None:
+    paths = (str(shared_data / "seed" / "oasst_en_100_trees.jsonl"),)
+    recipe = Recipe(
+        name="test",
+        base_model="none",
+        ingest_conversations=IngestConversations(paths=paths, licence="Apache-2.0"),
+        select_seed=SelectSeed(dev_share=0.5),
+    )
+    lake = open_lake(ingest_conversations)
+    ingest_conversations.run(lake, recipe)
+    assert (lake.run.n_in, lake.run.n_out) == (1167, 1167)
+    assert lake.latest(CONVERSATIONS).count() == 1167
+
+    lake = open_lake(select_seed)
+    select_seed.run(lake, recipe)
+    run = lake.run
+    assert (run.n_in, run.n_out) == (687, 94)
+    assert run.n_in == run.n_out + sum(run.dropped.values())
+    assert set(run.dropped) == {"later_turn", "synthetic", "not_best_rank"}
+    rows = lake.latest(SEED_PAIRS).collect()
+    assert len(rows) == 94
+    assert {r.split for r in rows} == {"train", "dev"}
+    assert {(r.language, r.source, r.licence) for r in rows} == {
+        ("en", "oasst_en_100_trees.jsonl", "Apache-2.0")
+    }
+
+    again = open_lake(select_seed)
+    select_seed.run(again, recipe)
+    assert (again.run.n_out, again.run.version) == (0, None)
+    assert lake.version(SEED_PAIRS) == run.version
+
+
+def test_a_pair_without_an_instruction_is_quarantined(open_lake, tmp_path: Path) -> None:
+    (tmp_path / "seed.jsonl").write_text(
+        '{"instruction": " ", "response": "x"}\n{"instruction": "i", "response": ""}'
+    )
+    recipe = Recipe(
+        name="test",
+        base_model="none",
+        ingest_conversations=IngestConversations(paths=(str(tmp_path / "seed.jsonl"),)),
+    )
+    ingest_conversations.run(open_lake(ingest_conversations), recipe)
+    lake = open_lake(select_seed)
+    select_seed.run(lake, recipe)
+    assert lake.run.quarantined == {"instruction_not_empty": 1, "response_not_empty": 1}

@@ -1,0 +1,75 @@
+"""The paper's seed rule, section 3.1: English, first turn of the tree, human, the best-ranked reply."""
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+SEPARATOR = "\u001f"
+COLUMNS = ("pair_id", "instruction", "response", "language", "source", "licence", "split")
+
+
+def seed_pairs_from(
+    conversations: DataFrame, known: DataFrame, *, language: str, size: int, dev_share: float
+) -> DataFrame:
+    """One row per assistant message of `bronze.conversations`, with the first reason it is no seed pair.
+
+    A message that gives no language passes for `language`. At most `size` pairs are kept, those of
+    `known` (rows of `silver.seed_pairs`) first and then by hash, so that a pair once drawn stays.
+    """
+    replies = conversations.where(F.col("role") == "assistant").join(
+        _prompts(conversations), "parent_id", "left"
+    )
+    pairs = replies.select(
+        "message_id",
+        F.sha2(F.concat_ws(SEPARATOR, "instruction", "text"), 256).alias("pair_id"),
+        "instruction",
+        F.col("text").alias("response"),
+        "language",
+        "source",
+        "licence",
+        _first_reason(language).alias("drop_reason"),
+    )
+    pairs = pairs.withColumn("split", F.when(_share("pair_id") < dev_share, "dev").otherwise("train"))
+    return _sampled(_without_repeats(pairs), known, size).select(*COLUMNS, "drop_reason")
+
+
+def _prompts(conversations: DataFrame) -> DataFrame:
+    return conversations.where(F.col("role") == "prompter").select(
+        F.col("message_id").alias("parent_id"),
+        F.col("text").alias("instruction"),
+        F.col("parent_id").isNull().alias("is_first_turn"),
+        F.col("language").alias("prompt_language"),
+        F.col("synthetic").alias("prompt_synthetic"),
+    )
+
+
+def _first_reason(language: str) -> Column:
+    def other(name: str) -> Column:
+        return F.coalesce(F.col(name) != language, F.lit(False))
+
+    return (
+        F.when(F.col("instruction").isNull(), "no_prompt")
+        .when(~F.col("is_first_turn"), "later_turn")
+        .when(F.col("synthetic") | F.col("prompt_synthetic"), "synthetic")
+        .when(other("language") | other("prompt_language"), "not_english")
+        .when(F.coalesce(F.col("rank"), F.lit(-1)) != 0, "not_best_rank")
+    )
+
+
+def _without_repeats(pairs: DataFrame) -> DataFrame:
+    same = Window.partitionBy("pair_id").orderBy(F.col("drop_reason").asc_nulls_first(), "message_id")
+    repeats = F.col("drop_reason").isNull() & (F.row_number().over(same) > 1)
+    return pairs.withColumn("drop_reason", F.when(repeats, "repeated").otherwise(F.col("drop_reason")))
+
+
+def _sampled(pairs: DataFrame, known: DataFrame, size: int) -> DataFrame:
+    is_known = known.select("pair_id", F.lit(True).alias("is_known"))
+    drawing = Window.orderBy(F.col("drop_reason").asc_nulls_first(), "is_new", "pair_id", "message_id")
+    drawn = pairs.join(is_known, "pair_id", "left").withColumn("is_new", F.col("is_known").isNull())
+    left_out = F.col("drop_reason").isNull() & F.col("is_new") & (F.row_number().over(drawing) > size)
+    return drawn.withColumn("drop_reason", F.when(left_out, "not_sampled").otherwise(F.col("drop_reason")))
+
+
+def _share(key: str) -> Column:
+    """A number in [0, 1) that depends on nothing but the key, and not on the order of drawing."""
+    digits = F.substring(F.sha2(F.concat(F.lit("split "), F.col(key)), 256), 1, 8)
+    return F.conv(digits, 16, 10).cast("double") / 2**32
