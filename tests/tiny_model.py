@@ -1,0 +1,48 @@
+"""A tokenizer and a Llama small enough to be made and trained in a test."""
+
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<filename>"]
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+TEXT = [
+    "the system answers what the user asks, and the assistant writes it down",
+    "Which question? This one.",
+] * 3
+
+
+def save_tokenizer(folder: Path, template: str = TEMPLATE) -> None:
+    """A byte-level BPE tokenizer of some 300 tokens, with its chat template."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        TEXT, trainers.BpeTrainer(vocab_size=320, special_tokens=SPECIALS, initial_alphabet=alphabet)
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "chat_template.jinja").write_text(template)
+    (folder / "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "TokenizersBackend", "eos_token": "<|im_end|>",'
+        ' "pad_token": "<|im_end|>", "bos_token": {"content": "<|im_start|>"}}'
+    )
+
+
+def save_word_tokenizer(folder: Path) -> None:
+    """Words split at spaces, special tokens among them as words, and a token for the unknown."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = ["<unk>", "</s>", "user", "assistant", "hello", "<", "/s>"]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s+"), "removed")
+    tokenizer.add_special_tokens(["<unk>", "</s>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(
+        '{"eos_token": "</s>", "chat_template": [{"name": "default", "template":'
+        ' "{% for m in messages %}{{ m.role }} {{ m.content }} </s> {% endfor %}assistant "}]}'
+    )
