@@ -1,0 +1,169 @@
+"""What is in the lake: its tables by name, their versions and history, what is published, and cleaning.
+
+Command line: `humpback sql`, `tables`, `history`, `releases`, `vacuum`.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from deltalake import CommitProperties, DeltaTable
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.errors import JobError
+from jobs.lake import Lake
+from schemas import BY_NAME, TABLES
+from schemas.ops import MODELS, RELEASES
+from schemas.table import Table
+
+GRACE_HOURS = 168  # Delta's own default: longer than any reader or writer is at work
+COMMIT_FACTS = ("job", "experiment", "iteration", "run_id", "recipe_digest", "code_version", "inputs")
+
+
+def register(lake: Lake) -> None:
+    """Make every declared table known to the session by its name, `silver.scores` for one.
+
+    A table that no job has written yet is created without rows, so that SQL over it finds none.
+    """
+    for layer in sorted({table.name.split(".")[0] for table in TABLES}):
+        lake.spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer}")
+        known = {row.tableName for row in lake.spark.sql(f"SHOW TABLES IN {layer}").collect()}
+        for table in TABLES:
+            database, name = table.name.split(".")
+            if database != layer:
+                continue
+            if not lake.exists(table):
+                lake.create(table)
+            if name in known and not _is_at(lake, table):
+                lake.spark.sql(f"DROP TABLE {table.name}")  # the name only: the other lake keeps its files
+                known.remove(name)
+            if name not in known:
+                lake.spark.sql(f"CREATE TABLE {table.name} USING delta LOCATION '{_location(lake, table)}'")
+
+
+def _location(lake: Lake, table: Table) -> str:
+    """The table's place as a SQL literal holds it; absolute, or Spark would look below its warehouse."""
+    path = lake.path(table) if _scheme(lake) else os.path.abspath(lake.path(table))
+    return path.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _scheme(lake: Lake) -> str:
+    """`s3a`, `file`, ... or nothing for a plain path."""
+    return urlsplit(lake.root).scheme
+
+
+def _is_at(lake: Lake, table: Table) -> bool:
+    located = lake.spark.sql(f"DESCRIBE DETAIL {table.name}").select("location", "id").first()
+    meant = lake.spark.sql(f"DESCRIBE DETAIL delta.`{lake.path(table)}`").select("location", "id").first()
+    return located == meant
+
+
+def sql(lake: Lake, text: str) -> DataFrame:
+    """The answer to a Spark SQL query over the lake's tables by name, `VERSION AS OF` included."""
+    register(lake)
+    return lake.spark.sql(text)
+
+
+def tables(lake: Lake) -> DataFrame:
+    """One row per declared table, in the order of the flow: version, rows, bytes, when last written."""
+    found = []
+    for table in TABLES:
+        if not lake.exists(table):
+            found.append((table.name, table.comment, None, 0, 0, None))
+            continue
+        commit = _history(lake, table).select("version", "timestamp").first()
+        detail = lake.spark.sql(f"DESCRIBE DETAIL delta.`{lake.path(table)}`").select("sizeInBytes").first()
+        assert commit is not None  # a table has a first commit
+        assert detail is not None
+        rows = lake.latest(table).count()  # from the log's statistics: no file is opened
+        found.append((table.name, table.comment, commit.version, rows, detail.sizeInBytes, commit.timestamp))
+    columns = "name string, comment string, version bigint, rows bigint, bytes bigint, last_written timestamp"
+    return lake.spark.createDataFrame(found, columns)
+
+
+def history(lake: Lake, name: str) -> DataFrame:
+    """How a table came to be, newest version first: which run of which job wrote what.
+
+    Raises:
+        JobError: no table of that name is declared, or it does not exist yet.
+    """
+    table = BY_NAME.get(name)
+    if table is None:
+        raise JobError(f"{name}: no such table; the lake has {', '.join(BY_NAME)}")
+    if not lake.exists(table):
+        raise JobError(f"{name}: not written yet in {lake.root}")
+
+    written = F.element_at("operationMetrics", F.lit("numOutputRows")).cast("bigint").alias("rows")
+    facts = [F.get_json_object("userMetadata", f"$.{key}").alias(key) for key in COMMIT_FACTS]
+    return _history(lake, table).select("version", "timestamp", "operation", written, *facts)
+
+
+def _history(lake: Lake, table: Table) -> DataFrame:
+    return lake.spark.sql(f"DESCRIBE HISTORY delta.`{lake.path(table)}`").orderBy(F.desc("version"))
+
+
+def releases(lake: Lake) -> DataFrame:
+    """What is published, oldest first; each row names the table, the version and the slice to read."""
+    return lake.latest(RELEASES).orderBy("published_at", "release_id")
+
+
+@dataclass(frozen=True)
+class Vacuumed:
+    """What a vacuum removed, or would remove, from one table."""
+
+    table: str
+    kept_versions: tuple[int, ...]
+    files: tuple[str, ...]
+
+
+def vacuum(lake: Lake, dry_run: bool = False, grace_hours: int = GRACE_HOURS) -> list[Vacuumed]:
+    """Delete the files that no current, released or trained-on version needs; what went, table by table.
+
+    A file younger than `grace_hours` stays, since a writer may be about to commit it. A table with
+    no released version keeps its old versions for its own retention time.
+
+    Raises:
+        JobError: the lake is not on a local path.
+    """
+    if _scheme(lake) not in ("", "file"):
+        raise JobError(f"vacuum: {lake.root} is no local path; mount the store and name the mounted folder")
+    pinned = _pinned_versions(lake)
+    removed = []
+    for table in TABLES:
+        if not lake.exists(table):
+            continue
+        keep = sorted(pinned.get(table.name, ()))
+        files = _vacuum(DeltaTable(lake.path(table)), keep, grace_hours, None)
+        if files and not dry_run:
+            _vacuum(DeltaTable(lake.path(table)), keep, grace_hours, lake.run.metadata())
+        if files:
+            removed.append(Vacuumed(table.name, tuple(keep), tuple(files)))
+    return removed
+
+
+def _vacuum(table: DeltaTable, keep: list[int], grace_hours: int, metadata: str | None) -> list[str]:
+    """The data files that go; deletes them and commits where `metadata` for the commit is given."""
+    files = table.vacuum(
+        # None is the table's own retention, by which pinned tables would keep all versions for ever.
+        retention_hours=grace_hours if keep else None,
+        enforce_retention_duration=not keep,
+        dry_run=metadata is None,
+        full=True,  # what a crashed writer left is in no log
+        keep_versions=keep or None,
+        commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}) if metadata else None,
+    )
+    # A log remembers files long gone, and names them percent-encoded; checksum files are no data.
+    folder = Path(urlsplit(table.table_uri).path if "://" in table.table_uri else table.table_uri)
+    return [file for file in map(unquote, files) if (folder / file).exists() and not file.endswith(".crc")]
+
+
+def _pinned_versions(lake: Lake) -> dict[str, set[int]]:
+    """Table name -> the versions that a release or a trained model cites."""
+    pinned: dict[str, set[int]] = {}
+    for row in lake.latest(RELEASES).select("table", "version").distinct().collect():
+        pinned.setdefault(row.table, set()).add(row.version)
+    for row in lake.latest(MODELS).select("table_version").distinct().collect():
+        pinned.setdefault("gold.training_examples", set()).add(row.table_version)
+    return pinned

@@ -1,0 +1,171 @@
+"""Tables by name, their history, and a vacuum that keeps what is released."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import deltalake
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import catalog
+from jobs.errors import JobError
+from jobs.lake import Lake
+from jobs.printing import as_json_lines, as_text
+from schemas.gold import CURATED
+from schemas.ops import QUARANTINE, RELEASES
+from schemas.table import Table
+
+pytestmark = pytest.mark.spark
+
+
+def curate(lake: Lake, n: int, text: str) -> int:
+    rows = [
+        (
+            "test",
+            1,
+            f"{text}{i}",
+            "Why?",
+            "So.",
+            1.0,
+            "rubric",
+            "forward-0-a",
+            0.5,
+            f"s{i}",
+            "https://example.org/",
+        )
+        for i in range(n)
+    ]
+    version = lake.write(
+        CURATED,
+        lake.spark.createDataFrame(rows, CURATED.schema),
+        slice={"experiment": "test", "iteration": 1},
+    )
+    assert version is not None
+    return version
+
+
+def release(lake: Lake, table: Table, version: int) -> None:
+    row = (
+        f"r{version}",
+        table.name,
+        "test",
+        1,
+        "iteration = 1",
+        version,
+        3,
+        "0",
+        None,
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    lake.write(RELEASES, lake.spark.createDataFrame([row], RELEASES.schema))
+
+
+def data_files(lake: Lake, table: Table) -> int:
+    return len(list(Path(lake.path(table)).rglob("*.parquet")))
+
+
+def test_sql_reads_tables_by_name_at_a_version_and_unwritten_ones_as_empty(open_lake) -> None:
+    lake = open_lake()
+    first = curate(lake, 3, "a")
+    curate(lake, 5, "b")
+    asked = f"SELECT count(*) AS n FROM gold.curated UNION ALL SELECT count(*) FROM gold.curated VERSION AS OF {first}"
+    assert [row.n for row in catalog.sql(lake, asked).collect()] == [5, 3]
+    assert catalog.sql(lake, "SELECT * FROM silver.scores").collect() == []
+
+
+def test_names_follow_the_lake_that_is_opened(spark: SparkSession, open_lake, tmp_path: Path) -> None:
+    lake = open_lake()
+    curate(lake, 2, "a")
+    catalog.register(lake)
+    other = Lake(spark, str(tmp_path / "other's lake"), lake.run)
+    curate(other, 7, "a")
+    assert catalog.sql(other, "SELECT * FROM gold.curated").count() == 7
+    assert catalog.sql(lake, "SELECT * FROM gold.curated").count() == 2
+
+
+def test_tables_and_history_tell_what_is_there_and_who_wrote_it(open_lake) -> None:
+    lake = open_lake(iteration=1)
+    curate(lake, 3, "a")
+    found = {row.name: row for row in catalog.tables(lake).collect()}
+    assert (found["gold.curated"].version, found["gold.curated"].rows) == (1, 3)
+    assert found["gold.curated"].bytes > 0
+    assert (found["silver.scores"].version, found["silver.scores"].rows) == (None, 0)
+    newest = catalog.history(lake, "gold.curated").first()
+    assert (newest.version, newest.operation, newest.rows) == (1, "WRITE", 3)
+    assert (newest.job, newest.iteration, newest.run_id) == ("test", "1", lake.run.run_id)
+
+
+def test_history_of_an_unknown_table_names_the_known_ones(open_lake) -> None:
+    with pytest.raises(JobError, match=r"gold\.curate: no such table; the lake has bronze\.documents"):
+        catalog.history(open_lake(), "gold.curate")
+
+
+def test_history_of_an_unwritten_table_says_so(open_lake) -> None:
+    with pytest.raises(JobError, match=r"gold\.curated: not written yet"):
+        catalog.history(open_lake(), "gold.curated")
+
+
+def test_vacuum_keeps_a_released_version_readable_and_removes_an_unreleased_ones_files(open_lake) -> None:
+    lake = open_lake()
+    released, forgotten, newest = curate(lake, 3, "a"), curate(lake, 4, "b"), curate(lake, 5, "c")
+    release(lake, CURATED, released)
+    orphan = Path(lake.path(CURATED)) / "experiment=test" / "part-of-a-crashed-write.parquet"
+    orphan.write_bytes(b"PAR1")
+
+    planned = catalog.vacuum(lake, dry_run=True, grace_hours=0)
+    before = data_files(lake, CURATED)
+    assert catalog.vacuum(lake, grace_hours=0) == planned
+    [removed] = planned
+    assert (removed.table, removed.kept_versions) == ("gold.curated", (released,))
+    assert data_files(lake, CURATED) == before - len(removed.files)
+    assert not orphan.exists()
+
+    for version, n in ((released, 3), (newest, 5)):
+        assert lake.read(CURATED, version).toPandas().shape == (n, len(CURATED.columns))
+        assert deltalake.DeltaTable(lake.path(CURATED), version=version).to_pyarrow_table().num_rows == n
+    with pytest.raises(FileNotFoundError):
+        deltalake.DeltaTable(lake.path(CURATED), version=forgotten).to_pyarrow_table()
+
+    assert catalog.vacuum(lake, grace_hours=0) == []
+    assert catalog.history(lake, "gold.curated").first().run_id == lake.run.run_id
+
+
+def test_vacuum_leaves_young_files_and_tables_without_a_release(open_lake) -> None:
+    lake = open_lake()
+    first = curate(lake, 3, "a")
+    curate(lake, 4, "b")
+    assert catalog.vacuum(lake, grace_hours=0) == []
+    release(lake, CURATED, first + 1)
+    assert catalog.vacuum(lake) == []
+    assert lake.read(CURATED, first).count() == 3
+
+
+def test_vacuum_refuses_a_remote_lake(spark: SparkSession, open_lake) -> None:
+    with pytest.raises(JobError, match="s3a://bucket/lake is no local path"):
+        catalog.vacuum(Lake(spark, "s3a://bucket/lake", open_lake().run))
+
+
+def test_rows_print_as_an_aligned_table_without_terminal_escapes(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([("a\x1b[31m\nb", 1), ("x" * 200, 22), (None, None)], "text string, n int")
+    lines = list(as_text(frame, max_rows=2))
+    assert len({len(line) for line in lines[:3]}) == 1
+    assert lines[1].startswith("a [31m b")
+    assert lines[2].endswith("… 22")
+    assert lines[3] == "(the first 2 rows; there are more)"
+    assert list(as_text(frame.where("n = 7"))) == ["(no rows)"]
+
+
+def test_rows_print_as_json_lines_with_nulls(spark: SparkSession) -> None:
+    frame = spark.createDataFrame(
+        [("a\x1b\n", 1, {"k": 2}), (None, None, None)], "text string, n int, m map<string,int>"
+    )
+    assert [json.loads(line) for line in as_json_lines(frame)] == [
+        {"text": "a\x1b\n", "n": 1, "m": {"k": 2}},
+        {"text": None, "n": None, "m": None},
+    ]
+
+
+def test_quarantine_is_a_table_like_any_other(open_lake) -> None:
+    lake = open_lake()
+    assert catalog.sql(lake, "SELECT * FROM ops.quarantine").columns == QUARANTINE.columns
