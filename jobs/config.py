@@ -91,6 +91,11 @@ class BuildTrainingExamples(Section):
     seed_tag: str = "Answer in the style of an AI Assistant."  # paper, section 2.3
     augmented_tag: str = "Answer with knowledge from web search."  # paper, section 2.3
 
+    @property
+    def inference_tag(self) -> str:
+        """Both tags, which the paper found best at inference (section 2.3)."""
+        return f"{self.seed_tag} {self.augmented_tag}"
+
 
 class Finetune(Section):
     """Training settings; the defaults are the paper's (section 3.1)."""
@@ -110,7 +115,12 @@ class Finetune(Section):
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     seed: int = 0
     launcher: Literal["local", "external"] = "local"
-    epochs_by_iteration: dict[str, float] = Field({}, description="e.g. {forward-1 = 1.0}; else epochs")
+    epochs_of: dict[str, float] = Field({}, description="e.g. {forward-1 = 1.0}; for the others: epochs")
+
+    def settings(self, direction: Direction, iteration: int) -> dict[str, Any]:
+        """What the trainer is told for one model."""
+        values = self.model_dump(mode="json", exclude={"launcher", "epochs_of"})
+        return values | {"epochs": self.epochs_of.get(f"{direction}-{iteration}", self.epochs)}
 
 
 class Serving(Section):
@@ -158,14 +168,15 @@ class ScoreCandidates(Section):
     scorers: tuple[ScorerName, ...] = ("rubric",)
     limits: dict[ScorerName, int] = Field({}, description="scorer -> at most this many candidates, by hash")
     rubric_temperature: float = Field(0.0, ge=0)
-    rubric_max_tokens: int = Field(512, ge=8, description="of rationale")
+    rationale_chars: int = Field(1200, ge=1, description="a rubric's rationale is at most this long")
     dev_pairs: int = Field(0, ge=0, description="held-out seed pairs scored beside, true and mismatched")
+    dev_scorers: tuple[ScorerName, ...] = Field(("likelihood_gain",), description="by these of the scorers")
 
 
 class Curate(Section):
     """A_k: which candidates are good enough."""
 
-    scorer: ScorerName = "rubric"
+    scorers: tuple[ScorerName, ...] = Field(("rubric",), min_length=1, description="several: their mean rank")
     threshold: float | None = Field(4.5, description="paper, section 3.3: k = 5 means a score of 4.5 or more")
     top_fraction: float | None = Field(None, gt=0, le=1, description="instead of a threshold, after the gates")
     gates: dict[ScorerName, float] = Field({}, description="scorer -> least score, for all that is kept")
@@ -205,6 +216,11 @@ class Recipe(Section):
     score_candidates: ScoreCandidates = ScoreCandidates()
     curate: Curate = Curate()
     generate_answers: GenerateAnswers = GenerateAnswers()
+
+    @property
+    def answering_iterations(self) -> tuple[int, ...]:
+        """The forward models that answer the evaluation prompts."""
+        return self.generate_answers.iterations or (0, self.iterations)
 
 
 def digest(value: object) -> str:

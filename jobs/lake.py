@@ -2,22 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from expectations.rules import with_breaches
+from jobs import conform
 from jobs.runs import Run
 from schemas.ops import QUARANTINE, RUNS
 from schemas.table import Table
 
 PAYLOAD_CHARS = 4096
-
-
-class SchemaMismatchError(ValueError):
-    """Rows that do not have the columns that the table declares; lists every difference."""
 
 
 class DuplicateKeyError(ValueError):
@@ -59,6 +57,10 @@ class Lake:
             version = self.version(table)
         assert version is not None
         self.run.inputs[table.name] = version
+        return self.at(table, version)
+
+    def at(self, table: Table, version: int) -> DataFrame:
+        """The rows of one version; not noted as an input."""
         return self.spark.read.format("delta").option("versionAsOf", version).load(self.path(table))
 
     def latest(self, table: Table) -> DataFrame:
@@ -92,10 +94,10 @@ class Lake:
             SchemaMismatchError: `rows` lacks a column or has one of another type.
             DuplicateKeyError: two of the rows that would be written have one key.
         """
-        conformed = _conform(table, rows)
+        shaped = conform.conformed(table, rows)
         if table.write == "append" and self.exists(table):
-            conformed = self._without_known(table, conformed)
-        with _materialised(with_breaches(conformed, table.rules)) as staged:
+            shaped = self._without_known(table, shaped)
+        with self.staged(with_breaches(shaped, table.rules)) as staged:
             passes = F.col("drop_reason").isNull()
             belongs = {"kept": passes, "dropped": ~passes, "all": F.lit(True)}[table.holds]
             # A row that is not written, because the method drops it, need not meet the rules.
@@ -114,7 +116,7 @@ class Lake:
         if not self.exists(QUARANTINE):
             return rows
         known = self.latest(QUARANTINE).where(F.col("table") == table.name).select("row_id")
-        return rows.withColumn("row_id", _row_id(table)).join(known, "row_id", "left_anti").drop("row_id")
+        return rows.withColumn("row_id", conform.row_id(table)).join(known, "row_id", "left_anti").drop("row_id")
 
     def _commit(
         self, table: Table, rows: DataFrame, slice: Mapping[str, object] | None, transaction: str | None
@@ -124,7 +126,7 @@ class Lake:
         if table.write == "replace":
             if not slice:
                 raise ValueError(f"{table.name}: a replace needs the slice it replaces")
-            writer = writer.mode("overwrite").option("replaceWhere", predicate(slice))
+            writer = writer.mode("overwrite").option("replaceWhere", conform.predicate(slice))
         if transaction:
             writer = writer.option("txnAppId", transaction).option("txnVersion", 1)
         writer.save(self.path(table))
@@ -163,7 +165,7 @@ class Lake:
         rows = bad.select(
             F.lit(self.run.run_id).alias("run_id"),
             F.lit(table.name).alias("table"),
-            F.when(F.col("rejected").isNotNull(), place).otherwise(_row_id(table)).alias("row_id"),
+            F.when(F.col("rejected").isNotNull(), place).otherwise(conform.row_id(table)).alias("row_id"),
             F.coalesce("rejected.rule", F.element_at("breaches", 1)).alias("rule"),
             F.coalesce("rejected.detail", F.concat_ws(", ", "breaches")).alias("detail"),
             F.col("rejected.source_file").alias("source_file"),
@@ -172,58 +174,29 @@ class Lake:
         )
         self._commit(QUARANTINE, rows, None, None)
 
+    def insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
+        """Write a few rows that this process made itself."""
+        self.write(table, self.spark.createDataFrame(rows, table.schema))  # type: ignore[type-var]
+
+    @contextmanager
+    def staged(self, rows: DataFrame) -> Iterator[DataFrame]:
+        """The rows computed once, when first looked at: for what is counted, split and written."""
+        cached = rows.persist()
+        try:
+            yield cached
+        finally:
+            cached.unpersist()
+
+    def folder(self, name: str) -> Path:
+        """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""
+        if "://" in self.root:
+            return Path(f"humpback-{name}")
+        return Path(self.root).resolve() / name
+
     def record(self, status: str) -> None:
         """Write the run's own row to `ops.runs`."""
-        self.write(RUNS, self.spark.createDataFrame([self.run.row(status)], RUNS.schema))
-
-
-def predicate(slice: Mapping[str, object]) -> str:
-    """The SQL condition that selects a slice, e.g. `experiment = 'demo' AND iteration = 1`."""
-    return " AND ".join(f"{name} = {_literal(value)}" for name, value in slice.items())
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, int):
-        return str(value)
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-REJECTED = (
-    "struct<rule:string,detail:string,source_file:string,record_offset:bigint,payload:string>"
-)
-
-
-def _conform(table: Table, rows: DataFrame) -> DataFrame:
-    have = {f.name: f.dataType for f in rows.schema}
-    faults = [f"{f.name} is missing" for f in table.schema if f.name not in have]
-    faults += [
-        f"{f.name} is {have[f.name].simpleString()}, not {f.dataType.simpleString()}"
-        for f in table.schema
-        if f.name in have and have[f.name].simpleString() != f.dataType.simpleString()
-    ]
-    if faults:
-        raise SchemaMismatchError(f"{table.name}: {'; '.join(faults)}; the rows have {', '.join(have)}")
-    extra = []
-    if "drop_reason" not in table.columns:
-        extra.append(F.col("drop_reason") if "drop_reason" in have else F.lit(None).cast("string").alias("drop_reason"))
-    extra.append(F.col("rejected") if "rejected" in have else F.lit(None).cast(REJECTED).alias("rejected"))
-    return rows.select(*table.columns, *extra)
-
-
-def _row_id(table: Table) -> Column:
-    """The row's key as one string."""
-    return F.concat_ws("/", *(F.coalesce(F.col(k).cast("string"), F.lit("?")) for k in table.key))
+        self.insert(RUNS, [self.run.row(status)])
 
 
 def _last_commit(spark: SparkSession, path: str) -> Any:
     return DeltaTable.forPath(spark, path).history(1).select("version", "userMetadata").first()
-
-
-@contextmanager
-def _materialised(frame: DataFrame) -> Iterator[DataFrame]:
-    """The frame computed once: it is counted, split and written, and may have been costly to make."""
-    cached = frame.persist()
-    try:
-        yield cached
-    finally:
-        cached.unpersist()

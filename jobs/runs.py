@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from jobs.config import Direction
+from jobs.errors import JobError
 from schemas.table import Table
 
 CODE_VERSION = version("humpback")
@@ -26,6 +27,7 @@ class Run:
     iteration: int | None = None
     direction: Direction | None = None
     limit: int | None = None
+    argument: str | None = None
     loop_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -38,6 +40,20 @@ class Run:
     n_calls: int = 0
     n_tokens: int = 0
     _clock: float = field(default_factory=time.monotonic)
+
+    @property
+    def needed_iteration(self) -> int:
+        """The iteration, of a job that has one."""
+        if self.iteration is None:
+            raise JobError(f"{self.job}: which iteration? say --iteration N")
+        return self.iteration
+
+    @property
+    def needed_direction(self) -> Direction:
+        """The direction, of a job that has one."""
+        if self.direction is None:
+            raise JobError(f"{self.job}: which model? say --direction backward or --direction forward")
+        return self.direction
 
     def metadata(self) -> str:
         """The facts that every commit of this run carries, as JSON."""

@@ -1,0 +1,61 @@
+"""Run a suite on materialised rows with Great Expectations, and write its Data Docs."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import great_expectations as gx
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found: the broken expectations by severity, and its HTML page."""
+
+    failures: tuple[str, ...]
+    warnings: tuple[str, ...]
+    report: Path
+
+
+def audit(rows: DataFrame, expectations: list[Any], folder: Path, *, name: str = "audit") -> Audit:
+    """Hold `rows` against `expectations` and leave the Data Docs in `folder`.
+
+    `rows` must be materialised (cached, or read from a table's version): a suite of expectations
+    reads them many times, and a lazy plan would be computed as often.
+    """
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    context.add_data_docs_site("local", {
+        "class_name": "SiteBuilder",
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())},
+    })
+    # persist=False: the rows are cached already, and GX would keep a second copy.
+    source = context.data_sources.add_spark(name, persist=False)
+    batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe(name)
+    suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=expectations))
+    validation = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
+    checkpoint = context.checkpoints.add(
+        gx.Checkpoint(name=name, validation_definitions=[validation], result_format="SUMMARY")
+    )
+    result = checkpoint.run(batch_parameters={"dataframe": rows})
+    context.build_data_docs()
+    broken = [r for run in result.run_results.values() for r in run.results if not r.success]
+    by_severity = {
+        level: tuple(_sentence(r) for r in broken if (str(r.expectation_config.severity) == "critical") == level)
+        for level in (True, False)
+    }
+    return Audit(by_severity[True], by_severity[False], folder / "index.html")
+
+
+def _sentence(result: Any) -> str:
+    config = result.expectation_config
+    where = config.description or ", ".join(
+        f"{k}={v}" for k, v in config.kwargs.items() if k in ("column", "column_list", "min_value", "max_value")
+    )
+    found = {k: v for k, v in (result.result or {}).items() if k in ("observed_value", "unexpected_count")}
+    fault = (result.exception_info or {}).get("exception_message") if not found else None
+    return f"{config.type} ({where}): found {fault or found}"

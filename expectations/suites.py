@@ -1,0 +1,39 @@
+"""The Great Expectations suite of a table: what its declaration implies, and what only a person knows."""
+
+from typing import Any
+
+import great_expectations.expectations as gxe
+
+from schemas.gold import CURATED
+from schemas.table import Table
+
+
+def suite(table: Table, *, least: int) -> list[Any]:
+    """Expectations on rows of `table`, of which there must be at least `least`; all are critical
+    unless they say otherwise.
+    """
+    expectations: list[Any] = [gxe.ExpectTableRowCountToBeBetween(min_value=least, severity="critical")]
+    expectations += [
+        gxe.ExpectColumnValuesToNotBeNull(column=f.name, severity="critical") for f in table.schema if not f.nullable
+    ]
+    expectations.append(
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=list(table.key), severity="critical")
+        if len(table.key) > 1
+        else gxe.ExpectColumnValuesToBeUnique(column=table.key[0], severity="critical")
+    )
+    expectations += [
+        gxe.UnexpectedRowsExpectation(
+            unexpected_rows_query=f"SELECT * FROM {{batch}} WHERE NOT coalesce({rule}, false)",
+            description=f"{name}: {rule}",
+            severity="critical",
+        )
+        for name, rule in table.constraints.items()
+    ]
+    return expectations + [e for t, e in OWN if t is table]
+
+
+OWN: tuple[tuple[Table, Any], ...] = (
+    # A backward model that has collapsed writes one instruction for everything.
+    (CURATED, gxe.ExpectColumnProportionOfUniqueValuesToBeBetween(column="instruction", min_value=0.5, severity="warning")),
+    (CURATED, gxe.ExpectColumnValueLengthsToBeBetween(column="instruction", max_value=4000, severity="warning")),
+)

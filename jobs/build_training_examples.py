@@ -1,0 +1,35 @@
+"""The training set of one model: the seed, and from iteration 1 on what was curated; published.
+
+    humpback build-training-examples --direction forward --iteration 1 --recipe FILE --lake URI
+"""
+
+from pyspark.sql import functions as F
+
+from jobs.config import Recipe
+from jobs.lake import Lake
+from jobs.models import dataset_name
+from jobs.publish import publish
+from schemas.gold import CURATED, TRAINING_EXAMPLES
+from schemas.silver import SEED_PAIRS
+from transforms.training import examples_from
+
+READS = (SEED_PAIRS, CURATED)
+WRITES = TRAINING_EXAMPLES
+UNIT = "examples"
+
+
+def run(lake: Lake, recipe: Recipe) -> None:
+    """Publish the examples of `lake.run.direction` and `lake.run.iteration`."""
+    direction, iteration = lake.run.needed_direction, lake.run.needed_iteration
+    dataset, tags = dataset_name(recipe.name, direction, iteration), recipe.build_training_examples
+    seed = lake.read(SEED_PAIRS).withColumnRenamed("pair_id", "source_id")
+    shape = {"dataset": dataset, "direction": direction}
+    examples = examples_from(seed, origin="seed", tag=tags.seed_tag, **shape)
+    if iteration:
+        curated = lake.read(CURATED).where(
+            (F.col("experiment") == recipe.name) & (F.col("iteration") == iteration)
+        )
+        pairs = curated.withColumnRenamed("candidate_id", "source_id").withColumn("split", F.lit("train"))
+        examples = examples.unionByName(examples_from(pairs, origin="augmented", tag=tags.augmented_tag, **shape))
+    examples = examples.dropDuplicates(["example_id"])
+    publish(lake, TRAINING_EXAMPLES, examples, slice={"dataset": dataset}, iteration=iteration, least=1)

@@ -1,0 +1,98 @@
+"""What each command does, once its options and recipe have been read."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs import catalog, doctor, printing
+from jobs.config import Recipe
+from jobs.dry_run import PLAN, plan
+from jobs.explain import explain
+from jobs.lake import Lake
+from jobs.pipeline import JOBS, Step, job_name, run_loop, run_step
+from jobs.report import report
+from jobs.runs import Run
+from jobs.session import spark_session
+from schemas.ops import RUNS
+
+
+def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
+    """Carry out a command; returns the exit code."""
+    if options.command == "doctor":
+        return _doctor(options, recipe)
+    doctor.require_java()
+    spark = spark_session()
+    try:
+        if options.command == "run" and not options.dry_run:
+            assert recipe is not None
+            return _say_runs(run_loop(spark, options.lake, recipe, options.limit), options.json)
+        for job in JOBS:
+            if options.command == job_name(job):
+                assert recipe is not None
+                step = Step(job, options.iteration, options.direction, options.limit, getattr(options, "argument", None))
+                return _say_runs([run_step(spark, options.lake, recipe, step)], options.json)
+        return _look(options, recipe, spark)
+    finally:
+        spark.stop()
+
+
+def _look(options: argparse.Namespace, recipe: Recipe | None, spark: SparkSession) -> int:
+    """The commands that only look at a lake, and `vacuum`."""
+    lake = Lake(spark, options.lake, Run(options.command, recipe.name if recipe else "", "", RUNS))
+    match options.command:
+        case "run":
+            assert recipe is not None
+            _print(spark.createDataFrame(plan(lake, recipe), PLAN), options.json)
+        case "sql":
+            _print(catalog.sql(lake, options.query), options.json)
+        case "tables":
+            _print(catalog.tables(lake), options.json)
+        case "history":
+            _print(catalog.history(lake, options.table), options.json)
+        case "releases":
+            _print(catalog.releases(lake), options.json)
+        case "vacuum":
+            removed = [(v.table, list(v.kept_versions), len(v.files)) for v in catalog.vacuum(lake, options.dry_run)]
+            _print(spark.createDataFrame(removed, "table string, kept_versions array<bigint>, files bigint"), options.json)
+        case "explain":
+            _say([explain(lake, options.subject)])
+        case "report":
+            out = report(lake, options.out or lake.folder("reports") / "report.html")
+            _say([json.dumps({"report": str(out)}) if options.json else f"report: {out}"])
+    return 0
+
+
+def _doctor(options: argparse.Namespace, recipe: Recipe | None) -> int:
+    checks = doctor.checks(lake=options.lake, recipe=recipe)
+    if options.json:
+        _say(json.dumps(asdict(c)) for c in checks)
+    else:
+        _say(f"{'ok  ' if c.ok else 'FAIL'} {c.name}: {c.detail}{'' if c.ok else '; ' + c.advice}" for c in checks)
+    return 0 if all(c.ok for c in checks) else 1
+
+
+def _say_runs(runs: Sequence[Run], as_json: bool) -> int:
+    rows = [r.row("ok") | {"started_at": r.started_at.isoformat()} for r in runs]
+    if as_json:
+        _say(json.dumps(row) for row in rows)
+        return 0
+    _say(
+        f"{r['job']:<24} {r['unit']:<10} in {r['n_in']:>8,}  out {r['n_out']:>8,}  calls {r['n_calls']:>6,}  "
+        f"tokens {r['n_tokens']:>9,}  {r['seconds']:>7,.1f} s"
+        for r in rows
+    )
+    _say([f"{len(rows)} jobs, {sum(float(str(r['seconds'])) for r in rows):,.0f} s"])
+    return 0
+
+
+def _print(frame: DataFrame, as_json: bool) -> None:
+    _say(printing.as_json_lines(frame) if as_json else printing.as_text(frame))
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(line + "\n")

@@ -1,0 +1,48 @@
+"""Rows brought into the shape that a table declares, and the SQL that names them."""
+
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from schemas.table import Table
+
+
+class SchemaMismatchError(ValueError):
+    """Rows that do not have the columns that the table declares; lists every difference."""
+
+
+def predicate(slice: Mapping[str, object]) -> str:
+    """The SQL condition that selects a slice, e.g. `experiment = 'demo' AND iteration = 1`."""
+    return " AND ".join(f"{name} = {_literal(value)}" for name, value in slice.items())
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+REJECTED = "struct<rule:string,detail:string,source_file:string,record_offset:bigint,payload:string>"
+
+
+def conformed(table: Table, rows: DataFrame) -> DataFrame:
+    have = {f.name: f.dataType for f in rows.schema}
+    faults = [f"{f.name} is missing" for f in table.schema if f.name not in have]
+    faults += [
+        f"{f.name} is {have[f.name].simpleString()}, not {f.dataType.simpleString()}"
+        for f in table.schema
+        if f.name in have and have[f.name].simpleString() != f.dataType.simpleString()
+    ]
+    if faults:
+        raise SchemaMismatchError(f"{table.name}: {'; '.join(faults)}; the rows have {', '.join(have)}")
+    extra = []
+    if "drop_reason" not in table.columns:
+        extra.append(F.col("drop_reason") if "drop_reason" in have else F.lit(None).cast("string").alias("drop_reason"))
+    extra.append(F.col("rejected") if "rejected" in have else F.lit(None).cast(REJECTED).alias("rejected"))
+    return rows.select(*table.columns, *extra)
+
+
+def row_id(table: Table) -> Column:
+    """The row's key as one string."""
+    return F.concat_ws("/", *(F.coalesce(F.col(k).cast("string"), F.lit("?")) for k in table.key))

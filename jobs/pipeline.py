@@ -1,0 +1,133 @@
+"""The order of the jobs, and the loop over iterations: the paper's figure 1."""
+
+import logging
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+
+from pyspark.sql import SparkSession
+
+from jobs import (
+    build_training_examples,
+    curate,
+    extract_segments,
+    find_duplicates,
+    finetune,
+    generate_answers,
+    generate_candidates,
+    ingest_conversations,
+    ingest_documents,
+    register_model,
+    score_candidates,
+    select_seed,
+    select_unlabelled,
+    sign_segments,
+)
+from jobs.config import Direction, Recipe
+from jobs.errors import JobError
+from jobs.lake import Lake
+from jobs.runs import Run
+
+log = logging.getLogger(__name__)
+
+JOBS: tuple[ModuleType, ...] = (
+    ingest_documents, extract_segments, sign_segments, find_duplicates, select_unlabelled, ingest_conversations,
+    select_seed, build_training_examples, finetune, register_model, generate_candidates, score_candidates, curate,
+    generate_answers,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job, with the iteration and direction it runs for; `argument` is a command's own."""
+
+    job: ModuleType
+    iteration: int | None = None
+    direction: Direction | None = None
+    limit: int | None = None
+    argument: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The job's name as on the command line."""
+        return job_name(self.job)
+
+
+def job_name(job: ModuleType) -> str:
+    """`jobs.score_candidates` -> `score-candidates`."""
+    return job.__name__.removeprefix("jobs.").replace("_", "-")
+
+
+def steps(recipe: Recipe) -> Iterator[Step]:
+    """M_yx and M0 from the seed; then M_(t-1) scores, A_k(t) is curated, M_t is trained from the base model.
+
+    A model answers the evaluation prompts while it is being served anyway.
+    """
+    answering = recipe.answering_iterations
+    for job in (ingest_documents, extract_segments, sign_segments, find_duplicates, ingest_conversations,
+                select_seed, select_unlabelled):  # fmt: skip
+        yield Step(job)
+    directions: tuple[Direction, ...] = ("backward", "forward")
+    for direction in directions:
+        yield Step(build_training_examples, 0, direction)
+        yield Step(finetune, 0, direction)
+    yield Step(generate_candidates)
+    for t in range(1, recipe.iterations + 1):
+        yield Step(score_candidates, t)
+        if t - 1 in answering:
+            yield Step(generate_answers, t - 1)
+        yield Step(curate, t)
+        yield Step(build_training_examples, t, "forward")
+        yield Step(finetune, t, "forward")
+    if recipe.iterations in answering:
+        yield Step(generate_answers, recipe.iterations)
+
+
+def run_loop(spark: SparkSession, root: str, recipe: Recipe, limit: int | None = None) -> list[Run]:
+    """Run every step in order; what has been done before costs a look. The runs, in order."""
+    loop_id, all_steps = uuid.uuid4().hex, list(steps(recipe))
+    runs = []
+    for number, step in enumerate(all_steps, 1):
+        step = Step(step.job, step.iteration, step.direction, limit)
+        log.info("step %d/%d", number, len(all_steps))
+        runs.append(run_step(spark, root, recipe, step, loop_id))
+    return runs
+
+
+def run_step(spark: SparkSession, root: str, recipe: Recipe, step: Step, loop_id: str | None = None) -> Run:
+    """Run one job and write its row in `ops.runs`, whatever its ending."""
+    run = Run(
+        job=step.name, experiment=recipe.name, recipe_digest=recipe.digest(), writes=step.job.WRITES,
+        unit=step.job.UNIT, iteration=step.iteration, direction=step.direction, limit=step.limit,
+        argument=step.argument, loop_id=loop_id or uuid.uuid4().hex,
+    )  # fmt: skip
+    lake = Lake(spark, root, run)
+    spark.sparkContext.setJobDescription(step.name)
+    log.info("start job=%s iteration=%s direction=%s recipe=%s", run.job, run.iteration, run.direction, run.recipe_digest)
+    status = "failed"
+    try:
+        step.job.run(lake, recipe)
+        status = "ok"
+    except JobError as error:
+        status = {1: "failed", 3: "stopped", 4: "waiting"}[error.exit_code]
+        raise
+    finally:
+        _record(lake, status)
+    return run
+
+
+def _record(lake: Lake, status: str) -> None:
+    run = lake.run
+    row = run.row(status)
+    log.info(
+        "end job=%s status=%s unit=%s in=%d out=%d dropped=%s quarantined=%s version=%s calls=%d seconds=%.1f",
+        run.job, status, run.unit, run.n_in, run.n_out, dict(run.dropped), dict(run.quarantined), run.version,
+        run.n_calls, row["seconds"],
+    )  # fmt: skip
+    try:
+        lake.record(status)
+    except Exception as error:
+        if status == "ok":
+            raise
+        log.error("the run's row could not be written to ops.runs: %s", error)  # the first error matters more

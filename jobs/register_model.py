@@ -1,0 +1,65 @@
+"""Register a model that was trained here or elsewhere, once its files and manifest are found in order.
+
+    humpback register-model DIR --recipe FILE --lake URI
+"""
+
+import re
+from pathlib import Path
+
+from jobs.config import Recipe
+from jobs.errors import JobError
+from jobs.lake import Lake
+from jobs.models import config_digest, training_release
+from model_ops.checkpoints import check_trained_model
+from schemas.ops import MODELS
+
+READS = ()
+WRITES = MODELS
+UNIT = "models"
+
+
+def run(lake: Lake, recipe: Recipe) -> None:
+    """Register the model in the folder named on the command line."""
+    if not lake.run.argument:
+        raise JobError("register-model: which folder? say humpback register-model DIR")
+    register(lake, recipe, Path(lake.run.argument))
+
+
+def register(lake: Lake, recipe: Recipe, folder: Path) -> None:
+    """Check what came back from training against the release it should have read, and note it in `ops.models`.
+
+    Raises:
+        JobError: it was trained on other rows, or with other settings, than the recipe asks for now.
+        ModelFolderError: the folder is incomplete or was changed.
+    """
+    manifest = check_trained_model(folder)
+    named = re.fullmatch(rf"{re.escape(recipe.name)}/(backward|forward)-(\d+)", manifest.dataset)
+    if not named:
+        raise JobError(f"{folder}: trained on {manifest.dataset}, which is no data set of experiment {recipe.name}")
+    direction, iteration = named[1], int(named[2])
+    release = training_release(lake, direction, iteration)  # type: ignore[arg-type]
+    wanted = {
+        "content_digest": release.content_digest,
+        "n_rows": release.n_rows,
+        "config_digest": config_digest(recipe, direction, iteration),  # type: ignore[arg-type]
+    }
+    faults = [f"{k} {getattr(manifest, k)}, now {v}" for k, v in wanted.items() if getattr(manifest, k) != v]
+    if faults:
+        raise JobError(f"{folder}: not what the recipe and the current release ask for: {'; '.join(faults)}; train again")
+    lake.run.n_tokens += int(manifest.metrics.get("tokens", 0))
+    lake.insert(MODELS, [{
+        "model_id": f"{direction}-{iteration}-{manifest.digest[:6]}",
+        "experiment": recipe.name,
+        "direction": direction,
+        "iteration": iteration,
+        "base_model": manifest.base_model,
+        "path": str(folder.resolve()),
+        "digest": manifest.digest,
+        "dataset": manifest.dataset,
+        "table_version": manifest.table_version,
+        "n_examples": manifest.n_examples,
+        "content_digest": manifest.content_digest,
+        "config_digest": manifest.config_digest,
+        "metrics": {k: float(v) for k, v in manifest.metrics.items()},
+        "run_id": lake.run.run_id,
+    }])

@@ -1,0 +1,58 @@
+"""Self-curation: what the current forward model thinks of every candidate, by each scorer.
+
+    humpback score-candidates --iteration 1 --recipe FILE --lake URI
+"""
+
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config import Recipe
+from jobs.inference import complete, prompt_id
+from jobs.lake import Lake
+from jobs.models import Model, the_model
+from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS
+from transforms.requests import requests_from
+from transforms.scores import TEMPLATES, dev_pairs_from, score_prompts, score_sampling, scores_from
+
+READS = (CANDIDATES, SEED_PAIRS)
+WRITES = SCORES
+UNIT = "ratings"
+
+
+def run(lake: Lake, recipe: Recipe) -> None:
+    """Rate the candidates of M_yx, and the held-out pairs, with the model of the iteration before."""
+    config, model = recipe.score_candidates, the_model(lake, recipe, "forward", lake.run.needed_iteration - 1)
+    backward = the_model(lake, recipe, "backward", 0)
+    pairs = lake.read(CANDIDATES).where(F.col("model_id") == backward.model_id)
+    pairs = pairs.select("candidate_id", "instruction", "response")
+    if lake.run.limit:
+        pairs = pairs.orderBy("candidate_id").limit(lake.run.limit)
+    dev = dev_pairs_from(lake.read(SEED_PAIRS), n=config.dev_pairs)
+    with lake.staged(pairs) as candidates, lake.staged(dev) as held_out:
+        rated = []
+        for scorer in config.scorers:
+            some = candidates
+            if scorer in config.limits:
+                some = candidates.orderBy("candidate_id").limit(config.limits[scorer])
+            if scorer in config.dev_scorers:
+                some = some.unionByName(held_out)
+            rated.append(_scores(lake, recipe, model, some, scorer))
+        lake.write(SCORES, reduce(DataFrame.unionByName, rated))
+
+
+def _scores(lake: Lake, recipe: Recipe, model: Model, pairs: DataFrame, scorer: str) -> DataFrame:
+    config = recipe.score_candidates
+    requests = requests_from(
+        score_prompts(pairs, scorer=scorer, system=recipe.build_training_examples.inference_tag),
+        stage=f"scores/{scorer}",
+        model_id=model.model_id,
+        model_digest=model.digest,
+        prompt_id=prompt_id(lake, model, TEMPLATES[scorer], recipe),
+        sampling=score_sampling(
+            scorer, temperature=config.rubric_temperature, rationale_chars=config.rationale_chars
+        ),
+    )
+    completions = complete(lake, requests, recipe, model)
+    return scores_from(requests, completions, scorer=scorer, model_id=model.model_id)

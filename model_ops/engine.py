@@ -1,0 +1,89 @@
+"""Text in, text out: what an engine is, and how a partition of requests passes through it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import pandas as pd
+
+ERROR_CHARS = 500
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one request; the columns of the ledger that a model decides.
+
+    `status` is `ok`; `cut` (out of tokens) or `empty`; `failed` (no server answered: ask again)
+    or `refused` (the request itself is at fault: asking again is no use).
+    """
+
+    request_id: str
+    status: str
+    text: str | None = None
+    label_logprobs: dict[str, float] | None = None
+    span_logprob: float | None = None
+    span_tokens: int | None = None
+    finish_reason: str | None = None
+    n_prompt_tokens: int | None = None
+    n_completion_tokens: int | None = None
+    error: str | None = None
+    endpoint: str | None = None
+
+
+class Engine(Protocol):
+    """Answers requests, in any order, holding only a bounded number of them at a time."""
+
+    def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
+        """One answer for every request; never raises for what one request or server does."""
+        ...
+
+
+LEDGER = [
+    "request_id", "run_id", "attempt", "stage", "model_id", "subject_id", "prompt_id", "sampling", "sample",
+    "text", "label_logprobs", "span_logprob", "span_tokens", "finish_reason", "n_prompt_tokens",
+    "n_completion_tokens", "status", "error", "endpoint", "created_at",
+]  # fmt: skip
+ECHOED = ("stage", "model_id", "subject_id", "prompt_id", "sampling", "sample")
+
+
+def through(
+    load: Callable[[], Engine], run_id: str, attempt: int, rows_per_batch: int = 64
+) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+    """A function for `mapInPandas`: request frames in, rows of the ledger out.
+
+    The engine is loaded on the worker, and one window of requests moves across all batches of the
+    partition, so that the servers never run dry between two of them.
+    """
+
+    def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        asked: dict[str, Mapping[str, Any]] = {}
+
+        def requests() -> Iterator[Mapping[str, Any]]:
+            for frame in frames:
+                for values in frame.itertuples(index=False, name=None):
+                    record = dict(zip(frame.columns, values, strict=True))
+                    asked[record["request_id"]] = record
+                    yield record
+
+        rows: list[dict[str, Any]] = []
+        for answer in load().answers(requests()):
+            request = asked.pop(answer.request_id)
+            facts = asdict(answer) | {name: request[name] for name in ECHOED}
+            facts |= {"run_id": run_id, "attempt": attempt, "created_at": datetime.now(UTC)}
+            facts["error"] = (answer.error or "")[:ERROR_CHARS] or None
+            rows.append(facts)
+            if len(rows) == rows_per_batch:
+                yield _frame(rows)
+                rows = []
+        if rows:
+            yield _frame(rows)
+
+    return run
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=LEDGER)
+    for name in ("span_tokens", "n_prompt_tokens", "n_completion_tokens"):
+        frame[name] = frame[name].astype("Int32")
+    return frame

@@ -1,0 +1,76 @@
+"""What a server must prove before the first request: vLLM ignores fields it does not know, with HTTP 200."""
+
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from model_ops.chat import ChatFormat
+from model_ops.vllm_client import headers
+
+TIMEOUT = 60.0
+
+
+class HandshakeError(RuntimeError):
+    """A server that does not answer, or ignores something that we rely on."""
+
+
+def served_models(endpoint: str) -> dict[str, int]:
+    """The names a server answers to, with the longest context (tokens) of each."""
+    return {m["id"]: int(m.get("max_model_len") or 0) for m in _call(endpoint, "/models")["data"]}
+
+
+def load_adapter(endpoint: str, name: str, adapter: Path) -> bool:
+    """Ask a server to load a LoRA adapter under an immutable name; False where it can't."""
+    try:
+        _call(endpoint, "/load_lora_adapter", {"lora_name": name, "lora_path": str(adapter)})
+    except HandshakeError:
+        return False
+    return name in served_models(endpoint)
+
+
+def probe(endpoint: str, model: str, chat: ChatFormat) -> int:
+    """Prove that a constraint binds and that log-probabilities come back; the longest context in tokens.
+
+    Raises:
+        HandshakeError: names the server and the first thing that it does not do.
+    """
+    served = served_models(endpoint)
+    if model not in served:
+        raise HandshakeError(f"{endpoint} does not serve {model}; it serves {', '.join(sorted(served)) or 'nothing'}")
+    ids = chat.prompt_ids("", "Say yes.", "")
+    ask = {"model": model, "prompt": ids, "temperature": 0}
+    bound = _call(endpoint, "/completions", ask | {"max_tokens": 8, "structured_outputs": {"regex": "zq"}})
+    if bound["choices"][0]["text"] != "zq":
+        raise HandshakeError(f"{endpoint} ignores structured_outputs: it wrote {bound['choices'][0]['text'][:40]!r}")
+    labels = {"logprobs": 2, "logprob_token_ids": [ids[0], ids[1]], "return_tokens_as_token_ids": True}
+    given = _call(endpoint, "/completions", ask | {"max_tokens": 1} | labels)["choices"][0].get("logprobs") or {}
+    missing = {f"token_id:{i}" for i in ids[:2]} - set((given.get("top_logprobs") or [{}])[0])
+    if missing:
+        raise HandshakeError(f"{endpoint} ignores logprob_token_ids: no log-probability of {', '.join(sorted(missing))}")
+    spans = _call(endpoint, "/completions", ask | {"max_tokens": 1, "prompt_logprobs": 0})
+    if len(spans["choices"][0].get("prompt_logprobs") or []) != len(ids):
+        raise HandshakeError(f"{endpoint} ignores prompt_logprobs")
+    return served[model]
+
+
+def _call(endpoint: str, route: str, body: dict[str, Any] | None = None) -> Any:
+    request = urllib.request.Request(
+        endpoint.rstrip("/") + route,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", **headers()},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:
+            text = reply.read().decode()
+    except urllib.error.HTTPError as error:
+        raise HandshakeError(f"{endpoint}{route} answered HTTP {error.code}: {error.read(300)!r}") from error
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise HandshakeError(
+            f"{endpoint} does not answer ({error}); check that the server runs and serving.endpoints is right"
+        ) from error
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text  # /load_lora_adapter answers in prose

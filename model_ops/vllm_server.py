@@ -1,0 +1,159 @@
+"""A run's own vLLM server: started on loopback, watched, and stopped in every ending."""
+
+import atexit
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+
+
+class ServerError(RuntimeError):
+    """A server that could not be started, with the end of its log."""
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How a server of our own is started; `dtype` is a name that vLLM knows."""
+
+    port: int
+    dtype: str
+    max_model_len: int
+    max_num_seqs: int
+    eager: bool
+    start_timeout: float
+    kv_cache_gb: int
+    lora_rank: int | None = None
+
+
+class VllmServer:
+    """One vLLM process that serves `model_dir` under `name`; a context manager that stops it."""
+
+    def __init__(self, model_dir: str, name: str, settings: ServerSettings, log: Path) -> None:
+        """Nothing is started yet; `log` takes what the server prints."""
+        self.model_dir = model_dir
+        self.name = name
+        self.settings = settings
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The base URL of its API."""
+        return f"http://127.0.0.1:{self.settings.port}/v1"
+
+    def command(self) -> list[str]:
+        """The command line, also for a person who wants to serve the model elsewhere."""
+        s = self.settings
+        line = [
+            sys.executable, "-m", "vllm.entrypoints.openai.api_server",
+            "--model", self.model_dir, "--served-model-name", self.name,
+            "--host", "127.0.0.1", "--port", str(s.port), "--dtype", s.dtype,
+            "--max-model-len", str(s.max_model_len), "--max-num-seqs", str(s.max_num_seqs),
+            "--disable-uvicorn-access-log",
+        ]  # fmt: skip
+        if s.eager:
+            line.append("--enforce-eager")
+        if s.lora_rank is not None:
+            line += ["--enable-lora", "--max-lora-rank", str(s.lora_rank)]
+        return line
+
+    def start(self, on_wait: Callable[[float], None] | None = None) -> None:
+        """Start it and wait until it answers; `on_wait` gets the seconds waited so far.
+
+        Raises:
+            ServerError: the port is taken, the process ended, or it took longer than allowed.
+        """
+        s = self.settings
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", s.port))
+            except OSError as error:
+                raise ServerError(
+                    f"port {s.port} on 127.0.0.1 is taken ({error.strerror}); "
+                    f"choose another with --set serving.port=N"
+                ) from error
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        environment = os.environ | {
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "VLLM_CPU_KVCACHE_SPACE": str(s.kv_cache_gb),
+            # vLLM keeps a core for its API by default: half of a small machine.
+            "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+        }
+        if s.lora_rank is not None:
+            environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
+        environment.pop("HUMPBACK_API_KEY", None)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env=environment, start_new_session=True, preexec_fn=_die_with_parent,
+            )  # fmt: skip
+        atexit.register(self.stop)
+        began = time.monotonic()
+        try:
+            while not self._healthy():
+                waited = time.monotonic() - began
+                if self._process.poll() is not None:
+                    raise ServerError(f"the vLLM server for {self.model_dir} ended at start; {self._log_end()}")
+                if waited > s.start_timeout:
+                    raise ServerError(
+                        f"the vLLM server for {self.model_dir} did not answer within {s.start_timeout:.0f} s "
+                        f"(serving.start_timeout); {self._log_end()}"
+                    )
+                if on_wait:
+                    on_wait(waited)
+                time.sleep(0.5)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the server and all its processes; harmless when there is none."""
+        atexit.unregister(self.stop)
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for sign, patience in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 10.0)):
+            if not _group_alive(process):
+                return
+            os.killpg(process.pid, sign)
+            deadline = time.monotonic() + patience
+            while time.monotonic() < deadline and _group_alive(process):
+                time.sleep(0.1)
+
+    def _healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.port}/health", timeout=2) as reply:
+                return bool(reply.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def _log_end(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()
+        telling = [line for line in lines if "Error" in line or "error:" in line][-3:]
+        return f"its log {self.log} ends: {' | '.join((telling or lines[-3:]))[-600:]}"
+
+
+def _group_alive(process: subprocess.Popen[bytes]) -> bool:
+    process.poll()
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end the server when this process is killed, even by SIGKILL."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,44 @@
+"""Self-augmentation: requests that ask a backward model for instructions, and its answers as candidates."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from schemas.silver import CANDIDATES
+from transforms.prompts import BACKWARD
+
+
+def backward_prompts(segments: DataFrame) -> DataFrame:
+    """What a backward model is asked about each segment (`segment_id`, `text`)."""
+    return segments.select(
+        F.col("segment_id").alias("subject_id"),
+        F.lit("").alias("system"),
+        BACKWARD.filled(response=F.col("text")).alias("prompt"),
+        F.lit(BACKWARD.prefill).alias("prefill"),
+        F.lit(None).cast("string").alias("span"),
+    )
+
+
+def candidates_from(segments: DataFrame, requests: DataFrame, completions: DataFrame) -> DataFrame:
+    """Rows of `silver.candidates` from the answers to `requests` about `segments`.
+
+    A segment without a usable instruction stays, with the `drop_reason`: `failed`, `refused`,
+    `cut`, `empty`, or `copies_segment` (the instruction is the text itself, a known failure of
+    small backward models).
+    """
+    answers = requests.select("request_id", "subject_id", "model_id").join(
+        completions.select("request_id", "text", "status"), "request_id", "left"
+    )
+    instruction = F.trim(F.regexp_replace("answer", r"(?i)^\s*(instruction|question)\s*:\s*", ""))
+    rows = (
+        segments.select("segment_id", F.col("text").alias("response"))
+        .join(answers.withColumnRenamed("text", "answer"), F.col("subject_id") == F.col("segment_id"))
+        .withColumn("instruction", F.coalesce(instruction, F.lit("")))
+    )
+    reason = (
+        F.when(F.col("status").isNull(), "failed")
+        .when(F.col("status") != "ok", F.col("status"))
+        .when(F.col("instruction") == "", "empty")
+        .when(F.contains("response", "instruction") & (F.length("instruction") > 200), "copies_segment")
+    )
+    candidate_id = F.sha2(F.concat_ws("\u001f", "segment_id", "model_id", "instruction"), 256)
+    return rows.withColumn("candidate_id", candidate_id).select(*CANDIDATES.columns, reason.alias("drop_reason"))

@@ -1,0 +1,52 @@
+"""A_k: which candidates of one iteration are good enough to train on."""
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from schemas.gold import CURATED
+
+
+def select_curated(
+    candidates: DataFrame, scores: DataFrame, *, experiment: str, iteration: int, model_id: str,
+    scorers: Sequence[str], threshold: float | None, top_fraction: float | None, gates: Mapping[str, float],
+) -> DataFrame:
+    """Rows of `gold.curated`, and the others with their `drop_reason`.
+
+    `candidates` carry `url`. One scorer is used as it is; several are combined by their mean
+    percentile rank (0 to 1) over the candidates that all of them scored. With `top_fraction` the
+    threshold is that quantile of the candidates that pass the gates. Reasons: `unscored`,
+    `gate_<scorer>`, `below_threshold`.
+    """  # fmt: skip
+    rated = scores.where((F.col("model_id") == model_id) & (F.col("status") == "ok"))
+    needed: list[bool | float | int | str] = sorted({*scorers, *gates})
+    wide = rated.groupBy("candidate_id").pivot("scorer", [*needed]).agg(F.first("score"))
+    complete = " AND ".join(f"`{name}` IS NOT NULL" for name in needed)
+    if len(scorers) == 1:
+        score = F.col(scorers[0])
+    else:
+        ranks = [F.percent_rank().over(Window.orderBy(F.col(name))) for name in scorers]
+        score = sum(ranks[1:], ranks[0]) / len(ranks)
+    scored = wide.where(complete).withColumn("score", score)
+    fails = [F.when(F.col(name) < least, F.lit(f"gate_{name}")) for name, least in gates.items()]
+    scored = scored.withColumn("gate", F.coalesce(*fails) if fails else F.lit(None).cast("string"))
+    if top_fraction is not None:
+        cut = scored.where("gate IS NULL").agg(F.percentile("score", F.lit(1 - top_fraction)).alias("threshold"))
+        scored = scored.crossJoin(F.broadcast(cut))
+    else:
+        scored = scored.withColumn("threshold", F.lit(float(threshold if threshold is not None else 0.0)))
+    reason = (
+        F.when(F.col("score").isNull(), "unscored")
+        .when(F.col("gate").isNotNull(), F.col("gate"))
+        .when(F.col("score") < F.col("threshold"), "below_threshold")
+    )
+    return (
+        candidates.drop("model_id")
+        .join(scored, "candidate_id", "left")
+        .withColumn("experiment", F.lit(experiment))
+        .withColumn("iteration", F.lit(iteration))
+        .withColumn("scorer", F.lit("+".join(scorers)))
+        .withColumn("model_id", F.lit(model_id))
+        .select(*CURATED.columns, reason.alias("drop_reason"))
+    )

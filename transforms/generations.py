@@ -1,0 +1,36 @@
+"""Evaluation prompts asked of a forward model, and its answers as generations."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from schemas.gold import GENERATIONS
+from transforms.prompts import FORWARD
+
+
+def forward_prompts(prompts: DataFrame, *, system: str) -> DataFrame:
+    """What a forward model is asked for each evaluation prompt (`prompt_id`, `prompt`)."""
+    return prompts.select(
+        F.col("prompt_id").alias("subject_id"),
+        F.lit(system).alias("system"),
+        FORWARD.filled(instruction=F.col("prompt")).alias("prompt"),
+        F.lit(FORWARD.prefill).alias("prefill"),
+        F.lit(None).cast("string").alias("span"),
+    )
+
+
+def generations_from(
+    prompts: DataFrame, requests: DataFrame, completions: DataFrame, *, prompt_set: str
+) -> DataFrame:
+    """Rows of `gold.generations`; an answer that ran out of tokens counts, as far as it goes.
+
+    A prompt without an answer stays, with `drop_reason` `failed`, `refused` or `empty`.
+    """
+    asked = requests.select("request_id", "subject_id", "model_id", "sample")
+    answers = asked.join(completions.select("request_id", "text", "status"), "request_id", "left")
+    rows = prompts.join(answers, F.col("prompt_id") == F.col("subject_id"))
+    reason = F.when(~F.coalesce(F.col("status").isin("ok", "cut"), F.lit(False)), F.coalesce("status", F.lit("failed")))
+    return (
+        rows.withColumn("prompt_set", F.lit(prompt_set))
+        .withColumn("output", F.col("text"))
+        .select(*GENERATIONS.columns, reason.alias("drop_reason"))
+    )

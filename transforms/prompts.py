@@ -1,0 +1,76 @@
+"""The texts that models read, in our own words after the paper's, and how they are filled in."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+
+@dataclass(frozen=True)
+class Template:
+    """A prompt with the placeholders `{instruction}` and `{response}`; what varies comes last,
+    so that servers can reuse the work on the fixed beginning.
+    """
+
+    name: str
+    text: str
+    prefill: str = ""
+
+    def prompt_id(self, chat_template_digest: str) -> str:
+        """The template's identity in `ops.prompts`, under one model family's chat template."""
+        identity = "\u001f".join([self.name, self.text, self.prefill, chat_template_digest])
+        return hashlib.sha256(identity.encode()).hexdigest()
+
+    def filled(self, **values: Column) -> Column:
+        """The text with columns in its placeholders; the columns' own braces mean nothing."""
+        parts = re.split(r"\{(instruction|response)\}", self.text)
+        return F.concat(*(values[part] if i % 2 else F.lit(part) for i, part in enumerate(parts)))
+
+
+FORWARD = Template("forward", "{instruction}")
+
+BACKWARD = Template(
+    "backward",
+    "Write the one instruction or question that the following text answers best. "
+    "Give the instruction alone.\n\nText:\n{response}",
+)
+
+# The five levels of the paper's table 1, section 2.2, retold.
+RUBRIC = Template(
+    "rubric",
+    """Judge how good an example the answer below is of what an AI assistant should reply to the \
+instruction. Use this scale:
+1: incomplete, vague, off topic or not what was asked; parts are missing, it repeats the question, \
+speaks from personal experience, or holds advertising, navigation or other irrelevant text.
+2: touches most of the request without answering it, for instance only a general approach.
+3: helpful, complete and self-contained, yet written for someone else: an excerpt of a web page, \
+a blog or a forum.
+4: written as an assistant would, focused, clear and complete; small things could be better.
+5: a perfect answer by an expert assistant: made for this request, nothing irrelevant, well written, insightful.
+First reason in one short paragraph. Then end with a last line of exactly this form: Score: <1 to 5>
+
+Instruction:
+{instruction}
+
+Answer:
+{response}""",
+)
+
+EXPECTED = Template(
+    "expected",
+    """Rate from 1 to 5 how good the answer below is as an AI assistant's reply to the instruction. \
+1: off topic, incomplete, or cluttered with navigation or advertising. 2: does not answer directly. \
+3: helpful, but reads like a web page. 4: focused, clear and complete. 5: perfect. \
+Reply with the number alone.
+
+Instruction:
+{instruction}
+
+Answer:
+{response}""",
+    prefill="Score: ",
+)
+
+TEMPLATES = (FORWARD, BACKWARD, RUBRIC, EXPECTED)

@@ -1,0 +1,35 @@
+"""What every request to a model has in common: its identity."""
+
+import json
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from schemas.request import REQUEST
+
+SEPARATOR = "\u001f"
+
+
+def requests_from(
+    rows: DataFrame, *, stage: str, model_id: str, model_digest: str, prompt_id: str, sampling: dict[str, Any],
+    samples: int = 1,
+) -> DataFrame:
+    """The requests for `rows`, which carry `subject_id`, `system`, `prompt`, `prefill` and `span`.
+
+    `request_id` hashes everything that shapes an answer: stage, template, rendered text, the
+    digest of weights and tokenizer, sampling and sample number; never a clock or an address.
+    """
+    numbered = rows.withColumn("sample", F.explode(F.sequence(F.lit(0), F.lit(samples - 1))))
+    framed = numbered.select(
+        "*",
+        F.lit(stage).alias("stage"),
+        F.lit(model_id).alias("model_id"),
+        F.lit(prompt_id).alias("prompt_id"),
+        F.lit(json.dumps(sampling, sort_keys=True)).alias("sampling"),
+    )
+    identity = F.concat_ws(
+        SEPARATOR, "stage", F.lit(model_digest), "prompt_id", "system", "prompt", "prefill",
+        F.coalesce("span", F.lit("")), "sampling", F.col("sample").cast("string"),
+    )
+    return framed.withColumn("request_id", F.sha2(identity, 256)).select(*REQUEST.fieldNames())
