@@ -1,0 +1,43 @@
+# humpback's commands for people. `make demo` and `make test` need only Python 3.11+, git and make on
+# Debian or Ubuntu; deploy/bootstrap.sh brings the rest.
+
+DEMO_DIR ?= demo
+CACHE_DIR ?= .cache
+
+BIN := .venv/bin
+UV = $(shell uv --version >/dev/null 2>&1 && echo uv || echo .cache/uv/bin/uv)
+CODE := jobs transforms model_ops schemas expectations tests
+
+DEMO_RECIPE = --recipe jobs/recipes/demo.toml --lake $(DEMO_DIR)/lake \
+	--set 'base_model="$(DEMO_DIR)/base"' \
+	--set 'ingest_documents.paths=["$(DEMO_DIR)/corpus/warc/*.warc.gz"]' \
+	--set 'ingest_conversations.paths=["$(DEMO_DIR)/corpus/seed.jsonl"]'
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bootstrap
+
+help: ## say what each target does
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: bootstrap ## the whole loop on real pages with a real model, ending in DEMO_DIR/report.html
+	@$(BIN)/python -m model_ops.base_model --out $(DEMO_DIR)/base
+	@$(BIN)/python -m jobs.demo_corpus --out $(DEMO_DIR)/corpus --cache $(CACHE_DIR)/packages
+	@$(BIN)/humpback run $(DEMO_RECIPE)
+	@$(BIN)/humpback report $(DEMO_RECIPE) --out $(DEMO_DIR)/report.html
+
+test: lint ## every check: style, types, import rules, lock, and all tests, those without a JVM first
+	@$(BIN)/python -m pytest -q tests/unit tests
+
+lint: bootstrap ## style, types, import rules and the lock file
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(UV) lock --check
+
+format: bootstrap ## rewrite the code in the project's style
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+bootstrap: ## bring uv, Java and the locked environment, where they are missing
+	@deploy/bootstrap.sh
