@@ -12,7 +12,7 @@ from jobs import catalog
 from jobs.errors import JobError
 from jobs.lake import Lake
 from jobs.printing import as_json_lines, as_text
-from schemas.gold import CURATED
+from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.ops import QUARANTINE, RELEASES
 from schemas.table import Table
 
@@ -20,44 +20,16 @@ pytestmark = pytest.mark.spark
 
 
 def curate(lake: Lake, n: int, text: str) -> int:
-    rows = [
-        (
-            "test",
-            1,
-            f"{text}{i}",
-            "Why?",
-            "So.",
-            1.0,
-            "rubric",
-            "forward-0-a",
-            0.5,
-            f"s{i}",
-            "https://example.org/",
-        )
-        for i in range(n)
-    ]
-    version = lake.write(
-        CURATED,
-        lake.spark.createDataFrame(rows, CURATED.schema),
-        slice={"experiment": "test", "iteration": 1},
-    )
+    row = ("Why?", "So.", 1.0, "rubric", "forward-0-a", 0.5, "s", "https://example.org/")
+    rows = lake.spark.createDataFrame([("test", 1, f"{text}{i}", *row) for i in range(n)], CURATED.schema)
+    version = lake.write(CURATED, rows, slice={"experiment": "test", "iteration": 1})
     assert version is not None
     return version
 
 
 def release(lake: Lake, table: Table, version: int) -> None:
-    row = (
-        f"r{version}",
-        table.name,
-        "test",
-        1,
-        "iteration = 1",
-        version,
-        3,
-        "0",
-        None,
-        datetime(2026, 1, 1, tzinfo=UTC),
-    )
+    published = datetime(2026, 1, 1, tzinfo=UTC)
+    row = (f"r{version}", table.name, "test", 1, "iteration = 1", version, 3, "0", None, published)
     lake.write(RELEASES, lake.spark.createDataFrame([row], RELEASES.schema))
 
 
@@ -69,7 +41,8 @@ def test_sql_reads_tables_by_name_at_a_version_and_unwritten_ones_as_empty(open_
     lake = open_lake()
     first = curate(lake, 3, "a")
     curate(lake, 5, "b")
-    asked = f"SELECT count(*) AS n FROM gold.curated UNION ALL SELECT count(*) FROM gold.curated VERSION AS OF {first}"
+    count = "SELECT count(*) AS n FROM gold.curated"
+    asked = f"{count} UNION ALL {count} VERSION AS OF {first}"
     assert [row.n for row in catalog.sql(lake, asked).collect()] == [5, 3]
     assert catalog.sql(lake, "SELECT * FROM silver.scores").collect() == []
 
@@ -139,6 +112,19 @@ def test_vacuum_leaves_young_files_and_tables_without_a_release(open_lake) -> No
     release(lake, CURATED, first + 1)
     assert catalog.vacuum(lake) == []
     assert lake.read(CURATED, first).count() == 3
+
+
+def test_vacuum_knows_its_files_where_a_partition_value_needs_escaping(open_lake) -> None:
+    lake = open_lake()
+    for text in "ab":
+        row = ("demo/forward-1", text, "", "Why?", text, "seed", "s", "train")
+        rows = lake.spark.createDataFrame([row], TRAINING_EXAMPLES.schema)
+        version = lake.write(TRAINING_EXAMPLES, rows, slice={"dataset": "demo/forward-1"})
+    release(lake, TRAINING_EXAMPLES, version)
+    [removed] = catalog.vacuum(lake, grace_hours=0)
+    assert len(removed.files) == 1
+    assert lake.read(TRAINING_EXAMPLES, version).toPandas().completion.tolist() == ["b"]
+    assert catalog.vacuum(lake, grace_hours=0) == []
 
 
 def test_vacuum_refuses_a_remote_lake(spark: SparkSession, open_lake) -> None:

@@ -1,0 +1,52 @@
+"""The HTML report: one file that shows what went in, what came out, and whether to trust it.
+
+Command line: `humpback report --lake URI`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pyspark.sql import functions as F
+
+from jobs import catalog
+from jobs.lake import Lake
+from jobs.report import facts, ratings
+from jobs.report.page import page
+from schemas.gold import CURATED
+
+
+def report(lake: Lake, out: Path) -> Path:
+    """Write the report on the lake's experiment (the run's, or the last that ran) to `out`."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    local = urlsplit(lake.root).scheme in ("", "file")
+    docs_root = os.path.relpath(urlsplit(lake.root).path, out.parent) if local else None
+    out.write_text(page(gather(lake), docs_root), encoding="utf-8")
+    return out
+
+
+def gather(lake: Lake) -> dict[str, Any]:
+    """All that the page shows, as small plain values."""
+    subject = facts.experiment(lake)
+    pieces = facts.pieces_by_reason(lake, subject)
+    curated = lake.latest(CURATED).where(F.col("experiment") == subject.name)
+    return {
+        "experiment": subject.name,
+        "root": lake.root,
+        "last_run": subject.runs[-1] if subject.runs else None,
+        "funnel": facts.funnel(lake, subject, pieces),
+        "pieces": pieces,
+        "seed": facts.seed_pairs(lake),
+        "accounts": facts.accounts(subject.runs),
+        "histograms": ratings.histograms(lake, subject),
+        "thresholds": facts.rows(curated.select("scorer", "iteration", "threshold").distinct()),
+        "checks": ratings.held_out_checks(lake, subject),
+        "lengths": ratings.lengths(lake, subject),
+        "examples": ratings.examples(lake, subject),
+        "answers": ratings.answers(lake, subject),
+        "models": subject.models,
+        "releases": facts.releases(lake, subject),
+        "work": facts.last_work(subject.runs),
+        "tables": facts.rows(catalog.tables(lake)),
+    }

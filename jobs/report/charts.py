@@ -1,0 +1,200 @@
+"""The report's pictures: plain numbers in, one inline SVG out."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from jobs.report.facts import KEPT, Stage
+
+# Okabe and Ito's palette: told apart by every kind of colour vision, and in grey.
+BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#B8BEC6", "#24292F"
+STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text: it can be searched, selected and read aloud
+    "svg.hashsalt": "humpback",
+    "text.parse_math": False,
+    "font.size": 11.0,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11.0,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+}
+WIDTH = 11.5  # inches; with it, text of 11 points looks as large as the page's own
+THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
+
+
+def funnel(stages: Sequence[Stage]) -> str:
+    """How many of each stage are left, on a logarithmic scale: the ends are thousands of times apart."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.3 + 0.42 * len(stages)), layout="constrained")
+        axes = figure.add_subplot()
+        # 0.7 rather than 1, so that a single row still shows as a bar.
+        counts = [max(stage.n, 0.7) for stage in stages]
+        colours = [GREEN if stage.name.startswith("curated") else BLUE for stage in stages]
+        axes.barh([stage.name for stage in stages], counts, left=0.7, color=colours, height=0.72)
+        for place, stage in enumerate(stages):
+            share = f" · {100 * stage.n / stage.of:.1f} % of {stage.of:,}" if stage.of else ""
+            axes.text(max(counts[place], 0.7) * 1.12, place, f"{stage.n:,}{share}", va="center")
+        axes.set_xscale("log")
+        axes.set_xlim(0.7, max(counts) ** 1.35 + 40)
+        axes.invert_yaxis()
+        axes.tick_params(left=False)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.xaxis.set_visible(False)
+        return _svg(figure, "funnel")
+
+
+def reasons(pieces: Mapping[str, int]) -> str:
+    """Why pieces were dropped, and how many were kept."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.3 + 0.36 * len(pieces)), layout="constrained")
+        axes = figure.add_subplot()
+        colours = [GREEN if reason == KEPT else GREY for reason in pieces]
+        axes.barh([_spoken(reason) for reason in pieces], [*pieces.values()], color=colours, height=0.7)
+        total = sum(pieces.values())
+        for place, n in enumerate(pieces.values()):
+            axes.text(n + 0.01 * max(pieces.values()), place, f"{n:,} · {100 * n / total:.1f} %", va="center")
+        axes.set_xlim(0, max(pieces.values()) * 1.2)
+        axes.invert_yaxis()
+        axes.tick_params(left=False)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.xaxis.set_visible(False)
+        return _svg(figure, "reasons")
+
+
+def score_histograms(found: Sequence[Mapping[str, Any]], thresholds: Mapping[tuple[str, int], float]) -> str:
+    """One panel for each scorer (row) and iteration (column), with curation's threshold where it has one."""
+    scorers = list(dict.fromkeys(h["scorer"] for h in found))
+    iterations = sorted({h["iteration"] for h in found})
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 2.5 * len(scorers)), layout="constrained")
+        _space(figure)
+        grid = figure.subplots(len(scorers), len(iterations), squeeze=False)
+        for axes in grid.flat:
+            axes.set_visible(False)
+        for one in found:
+            axes = grid[scorers.index(one["scorer"])][iterations.index(one["iteration"])]
+            axes.set_visible(True)
+            width = (one["high"] - one["low"]) / len(one["counts"])
+            edges = [one["low"] + width * place for place in range(len(one["counts"]))]
+            axes.bar(edges, one["counts"], width * 0.92, align="edge", color=BLUE)
+            n = sum(one["counts"])
+            axes.set_title(f"{_spoken(one['scorer'])}, iteration {one['iteration']} (n = {n:,})")
+            axes.yaxis.set_major_formatter(THOUSANDS)
+            axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+            least = thresholds.get((one["scorer"], one["iteration"]))
+            if least is not None:
+                axes.axvline(least, color=ORANGE, linewidth=2)
+                axes.annotate(
+                    f" kept from {least:.3g}", (least, 0.97), xycoords=("data", "axes fraction"), va="top"
+                )
+        return _svg(figure, "scores")
+
+
+def held_out(checks: Sequence[Mapping[str, Any]]) -> str:
+    """Left: true and mismatched pairs by the first check. Right: every check's AUC and interval."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, max(3.0, 0.9 + 0.45 * len(checks))), layout="constrained")
+        _space(figure)
+        left, right = figure.subplots(1, 2, width_ratios=(5, 4))
+        _samples(left, checks[0])
+        names = [f"{_spoken(c['scorer'])}, M{c['iteration']}" for c in checks]
+        for place, one in enumerate(checks):
+            check = one["check"]
+            right.plot(
+                [check.low, check.high], [place, place], color=BLUE, linewidth=3, solid_capstyle="round"
+            )
+            right.plot(check.auc, place, "o", color=BLUE, markersize=8, markeredgecolor="white")
+            right.annotate(f"{check.auc:.3f}", (check.auc, place - 0.17), ha="center", va="bottom")
+        right.axvline(0.5, color=GREY, linestyle="--")
+        right.annotate(
+            "chance",
+            (0.5, 0.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 4),
+            textcoords="offset points",
+        )
+        right.set_yticks(range(len(names)), names)
+        right.set_ylim(len(names) - 0.4, -0.75)
+        lowest = min(0.45, *(one["check"].low for one in checks))
+        right.set_xlim(max(0.0, lowest - 0.03), 1.02)
+        right.tick_params(left=False)
+        right.spines["left"].set_visible(False)
+        right.set_title("AUC with 95 % interval")
+        return _svg(figure, "held-out")
+
+
+def _samples(axes: Axes, one: Mapping[str, Any]) -> None:
+    values = [*one["true"], *one["mismatched"]]
+    low, high = min(values), max(values)
+    edges = [low + (high - low or 1.0) * place / 24 for place in range(25)]
+    for kind, colour in (("mismatched", ORANGE), ("true", BLUE)):
+        axes.hist(one[kind], bins=edges, color=colour, alpha=0.72, label=f"{kind} (n = {len(one[kind]):,})")
+    axes.set_title(f"{_spoken(one['scorer'])} of held-out pairs, M{one['iteration']}")
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.margins(y=0.25)
+    axes.legend(loc="upper left", ncols=2)
+
+
+def lengths(found: Sequence[Mapping[str, Any]]) -> str:
+    """Characters of instructions and responses: median, quartiles, and 5 % to 95 %."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 1.2 + 0.42 * len(found)), layout="constrained")
+        _space(figure)
+        for axes, side in zip(figure.subplots(1, 2, sharey=True), ("instruction", "response"), strict=True):
+            boxes = [
+                dict(
+                    zip(("whislo", "q1", "med", "q3", "whishi"), one[side], strict=True),
+                    fliers=[],
+                    label=one["set"],
+                )
+                for one in found
+            ]
+            box = {"facecolor": BLUE, "alpha": 0.35, "edgecolor": BLUE}
+            line = {"color": BLUE}
+            axes.bxp(boxes, orientation="horizontal", widths=0.5, showfliers=False, patch_artist=True,
+                     manage_ticks=False, boxprops=box, whiskerprops=line, capprops=line,
+                     medianprops={"color": INK, "linewidth": 2})  # fmt: skip
+            axes.set_yticks(range(1, len(found) + 1), [one["set"] for one in found])
+            axes.set_ylim(len(found) + 0.5, 0.5)
+            axes.set_xlim(left=0)
+            axes.xaxis.set_major_formatter(THOUSANDS)
+            axes.set_title(f"{side}, characters")
+            axes.tick_params(left=False)
+            axes.spines["left"].set_visible(False)
+        return _svg(figure, "lengths")
+
+
+def _space(figure: Figure) -> None:
+    """Room between panels: constrained layout leaves just none."""
+    figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.1)
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """The figure as an element to put into HTML, its ids its own and no address in it."""
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(buffer)  # type: ignore[no-untyped-call]
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)  # HTML's parser knows both
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    return svg.replace("<svg", '<svg aria-hidden="true"', 1)

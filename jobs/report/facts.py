@@ -1,0 +1,157 @@
+"""The numbers of the report, gathered by Spark as small plain values: the corpus is never collected."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.lake import Lake
+from schemas.bronze import DOCUMENTS
+from schemas.gold import CURATED
+from schemas.ops import MODELS, RELEASES, RUNS
+from schemas.silver import CANDIDATES, DUPLICATES, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
+from schemas.table import Table
+
+MAX_RUNS = 5000
+KEPT = "kept"
+Row = dict[str, Any]
+
+
+def rows(frame: DataFrame) -> list[Row]:
+    """The frame's rows as plain dicts; for frames that are small by construction."""
+    return [row.asDict(recursive=True) for row in frame.collect()]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What the report is about: the models that stand for each iteration now, and the runs, oldest first."""
+
+    name: str
+    forward: dict[int, str]
+    backward: dict[int, str]
+    models: list[Row]
+    runs: list[Row]
+
+
+def experiment(lake: Lake) -> Experiment:
+    """The experiment of the lake's run, or the one that ran last."""
+    name = lake.run.experiment
+    if not name:
+        last = lake.latest(RUNS).orderBy(F.desc("started_at")).select("experiment").first()
+        name = last.experiment if last else "no experiment yet"
+    mine = lake.latest(RUNS).where(F.col("experiment") == name)
+    runs = rows(mine.orderBy(F.desc("started_at")).limit(MAX_RUNS))[::-1]
+    order = {run["run_id"]: place for place, run in enumerate(runs)}
+    models = rows(lake.latest(MODELS).where(F.col("experiment") == name).orderBy("model_id"))
+    models.sort(key=lambda model: order.get(model["run_id"], -1))
+    current: dict[str, dict[int, str]] = {"forward": {}, "backward": {}}
+    for model in models:  # the newest of a direction and iteration comes last
+        current[model["direction"]][model["iteration"]] = model["model_id"]
+    return Experiment(name, current["forward"], current["backward"], models, runs)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One bar of the funnel: how many of what passed, of how many before."""
+
+    name: str
+    n: int
+    of: int | None = None
+
+
+def funnel(lake: Lake, subject: Experiment, pieces: dict[str, int]) -> list[Stage]:
+    """Documents to curated pairs. `pieces` is what `pieces_by_reason` gave."""
+    mine = F.col("experiment") == subject.name
+    n_pieces, n_kept = sum(pieces.values()), pieces.get(KEPT, 0)
+    n_unique = n_kept - _of_its_method(lake, subject, DUPLICATES, "keeper_id").count()
+    n_drawn = lake.latest(UNLABELLED).where(mine).count()
+    candidates = lake.latest(CANDIDATES).where(F.col("model_id").isin([*subject.backward.values()]))
+    n_candidates = candidates.count()
+    stages = [
+        Stage("documents", lake.latest(DOCUMENTS).count()),
+        Stage("pieces found", n_pieces),
+        Stage("pieces kept", n_kept, n_pieces),
+        Stage("unique pieces", n_unique, n_kept),
+        Stage("unlabelled set", n_drawn, n_unique),
+        Stage("candidates", n_candidates, n_drawn),
+    ]
+    curated = _counted(lake.latest(CURATED).where(mine), "iteration")
+    scores = lake.latest(SCORES).where("status = 'ok'").join(candidates, "candidate_id", "left_semi")
+    scored = _counted(scores.select("model_id", "candidate_id").distinct(), "model_id")
+    scorers = {iteration + 1: model_id for iteration, model_id in subject.forward.items()}
+    for iteration in sorted({t for t, model_id in scorers.items() if model_id in scored} | set(curated)):
+        n_scored = scored.get(scorers.get(iteration), 0)
+        stages.append(Stage(f"scored, iteration {iteration}", n_scored, n_candidates))
+        stages.append(Stage(f"curated, iteration {iteration}", curated.get(iteration, 0), n_scored))
+    return stages
+
+
+def pieces_by_reason(lake: Lake, subject: Experiment) -> dict[str, int]:
+    """Why pieces were dropped -> how many, most first; `KEPT` counts the kept ones."""
+    pieces = _of_its_method(lake, subject, SEGMENTS, "segment_id")
+    counted = _counted(
+        pieces.withColumn("drop_reason", F.coalesce("drop_reason", F.lit(KEPT))), "drop_reason"
+    )
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _of_its_method(lake: Lake, subject: Experiment, table: Table, segment: str) -> DataFrame:
+    """The rows of the method that made the experiment's pool; of the newest one where two fit as well."""
+    frame = lake.latest(table)
+    methods = [row.method_digest for row in frame.select("method_digest").distinct().collect()]
+    if len(methods) < 2:
+        return frame
+    pool = (
+        lake.latest(UNLABELLED)
+        .where(F.col("experiment") == subject.name)
+        .select(F.col("segment_id").alias(segment))
+    )
+    written = frame.groupBy("method_digest").agg(
+        F.max("_metadata.file_modification_time").alias("written_at")
+    )
+    shared = frame.join(pool, segment, "left_semi").groupBy("method_digest").agg(F.count("*").alias("n"))
+    best = (
+        written.join(shared, "method_digest", "left")
+        .orderBy(F.desc_nulls_last("n"), F.desc("written_at"))
+        .first()
+    )
+    assert best is not None
+    return frame.where(F.col("method_digest") == best.method_digest)
+
+
+def _counted(frame: DataFrame, column: str) -> dict[Any, int]:
+    return {row[0]: row[1] for row in frame.groupBy(column).agg(F.count("*")).collect()}
+
+
+def seed_pairs(lake: Lake) -> dict[str, int]:
+    """Split -> number of seed pairs."""
+    return _counted(lake.latest(SEED_PAIRS), "split")
+
+
+def accounts(runs: list[Row]) -> list[Row]:
+    """What went in, passed, was dropped and was quarantined, by job, over all its runs, in order of work."""
+    by_job: dict[str, Row] = {}
+    for run in runs:
+        if run["n_in"] == 0:
+            continue
+        empty: Row = {"n_in": 0, "n_out": 0, "dropped": Counter(), "quarantined": Counter()}
+        account = by_job.setdefault(run["job"], {"job": run["job"], "unit": run["unit"], **empty})
+        for count in ("n_in", "n_out"):
+            account[count] += run[count]
+        for counts in ("dropped", "quarantined"):
+            account[counts].update(run[counts])
+    return list(by_job.values())
+
+
+def last_work(runs: list[Row]) -> list[Row]:
+    """The runs of the last loop that wrote anything or called a model; none where no loop did."""
+    worked = [run for run in runs if run["version"] is not None or run["n_calls"]]
+    return [run for run in runs if worked and run["loop_id"] == worked[-1]["loop_id"]]
+
+
+def releases(lake: Lake, subject: Experiment) -> list[Row]:
+    """What the experiment has published, newest first."""
+    mine = lake.latest(RELEASES).where(F.col("experiment") == subject.name)
+    return rows(mine.orderBy(F.desc("published_at"), "release_id"))

@@ -1,0 +1,94 @@
+"""Plain numbers in, one self-contained HTML page out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from jobs.report import charts
+from jobs.report.ratings import MAX_TEXT
+
+MAX_URL = 2000
+
+
+def page(facts: Mapping[str, Any], docs_root: str | None = None) -> str:
+    """The report as HTML. `docs_root` is the way from the page to the lake's root, for links to Data Docs."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "n": number, "score": score, "bytes": size, "span": duration, "short": shortened,
+        "web": web_address, "when": when, "spoken": lambda name: str(name).replace("_", " "),
+    }  # fmt: skip
+    environment.globals["doc"] = lambda path: document_link(docs_root, path)
+    return environment.get_template("report.html.j2").render(facts, charts=pictures(facts))
+
+
+def pictures(facts: Mapping[str, Any]) -> dict[str, Markup]:
+    """Chart name -> SVG; empty where there is nothing to show."""
+    curated = {(r["scorer"], r["iteration"]): r["threshold"] for r in facts["thresholds"]}
+    drawn = {
+        "funnel": charts.funnel(facts["funnel"]) if facts["funnel"][0].n else "",
+        "reasons": charts.reasons(facts["pieces"]) if facts["pieces"] else "",
+        "scores": charts.score_histograms(facts["histograms"], curated) if facts["histograms"] else "",
+        "held_out": charts.held_out(facts["checks"]) if facts["checks"] else "",
+        "lengths": charts.lengths(facts["lengths"]) if facts["lengths"] else "",
+    }
+    return {name: Markup(svg) for name, svg in drawn.items()}
+
+
+def number(value: float | None) -> str:
+    """1234567 -> 1,234,567."""
+    return "n/a" if value is None else f"{value:,.0f}"
+
+
+def score(value: float | None) -> str:
+    """A score to three decimals."""
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+def size(value: float) -> str:
+    """Bytes in the unit that fits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 7.5 s, 3 min 20 s or 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def when(moment: Any) -> str:
+    """A UTC time to the minute."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
+
+
+def shortened(text: str, limit: int = MAX_TEXT) -> str:
+    """The text, cut with an ellipsis where it is longer than `limit` characters."""
+    return text if len(text) <= limit else text[:limit].rstrip() + " …"
+
+
+def web_address(url: str) -> str | None:
+    """The URL if a browser may be sent there: http or https, and not endless; else None."""
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        return None
+    return url if scheme in ("http", "https") and len(url) <= MAX_URL else None
+
+
+def document_link(docs_root: str | None, path: str | None) -> str | None:
+    """The way from the page to a file below the lake's root, where there is one."""
+    return quote(f"{docs_root}/{path}") if docs_root and path else None

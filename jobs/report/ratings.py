@@ -1,0 +1,189 @@
+"""What the scorers said: distributions, the held-out check, lengths, examples and answers."""
+
+from collections import defaultdict
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.lake import Lake
+from jobs.report.facts import Experiment, Row, rows
+from schemas.gold import CURATED, GENERATIONS
+from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
+from transforms.curation import select_curated
+from transforms.judge_check import judge_check
+
+BINS = 32
+RUBRIC_SCALE = (1.0, 5.0)
+MAX_HELD_OUT = 2000  # of each kind: more would not narrow the interval that is shown
+MAX_TEXT = 1200
+MAX_EXAMPLES = 3
+MAX_PROMPTS = 12
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def is_held_out() -> Column:
+    """Whether a score is of a held-out pair of the judge check, not of a candidate."""
+    return F.col("candidate_id").startswith("dev-")
+
+
+def histograms(lake: Lake, subject: Experiment) -> list[Row]:
+    """For each scorer and forward model: counts in equal bins from `low` to `high`, and of each status.
+
+    One scorer has one scale for all its models: 1 to 5, or the range without the outermost 1 %,
+    whose rows are counted in the bins at the ends.
+    """
+    scores = lake.latest(SCORES).where(F.col("model_id").isin([*subject.forward.values()]) & ~is_held_out())
+    found = []
+    for scorer, n, quantiles in scores.groupBy("scorer").agg(
+        F.count("score"), F.percentile_approx("score", [0.005, 0.995])
+    ).orderBy("scorer").collect():  # fmt: skip
+        low, high = RUBRIC_SCALE if scorer in ("rubric", "expected") else quantiles if n else (0.0, 1.0)
+        width = (high - low) / BINS or 1.0
+        place = F.greatest(F.lit(0), F.least(F.lit(BINS - 1), F.floor((F.col("score") - low) / width)))
+        counted = scores.where(F.col("scorer") == scorer).groupBy("model_id", "status", place.alias("bin"))
+        by_model: dict[str, list[Row]] = defaultdict(list)
+        for row in rows(counted.agg(F.count("*").alias("n"))):
+            by_model[row["model_id"]].append(row)
+        for iteration, model_id in sorted(subject.forward.items()):
+            counts, statuses = [0] * BINS, defaultdict[str, int](int)
+            for row in by_model.get(model_id, ()):
+                statuses[row["status"]] += row["n"]
+                if row["bin"] is not None:
+                    counts[row["bin"]] += row["n"]
+            if statuses:
+                found.append({
+                    "scorer": scorer, "model_id": model_id, "iteration": iteration + 1, "low": low,
+                    "high": low + BINS * width, "counts": counts, "statuses": dict(statuses),
+                })  # fmt: skip
+    return found
+
+
+def held_out_checks(lake: Lake, subject: Experiment) -> list[Row]:
+    """For each scorer and model that rated held-out pairs: AUC of true against mismatched, both samples."""
+    kind = F.when(F.col("candidate_id").startswith("dev-true-"), "true").otherwise("mismatched")
+    scores = lake.latest(SCORES).where(is_held_out() & (F.col("status") == "ok"))
+    by_hash = Window.partitionBy("scorer", "model_id", "kind").orderBy(F.xxhash64("candidate_id"))
+    some = (
+        scores.where(F.col("model_id").isin([*subject.forward.values()]))
+        .withColumn("kind", kind)
+        .withColumn("place", F.row_number().over(by_hash))
+        .where(F.col("place") <= MAX_HELD_OUT)
+        .groupBy("scorer", "model_id", "kind")
+        .agg(F.sort_array(F.collect_list("score")).alias("scores"))
+    )
+    samples: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(dict)
+    for row in rows(some):
+        samples[row["scorer"], row["model_id"]][row["kind"]] = row["scores"]
+    iterations = {model_id: iteration for iteration, model_id in subject.forward.items()}
+    return [
+        {
+            "scorer": scorer, "model_id": model_id, "iteration": iterations[model_id],
+            "check": judge_check(kinds["true"], kinds["mismatched"]), **kinds,
+        }
+        for (scorer, model_id), kinds in sorted(samples.items(), key=lambda s: (s[0][0], iterations[s[0][1]]))
+        if len(kinds) == 2
+    ]  # fmt: skip
+
+
+def lengths(lake: Lake, subject: Experiment) -> list[Row]:
+    """Quantiles of the characters of instructions and responses: seed, candidates, each curated set."""
+    curated = lake.latest(CURATED).where(F.col("experiment") == subject.name)
+    name = F.concat(F.lit("curated, iteration "), F.col("iteration").cast("string"))
+    pairs = [
+        lake.latest(SEED_PAIRS).select(F.lit("seed").alias("set"), "instruction", "response"),
+        lake.latest(CANDIDATES).where(F.col("model_id").isin([*subject.backward.values()]))
+        .select(F.lit("candidates").alias("set"), "instruction", "response"),
+        curated.select(name.alias("set"), "instruction", "response"),
+    ]  # fmt: skip
+    found: list[Row] = []
+    for frame in pairs:
+        quantiles = [
+            F.percentile_approx(F.length(side), [*QUANTILES]).alias(side)
+            for side in ("instruction", "response")
+        ]
+        found += rows(frame.groupBy("set").agg(F.count("*").alias("n"), *quantiles).orderBy("set"))
+    return found
+
+
+def examples(lake: Lake, subject: Experiment) -> Row:
+    """A few pairs kept in the last curated iteration, and a few rejected for each reason, in hash order.
+
+    A pair that reached the threshold and yet was not kept was stopped by a gate.
+    """
+    curated = lake.latest(CURATED).where(F.col("experiment") == subject.name)
+    newest = curated.orderBy(F.desc("iteration")).first()
+    if newest is None:
+        return {"iteration": None, "kept": [], "rejected": []}
+    kept = curated.where(F.col("iteration") == newest.iteration)
+    pool = lake.latest(UNLABELLED).where(F.col("experiment") == subject.name).select("segment_id", "url")
+    candidates = lake.latest(CANDIDATES).where(F.col("model_id").isin([*subject.backward.values()]))
+    judged = select_curated(
+        candidates.join(pool, "segment_id"),
+        lake.latest(SCORES),
+        experiment=subject.name,
+        iteration=newest.iteration,
+        model_id=newest.model_id,
+        scorers=newest.scorer.split("+"),
+        threshold=newest.threshold,
+        top_fraction=None,
+        gates={},
+    )
+    rejected = judged.join(kept.select("candidate_id"), "candidate_id", "left_anti")
+    reason = F.coalesce("drop_reason", F.lit(_gate(subject)))
+    return {
+        "iteration": newest.iteration,
+        "kept": _with_scores(
+            lake, _few(kept.withColumn("drop_reason", F.lit("")), 2 * MAX_EXAMPLES), newest.model_id
+        ),
+        "rejected": _with_scores(
+            lake, _few(rejected.withColumn("drop_reason", reason), MAX_EXAMPLES), newest.model_id
+        ),
+    }
+
+
+def _gate(subject: Experiment) -> str:
+    """The gate of the last curation, by the row accounts; plain `gate` where it had several."""
+    dropped = [run["dropped"] for run in subject.runs if run["job"] == "curate" and run["n_in"]]
+    gates = [reason for reason in (dropped[-1] if dropped else {}) if reason.startswith("gate_")]
+    return gates[0] if len(gates) == 1 else "gate"
+
+
+def _few(pairs: DataFrame, n: int) -> list[Row]:
+    by_hash = Window.partitionBy("drop_reason").orderBy(F.xxhash64("candidate_id"), "candidate_id")
+    shortened = [F.substring(side, 1, MAX_TEXT + 1).alias(side) for side in ("instruction", "response")]
+    some = pairs.withColumn("place", F.row_number().over(by_hash)).where(F.col("place") <= n)
+    facts = some.select("candidate_id", "url", "score", "threshold", "drop_reason", "place", *shortened)
+    return rows(facts.orderBy("drop_reason", "place"))
+
+
+def _with_scores(lake: Lake, pairs: list[Row], model_id: str) -> list[Row]:
+    asked = F.col("candidate_id").isin([pair["candidate_id"] for pair in pairs])
+    scores: dict[str, dict[str, Any]] = defaultdict(dict)
+    for row in rows(lake.latest(SCORES).where(asked & (F.col("model_id") == model_id)).orderBy("scorer")):
+        scores[row["candidate_id"]][row["scorer"]] = row["score"]
+    return [pair | {"scores": scores[pair["candidate_id"]]} for pair in pairs]
+
+
+def answers(lake: Lake, subject: Experiment) -> Row:
+    """The answers of the first and the last forward model to the same prompts, side by side."""
+    given = lake.latest(GENERATIONS).where(
+        (F.col("sample") == 0) & F.col("model_id").isin([*subject.forward.values()])
+    )
+    who = {row.model_id for row in given.select("model_id").distinct().collect()}
+    iterations = sorted(iteration for iteration, model_id in subject.forward.items() if model_id in who)
+    if len(iterations) < 2:
+        return {"iterations": iterations, "prompts": []}
+    first, last = subject.forward[iterations[0]], subject.forward[iterations[-1]]
+    output = F.substring("output", 1, MAX_TEXT + 1)
+    both = (
+        given.groupBy("prompt_set", "prompt_id")
+        .agg(
+            F.substring(F.first("prompt"), 1, MAX_TEXT + 1).alias("prompt"),
+            F.max(F.when(F.col("model_id") == first, output)).alias("first"),
+            F.max(F.when(F.col("model_id") == last, output)).alias("last"),
+        )
+        .where("first IS NOT NULL AND last IS NOT NULL")
+    )
+    shown = rows(both.orderBy("prompt_set", "prompt_id").limit(MAX_PROMPTS))
+    return {"iterations": [iterations[0], iterations[-1]], "prompts": shown}

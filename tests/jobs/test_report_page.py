@@ -1,0 +1,239 @@
+"""The report's page from plain numbers: complete, self-contained, and inert whatever the web put into it."""
+
+import re
+from datetime import UTC, datetime
+from functools import cache
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.report.facts import KEPT, Stage
+from jobs.report.page import document_link, duration, number, page, shortened, size, web_address
+from transforms.judge_check import judge_check
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+EMPTY: dict[str, Any] = {
+    "experiment": "demo", "root": "demo/lake", "last_run": None, "funnel": [Stage("documents", 0)] * 6,
+    "pieces": {}, "seed": {}, "accounts": [], "histograms": [], "thresholds": [], "checks": [], "lengths": [],
+    "examples": {"iteration": None, "kept": [], "rejected": []}, "answers": {"iterations": [], "prompts": []},
+    "models": [], "releases": [], "work": [], "tables": [],
+}  # fmt: skip
+
+
+def histogram(
+    scorer: str, iteration: int, scores: "np.ndarray[Any, Any]", low: float, high: float
+) -> dict[str, Any]:
+    counts, _ = np.histogram(np.clip(scores, low, high), bins=32, range=(low, high))
+    return {
+        "scorer": scorer, "model_id": f"forward-{iteration - 1}-0a1b2c", "iteration": iteration, "low": low,
+        "high": high, "counts": [int(n) for n in counts], "statuses": {"ok": len(scores), "unparsed": 3},
+    }  # fmt: skip
+
+
+def check(scorer: str, iteration: int, apart: float) -> dict[str, Any]:
+    draw = np.random.default_rng(iteration)
+    true, mismatched = draw.normal(apart, 0.05, 100).tolist(), draw.normal(0, 0.05, 99).tolist()
+    kinds = {"true": true, "mismatched": mismatched, "check": judge_check(true, mismatched)}
+    return {"scorer": scorer, "model_id": f"forward-{iteration}-0a1b2c", "iteration": iteration, **kinds}
+
+
+def a_pair(**changes: Any) -> dict[str, Any]:
+    return {
+        "candidate_id": "ab" * 32, "url": "https://example.org/a", "score": 0.12, "threshold": 0.1,
+        "drop_reason": "",
+        "instruction": "How is a disk partitioned while the system is installed?",
+        "response": "The installer offers a guided mode.\n\n" + "It shows every disk and asks. " * 20,
+        "scores": {"expected": 3.2, "likelihood_gain": 0.12, "rubric": None},
+    } | changes  # fmt: skip
+
+
+def full() -> dict[str, Any]:
+    """What a finished demo looks like."""
+    draw = np.random.default_rng(1)
+    run = {
+        "started_at": NOW, "code_version": "0.1.0", "recipe_digest": "0123456789abcdef", "status": "ok",
+        "version": 1, "loop_id": "l", "n_calls": 0, "n_tokens": 0, "iteration": None, "unit": "pieces",
+    }  # fmt: skip
+    return EMPTY | {
+        "last_run": run,
+        "funnel": [
+            Stage("documents", 1204), Stage("pieces found", 38211), Stage("pieces kept", 5120, 38211),
+            Stage("unique pieces", 4610, 5120), Stage("unlabelled set", 1500, 4610),
+            Stage("candidates", 200, 1500),
+            Stage("scored, iteration 1", 200, 200), Stage("curated, iteration 1", 61, 200),
+            Stage("scored, iteration 2", 200, 200), Stage("curated, iteration 2", 66, 200),
+        ],
+        "pieces": {"too_short": 29000, KEPT: 5120, "header_repeats": 2200, "language": 1500, "repeats": 391},
+        "seed": {"train": 80, "dev": 100},
+        "accounts": [
+            {"job": "extract-segments", "unit": "pieces", "n_in": 38211, "n_out": 5120,
+             "dropped": {"too_short": 29000, "header_repeats": 2200, "language": 1500, "repeats": 391},
+             "quarantined": {}},
+            {"job": "ingest-documents", "unit": "records", "n_in": 1210, "n_out": 1204,
+             "dropped": {"not_html": 4}, "quarantined": {"truncated_record": 2}},
+        ],
+        "histograms": [
+            histogram(scorer, iteration, draw.normal(middle, spread, 200), low, high)
+            for scorer, middle, spread, low, high in (
+                ("expected", 3.1, 0.4, 1, 5), ("likelihood_gain", 0.08, 0.06, -0.1, 0.3),
+                ("rubric", 3, 1, 1, 5),
+            )
+            for iteration in (1, 2)
+        ],
+        "thresholds": [{"scorer": "likelihood_gain", "iteration": t, "threshold": 0.1} for t in (1, 2)],
+        "checks": [
+            check("likelihood_gain", 0, 0.12), check("likelihood_gain", 1, 0.13), check("expected", 0, 0.0)
+        ],
+        "lengths": [
+            {"set": name, "n": 61, "instruction": [20, 35, 52, 70, 120], "response": [9, 60, 990, 1500, 2800]}
+            for name in ("seed", "candidates", "curated, iteration 1", "curated, iteration 2")
+        ],
+        "examples": {
+            "iteration": 2,
+            "kept": [a_pair(), a_pair()],
+            "rejected": [
+                a_pair(drop_reason="below_threshold", score=0.02),
+                a_pair(drop_reason="gate_expected"),
+                a_pair(drop_reason="unscored", score=None, scores={}),
+            ],
+        },
+        "answers": {"iterations": [0, 2], "prompts": [
+            {"prompt_set": "humpback", "prompt_id": str(i), "prompt": "Explain what a symbolic link is.",
+             "first": "A link.", "last": "A symbolic link is a file that names another file. " * 8}
+            for i in range(3)
+        ]},
+        "models": [
+            {"model_id": f"{direction}-{iteration}-0a1b2c", "direction": direction, "iteration": iteration,
+             "base_model": "SmolLM2-135M-Instruct", "dataset": f"demo/{direction}-{iteration}",
+             "table_version": 3, "n_examples": 80, "run_id": "r",
+             "metrics": {"train_loss": 2.4421, "dev_loss": 2.56, "tokens_per_second": 492.2, "tokens": 36000.0}}
+            for direction, iteration in (("backward", 0), ("forward", 0), ("forward", 1), ("forward", 2))
+        ],
+        "releases": [
+            {"release_id": "r", "table": "gold.curated", "version": v, "n_rows": 61,
+             "slice": f"experiment = 'demo' AND iteration = {v}", "content_digest": "cd" * 32,
+             "published_at": NOW, "expectations_report": "reports/docs a/index.html" if v == 1 else None} for v in (1, 2)
+        ],
+        "work": [
+            run | {"job": "ingest-documents", "unit": "records", "seconds": 12.3, "n_in": 1210},
+            run | {"job": "finetune", "unit": "models", "seconds": 161.0, "n_in": 1, "iteration": 0,
+                   "n_tokens": 36000},
+            run | {"job": "score-candidates", "unit": "ratings", "seconds": 95.0, "n_in": 448, "iteration": 1,
+                   "n_calls": 848, "n_tokens": 263000},
+        ],
+        "tables": [
+            {"name": "bronze.documents", "comment": "A web page as crawled.", "version": 1, "rows": 1204,
+             "bytes": 14_300_000, "last_written": NOW},
+            {"name": "gold.judgements", "comment": "A judge's pairwise verdict on two models' answers.",
+             "version": None, "rows": 0, "bytes": 0, "last_written": None},
+        ],
+    }  # fmt: skip
+
+
+@cache
+def full_page() -> str:
+    return page(full(), "../lake")
+
+
+class Reader(HTMLParser):
+    """Collects the elements and attributes that a browser would see."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+
+def test_page_is_one_file_that_asks_no_other_host() -> None:
+    html = full_page()
+    read = Reader(html)
+    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & set(read.tags)
+    assert "default-src 'none'" in html
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert set(re.findall(r"(?:https?:)?//[\w.][^\s\"'<>]*", html)) == {a_pair()["url"]}
+    assert {tag for tag, name, _ in read.attributes if name == "href"} <= {"a", "use"}
+
+
+def test_page_of_an_empty_lake_says_what_is_missing() -> None:
+    html = page(EMPTY)
+    assert "<svg" not in html
+    for sentence in ("No job has run", "No documents", "No seed pairs", "No candidate", "dev_pairs", "no pairs yet",
+                     "been curated", "Two models must", "No model has", "been published", "any work yet"):  # fmt: skip
+        assert sentence in html, sentence
+
+
+def test_page_shows_the_numbers() -> None:
+    html = full_page()
+    assert html.count("<svg") == 5
+    for text in ("38,211", "2 min 41 s", "below threshold", "(0.020 &lt; 0.100)", "gate expected", "M2",
+                 'href="../lake/reports/docs%20a/index.html"', "gold.curated VERSION AS OF 1"):  # fmt: skip
+        assert text in html, text
+
+
+def test_ids_are_unique_and_every_reference_is_met() -> None:
+    read = Reader(full_page())
+    ids = [value for _, name, value in read.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    wanted = {v[1:] for _, name, v in read.attributes if name in ("href", "xlink:href") and v.startswith("#")}
+    assert wanted <= set(ids)
+
+
+HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">{{ 7 * 7 }}</p></style>'
+
+
+def test_hostile_text_is_inert() -> None:
+    facts = full()
+    bad = a_pair(instruction=HOSTILE, response=HOSTILE, url="javascript:alert(3)", drop_reason=HOSTILE)
+    facts["examples"] = {"iteration": 1, "kept": [bad | {"drop_reason": ""}], "rejected": [bad]}
+    facts["answers"]["prompts"] = [{"prompt": HOSTILE, "first": HOSTILE, "last": HOSTILE}]
+    facts["pieces"] = {HOSTILE: 3, "$x^2$": 1}
+    facts["lengths"][0]["set"] = HOSTILE
+    html = page(facts | {"experiment": HOSTILE, "root": HOSTILE})
+    read = Reader(html)
+    assert not {"script", "img"} & set(read.tags)
+    assert not [name for _, name, _ in read.attributes if name.startswith("on")]
+    assert not [value for _, name, value in read.attributes if name == "href" and "javascript" in value]
+    assert "&lt;script&gt;" in html
+    assert "{{ 7 * 7 }}" in html
+    assert "$x^2$" in html
+
+
+def test_long_text_is_bounded() -> None:
+    endless = a_pair(response="x" * 10**6, url="https://example.org/" + "y" * 10**6)
+    html = page(EMPTY | {"examples": {"iteration": 1, "kept": [endless], "rejected": []}})
+    assert len(html) < 20_000
+
+
+def test_page_is_the_same_each_time() -> None:
+    assert page(full(), "../lake") == full_page()
+
+
+@pytest.mark.parametrize(
+    ("url", "link"),
+    [
+        ("https://example.org/a?b=c", "https://example.org/a?b=c"),
+        ("javascript:alert(1)", None),
+        ("data:text/html,x", None),
+        ("//example.org", None),
+        ("http://[", None),
+        ("http://example.org/" + "a" * 2000, None),
+    ],
+)
+def test_only_web_addresses_become_links(url: str, link: str | None) -> None:
+    assert web_address(url) == link
+
+
+def test_numbers_read_well() -> None:
+    assert (number(1234567), number(None)) == ("1,234,567", "n/a")
+    assert [duration(s) for s in (7.46, 200, 7500)] == ["7.5 s", "3 min 20 s", "2 h 5 min"]
+    assert [size(b) for b in (12, 14_300_000, 3e15)] == ["12 B", "14.3 MB", "3,000.0 TB"]
+    assert (shortened("abc", 3), shortened("abc d", 4)) == ("abc", "abc …")
+    assert document_link("../lake", "a b.html") == "../lake/a%20b.html"
+    assert document_link(None, "a.html") is None
