@@ -1,0 +1,150 @@
+"""The one write path: conform, validate, quarantine, commit, count."""
+
+import json
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.conform import SchemaMismatchError, predicate
+from jobs.lake import DuplicateKeyError, Lake
+from schemas import TABLES
+from schemas.gold import CURATED
+from schemas.ops import QUARANTINE, RUNS
+from schemas.silver import DUPLICATES, SEED_PAIRS, SEGMENTS
+from schemas.table import Table
+from tests.conftest import OpenLake
+
+pytestmark = pytest.mark.spark
+
+PAIR = ("a", "Why?", "Because.", "en", "faq", None, "train")
+
+
+def pairs(lake: Lake, *rows: tuple[object, ...]):  # type: ignore[no-untyped-def]
+    return lake.spark.createDataFrame(rows, SEED_PAIRS.schema)
+
+
+def lake_writing(open_lake: OpenLake, table: Table) -> Lake:
+    lake = open_lake()
+    lake.run.writes = table
+    return lake
+
+
+def test_append_adds_only_new_keys_and_a_second_write_commits_nothing(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, SEED_PAIRS)
+    version = lake.write(SEED_PAIRS, pairs(lake, PAIR))
+    assert (lake.run.n_in, lake.run.n_out, lake.run.version) == (1, 1, version)
+
+    again = lake_writing(open_lake, SEED_PAIRS)
+    assert again.write(SEED_PAIRS, pairs(lake, PAIR)) is None
+    assert (again.run.n_in, again.run.version) == (0, None)
+    assert again.version(SEED_PAIRS) == version
+
+
+def test_a_row_that_breaks_a_rule_is_quarantined_by_its_name_and_counted(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, SEED_PAIRS)
+    lake.write(SEED_PAIRS, pairs(lake, PAIR, ("b", " ", "r", None, "s", None, "dev"), ("c", "i", "r", None, "s", None, "test")))
+
+    assert lake.run.n_in == 3
+    assert lake.run.n_out == 1
+    assert lake.run.quarantined == {"instruction_not_empty": 1, "split_known": 1}
+    kept = {r.row_id: (r.rule, json.loads(r.payload)["split"]) for r in lake.latest(QUARANTINE).collect()}
+    assert kept == {"b": ("instruction_not_empty", "dev"), "c": ("split_known", "test")}
+
+    again = lake_writing(open_lake, SEED_PAIRS)
+    again.write(SEED_PAIRS, pairs(lake, ("b", " ", "r", None, "s", None, "dev")))
+    assert again.run.n_in == 0, "a defect that is known already is no new input"
+
+
+def test_a_dropped_row_is_counted_by_reason_and_not_written(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, SEED_PAIRS)
+    rows = pairs(lake, PAIR, ("b", "i", "r", None, "s", None, "dev"))
+    lake.write(SEED_PAIRS, rows.withColumn("drop_reason", F.when(F.col("pair_id") == "b", "later_turn")))
+    assert lake.run.dropped == {"later_turn": 1}
+    assert [r.pair_id for r in lake.latest(SEED_PAIRS).collect()] == ["a"]
+
+
+def test_a_table_of_dropped_rows_holds_just_those(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, DUPLICATES)
+    rows = lake.spark.createDataFrame(
+        [("m", "a", None, None, None, None), ("m", "b", "a", "near", 0.9, "near")],
+        "method_digest string, segment_id string, keeper_id string, kind string, jaccard double, drop_reason string",
+    )
+    lake.write(DUPLICATES, rows)
+    assert (lake.run.n_out, dict(lake.run.dropped), dict(lake.run.quarantined)) == (1, {"near": 1}, {})
+    assert [r.segment_id for r in lake.latest(DUPLICATES).collect()] == ["b"]
+
+
+def test_a_record_rejected_by_its_reader_keeps_its_place(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, SEED_PAIRS)
+    rejected = F.struct(
+        F.lit("broken_json").alias("rule"), F.lit("expected ','").alias("detail"), F.lit("a.jsonl").alias("source_file"),
+        F.lit(17).cast("bigint").alias("record_offset"), F.lit("{oops").alias("payload"),
+    )  # fmt: skip
+    empty = pairs(lake, PAIR).select(*(F.lit(None).cast(f.dataType).alias(f.name) for f in SEED_PAIRS.schema))
+    lake.write(SEED_PAIRS, empty.withColumn("rejected", rejected))
+    row = lake.latest(QUARANTINE).first()
+    assert row is not None
+    assert (row.row_id, row.rule, row.record_offset, row.payload) == ("a.jsonl:17", "broken_json", 17, "{oops")
+
+
+def test_replace_forgets_the_rows_of_its_slice_only(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, CURATED)
+
+    def rows(iteration: int, *ids: str):  # type: ignore[no-untyped-def]
+        values = [("e", iteration, i, "i", "r", 5.0, "rubric", "m", 4.5, "s", "u") for i in ids]
+        return lake.spark.createDataFrame(values, CURATED.schema)
+
+    lake.write(CURATED, rows(1, "a", "b"), slice={"experiment": "e", "iteration": 1})
+    lake.write(CURATED, rows(2, "a"), slice={"experiment": "e", "iteration": 2})
+    lake.write(CURATED, rows(1, "c"), slice={"experiment": "e", "iteration": 1})
+    found = {(r.iteration, r.candidate_id) for r in lake.latest(CURATED).collect()}
+    assert found == {(1, "c"), (2, "a")}
+
+
+def test_missing_and_mistyped_columns_are_all_named_at_once(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, SEED_PAIRS)
+    rows = pairs(lake, PAIR).drop("source").withColumn("split", F.lit(1))
+    with pytest.raises(SchemaMismatchError, match="source is missing; split is int, not string"):
+        lake.write(SEED_PAIRS, rows)
+
+
+def test_two_rows_with_one_key_are_a_fault_not_a_choice(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, SEED_PAIRS)
+    with pytest.raises(DuplicateKeyError, match="2 rows have only 1 keys"):
+        lake.write(SEED_PAIRS, pairs(lake, PAIR, PAIR))
+    assert not lake.exists(SEED_PAIRS)
+
+
+def test_every_commit_carries_the_run(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, SEED_PAIRS)
+    lake.write(SEED_PAIRS, pairs(lake, PAIR))
+    newest = lake.spark.sql(f"DESCRIBE HISTORY delta.`{lake.path(SEED_PAIRS)}`").orderBy(F.desc("version")).first()
+    assert newest is not None
+    assert json.loads(newest.userMetadata)["run_id"] == lake.run.run_id
+
+
+def test_a_repeated_transaction_is_written_once(open_lake: OpenLake) -> None:
+    lake = open_lake()
+    row = lake.spark.createDataFrame([lake.run.row("ok")], RUNS.schema)
+    lake.write(RUNS, row, transaction="wave-1")
+    lake.write(RUNS, row, transaction="wave-1")
+    assert lake.latest(RUNS).count() == 1
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
+def test_every_rule_is_a_condition_on_the_tables_columns(open_lake: OpenLake, table: Table) -> None:
+    empty = open_lake().spark.createDataFrame([], table.schema)
+    for name, rule in table.rules.items():
+        assert empty.select(F.expr(rule).alias(name)).schema[0].dataType.simpleString() == "boolean"
+
+
+def test_a_slice_is_quoted(open_lake: OpenLake) -> None:
+    assert predicate({"dataset": "o'b\\x", "iteration": 2}) == "dataset = 'o\\'b\\\\x' AND iteration = 2"
+
+
+def test_the_reason_column_of_segments_is_their_own(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, SEGMENTS)
+    row = ["m", "s", "d", "u", 0, "H", 1, [], None, 10, None, None, "too_short"]
+    lake.write(SEGMENTS, lake.spark.createDataFrame([row], SEGMENTS.schema))
+    assert dict(lake.run.dropped) == {"too_short": 1}
+    assert lake.latest(SEGMENTS).count() == 1, "dropped pieces are recorded too"
