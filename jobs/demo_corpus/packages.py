@@ -1,0 +1,144 @@
+"""Debian packages, fetched into a folder and read there; nothing is installed and root is not needed."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from subprocess import PIPE
+
+from jobs.errors import JobError
+
+NO_APT = (
+    "the demo's pages come from Debian's documentation packages, and this host has no apt-get and dpkg-deb; "
+    "run your own crawl instead: humpback run --set 'ingest_documents.paths=[\"crawl/*.warc.gz\"]' "
+    "--set 'ingest_conversations.paths=[\"seed.jsonl\"]'"
+)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A version of a package that the host's apt offers."""
+
+    name: str
+    version: str
+    architecture: str
+    sha256: str
+
+    @property
+    def filename(self) -> str:
+        """What apt-get calls the downloaded file."""
+        return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
+
+
+class Archive:
+    """What the host's apt offers, by its own package lists or, where those do not do, by fresh ones."""
+
+    def __init__(self, cache: Path) -> None:
+        """`cache` takes the downloads and, if need be, package lists of its own.
+
+        Raises:
+            JobError: the host has no apt.
+        """
+        if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+            raise JobError(NO_APT)
+        self.cache = cache.resolve()
+        self.options: list[str] = []
+
+    def names(self, pattern: str) -> list[str]:
+        """The names on offer that match the regular expression as a whole, the newest version last."""
+        found = [name for name in self._apt("apt-cache", "pkgnames").split() if re.fullmatch(pattern, name)]
+        if not found and self._refresh():
+            return self.names(pattern)
+        return sorted(found, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
+
+    def find(self, name: str) -> Package | None:
+        """The package as it would be installed, or None where it is not on offer."""
+        shown = self._apt("apt-cache", "show", "--no-all-versions", name)
+        facts = dict(re.findall(r"^(Version|Architecture|SHA256): (.*)$", shown, re.MULTILINE))
+        if len(facts) < 3:
+            return None
+        return Package(name, facts["Version"], facts["Architecture"], facts["SHA256"])
+
+    def obtain(self, name: str) -> tuple[Package, Path] | None:
+        """The package and its downloaded file, or None where it is not on offer.
+
+        Raises:
+            JobError: apt could not download it, or the file is not the one that apt's lists name.
+        """
+        package = self.find(name)
+        file = self._download(package) if package else None
+        if file is None and self._refresh():  # no lists here, or old ones that name a version now gone
+            package = self.find(name)
+            file = self._download(package) if package else None
+        if package is None:
+            return None
+        if file is None:
+            raise JobError(f"{name} {package.version}: apt-get could not download it; is the network there?")
+        if (found := _sha256(file)) != package.sha256:
+            raise JobError(f"{file}: its SHA-256 is {found}; apt lists {package.sha256}")
+        return package, file
+
+    def _download(self, package: Package) -> Path | None:
+        file = self.cache / package.filename
+        if file.exists() and _sha256(file) != package.sha256:  # cut off when it was downloaded
+            file.unlink()
+        if not file.exists():
+            self._apt("apt-get", "download", f"{package.name}={package.version}")
+        return file if file.exists() else None
+
+    def _refresh(self) -> bool:
+        """Fetch package lists into the cache, once, and use them from now on instead of the system's."""
+        if self.options:
+            return False
+        lists, apt = self.cache / "lists", self.cache / "apt"
+        for folder in (lists, apt / "archives"):
+            (folder / "partial").mkdir(parents=True, exist_ok=True)
+        self.options = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={apt}"]
+        if os.geteuid() == 0:  # apt would else hand the work to a user who cannot write here
+            self.options += ["-o", "APT::Sandbox::User=root"]
+        self._apt("apt-get", "update")
+        return True
+
+    def _apt(self, command: str, *arguments: str) -> str:
+        """What the command writes; its failure shows in what is then not there."""
+        return _run([command, "-q", *self.options, *arguments], self.cache).stdout
+
+
+def files_of(package: Path, root: str) -> Iterator[tuple[str, bytes, datetime]]:
+    """The regular files below the folder `root` of a package: path from there, content, date.
+
+    Raises:
+        JobError: it is no package, or a damaged one.
+    """
+    command = ["dpkg-deb", "--fsys-tarfile", str(package)]
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE) as unpacking:
+        assert unpacking.stdout is not None
+        assert unpacking.stderr is not None
+        try:
+            with tarfile.open(fileobj=unpacking.stdout, mode="r|") as members:
+                for member in members:
+                    path = member.name.removeprefix("./").removeprefix(f"{root}/")
+                    if member.isfile() and member.name == f"./{root}/{path}":
+                        content = members.extractfile(member)
+                        assert content is not None
+                        yield path, content.read(), datetime.fromtimestamp(member.mtime, UTC)
+        except tarfile.TarError as error:
+            reason = unpacking.stderr.read().decode(errors="replace").strip() or error
+            raise JobError(f"{package}: dpkg-deb cannot unpack it: {reason}") from error
+
+
+def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    quiet = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    return subprocess.run(command, cwd=folder, env=quiet, capture_output=True, text=True, check=False)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
