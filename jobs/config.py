@@ -31,8 +31,10 @@ class Section(BaseModel):
 class IngestDocuments(Section):
     """Which crawl files to read."""
 
-    paths: tuple[str, ...] = Field((), description="WARC files or globs")
-    max_record_bytes: int = Field(8 * 2**20, gt=0, description="larger pages are quarantined (design: 8 MiB)")
+    paths: tuple[str, ...] = Field((), description="WARC files, globs, or folders of *.warc and *.warc.gz")
+    max_record_bytes: int = Field(
+        8 * 2**20, gt=0, le=8 * 2**20, description="larger pages are quarantined; 8 MiB is the table's own limit"
+    )
 
 
 class ExtractSegments(Section):
@@ -67,7 +69,8 @@ class SelectUnlabelled(Section):
     sample_seed: str = "humpback"
     exclude_url_prefixes: tuple[str, ...] = Field((), description="pages the seed was taken from")
     evaluation_paths: tuple[str, ...] = Field((), description="JSONL prompt sets that must not be in the pool")
-    ngram_words: int = Field(13, ge=2, description="overlap of this many words with seed or evaluation text")
+    ngram_words: int = Field(13, ge=2, description="overlap of this many words with seed or evaluation text (GPT-3)")
+    short_ngram_words: int = Field(8, ge=2, description="the same for seed and evaluation texts under ngram_words")
 
 
 class IngestConversations(Section):

@@ -1,0 +1,105 @@
+"""Find the segments that repeat another one, `silver.duplicates`.
+
+    humpback find-duplicates --recipe FILE --lake URI
+
+The table holds repetitions only, so what has been judged is known by the version of
+`silver.signatures` that the last successful run of this method saw; its row in `ops.runs` says.
+"""
+
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config import Recipe
+from jobs.digests import duplicates_digest, segments_digest, signatures_digest
+from jobs.lake import Lake
+from schemas.ops import RUNS
+from schemas.silver import DUPLICATES, SEGMENTS, SIGNATURES
+from transforms.duplicates import (
+    candidate_pairs,
+    duplicates_from,
+    select_open,
+    select_settled,
+    verified_pairs,
+    with_leader,
+)
+
+READS = (SEGMENTS, SIGNATURES)
+WRITES = DUPLICATES
+UNIT = "segments"
+
+
+def run(lake: Lake, recipe: Recipe) -> None:
+    """Judge the new signatures against each other and against the survivors of earlier runs."""
+    digest = duplicates_digest(recipe)
+    judged, current = _judged_version(lake, digest), lake.version(SIGNATURES)
+    lake.run.inputs[_key(digest)] = -1 if current is None else current
+    if current is None or judged == current:
+        return
+    of_method = F.col("method_digest") == signatures_digest(recipe)
+    earlier = lake.read(SIGNATURES, judged).where(of_method) if judged is not None else None
+    signatures = lake.read(SIGNATURES).where(of_method)
+    segments = lake.read(SEGMENTS).where(F.col("method_digest") == segments_digest(recipe))
+    members = with_leader(_members(lake, signatures, earlier, segments, digest)).localCheckpoint()
+    if members.where("is_new").isEmpty():
+        return
+    settled = _settled(members.where("segment_id = leader_id"), segments, recipe)
+    lake.write(DUPLICATES, duplicates_from(members, settled, method_digest=digest))
+
+
+def _members(
+    lake: Lake, signatures: DataFrame, earlier: DataFrame | None, segments: DataFrame, digest: str
+) -> DataFrame:
+    """The signatures that are new, and those that survived earlier runs."""
+    signatures = signatures.join(segments.select("segment_id", "n_chars"), "segment_id")
+    if earlier is None:
+        return signatures.withColumn("is_new", F.lit(True))
+    known = earlier.select("segment_id", F.lit(False).alias("is_new"))
+    dropped = lake.latest(DUPLICATES).where(F.col("method_digest") == digest).select("segment_id")
+    marked = signatures.join(known, "segment_id", "left").withColumn("is_new", F.col("is_new").isNull())
+    return marked.join(dropped, "segment_id", "left_anti")
+
+
+def _settled(leaders: DataFrame, segments: DataFrame, recipe: Recipe) -> DataFrame:
+    """The near duplicates among the leaders; rounds go on while full buckets may hide more."""
+    limits = {
+        "shingle_words": recipe.sign_segments.shingle_words,
+        "min_jaccard": recipe.find_duplicates.min_jaccard,
+    }
+    alive, pairs, tried = leaders, None, None
+    while True:
+        met = candidate_pairs(alive)
+        if tried is not None:
+            met = met.join(tried, ["segment_id", "keeper_id"], "left_anti")
+        met = met.localCheckpoint()
+        found = verified_pairs(met, segments, **limits)  # type: ignore[arg-type]
+        pairs = (found if pairs is None else pairs.union(found)).localCheckpoint()
+        settled = _resolve(pairs)
+        if met.where("crowded").isEmpty():
+            return settled
+        tried = met.drop("crowded") if tried is None else tried.union(met.drop("crowded")).localCheckpoint()
+        alive = leaders.join(settled.select("segment_id"), "segment_id", "left_anti")
+
+
+def _resolve(pairs: DataFrame) -> DataFrame:
+    """Drop what sure survivors drop, until every pair is settled."""
+    steps: list[DataFrame] = []
+    while not steps or not pairs.isEmpty():
+        steps.append(select_settled(pairs).localCheckpoint())
+        pairs = select_open(pairs, steps[-1]).localCheckpoint()
+    return reduce(DataFrame.union, steps)
+
+
+def _judged_version(lake: Lake, digest: str) -> int | None:
+    done = (
+        lake.latest(RUNS)
+        .where(F.col("status") == "ok")
+        .select(F.max(F.col("inputs")[_key(digest)]).alias("v"))
+    )
+    row = done.first()
+    return None if row is None or row.v is None or row.v < 0 else int(row.v)
+
+
+def _key(digest: str) -> str:
+    return f"{SIGNATURES.name}@{digest}"

@@ -1,0 +1,141 @@
+"""What the elements and phrases of a web page are: headers, blocks, furniture, boilerplate."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+
+from selectolax.lexbor import LexborNode
+
+
+def _words(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+HEADERS = {f"h{level}": level for level in range(1, 7)}
+SKIPPED = _words(
+    "script style noscript template head nav footer svg math iframe object embed canvas audio video map"
+    " select option button input textarea dialog noembed noframes datalist menu"
+)
+SKIPPED_ROLES = _words("navigation banner contentinfo search menu menubar toolbar dialog")
+# Words of class and id that mark page furniture; DocBook, Sphinx, wikis, blogs.
+FURNITURE = re.compile(
+    r"(?:^|[\s_-])(?:nav(?:bar|header|footer|igation)?|breadcrumbs?|menu|sidebar|footer|share|sharing|social|pager"
+    r"|pagination|toc(?!-backref)|headerlink|anchorjs-link|editsection|edit-link|skip-?link|cookies?|copyright|noprint"
+    r"|sphinxsidebar|related|advert(?:isement)?s?)(?:$|[\s_-])",
+    re.IGNORECASE,
+)
+HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+SCOPES = _words("article section aside main td th li blockquote dd figure details")
+BLOCKS = SCOPES | _words(
+    "address body caption center dir div dl dt fieldset figcaption form header hgroup hr html legend ol p"
+    " summary table tbody tfoot thead tr ul"
+)
+CODE = _words("code tt kbd samp")
+MAX_DEPTH = 5000
+NESTING = re.compile(
+    r"<(/?)(?:div|span|b|i|u|font|a|em|strong|table|ul|ol|dl|blockquote|section|article|center|big|small)\b",
+    re.IGNORECASE,
+)
+
+WHITESPACE = re.compile(r"[^\S\n]+")
+# Controls, soft hyphens, zero-width and direction marks: not seen by a reader.
+UNSEEN = dict.fromkeys([*range(9), *range(14, 32), *range(127, 160), 0xAD, 0x200B, 0xFEFF])
+UNSEEN |= dict.fromkeys([*range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+NUMBERING = re.compile(
+    r"^(?:(?:chapter|section|appendix|part)\s+(?:\d+|[ivxlc]+|[a-z])(?:[.:)]\s*|\s+[-\u2013\u2014]\s+|$)"
+    r"|§+\s*[\d.]+\s*|\(?\d+(?:\.\d+)*[.)]\s+|\d+(?:\.\d+)+\s+|[a-z](?:\.\d+)+\.?\s+)",
+    re.IGNORECASE,
+)
+PILCROWS = re.compile(r"\s*[¶§#🔗]+\s*$")
+NAV_WORDS = re.compile(
+    r"(?:(?:up|home|next|prev(?:ious)?|top|contents|index|back(?: to top)?|first|last|table of contents"
+    r"|main page|skip to (?:main )?content)[\s|»«<>:/·•→←↑↓\-\[\]()]*)+",
+    re.IGNORECASE,
+)
+PHRASES = re.compile(
+    r"(?:edit (?:this|on)\b|report a bug\b|share (?:this|on)\b|print this\b|permalink$|view (?:page )?source$"
+    r"|(?:last (?:updated|modified|edited)|page last)\b|follow us\b|all rights reserved\b"
+    r"|(?:copyright|©|\(c\))\s*(?:\(c\)|©)?\s*(?:by\s+)?\S{0,20}\s*\d{4}\b|copyright\s*(?:©|\(c\)))",
+    re.IGNORECASE,
+)
+MAX_PHRASE_CHARS = 200  # a paragraph that only begins like this is text
+
+
+Attributes = Mapping[str, str | None]
+
+
+def is_furniture(tag: str, attributes: Attributes) -> bool:
+    """Whether an element is hidden or is marked as navigation, footer, sharing bar and the like."""
+    if tag in SKIPPED:
+        return True
+    if not attributes or tag in ("html", "body", "main", "article"):
+        return False
+    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
+        return True
+    if (attributes.get("role") or "").lower() in SKIPPED_ROLES or HIDDEN_STYLE.search(
+        attributes.get("style") or ""
+    ):
+        return True
+    names = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
+    return FURNITURE.search(names) is not None
+
+
+def is_boilerplate(text: str) -> bool:
+    """Whether a block of its own is a navigation line, an edit or share link or a copyright line."""
+    if len(text) > MAX_PHRASE_CHARS:
+        return False
+    return bool(NAV_WORDS.fullmatch(text) or PHRASES.match(text))
+
+
+def clean(text: str) -> str:
+    """NFC, without characters that are not seen, white space collapsed within each line."""
+    text = unicodedata.normalize("NFC", text.translate(UNSEEN))
+    return "\n".join(line for part in text.split("\n") if (line := WHITESPACE.sub(" ", part).strip()))
+
+
+def clean_header(text: str) -> str:
+    """A header on one line, without its numbering and anchor signs."""
+    text = PILCROWS.sub("", clean(text.replace("\n", " ")))
+    return NUMBERING.sub("", text, count=1) or text
+
+
+def header_level(tag: str, attributes: Attributes) -> int:
+    """1 to 6 for a header, 0 for every other element."""
+    level = HEADERS.get(tag, 0)
+    if not level and attributes.get("role") == "heading":
+        given = attributes.get("aria-level") or "2"
+        level = int(given) if given in "123456" else 6
+    return level
+
+
+def visible_texts(root: LexborNode) -> Iterator[str]:
+    """The texts below an element, hidden elements and page furniture left out."""
+    node, depth = root.first_child, 1
+    while node is not None:
+        tag = node.tag or "-"
+        if tag == "-text":
+            yield node.text_content or ""
+        elif tag == "br":
+            yield "\n"
+        child = None if tag[0] == "-" or is_furniture(tag, node.attributes) else node.first_child
+        if child is not None:
+            node, depth = child, depth + 1
+            continue
+        while depth and node.next is None:
+            node, depth = node.parent, depth - 1
+            assert node is not None
+        node = node.next if depth else None
+
+
+def is_too_deep(html: str) -> bool:
+    """Whether the page nests so deeply that parsing it would take time by the square of the depth.
+
+    Only pages with very many tags are looked at; elements that HTML closes by itself do not count.
+    """
+    if html.count("<") <= MAX_DEPTH:
+        return False
+    depth = deepest = 0
+    for tag in NESTING.finditer(html):
+        depth = max(0, depth + (-1 if tag[1] else 1))
+        deepest = max(deepest, depth)
+    return deepest > MAX_DEPTH

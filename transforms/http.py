@@ -1,0 +1,123 @@
+"""The HTTP part of a WARC record: header block, transfer and content encodings, media type.
+
+Written for what crawls really hold: LF-only header blocks (ClueWeb09), bare HTML where a response
+is announced (ClueWeb22), and encodings that are announced though long undone (both, Common Crawl).
+"""
+
+import io
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastwarc.stream_io import BrotliReader
+
+END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
+CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
+HTML_TYPES = {"text/html", "application/xhtml+xml"}
+HTML_TAGS = r"!doctype\s+html|html|head|body|title|meta|h[1-6]|div|p|table|center|font|script|link"
+HTML_START = re.compile(
+    rf"\s*(?:<\?xml[^>]*>|<!--.*?-->|\s)*<(?:{HTML_TAGS})\b".encode(), re.IGNORECASE | re.DOTALL
+)
+SNIFF_BYTES = 4096
+
+
+class TooLargeError(ValueError):
+    """A body that unpacks to more bytes than allowed."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response as stored: status 200 and no headers where the record holds the bare page."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def media_type(self) -> str:
+        """The media type in lower case, empty where the server named none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str | None:
+        """The label that the server gave, which may name no encoding."""
+        found = re.search(
+            r"""charset\s*=\s*["']?([^\s"';,]+)""", self.headers.get("content-type", ""), re.IGNORECASE
+        )
+        return found[1] if found else None
+
+
+def split_response(block: bytes) -> Response:
+    """Header block and body of a record's content."""
+    if not block.startswith(b"HTTP/"):
+        return Response(200, {}, block)
+    end = END_OF_HEADERS.search(block)
+    head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
+    status_line, *lines = re.split(r"\r?\n", head.decode("latin-1"))
+    pairs = (line.partition(":") for line in lines)
+    headers = {name.strip().lower(): value.strip() for name, colon, value in pairs if colon}
+    status = re.match(r"HTTP/\S*\s+(\d{3})", status_line)
+    return Response(int(status[1]) if status else 0, headers, body)
+
+
+def unpack_body(response: Response, max_bytes: int) -> bytes:
+    """The page's bytes, chunks and compression undone where the bytes really have them.
+
+    Raises:
+        TooLargeError: it unpacks to more than `max_bytes`.
+    """
+    body = response.body
+    if "chunked" in response.headers.get("transfer-encoding", "").lower():
+        body = _dechunk(body)
+    coding = response.headers.get("content-encoding", "").lower()
+    if body.startswith(b"\x1f\x8b"):
+        body = _inflate(body, 31, max_bytes)
+    elif "deflate" in coding:
+        body = _inflate(body, 15 if body[:1] == b"\x78" else -15, max_bytes)
+    elif "br" in coding:
+        body = _unbrotli(body, max_bytes)
+    if len(body) > max_bytes:
+        raise TooLargeError(f"the body has more than {max_bytes:,} bytes")
+    return body
+
+
+def is_html(response: Response, body: bytes, identified_type: str) -> bool:
+    """Whether the page is HTML: by the server's media type, else the crawl's, else its first bytes."""
+    media_type = response.media_type or identified_type
+    if media_type:
+        return media_type in HTML_TYPES
+    return HTML_START.match(body[:SNIFF_BYTES].removeprefix(b"\xef\xbb\xbf")) is not None
+
+
+def _dechunk(body: bytes) -> bytes:
+    """The chunks joined; `body` itself where it is not chunked from start to end or to a cut."""
+    parts, at = [], 0
+    while at < len(body):
+        size = CHUNK_SIZE.match(body, at)
+        if size is None:
+            return body
+        n = int(size[1], 16)
+        if n == 0:
+            break
+        parts.append(body[size.end() : size.end() + n])
+        at = size.end() + n
+        at += 2 if body[at : at + 2] == b"\r\n" else 1 if body[at : at + 1] == b"\n" else 0
+    return b"".join(parts)
+
+
+def _inflate(body: bytes, window: int, max_bytes: int) -> bytes:
+    """The body unpacked, as far as it goes; itself where it was never packed."""
+    unpacker = zlib.decompressobj(window)
+    try:
+        unpacked = unpacker.decompress(body, max_bytes + 1)
+    except zlib.error:
+        return body
+    return unpacked or body
+
+
+def _unbrotli(body: bytes, max_bytes: int) -> bytes:
+    try:
+        return BrotliReader(io.BytesIO(body)).read(max_bytes + 1) or body
+    except (OSError, ValueError):
+        return body

@@ -1,0 +1,59 @@
+"""The paper's rules on headers and on repetition within a segment (section 2.1 and appendix)."""
+
+import re
+
+# The paper names adverts, forums, quick links and free newsletters, and says its list goes on.
+NAVIGATION = re.compile(
+    r"\b(?:adverti\w*|forums?|quick ?links?|newsletters?|subscri\w+|sign ?(?:in|up)|log ?in|register"
+    r"|follow us|navigation|site ?map|main menu|leave a (?:reply|comment)|share this"
+    r"|privacy policy|terms of (?:use|service)|cookies?|related (?:\w+ )?(?:links|posts|articles|topics)"
+    r"|recent (?:posts|comments|articles)"
+    r"|table of contents|external links|(?:in this|on this) (?:page|article|chapter))\b"
+    r"|^(?:menu|search|links?|contents?|categor(?:y|ies)|archives?|tags?|comments?|share|contact(?: us)?"
+    r"|about us|see also|references|further reading|footnotes?|index|home|next|previous)\W*$",
+    re.IGNORECASE,
+)
+MAX_NAVIGATION_CHARS = 60  # a longer header is a sentence that happens to hold such a word
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+WORD = re.compile(r"\w+")
+MIN_SENTENCE_WORDS = 5  # "See below." twice is no repetition
+
+
+def header_fault(header: str) -> str | None:
+    """`empty_header`, `uppercase_header` or `navigation_header`; None for a header that passes."""
+    if not header:
+        return "empty_header"
+    if header.isupper():
+        return "uppercase_header"
+    if len(header) <= MAX_NAVIGATION_CHARS and NAVIGATION.search(header):
+        return "navigation_header"
+    return None
+
+
+def is_repetitive(text: str, ngram: int, max_jaccard: float) -> bool:
+    """Whether two of its sentences share more than `max_jaccard` of their word n-grams.
+
+    Code and tables, whose lines resemble each other by nature, are not looked at.
+    """
+    seen: list[set[tuple[str, ...]]] = []
+    for sentence in sentences(text):
+        words = WORD.findall(sentence.lower())
+        if len(words) < max(MIN_SENTENCE_WORDS, ngram):
+            continue
+        grams = set(zip(*(words[i:] for i in range(ngram)), strict=False))
+        for other in seen:
+            # The sizes alone bound the similarity.
+            if min(len(grams), len(other)) <= max_jaccard * max(len(grams), len(other)):
+                continue
+            shared = len(grams & other)
+            if shared > max_jaccard * (len(grams) + len(other) - shared):
+                return True
+        seen.append(grams)
+    return False
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences and lines of the prose in a segment."""
+    prose = re.sub(r"```.*?(?:```|\Z)", "\n", text, flags=re.DOTALL)
+    lines = (line for line in prose.split("\n") if not line.startswith(("|", "#")))
+    return [s for s in SENTENCE_END.split("\n".join(lines)) if s]

@@ -1,0 +1,161 @@
+"""`bronze.documents` to `silver.segments`: the paper's header-rooted pieces (section 2.1, appendix).
+
+Top-down: the largest section of `min_chars` to `max_chars` is taken whole; a longer one gives way
+to the sections in it, and its own text before, between and after them becomes pieces of its own;
+a shorter one is a piece as it is. So no two pieces overlap, and every text is in exactly one.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructField, StructType
+
+from schemas.silver import SEGMENTS
+from transforms.html import is_too_deep
+from transforms.language import identify_language
+from transforms.render import Page, render
+from transforms.segment_rules import header_fault, is_repetitive
+
+METHOD_VERSION = "segments-1"
+MAX_SECTIONS = 10_000  # a page with more is an index or an attack
+ROWS = StructType([StructField(f.name, f.dataType) for f in SEGMENTS.schema if f.name != "method_digest"])
+
+
+class Span(NamedTuple):
+    """A piece: blocks `start` to `end` of the page, rooted in a section."""
+
+    section: int
+    start: int
+    end: int
+
+
+def segments_from(
+    documents: DataFrame,
+    *,
+    min_chars: int,
+    max_chars: int,
+    language: str,
+    max_sentence_jaccard: float,
+    sentence_ngram: int,
+    method_digest: str,
+) -> DataFrame:
+    """Every piece of every document; `drop_reason` names the first of the rules that it breaks.
+
+    In this order: `too_deep`, `too_many_headers`, `no_header` (the whole page, one row);
+    `too_short`, `too_long`; `empty_header`, `uppercase_header`, `navigation_header`; `repetitive`;
+    `language`, which costs most and is looked at last.
+    """
+
+    def extract(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        schema = to_arrow_schema(ROWS)
+        for batch in batches:
+            rows: list[dict[str, Any]] = []
+            for document in batch.to_pylist():
+                for piece in pieces(document["html"], min_chars, max_chars):
+                    text = piece.pop("text")
+                    reason, code, score = piece.pop("fault"), None, None
+                    reason = reason or header_fault(piece["header"])
+                    if not reason and is_repetitive(text, sentence_ngram, max_sentence_jaccard):
+                        reason = "repetitive"
+                    if not reason:
+                        code, score = identify_language(text)
+                        reason = None if code == language else "language"
+                    name = f"{document['document_id']}\n{piece['position']}\n{text}"
+                    rows.append(
+                        piece
+                        | {
+                            "segment_id": hashlib.sha256(name.encode()).hexdigest(),
+                            "document_id": document["document_id"],
+                            "url": document["url"],
+                            "text": None if reason else text,
+                            "language": code,
+                            "language_score": score,
+                            "drop_reason": reason,
+                        }
+                    )
+            yield pa.RecordBatch.from_pylist(rows, schema)
+
+    rows = documents.select("document_id", "url", "html").mapInArrow(extract, ROWS)
+    return rows.withColumn("method_digest", F.lit(method_digest))
+
+
+def pieces(html: str, min_chars: int, max_chars: int) -> Iterator[dict[str, Any]]:
+    """The pieces of a page in page order: `position`, header columns, `text`, `n_chars` and `fault`.
+
+    `fault` is the page's or the length rule that the piece breaks, None where it breaks none.
+    """
+    if is_too_deep(html):
+        yield _piece(0, "", 0, [], "", "too_deep")
+        return
+    page = render(html)
+    if len(page.sections) > MAX_SECTIONS:
+        yield _piece(0, "", 0, [], "", "too_many_headers")
+        return
+    if len(page.sections) == 1:
+        yield _piece(0, "", 0, [], page.text(0, len(page.blocks)), "no_header")
+        return
+    for position, span in enumerate(select_spans(page, max_chars)):
+        section = page.sections[span.section]
+        text = page.text(span.start, span.end)
+        fault = "too_short" if len(text) < min_chars else "too_long" if len(text) > max_chars else None
+        yield _piece(position, section.header, section.level, _path(page, span.section), text, fault)
+
+
+def select_spans(page: Page, max_chars: int) -> Iterator[Span]:
+    """The largest sections of at most `max_chars`, and what lies between them, in page order."""
+    sums = [0, *accumulate(len(b) + len(t) for b, t in zip(page.breaks, page.blocks, strict=True))]
+    children: list[list[int]] = [[] for _ in page.sections]
+    for index, section in enumerate(page.sections[1:], start=1):
+        children[section.parent].append(index)
+    todo = [Span(0, 0, len(page.blocks))]
+    while todo:
+        span = todo.pop()
+        inside = children[span.section]
+        whole = page.sections[span.section]
+        is_gap = (span.start, span.end) != (whole.start, whole.end)
+        length = (
+            sums[span.end] - sums[span.start] - len(page.breaks[span.start]) if span.end > span.start else 0
+        )
+        if is_gap or not inside or (span.section and length <= max_chars):
+            yield span
+            continue
+        parts: list[Span] = []
+        at = span.start
+        for child in inside:
+            section = page.sections[child]
+            if section.head > at:
+                parts.append(Span(span.section, at, section.head))
+            parts.append(Span(child, section.start, section.end))
+            at = section.end
+        if span.end > at:
+            parts.append(Span(span.section, at, span.end))
+        todo.extend(reversed(parts))
+
+
+def _path(page: Page, section: int) -> list[str]:
+    path: list[str] = []
+    parent = page.sections[section].parent
+    while parent > 0:
+        path.append(page.sections[parent].header)
+        parent = page.sections[parent].parent
+    return path[::-1]
+
+
+def _piece(
+    position: int, header: str, level: int, path: list[str], text: str, fault: str | None
+) -> dict[str, Any]:
+    return {
+        "position": position,
+        "header": header,
+        "header_level": level,
+        "header_path": path,
+        "text": text,
+        "n_chars": len(text),
+        "fault": fault,
+    }
