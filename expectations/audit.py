@@ -28,11 +28,14 @@ def audit(rows: DataFrame, expectations: list[Any], folder: Path, *, name: str =
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    context.add_data_docs_site("local", {
-        "class_name": "SiteBuilder",
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())},
-    })
+    context.add_data_docs_site(
+        "local",
+        {
+            "class_name": "SiteBuilder",
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())},
+        },
+    )
     # persist=False: the rows are cached already, and GX would keep a second copy.
     source = context.data_sources.add_spark(name, persist=False)
     batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe(name)

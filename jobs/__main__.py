@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from jobs import commands, serving
-from jobs.config import RecipeError, load_recipe
+from jobs.recipe_file import load_recipe
 from jobs.errors import JobError
 from jobs.failures import sentence
 from jobs.pipeline import JOBS, job_name
@@ -35,16 +35,24 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     lake, recipe = argparse.ArgumentParser(add_help=False), argparse.ArgumentParser(add_help=False)
-    lake.add_argument("--lake", required=True, metavar="URI", help="root of the lake: a folder or any URI Spark can write")
+    lake.add_argument(
+        "--lake", required=True, metavar="URI", help="root of the lake: a folder or any URI Spark can write"
+    )
     lake.add_argument("--json", action="store_true", help="print the result as JSON, for machines")
-    recipe.add_argument("--recipe", required=True, metavar="FILE", help="TOML file of parameters, e.g. jobs/recipes/paper.toml")
+    recipe.add_argument(
+        "--recipe", required=True, metavar="FILE", help="TOML file of parameters, e.g. jobs/recipes/paper.toml"
+    )
     recipe.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
                         help="override a recipe key with a TOML value; repeatable")  # fmt: skip
-    recipe.add_argument("--limit", type=_positive, metavar="N", help="at most N new inputs of each job, for a quick try")
+    recipe.add_argument(
+        "--limit", type=_positive, metavar="N", help="at most N new inputs of each job, for a quick try"
+    )
     sub = top.add_subparsers(dest="command", required=True, metavar="command", title="commands")
 
     run = sub.add_parser("run", parents=[recipe, lake], help="the whole loop; stops and resumes anywhere")
-    run.add_argument("--dry-run", action="store_true", help="only say what would be done: inputs, requests, tokens, trainings")
+    run.add_argument(
+        "--dry-run", action="store_true", help="only say what would be done: inputs, requests, tokens, trainings"
+    )
     for job in JOBS:
         summary = (job.__doc__ or "").partition("\n")[0]
         job_parser = sub.add_parser(
@@ -66,7 +74,9 @@ def parser() -> argparse.ArgumentParser:
     explain = sub.add_parser("explain", parents=[lake], help="what became of a page, down to its scores")
     explain.add_argument("subject", metavar="URL_OR_ID", help="a URL, or a document, segment or candidate id")
     report = sub.add_parser("report", parents=[lake], help="the HTML report")
-    report.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default: <lake>/reports/report.html)")
+    report.add_argument(
+        "--out", type=Path, metavar="FILE", help="where to write it (default: <lake>/reports/report.html)"
+    )
     doctor = sub.add_parser("doctor", help="is this machine fit: versions, Java, jars, store, endpoints")
     doctor.add_argument("--lake", metavar="URI", help="also look at this lake")
     doctor.add_argument("--recipe", metavar="FILE", help="also look at this recipe's model and endpoints")
@@ -86,10 +96,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("__main__").setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        recipe = load_recipe(options.recipe, getattr(options, "overrides", [])) if getattr(options, "recipe", None) else None
+        recipe = (
+            load_recipe(options.recipe, getattr(options, "overrides", [])) if getattr(options, "recipe", None) else None
+        )
         return commands.run(options, recipe)
-    except RecipeError as error:
-        return _fail(str(error), 2)
     except JobError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:

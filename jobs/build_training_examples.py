@@ -1,6 +1,6 @@
 """The training set of one model: the seed, and from iteration 1 on what was curated; published.
 
-    humpback build-training-examples --direction forward --iteration 1 --recipe FILE --lake URI
+humpback build-training-examples --direction forward --iteration 1 --recipe FILE --lake URI
 """
 
 from pyspark.sql import functions as F
@@ -26,9 +26,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     shape = {"dataset": dataset, "direction": direction}
     examples = examples_from(seed, origin="seed", tag=tags.seed_tag, **shape)
     if iteration:
-        curated = lake.read(CURATED).where(
-            (F.col("experiment") == recipe.name) & (F.col("iteration") == iteration)
-        )
+        curated = lake.read(CURATED).where((F.col("experiment") == recipe.name) & (F.col("iteration") == iteration))
         pairs = curated.withColumnRenamed("candidate_id", "source_id").withColumn("split", F.lit("train"))
         examples = examples.unionByName(examples_from(pairs, origin="augmented", tag=tags.augmented_tag, **shape))
     examples = examples.dropDuplicates(["example_id"])

@@ -33,7 +33,9 @@ def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
         for job in JOBS:
             if options.command == job_name(job):
                 assert recipe is not None
-                step = Step(job, options.iteration, options.direction, options.limit, getattr(options, "argument", None))
+                step = Step(
+                    job, options.iteration, options.direction, options.limit, getattr(options, "argument", None)
+                )
                 return _say_runs([run_step(spark, options.lake, recipe, step)], options.json)
         return _look(options, recipe, spark)
     finally:
@@ -57,7 +59,9 @@ def _look(options: argparse.Namespace, recipe: Recipe | None, spark: SparkSessio
             _print(catalog.releases(lake), options.json)
         case "vacuum":
             removed = [(v.table, list(v.kept_versions), len(v.files)) for v in catalog.vacuum(lake, options.dry_run)]
-            _print(spark.createDataFrame(removed, "table string, kept_versions array<bigint>, files bigint"), options.json)
+            _print(
+                spark.createDataFrame(removed, "table string, kept_versions array<bigint>, files bigint"), options.json
+            )
         case "explain":
             _say([explain(lake, options.subject)])
         case "report":

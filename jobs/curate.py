@@ -1,6 +1,6 @@
 """A_k of one iteration: the candidates that the current model rates high enough, published.
 
-    humpback curate --iteration 1 --recipe FILE --lake URI
+humpback curate --iteration 1 --recipe FILE --lake URI
 """
 
 from pyspark.sql import functions as F
@@ -34,7 +34,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
         scorers=config.scorers,
         threshold=config.threshold,
         top_fraction=config.top_fraction,
-        gates=dict(config.gates),
+        gates={name: least for name, least in config.gates.items()},
     )
     slice = {"experiment": recipe.name, "iteration": iteration}
     publish(lake, CURATED, curated, slice=slice, iteration=iteration, least=config.min_rows)

@@ -39,7 +39,15 @@ def plan(lake: Lake, recipe: Recipe) -> list[Row]:
             assert step.iteration is not None
             model_id = _model_id(lake, recipe, step.direction, step.iteration)
             trained[step.direction, step.iteration] = model_id
-            rows.append((name, step.iteration, f"have {model_id}" if model_id else f"train {step.direction}", int(not model_id), None))
+            rows.append(
+                (
+                    name,
+                    step.iteration,
+                    f"have {model_id}" if model_id else f"train {step.direction}",
+                    int(not model_id),
+                    None,
+                )
+            )
         elif name == "generate-candidates":
             done = _count(lake, CANDIDATES, trained["backward", 0])
             rows.append((name, None, "ask for instructions", max(0, n_asked - done), tokens if done < n_asked else 0))
@@ -47,7 +55,15 @@ def plan(lake: Lake, recipe: Recipe) -> list[Row]:
             assert step.iteration is not None
             calls = n_asked * sum(2 if s == "likelihood_gain" else 1 for s in recipe.score_candidates.scorers)
             done = _count(lake, SCORES, trained["forward", step.iteration - 1])
-            rows.append((name, step.iteration, "ask for ratings", 0 if done else calls, 0 if done else calls * 2 * tokens // max(n_asked, 1)))
+            rows.append(
+                (
+                    name,
+                    step.iteration,
+                    "ask for ratings",
+                    0 if done else calls,
+                    0 if done else calls * 2 * tokens // max(n_asked, 1),
+                )
+            )
         elif name == "generate-answers":
             assert step.iteration is not None
             done = _count(lake, GENERATIONS, trained["forward", step.iteration])

@@ -7,6 +7,12 @@ class JobError(RuntimeError):
     exit_code = 1
 
 
+class RecipeError(JobError):
+    """A recipe that cannot be used, with everything that is wrong with it."""
+
+    exit_code = 2
+
+
 class StoppedError(JobError):
     """An expectation or an error budget stopped the job; nothing was published."""
 

@@ -36,7 +36,8 @@ def sentence(error: BaseException) -> str:
 
 
 def _causes(error: Py4JJavaError) -> str:
-    texts, cause = [], error.java_exception.getCause()
+    texts: list[str] = []
+    cause = error.java_exception.getCause()
     while cause is not None and len(texts) < 10:
         texts.append(cause.toString())
         cause = cause.getCause()

@@ -1,6 +1,6 @@
 """Finetune one model from the base model on its published training set, and register it.
 
-    humpback finetune --direction backward --iteration 0 --recipe FILE --lake URI
+humpback finetune --direction backward --iteration 0 --recipe FILE --lake URI
 """
 
 import json
@@ -44,7 +44,9 @@ def run(lake: Lake, recipe: Recipe) -> None:
             )
         serving.stop()  # training needs the whole machine
         if subprocess.run(command, env=os.environ | ALLOCATOR, check=False).returncode:
-            raise JobError(f"training of {direction}-{iteration} failed; see its message above; command: {shlex.join(command)}")
+            raise JobError(
+                f"training of {direction}-{iteration} failed; see its message above; command: {shlex.join(command)}"
+            )
     register(lake, recipe, out)
 
 

@@ -1,6 +1,6 @@
 """A model's answers to evaluation prompts, with both tags, as the paper asks at inference.
 
-    humpback generate-answers --iteration 2 --recipe FILE --lake URI
+humpback generate-answers --iteration 2 --recipe FILE --lake URI
 """
 
 from jobs.config import Recipe

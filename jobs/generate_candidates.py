@@ -1,6 +1,6 @@
 """Self-augmentation: the instruction that each segment of the pool would answer, by the backward model.
 
-    humpback generate-candidates --recipe FILE --lake URI
+humpback generate-candidates --recipe FILE --lake URI
 """
 
 from pyspark.sql import functions as F

@@ -88,9 +88,11 @@ def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Mod
             log.info("wave=%d/%d answered=%d/%d failed=%d rows_per_s=%.2f eta_s=%.0f", wave + 1, n_waves, asked, total,
                      failed, rate, (total - asked) / rate if rate else 0)  # fmt: skip
             if failed > settings.max_failed_share * max(asked, 20):
-                example = lake.latest(COMPLETIONS).where(
-                    (F.col("run_id") == lake.run.run_id) & (F.col("status") == "failed")
-                ).first()
+                example = (
+                    lake.latest(COMPLETIONS)
+                    .where((F.col("run_id") == lake.run.run_id) & (F.col("status") == "failed"))
+                    .first()
+                )
                 raise StoppedError(
                     f"{stage}: {failed:,} of {asked:,} requests failed ({failed / asked:.0%}, allowed "
                     f"{settings.max_failed_share:.0%}); e.g. {example.error if example else 'none'}; the answers so far "

@@ -3,6 +3,7 @@
 humpback ingest-conversations --recipe FILE --lake URI --set 'ingest_conversations.paths=["trees.jsonl.gz"]'
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
@@ -12,7 +13,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from jobs.config import Recipe, RecipeError
+from jobs.config import Recipe
+from jobs.errors import RecipeError
 from jobs.lake import Lake
 from schemas.bronze import CONVERSATIONS
 from transforms.conversations import ROWS, rows_from, with_repeats
@@ -26,13 +28,13 @@ ROWS_PER_BATCH = 1000
 
 def run(lake: Lake, recipe: Recipe) -> None:
     """Read every file anew (a seed is small); messages that the lake knows are left out by the write."""
-    files = _files(lake, recipe.ingest_conversations.paths)
+    files = _files(lake, [os.path.expanduser(path) for path in recipe.ingest_conversations.paths])
     read = partial(_read, licence=recipe.ingest_conversations.licence)
     messages = files.select("path", "content").mapInArrow(read, ROWS)
     lake.write(CONVERSATIONS, with_repeats(messages))
 
 
-def _files(lake: Lake, paths: tuple[str, ...]) -> DataFrame:
+def _files(lake: Lake, paths: list[str]) -> DataFrame:
     if not paths:
         raise RecipeError("ingest_conversations.paths is empty: name the seed's JSONL files, plain or .gz")
     missing = []
@@ -44,7 +46,7 @@ def _files(lake: Lake, paths: tuple[str, ...]) -> DataFrame:
     if missing:
         found = f"{len(missing)} of {len(paths)} match no file"
         raise RecipeError(f"ingest_conversations.paths: {found}: {', '.join(missing)}; correct them")
-    return lake.spark.read.format("binaryFile").load(list(paths))
+    return lake.spark.read.format("binaryFile").load(paths)
 
 
 def _read(batches: Iterable[pa.RecordBatch], licence: str | None) -> Iterator[pa.RecordBatch]:

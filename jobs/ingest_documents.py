@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe, RecipeError
+from jobs.config import Recipe
+from jobs.errors import RecipeError
 from jobs.lake import Lake
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE

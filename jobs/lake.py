@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from expectations.rules import with_breaches
 from jobs import conform
 from jobs.runs import Run
-from schemas.ops import QUARANTINE, RUNS
+from schemas.ops import QUARANTINE
 from schemas.table import Table
 
 PAYLOAD_CHARS = 4096
@@ -81,7 +81,12 @@ class Lake:
         builder.execute()
 
     def write(
-        self, table: Table, rows: DataFrame, *, slice: Mapping[str, object] | None = None, transaction: str | None = None
+        self,
+        table: Table,
+        rows: DataFrame,
+        *,
+        slice: Mapping[str, object] | None = None,
+        transaction: str | None = None,
     ) -> int | None:
         """Conform, validate, quarantine, commit and count; the version written, None if nothing was new.
 
@@ -192,10 +197,6 @@ class Lake:
         if "://" in self.root:
             return Path(f"humpback-{name}")
         return Path(self.root).resolve() / name
-
-    def record(self, status: str) -> None:
-        """Write the run's own row to `ops.runs`."""
-        self.insert(RUNS, [self.run.row(status)])
 
 
 def _last_commit(spark: SparkSession, path: str) -> Any:

@@ -3,8 +3,9 @@
 import logging
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -26,8 +27,10 @@ from jobs import (
 )
 from jobs.config import Direction, Recipe
 from jobs.errors import JobError
+from jobs.failures import sentence
 from jobs.lake import Lake
 from jobs.runs import Run
+from schemas.ops import RUNS
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +50,6 @@ class Step:
     direction: Direction | None = None
     limit: int | None = None
     argument: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The job's name as on the command line."""
-        return job_name(self.job)
 
 
 def job_name(job: ModuleType) -> str:
@@ -85,49 +83,71 @@ def steps(recipe: Recipe) -> Iterator[Step]:
 
 
 def run_loop(spark: SparkSession, root: str, recipe: Recipe, limit: int | None = None) -> list[Run]:
-    """Run every step in order; what has been done before costs a look. The runs, in order."""
+    """Run every step in order; what has been done before costs a look. The runs, in order.
+
+    Each step that did something is recorded at once; those that found nothing new share a commit.
+    """
     loop_id, all_steps = uuid.uuid4().hex, list(steps(recipe))
-    runs = []
-    for number, step in enumerate(all_steps, 1):
-        step = Step(step.job, step.iteration, step.direction, limit)
-        log.info("step %d/%d", number, len(all_steps))
-        runs.append(run_step(spark, root, recipe, step, loop_id))
+    runs: list[Run] = []
+    unrecorded: list[dict[str, Any]] = []
+    try:
+        for number, step in enumerate(all_steps, 1):
+            log.info("step %d/%d", number, len(all_steps))
+            runs.append(_run(spark, root, recipe, replace(step, limit=limit), loop_id, unrecorded))
+            if runs[-1].version is not None or runs[-1].n_calls:
+                _record(spark, root, unrecorded)
+    finally:
+        _record(spark, root, unrecorded)
     return runs
 
 
-def run_step(spark: SparkSession, root: str, recipe: Recipe, step: Step, loop_id: str | None = None) -> Run:
+def run_step(spark: SparkSession, root: str, recipe: Recipe, step: Step) -> Run:
     """Run one job and write its row in `ops.runs`, whatever its ending."""
+    unrecorded: list[dict[str, Any]] = []
+    try:
+        return _run(spark, root, recipe, step, uuid.uuid4().hex, unrecorded)
+    finally:
+        _record(spark, root, unrecorded)
+
+
+def _run(
+    spark: SparkSession, root: str, recipe: Recipe, step: Step, loop_id: str, unrecorded: list[dict[str, Any]]
+) -> Run:
+    """Run one job, and add its row for `ops.runs` to those that are to be written."""
     run = Run(
-        job=step.name, experiment=recipe.name, recipe_digest=recipe.digest(), writes=step.job.WRITES,
+        job=job_name(step.job), experiment=recipe.name, recipe_digest=recipe.digest(), writes=step.job.WRITES,
         unit=step.job.UNIT, iteration=step.iteration, direction=step.direction, limit=step.limit,
-        argument=step.argument, loop_id=loop_id or uuid.uuid4().hex,
+        argument=step.argument, loop_id=loop_id,
     )  # fmt: skip
-    lake = Lake(spark, root, run)
-    spark.sparkContext.setJobDescription(step.name)
-    log.info("start job=%s iteration=%s direction=%s recipe=%s", run.job, run.iteration, run.direction, run.recipe_digest)
+    log.info(
+        "start job=%s iteration=%s direction=%s recipe=%s", run.job, run.iteration, run.direction, run.recipe_digest
+    )
     status = "failed"
     try:
-        step.job.run(lake, recipe)
+        step.job.run(Lake(spark, root, run), recipe)
         status = "ok"
     except JobError as error:
-        status = {1: "failed", 3: "stopped", 4: "waiting"}[error.exit_code]
+        status = {3: "stopped", 4: "waiting"}.get(error.exit_code, "failed")
         raise
     finally:
-        _record(lake, status)
+        row = run.row(status)
+        unrecorded.append(row)
+        log.info(
+            "end job=%s status=%s unit=%s in=%d out=%d dropped=%s quarantined=%s version=%s calls=%d seconds=%.1f",
+            run.job, status, run.unit, run.n_in, run.n_out, dict(run.dropped), dict(run.quarantined), run.version,
+            run.n_calls, row["seconds"],
+        )  # fmt: skip
     return run
 
 
-def _record(lake: Lake, status: str) -> None:
-    run = lake.run
-    row = run.row(status)
-    log.info(
-        "end job=%s status=%s unit=%s in=%d out=%d dropped=%s quarantined=%s version=%s calls=%d seconds=%.1f",
-        run.job, status, run.unit, run.n_in, run.n_out, dict(run.dropped), dict(run.quarantined), run.version,
-        run.n_calls, row["seconds"],
-    )  # fmt: skip
+def _record(spark: SparkSession, root: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    failed = rows[-1]["status"] != "ok"
     try:
-        lake.record(status)
+        Lake(spark, root, Run("record", "", "", RUNS)).insert(RUNS, rows)
     except Exception as error:
-        if status == "ok":
+        if not failed:
             raise
-        log.error("the run's row could not be written to ops.runs: %s", error)  # the first error matters more
+        log.error("the run's row could not be written to ops.runs: %s", sentence(error))  # the first error matters
+    rows.clear()

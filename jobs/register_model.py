@@ -1,6 +1,6 @@
 """Register a model that was trained here or elsewhere, once its files and manifest are found in order.
 
-    humpback register-model DIR --recipe FILE --lake URI
+humpback register-model DIR --recipe FILE --lake URI
 """
 
 import re
@@ -45,21 +45,28 @@ def register(lake: Lake, recipe: Recipe, folder: Path) -> None:
     }
     faults = [f"{k} {getattr(manifest, k)}, now {v}" for k, v in wanted.items() if getattr(manifest, k) != v]
     if faults:
-        raise JobError(f"{folder}: not what the recipe and the current release ask for: {'; '.join(faults)}; train again")
+        raise JobError(
+            f"{folder}: not what the recipe and the current release ask for: {'; '.join(faults)}; train again"
+        )
     lake.run.n_tokens += int(manifest.metrics.get("tokens", 0))
-    lake.insert(MODELS, [{
-        "model_id": f"{direction}-{iteration}-{manifest.digest[:6]}",
-        "experiment": recipe.name,
-        "direction": direction,
-        "iteration": iteration,
-        "base_model": manifest.base_model,
-        "path": str(folder.resolve()),
-        "digest": manifest.digest,
-        "dataset": manifest.dataset,
-        "table_version": manifest.table_version,
-        "n_examples": manifest.n_examples,
-        "content_digest": manifest.content_digest,
-        "config_digest": manifest.config_digest,
-        "metrics": {k: float(v) for k, v in manifest.metrics.items()},
-        "run_id": lake.run.run_id,
-    }])
+    lake.insert(
+        MODELS,
+        [
+            {
+                "model_id": f"{direction}-{iteration}-{manifest.digest[:6]}",
+                "experiment": recipe.name,
+                "direction": direction,
+                "iteration": iteration,
+                "base_model": manifest.base_model,
+                "path": str(folder.resolve()),
+                "digest": manifest.digest,
+                "dataset": manifest.dataset,
+                "table_version": manifest.table_version,
+                "n_examples": manifest.n_examples,
+                "content_digest": manifest.content_digest,
+                "config_digest": manifest.config_digest,
+                "metrics": {k: float(v) for k, v in manifest.metrics.items()},
+                "run_id": lake.run.run_id,
+            }
+        ],
+    )

@@ -57,19 +57,39 @@ class Run:
 
     def metadata(self) -> str:
         """The facts that every commit of this run carries, as JSON."""
-        return json.dumps({
-            "run_id": self.run_id, "loop_id": self.loop_id, "job": self.job, "experiment": self.experiment,
-            "iteration": self.iteration, "recipe_digest": self.recipe_digest,
-            "code_version": CODE_VERSION, "inputs": self.inputs,
-        })
+        return json.dumps(
+            {
+                "run_id": self.run_id,
+                "loop_id": self.loop_id,
+                "job": self.job,
+                "experiment": self.experiment,
+                "iteration": self.iteration,
+                "recipe_digest": self.recipe_digest,
+                "code_version": CODE_VERSION,
+                "inputs": self.inputs,
+            }
+        )
 
     def row(self, status: str) -> dict[str, object]:
         """The run's row in `ops.runs`."""
         return {
-            "run_id": self.run_id, "loop_id": self.loop_id, "job": self.job, "experiment": self.experiment,
-            "iteration": self.iteration, "unit": self.unit, "n_in": self.n_in, "n_out": self.n_out,
-            "dropped": dict(self.dropped), "quarantined": dict(self.quarantined), "inputs": self.inputs,
-            "version": self.version, "recipe_digest": self.recipe_digest, "code_version": CODE_VERSION,
-            "seconds": round(time.monotonic() - self._clock, 3), "n_calls": self.n_calls,
-            "n_tokens": self.n_tokens, "status": status, "started_at": self.started_at,
+            "run_id": self.run_id,
+            "loop_id": self.loop_id,
+            "job": self.job,
+            "experiment": self.experiment,
+            "iteration": self.iteration,
+            "unit": self.unit,
+            "n_in": self.n_in,
+            "n_out": self.n_out,
+            "dropped": dict(self.dropped),
+            "quarantined": dict(self.quarantined),
+            "inputs": self.inputs,
+            "version": self.version,
+            "recipe_digest": self.recipe_digest,
+            "code_version": CODE_VERSION,
+            "seconds": round(time.monotonic() - self._clock, 3),
+            "n_calls": self.n_calls,
+            "n_tokens": self.n_tokens,
+            "status": status,
+            "started_at": self.started_at,
         }

@@ -1,6 +1,6 @@
 """Self-curation: what the current forward model thinks of every candidate, by each scorer.
 
-    humpback score-candidates --iteration 1 --recipe FILE --lake URI
+humpback score-candidates --iteration 1 --recipe FILE --lake URI
 """
 
 from functools import reduce
@@ -50,9 +50,7 @@ def _scores(lake: Lake, recipe: Recipe, model: Model, pairs: DataFrame, scorer: 
         model_id=model.model_id,
         model_digest=model.digest,
         prompt_id=prompt_id(lake, model, TEMPLATES[scorer], recipe),
-        sampling=score_sampling(
-            scorer, temperature=config.rubric_temperature, rationale_chars=config.rationale_chars
-        ),
+        sampling=score_sampling(scorer, temperature=config.rubric_temperature, rationale_chars=config.rationale_chars),
     )
     completions = complete(lake, requests, recipe, model)
     return scores_from(requests, completions, scorer=scorer, model_id=model.model_id)

@@ -1,11 +1,14 @@
 """Choose the seed pairs from the conversations, by the paper's rule (section 3.1).
 
-humpback select-seed --recipe FILE --lake URI
+humpback select-seed --recipe FILE --lake URI [--limit N: at most N pairs]
 """
+
+from pyspark.sql import functions as F
 
 from jobs.config import Recipe
 from jobs.lake import Lake
 from schemas.bronze import CONVERSATIONS
+from schemas.ops import RUNS
 from schemas.silver import SEED_PAIRS
 from transforms.seed import seed_pairs_from
 
@@ -15,13 +18,24 @@ UNIT = "replies"
 
 
 def run(lake: Lake, recipe: Recipe) -> None:
-    """Add the pairs that are not there yet; one drawn once keeps its place and its split."""
+    """Add pairs up to the recipe's size; one drawn once keeps its place and its split."""
     rule = recipe.select_seed
-    pairs = seed_pairs_from(
-        lake.read(CONVERSATIONS),
-        lake.latest(SEED_PAIRS),
-        language=rule.language,
-        size=rule.size,
-        dev_share=rule.dev_share,
-    )
+    size = min(rule.size, lake.run.limit or rule.size)
+    conversations, known = lake.read(CONVERSATIONS), lake.latest(SEED_PAIRS)
+    if known.count() >= size or _was_judged(lake):
+        return
+    pairs = seed_pairs_from(conversations, known, language=rule.language, size=size, dev_share=rule.dev_share)
     lake.write(SEED_PAIRS, pairs)
+
+
+def _was_judged(lake: Lake) -> bool:
+    """Whether a run with this recipe has read these very conversations, and drew all that passed."""
+    version = lake.run.inputs.get(CONVERSATIONS.name)
+    return not (
+        lake.latest(RUNS)
+        .where((F.col("job") == lake.run.job) & (F.col("recipe_digest") == lake.run.recipe_digest))
+        .where((F.col("status") == "ok") & (F.col("n_in") > 0))
+        .where(F.col("inputs").getItem(CONVERSATIONS.name).eqNullSafe(version))
+        .where(F.col("dropped").getItem("not_sampled").isNull())
+        .isEmpty()
+    )

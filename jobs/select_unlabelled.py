@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe, RecipeError
+from jobs.config import Recipe
 from jobs.digests import duplicates_digest, segments_digest
+from jobs.errors import RecipeError
 from jobs.lake import Lake
 from schemas.silver import DUPLICATES, SEED_PAIRS, SEGMENTS, UNLABELLED
 from transforms.evaluation_prompts import prompt_texts

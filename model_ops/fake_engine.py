@@ -34,7 +34,9 @@ class FakeEngine:
                           finish_reason="length", **counts)  # fmt: skip
         if "labels" in sampling:
             weights = [math.exp(3 * number * i / len(sampling["labels"])) for i in range(len(sampling["labels"]))]
-            shares = {label: math.log(0.9 * w / sum(weights)) for label, w in zip(sampling["labels"], weights, strict=True)}
+            shares = {
+                label: math.log(0.9 * w / sum(weights)) for label, w in zip(sampling["labels"], weights, strict=True)
+            }
             return Answer(request_id, "ok", sampling["labels"][-1], shares, finish_reason="length", **counts)
         if "regex" in sampling:
             text = f"Reads well.\nScore: {1 + int(number * 4.999)}"

@@ -48,7 +48,9 @@ def probe(endpoint: str, model: str, chat: ChatFormat) -> int:
     given = _call(endpoint, "/completions", ask | {"max_tokens": 1} | labels)["choices"][0].get("logprobs") or {}
     missing = {f"token_id:{i}" for i in ids[:2]} - set((given.get("top_logprobs") or [{}])[0])
     if missing:
-        raise HandshakeError(f"{endpoint} ignores logprob_token_ids: no log-probability of {', '.join(sorted(missing))}")
+        raise HandshakeError(
+            f"{endpoint} ignores logprob_token_ids: no log-probability of {', '.join(sorted(missing))}"
+        )
     spans = _call(endpoint, "/completions", ask | {"max_tokens": 1, "prompt_logprobs": 0})
     if len(spans["choices"][0].get("prompt_logprobs") or []) != len(ids):
         raise HandshakeError(f"{endpoint} ignores prompt_logprobs")

@@ -80,8 +80,7 @@ class VllmServer:
                 probe.bind(("127.0.0.1", s.port))
             except OSError as error:
                 raise ServerError(
-                    f"port {s.port} on 127.0.0.1 is taken ({error.strerror}); "
-                    f"choose another with --set serving.port=N"
+                    f"port {s.port} on 127.0.0.1 is taken ({error.strerror}); choose another with --set serving.port=N"
                 ) from error
         self.log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {

@@ -1,6 +1,6 @@
 """Print the data dictionary as Markdown.
 
-    python -m schemas
+python -m schemas
 """
 
 import sys
@@ -19,10 +19,19 @@ def entry(table: Table) -> str:
         for f in table.schema
     ]
     rules = [f"- `{name}`: `{rule}`" for name, rule in table.constraints.items()]
-    return "\n".join([
-        f"### {table.name}", "", f"{table.comment} {'; '.join(facts)}.".replace(". key", ". Key"), "",
-        "| column | type | null | what it is |", "|---|---|---|---|", *rows, *(["", *rules] if rules else []), "",
-    ])
+    return "\n".join(
+        [
+            f"### {table.name}",
+            "",
+            f"{table.comment} {'; '.join(facts)}.".replace(". key", ". Key"),
+            "",
+            "| column | type | null | what it is |",
+            "|---|---|---|---|",
+            *rows,
+            *(["", *rules] if rules else []),
+            "",
+        ]
+    )
 
 
 if __name__ == "__main__":

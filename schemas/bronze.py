@@ -16,18 +16,24 @@ from schemas.table import Table, column
 DOCUMENTS = Table(
     name="bronze.documents",
     comment="A web page as crawled.",
-    schema=StructType([
-        column("document_id", StringType(), "sha256 of url and payload_digest, hex"),
-        column("url", StringType(), "address the page was fetched from, as the crawl recorded it"),
-        column("crawled_at", TimestampType(), "when it was fetched, UTC; null where the crawl's date is impossible",
-               nullable=True),
-        column("source_id", StringType(), "WARC-TREC-ID, ClueWeb22-ID or WARC-Record-ID"),
-        column("source_file", StringType(), "the crawl file that holds the record"),
-        column("record_offset", LongType(), "byte offset of the record in source_file"),
-        column("charset", StringType(), "encoding the page was decoded with, WHATWG name"),
-        column("html", StringType(), "the page as text, at most 8 MiB"),
-        column("payload_digest", StringType(), "sha256 of the page's bytes before decoding, hex"),
-    ]),
+    schema=StructType(
+        [
+            column("document_id", StringType(), "sha256 of url and payload_digest, hex"),
+            column("url", StringType(), "address the page was fetched from, as the crawl recorded it"),
+            column(
+                "crawled_at",
+                TimestampType(),
+                "when it was fetched, UTC; null where the crawl's date is impossible",
+                nullable=True,
+            ),
+            column("source_id", StringType(), "WARC-TREC-ID, ClueWeb22-ID or WARC-Record-ID"),
+            column("source_file", StringType(), "the crawl file that holds the record"),
+            column("record_offset", LongType(), "byte offset of the record in source_file"),
+            column("charset", StringType(), "encoding the page was decoded with, WHATWG name"),
+            column("html", StringType(), "the page as text, at most 8 MiB"),
+            column("payload_digest", StringType(), "sha256 of the page's bytes before decoding, hex"),
+        ]
+    ),
     key=("document_id",),
     constraints={"html_size": "octet_length(html) <= 8388608", "html_not_empty": "length(html) > 0"},
     # Pages are large and never searched by content: no min/max statistics, the densest codec.
@@ -40,18 +46,20 @@ DOCUMENTS = Table(
 CONVERSATIONS = Table(
     name="bronze.conversations",
     comment="A message of a human conversation tree (OpenAssistant), or one side of a plain pair.",
-    schema=StructType([
-        column("message_id", StringType(), "the source's id, or sha256 of source and content"),
-        column("tree_id", StringType(), "the conversation; the root's message_id"),
-        column("parent_id", StringType(), "the message this one answers; null for a root", nullable=True),
-        column("role", StringType(), "prompter or assistant"),
-        column("text", StringType(), "the message"),
-        column("language", StringType(), "BCP 47 code given by the source", nullable=True),
-        column("rank", IntegerType(), "human preference among siblings, 0 is best", nullable=True),
-        column("synthetic", BooleanType(), "written by a model"),
-        column("source", StringType(), "the collection, e.g. the file's name"),
-        column("licence", StringType(), "SPDX name, or what the recipe says", nullable=True),
-    ]),
+    schema=StructType(
+        [
+            column("message_id", StringType(), "the source's id, or sha256 of source and content"),
+            column("tree_id", StringType(), "the conversation; the root's message_id"),
+            column("parent_id", StringType(), "the message this one answers; null for a root", nullable=True),
+            column("role", StringType(), "prompter or assistant"),
+            column("text", StringType(), "the message"),
+            column("language", StringType(), "BCP 47 code given by the source", nullable=True),
+            column("rank", IntegerType(), "human preference among siblings, 0 is best", nullable=True),
+            column("synthetic", BooleanType(), "written by a model"),
+            column("source", StringType(), "the collection, e.g. the file's name"),
+            column("licence", StringType(), "SPDX name, or what the recipe says", nullable=True),
+        ]
+    ),
     key=("message_id",),
     constraints={"role_known": "role IN ('prompter', 'assistant')"},
 )
@@ -59,28 +67,36 @@ CONVERSATIONS = Table(
 COMPLETIONS = Table(
     name="bronze.completions",
     comment="The ledger: one answer of one model to one request, exactly as it came back.",
-    schema=StructType([
-        column("request_id", StringType(), "sha256 of everything that shapes the answer, hex"),
-        column("run_id", StringType(), "-> ops.runs: the run that asked"),
-        column("attempt", IntegerType(), "1 for the first time this run asked"),
-        column("stage", StringType(), "what was asked for: candidates, scores/<scorer>, answers, judgements"),
-        column("model_id", StringType(), "-> ops.models, or the base model's id"),
-        column("subject_id", StringType(), "the segment, candidate or prompt asked about"),
-        column("prompt_id", StringType(), "-> ops.prompts", nullable=True),
-        column("sampling", StringType(), "sampling parameters and constraint, JSON"),
-        column("sample", IntegerType(), "0 for the first sample of a request"),
-        column("text", StringType(), "the answer; empty where only log-probabilities were asked for", nullable=True),
-        column("label_logprobs", MapType(StringType(), DoubleType()), "label -> log-probability, nats", nullable=True),
-        column("span_logprob", DoubleType(), "sum of the given text's token log-probabilities, nats", nullable=True),
-        column("span_tokens", IntegerType(), "tokens in that sum", nullable=True),
-        column("finish_reason", StringType(), "stop, length, ...", nullable=True),
-        column("n_prompt_tokens", IntegerType(), "tokens read", nullable=True),
-        column("n_completion_tokens", IntegerType(), "tokens written", nullable=True),
-        column("status", StringType(), "ok, cut, empty, failed or refused"),
-        column("error", StringType(), "what went wrong, at most 500 characters", nullable=True),
-        column("endpoint", StringType(), "the server that answered", nullable=True),
-        column("created_at", TimestampType(), "when the answer came back, UTC"),
-    ]),
+    schema=StructType(
+        [
+            column("request_id", StringType(), "sha256 of everything that shapes the answer, hex"),
+            column("run_id", StringType(), "-> ops.runs: the run that asked"),
+            column("attempt", IntegerType(), "1 for the first time this run asked"),
+            column("stage", StringType(), "what was asked for: candidates, scores/<scorer>, answers, judgements"),
+            column("model_id", StringType(), "-> ops.models, or the base model's id"),
+            column("subject_id", StringType(), "the segment, candidate or prompt asked about"),
+            column("prompt_id", StringType(), "-> ops.prompts", nullable=True),
+            column("sampling", StringType(), "sampling parameters and constraint, JSON"),
+            column("sample", IntegerType(), "0 for the first sample of a request"),
+            column(
+                "text", StringType(), "the answer; empty where only log-probabilities were asked for", nullable=True
+            ),
+            column(
+                "label_logprobs", MapType(StringType(), DoubleType()), "label -> log-probability, nats", nullable=True
+            ),
+            column(
+                "span_logprob", DoubleType(), "sum of the given text's token log-probabilities, nats", nullable=True
+            ),
+            column("span_tokens", IntegerType(), "tokens in that sum", nullable=True),
+            column("finish_reason", StringType(), "stop, length, ...", nullable=True),
+            column("n_prompt_tokens", IntegerType(), "tokens read", nullable=True),
+            column("n_completion_tokens", IntegerType(), "tokens written", nullable=True),
+            column("status", StringType(), "ok, cut, empty, failed or refused"),
+            column("error", StringType(), "what went wrong, at most 500 characters", nullable=True),
+            column("endpoint", StringType(), "the server that answered", nullable=True),
+            column("created_at", TimestampType(), "when the answer came back, UTC"),
+        ]
+    ),
     key=("request_id", "run_id", "attempt"),
     write="log",
     partition_by=("stage", "model_id"),

@@ -7,19 +7,21 @@ from schemas.table import RETENTION, Table, column
 CURATED = Table(
     name="gold.curated",
     comment="A_k of one iteration: the candidates good enough to train on.",
-    schema=StructType([
-        column("experiment", StringType(), "the recipe's name"),
-        column("iteration", IntegerType(), "self-curation round, from 1"),
-        column("candidate_id", StringType(), "-> silver.candidates"),
-        column("instruction", StringType(), "the predicted instruction"),
-        column("response", StringType(), "the segment's text"),
-        column("score", DoubleType(), "the score that curation used, on the scorer's scale"),
-        column("scorer", StringType(), "the scorer, or combination of scorers, that curation used"),
-        column("model_id", StringType(), "-> ops.models: the model that scored"),
-        column("threshold", DoubleType(), "the least score that was kept"),
-        column("segment_id", StringType(), "-> silver.segments"),
-        column("url", StringType(), "the page's address"),
-    ]),
+    schema=StructType(
+        [
+            column("experiment", StringType(), "the recipe's name"),
+            column("iteration", IntegerType(), "self-curation round, from 1"),
+            column("candidate_id", StringType(), "-> silver.candidates"),
+            column("instruction", StringType(), "the predicted instruction"),
+            column("response", StringType(), "the segment's text"),
+            column("score", DoubleType(), "the score that curation used, on the scorer's scale"),
+            column("scorer", StringType(), "the scorer, or combination of scorers, that curation used"),
+            column("model_id", StringType(), "-> ops.models: the model that scored"),
+            column("threshold", DoubleType(), "the least score that was kept"),
+            column("segment_id", StringType(), "-> silver.segments"),
+            column("url", StringType(), "the page's address"),
+        ]
+    ),
     key=("experiment", "iteration", "candidate_id"),
     write="replace",
     partition_by=("experiment", "iteration"),
@@ -35,16 +37,18 @@ CURATED = Table(
 TRAINING_EXAMPLES = Table(
     name="gold.training_examples",
     comment="One prompt and completion, as a model is trained on it.",
-    schema=StructType([
-        column("dataset", StringType(), "<experiment>/<direction>-<iteration>"),
-        column("example_id", StringType(), "sha256 of system, prompt and completion, hex"),
-        column("system", StringType(), "the system message: the tag of the row's origin"),
-        column("prompt", StringType(), "what the model reads"),
-        column("completion", StringType(), "what the model learns to write"),
-        column("origin", StringType(), "seed or augmented"),
-        column("source_id", StringType(), "-> silver.seed_pairs or silver.candidates"),
-        column("split", StringType(), "train or dev"),
-    ]),
+    schema=StructType(
+        [
+            column("dataset", StringType(), "<experiment>/<direction>-<iteration>"),
+            column("example_id", StringType(), "sha256 of system, prompt and completion, hex"),
+            column("system", StringType(), "the system message: the tag of the row's origin"),
+            column("prompt", StringType(), "what the model reads"),
+            column("completion", StringType(), "what the model learns to write"),
+            column("origin", StringType(), "seed or augmented"),
+            column("source_id", StringType(), "-> silver.seed_pairs or silver.candidates"),
+            column("split", StringType(), "train or dev"),
+        ]
+    ),
     key=("dataset", "example_id"),
     write="replace",
     partition_by=("dataset",),
@@ -59,15 +63,17 @@ TRAINING_EXAMPLES = Table(
 GENERATIONS = Table(
     name="gold.generations",
     comment="A model's answer to an evaluation prompt.",
-    schema=StructType([
-        column("model_id", StringType(), "-> ops.models"),
-        column("prompt_set", StringType(), "name of the set of evaluation prompts"),
-        column("prompt_id", StringType(), "the prompt's id in its set"),
-        column("sample", IntegerType(), "0 for the first sample"),
-        column("prompt", StringType(), "the evaluation prompt"),
-        column("output", StringType(), "the answer"),
-        column("request_id", StringType(), "-> bronze.completions"),
-    ]),
+    schema=StructType(
+        [
+            column("model_id", StringType(), "-> ops.models"),
+            column("prompt_set", StringType(), "name of the set of evaluation prompts"),
+            column("prompt_id", StringType(), "the prompt's id in its set"),
+            column("sample", IntegerType(), "0 for the first sample"),
+            column("prompt", StringType(), "the evaluation prompt"),
+            column("output", StringType(), "the answer"),
+            column("request_id", StringType(), "-> bronze.completions"),
+        ]
+    ),
     key=("model_id", "prompt_set", "prompt_id", "sample"),
     properties=RETENTION,
 )
@@ -75,16 +81,18 @@ GENERATIONS = Table(
 JUDGEMENTS = Table(
     name="gold.judgements",
     comment="A judge's pairwise verdict on two models' answers, asked in both orders.",
-    schema=StructType([
-        column("judge_id", StringType(), "the judging model"),
-        column("prompt_set", StringType(), "name of the set of evaluation prompts"),
-        column("prompt_id", StringType(), "the prompt's id in its set"),
-        column("model_id", StringType(), "-> ops.models: the model judged"),
-        column("reference_id", StringType(), "-> ops.models: the model it is compared with"),
-        column("preference", DoubleType(), "1 reference is better to 2 model is better", nullable=True),
-        column("status", StringType(), "ok, unparsed or failed"),
-        column("request_ids", ArrayType(StringType(), False), "-> bronze.completions: both orders"),
-    ]),
+    schema=StructType(
+        [
+            column("judge_id", StringType(), "the judging model"),
+            column("prompt_set", StringType(), "name of the set of evaluation prompts"),
+            column("prompt_id", StringType(), "the prompt's id in its set"),
+            column("model_id", StringType(), "-> ops.models: the model judged"),
+            column("reference_id", StringType(), "-> ops.models: the model it is compared with"),
+            column("preference", DoubleType(), "1 reference is better to 2 model is better", nullable=True),
+            column("status", StringType(), "ok, unparsed or failed"),
+            column("request_ids", ArrayType(StringType(), False), "-> bronze.completions: both orders"),
+        ]
+    ),
     key=("judge_id", "prompt_set", "prompt_id", "model_id", "reference_id"),
     constraints={
         "preference_range": "preference IS NULL OR preference BETWEEN 1 AND 2",

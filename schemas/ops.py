@@ -17,34 +17,38 @@ COUNTS = MapType(StringType(), LongType(), False)
 PROMPTS = Table(
     name="ops.prompts",
     comment="A prompt template as it was sent.",
-    schema=StructType([
-        column("prompt_id", StringType(), "sha256 of name, text and chat_template_digest, hex"),
-        column("name", StringType(), "the template's name"),
-        column("text", StringType(), "the template; {instruction} and {response} are filled in"),
-        column("chat_template_digest", StringType(), "sha256 of the model's chat template, hex"),
-    ]),
+    schema=StructType(
+        [
+            column("prompt_id", StringType(), "sha256 of name, text and chat_template_digest, hex"),
+            column("name", StringType(), "the template's name"),
+            column("text", StringType(), "the template; {instruction} and {response} are filled in"),
+            column("chat_template_digest", StringType(), "sha256 of the model's chat template, hex"),
+        ]
+    ),
     key=("prompt_id",),
 )
 
 MODELS = Table(
     name="ops.models",
     comment="A trained model.",
-    schema=StructType([
-        column("model_id", StringType(), "<direction>-<iteration>-<first hex digits of digest>"),
-        column("experiment", StringType(), "the recipe's name"),
-        column("direction", StringType(), "backward (response -> instruction) or forward"),
-        column("iteration", IntegerType(), "0 for M_yx and M0"),
-        column("base_model", StringType(), "the model it was finetuned from"),
-        column("path", StringType(), "folder of weights and manifest"),
-        column("digest", StringType(), "sha256 over the weight and tokenizer files, hex"),
-        column("dataset", StringType(), "-> gold.training_examples"),
-        column("table_version", LongType(), "version of gold.training_examples it read"),
-        column("n_examples", LongType(), "training rows it read"),
-        column("content_digest", StringType(), "digest of those rows -> ops.releases"),
-        column("config_digest", StringType(), "digest of the finetuning settings and base model"),
-        column("metrics", MapType(StringType(), DoubleType(), False), "losses, tokens/s, ..."),
-        column("run_id", StringType(), "-> ops.runs"),
-    ]),
+    schema=StructType(
+        [
+            column("model_id", StringType(), "<direction>-<iteration>-<first hex digits of digest>"),
+            column("experiment", StringType(), "the recipe's name"),
+            column("direction", StringType(), "backward (response -> instruction) or forward"),
+            column("iteration", IntegerType(), "0 for M_yx and M0"),
+            column("base_model", StringType(), "the model it was finetuned from"),
+            column("path", StringType(), "folder of weights and manifest"),
+            column("digest", StringType(), "sha256 over the weight and tokenizer files, hex"),
+            column("dataset", StringType(), "-> gold.training_examples"),
+            column("table_version", LongType(), "version of gold.training_examples it read"),
+            column("n_examples", LongType(), "training rows it read"),
+            column("content_digest", StringType(), "digest of those rows -> ops.releases"),
+            column("config_digest", StringType(), "digest of the finetuning settings and base model"),
+            column("metrics", MapType(StringType(), DoubleType(), False), "losses, tokens/s, ..."),
+            column("run_id", StringType(), "-> ops.runs"),
+        ]
+    ),
     key=("model_id",),
     constraints={"direction_known": "direction IN ('backward', 'forward')", "iteration_from_0": "iteration >= 0"},
 )
@@ -52,45 +56,49 @@ MODELS = Table(
 RELEASES = Table(
     name="ops.releases",
     comment="A published version of a slice of a gold table.",
-    schema=StructType([
-        column("release_id", StringType(), "sha256 of table, slice, version and content_digest, hex"),
-        column("table", StringType(), "the gold table"),
-        column("experiment", StringType(), "the recipe's name"),
-        column("iteration", IntegerType(), "the iteration published"),
-        column("slice", StringType(), "SQL predicate that selects the slice"),
-        column("version", LongType(), "Delta version that holds it"),
-        column("n_rows", LongType(), "rows of the slice"),
-        column("content_digest", StringType(), "digest of the slice's rows, independent of their order, hex"),
-        column("expectations_report", StringType(), "Data Docs page of the audit, below the lake", nullable=True),
-        column("published_at", TimestampType(), "UTC"),
-    ]),
+    schema=StructType(
+        [
+            column("release_id", StringType(), "sha256 of table, slice, version and content_digest, hex"),
+            column("table", StringType(), "the gold table"),
+            column("experiment", StringType(), "the recipe's name"),
+            column("iteration", IntegerType(), "the iteration published"),
+            column("slice", StringType(), "SQL predicate that selects the slice"),
+            column("version", LongType(), "Delta version that holds it"),
+            column("n_rows", LongType(), "rows of the slice"),
+            column("content_digest", StringType(), "digest of the slice's rows, independent of their order, hex"),
+            column("expectations_report", StringType(), "Data Docs page of the audit, below the lake", nullable=True),
+            column("published_at", TimestampType(), "UTC"),
+        ]
+    ),
     key=("release_id",),
 )
 
 RUNS = Table(
     name="ops.runs",
     comment="One execution of one job, with its row account: n_in = n_out + dropped + quarantined.",
-    schema=StructType([
-        column("run_id", StringType(), "unique, random"),
-        column("loop_id", StringType(), "shared by the jobs of one `humpback run`"),
-        column("job", StringType(), "the job's name"),
-        column("experiment", StringType(), "the recipe's name"),
-        column("iteration", IntegerType(), "null where the job has none", nullable=True),
-        column("unit", StringType(), "what is counted: records, pieces, requests, ..."),
-        column("n_in", LongType(), "new inputs of this run"),
-        column("n_out", LongType(), "inputs that passed"),
-        column("dropped", COUNTS, "reason -> inputs dropped by a rule of the method"),
-        column("quarantined", COUNTS, "rule -> inputs rejected as defective -> ops.quarantine"),
-        column("inputs", COUNTS, "table -> version read"),
-        column("version", LongType(), "version written; null when nothing was", nullable=True),
-        column("recipe_digest", StringType(), "sha256 of the recipe, hex"),
-        column("code_version", StringType(), "version of humpback"),
-        column("seconds", DoubleType(), "wall-clock time"),
-        column("n_calls", LongType(), "model calls"),
-        column("n_tokens", LongType(), "tokens read and written by models, or trained on"),
-        column("status", StringType(), "ok, failed, stopped (an expectation) or waiting (outside work)"),
-        column("started_at", TimestampType(), "UTC"),
-    ]),
+    schema=StructType(
+        [
+            column("run_id", StringType(), "unique, random"),
+            column("loop_id", StringType(), "shared by the jobs of one `humpback run`"),
+            column("job", StringType(), "the job's name"),
+            column("experiment", StringType(), "the recipe's name"),
+            column("iteration", IntegerType(), "null where the job has none", nullable=True),
+            column("unit", StringType(), "what is counted: records, pieces, requests, ..."),
+            column("n_in", LongType(), "new inputs of this run"),
+            column("n_out", LongType(), "inputs that passed"),
+            column("dropped", COUNTS, "reason -> inputs dropped by a rule of the method"),
+            column("quarantined", COUNTS, "rule -> inputs rejected as defective -> ops.quarantine"),
+            column("inputs", COUNTS, "table -> version read"),
+            column("version", LongType(), "version written; null when nothing was", nullable=True),
+            column("recipe_digest", StringType(), "sha256 of the recipe, hex"),
+            column("code_version", StringType(), "version of humpback"),
+            column("seconds", DoubleType(), "wall-clock time"),
+            column("n_calls", LongType(), "model calls"),
+            column("n_tokens", LongType(), "tokens read and written by models, or trained on"),
+            column("status", StringType(), "ok, failed, stopped (an expectation) or waiting (outside work)"),
+            column("started_at", TimestampType(), "UTC"),
+        ]
+    ),
     key=("run_id",),
     write="log",
 )
@@ -98,16 +106,18 @@ RUNS = Table(
 QUARANTINE = Table(
     name="ops.quarantine",
     comment="A row or record that was rejected as defective, with the rule it broke.",
-    schema=StructType([
-        column("run_id", StringType(), "-> ops.runs"),
-        column("table", StringType(), "the table it was meant for"),
-        column("row_id", StringType(), "the row's key, or file and offset of a record"),
-        column("rule", StringType(), "the rule it broke"),
-        column("detail", StringType(), "what was found", nullable=True),
-        column("source_file", StringType(), "the file it came from", nullable=True),
-        column("record_offset", LongType(), "byte offset in that file, or line number", nullable=True),
-        column("payload", StringType(), "the row or record, at most 4 KiB", nullable=True),
-    ]),
+    schema=StructType(
+        [
+            column("run_id", StringType(), "-> ops.runs"),
+            column("table", StringType(), "the table it was meant for"),
+            column("row_id", StringType(), "the row's key, or file and offset of a record"),
+            column("rule", StringType(), "the rule it broke"),
+            column("detail", StringType(), "what was found", nullable=True),
+            column("source_file", StringType(), "the file it came from", nullable=True),
+            column("record_offset", LongType(), "byte offset in that file, or line number", nullable=True),
+            column("payload", StringType(), "the row or record, at most 4 KiB", nullable=True),
+        ]
+    ),
     key=("run_id", "table", "row_id", "rule"),
     write="log",
 )

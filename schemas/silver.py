@@ -22,8 +22,9 @@ def _segment_columns(*, text_nullable: bool) -> list[StructField]:
         column("header", StringType(), "the header's text, numbering removed; empty without one"),
         column("header_level", IntegerType(), "1 to 6; 0 for a page without headers"),
         column("header_path", ArrayType(StringType(), False), "headers above it, outermost first"),
-        column("text", StringType(), "the piece rendered as Markdown-like text; null when dropped",
-               nullable=text_nullable),
+        column(
+            "text", StringType(), "the piece rendered as Markdown-like text; null when dropped", nullable=text_nullable
+        ),
         column("n_chars", IntegerType(), "length of the text in characters, also when dropped"),
         column("language", StringType(), "ISO 639-1 code; null when not looked at", nullable=True),
         column("language_score", DoubleType(), "probability of that language", nullable=True),
@@ -35,11 +36,13 @@ METHOD_DIGEST = column("method_digest", StringType(), "digest of the recipe sect
 SEGMENTS = Table(
     name="silver.segments",
     comment="Every header-rooted piece of every page, kept or with the reason it was dropped.",
-    schema=StructType([
-        METHOD_DIGEST,
-        *_segment_columns(text_nullable=True),
-        column("drop_reason", StringType(), "the first rule that dropped it; null when kept", nullable=True),
-    ]),
+    schema=StructType(
+        [
+            METHOD_DIGEST,
+            *_segment_columns(text_nullable=True),
+            column("drop_reason", StringType(), "the first rule that dropped it; null when kept", nullable=True),
+        ]
+    ),
     key=("method_digest", "segment_id"),
     holds="all",
     partition_by=("method_digest",),
@@ -49,12 +52,14 @@ SEGMENTS = Table(
 SIGNATURES = Table(
     name="silver.signatures",
     comment="The MinHash of a kept segment.",
-    schema=StructType([
-        METHOD_DIGEST,
-        column("segment_id", StringType(), "-> silver.segments"),
-        column("text_digest", StringType(), "sha256 of the normalised text, hex: equal means exact duplicate"),
-        column("bands", ArrayType(LongType(), False), "one hash per LSH band"),
-    ]),
+    schema=StructType(
+        [
+            METHOD_DIGEST,
+            column("segment_id", StringType(), "-> silver.segments"),
+            column("text_digest", StringType(), "sha256 of the normalised text, hex: equal means exact duplicate"),
+            column("bands", ArrayType(LongType(), False), "one hash per LSH band"),
+        ]
+    ),
     key=("method_digest", "segment_id"),
     partition_by=("method_digest",),
 )
@@ -62,13 +67,15 @@ SIGNATURES = Table(
 DUPLICATES = Table(
     name="silver.duplicates",
     comment="A segment that repeats another one, which is kept in its place.",
-    schema=StructType([
-        METHOD_DIGEST,
-        column("segment_id", StringType(), "-> silver.segments: the repetition"),
-        column("keeper_id", StringType(), "-> silver.segments: the segment kept for it"),
-        column("kind", StringType(), "exact or near"),
-        column("jaccard", DoubleType(), "Jaccard similarity of word shingles with the keeper, 0 to 1"),
-    ]),
+    schema=StructType(
+        [
+            METHOD_DIGEST,
+            column("segment_id", StringType(), "-> silver.segments: the repetition"),
+            column("keeper_id", StringType(), "-> silver.segments: the segment kept for it"),
+            column("kind", StringType(), "exact or near"),
+            column("jaccard", DoubleType(), "Jaccard similarity of word shingles with the keeper, 0 to 1"),
+        ]
+    ),
     key=("method_digest", "segment_id"),
     holds="dropped",
     partition_by=("method_digest",),
@@ -82,11 +89,13 @@ DUPLICATES = Table(
 UNLABELLED = Table(
     name="silver.unlabelled",
     comment="The paper's unlabelled set y: deduplicated, decontaminated, sampled. Once drawn, a segment stays.",
-    schema=StructType([
-        column("experiment", StringType(), "the recipe's name"),
-        *_segment_columns(text_nullable=False),
-        column("sample_hash", StringType(), "sha256 of seed and segment_id: the order of drawing"),
-    ]),
+    schema=StructType(
+        [
+            column("experiment", StringType(), "the recipe's name"),
+            *_segment_columns(text_nullable=False),
+            column("sample_hash", StringType(), "sha256 of seed and segment_id: the order of drawing"),
+        ]
+    ),
     key=("experiment", "segment_id"),
     partition_by=("experiment",),
 )
@@ -94,15 +103,17 @@ UNLABELLED = Table(
 SEED_PAIRS = Table(
     name="silver.seed_pairs",
     comment="A human instruction and its human response.",
-    schema=StructType([
-        column("pair_id", StringType(), "sha256 of instruction and response, hex"),
-        column("instruction", StringType(), "what was asked"),
-        column("response", StringType(), "the answer"),
-        column("language", StringType(), "BCP 47 code", nullable=True),
-        column("source", StringType(), "the collection it comes from"),
-        column("licence", StringType(), "SPDX name, or what the recipe says", nullable=True),
-        column("split", StringType(), "train or dev, by hash of pair_id"),
-    ]),
+    schema=StructType(
+        [
+            column("pair_id", StringType(), "sha256 of instruction and response, hex"),
+            column("instruction", StringType(), "what was asked"),
+            column("response", StringType(), "the answer"),
+            column("language", StringType(), "BCP 47 code", nullable=True),
+            column("source", StringType(), "the collection it comes from"),
+            column("licence", StringType(), "SPDX name, or what the recipe says", nullable=True),
+            column("split", StringType(), "train or dev, by hash of pair_id"),
+        ]
+    ),
     key=("pair_id",),
     constraints={
         "split_known": "split IN ('train', 'dev')",
@@ -114,14 +125,16 @@ SEED_PAIRS = Table(
 CANDIDATES = Table(
     name="silver.candidates",
     comment="An instruction predicted for a segment by a backward model.",
-    schema=StructType([
-        column("candidate_id", StringType(), "sha256 of segment_id, model_id and instruction, hex"),
-        column("segment_id", StringType(), "-> silver.segments"),
-        column("instruction", StringType(), "the predicted instruction"),
-        column("response", StringType(), "the segment's text"),
-        column("model_id", StringType(), "-> ops.models: the backward model"),
-        column("request_id", StringType(), "-> bronze.completions: the raw answer"),
-    ]),
+    schema=StructType(
+        [
+            column("candidate_id", StringType(), "sha256 of segment_id, model_id and instruction, hex"),
+            column("segment_id", StringType(), "-> silver.segments"),
+            column("instruction", StringType(), "the predicted instruction"),
+            column("response", StringType(), "the segment's text"),
+            column("model_id", StringType(), "-> ops.models: the backward model"),
+            column("request_id", StringType(), "-> bronze.completions: the raw answer"),
+        ]
+    ),
     key=("candidate_id",),
     constraints={"instruction_not_empty": "length(trim(instruction)) > 0"},
     properties=RETENTION,
@@ -130,17 +143,23 @@ CANDIDATES = Table(
 SCORES = Table(
     name="silver.scores",
     comment="One rating of one candidate by one model, in one way of asking.",
-    schema=StructType([
-        column("candidate_id", StringType(), "-> silver.candidates, or a held-out pair of the judge check"),
-        column("model_id", StringType(), "-> ops.models: the model that scored"),
-        column("scorer", StringType(), "rubric, expected, likelihood_gain, ..."),
-        column("score", DoubleType(), "on the scorer's scale: 1 to 5, or nats per token; null when there is none",
-               nullable=True),
-        column("status", StringType(), "ok, unparsed, out_of_range, cut or failed"),
-        column("label_mass", DoubleType(), "probability of all labels together, 0 to 1", nullable=True),
-        column("parser", StringType(), "name and version of the parser that read the answer"),
-        column("request_ids", ArrayType(StringType(), False), "-> bronze.completions: the raw answers"),
-    ]),
+    schema=StructType(
+        [
+            column("candidate_id", StringType(), "-> silver.candidates, or a held-out pair of the judge check"),
+            column("model_id", StringType(), "-> ops.models: the model that scored"),
+            column("scorer", StringType(), "rubric, expected, likelihood_gain, ..."),
+            column(
+                "score",
+                DoubleType(),
+                "on the scorer's scale: 1 to 5, or nats per token; null when there is none",
+                nullable=True,
+            ),
+            column("status", StringType(), "ok, unparsed, out_of_range, cut or failed"),
+            column("label_mass", DoubleType(), "probability of all labels together, 0 to 1", nullable=True),
+            column("parser", StringType(), "name and version of the parser that read the answer"),
+            column("request_ids", ArrayType(StringType(), False), "-> bronze.completions: the raw answers"),
+        ]
+    ),
     key=("candidate_id", "model_id", "scorer"),
     constraints={
         "status_known": "status IN ('ok', 'unparsed', 'out_of_range', 'cut', 'failed')",

@@ -9,8 +9,16 @@ from schemas.gold import CURATED
 
 
 def select_curated(
-    candidates: DataFrame, scores: DataFrame, *, experiment: str, iteration: int, model_id: str,
-    scorers: Sequence[str], threshold: float | None, top_fraction: float | None, gates: Mapping[str, float],
+    candidates: DataFrame,
+    scores: DataFrame,
+    *,
+    experiment: str,
+    iteration: int,
+    model_id: str,
+    scorers: Sequence[str],
+    threshold: float | None,
+    top_fraction: float | None,
+    gates: Mapping[str, float],
 ) -> DataFrame:
     """Rows of `gold.curated`, and the others with their `drop_reason`.
 

@@ -18,9 +18,7 @@ def forward_prompts(prompts: DataFrame, *, system: str) -> DataFrame:
     )
 
 
-def generations_from(
-    prompts: DataFrame, requests: DataFrame, completions: DataFrame, *, prompt_set: str
-) -> DataFrame:
+def generations_from(prompts: DataFrame, requests: DataFrame, completions: DataFrame, *, prompt_set: str) -> DataFrame:
     """Rows of `gold.generations`; an answer that ran out of tokens counts, as far as it goes.
 
     A prompt without an answer stays, with `drop_reason` `failed`, `refused` or `empty`.

@@ -46,9 +46,9 @@ NUMBERING = re.compile(
     r"|§+\s*[\d.]+\s*|\(?\d+(?:\.\d+)*[.)]\s+|\d+(?:\.\d+)+\s+|[a-z](?:\.\d+)+\.?\s+)",
     re.IGNORECASE,
 )
-PILCROWS = re.compile(r"\s*[¶§#🔗]+\s*$")
+PILCROWS = re.compile(r"(?:\s*[¶§🔗]+|\s+#+)\s*$")
 NAV_WORDS = re.compile(
-    r"(?:(?:up|home|next|prev(?:ious)?|top|contents|index|back(?: to top)?|first|last|table of contents"
+    r"[\s|«<←\[(]*(?:(?:up|home|next|prev(?:ious)?|top|contents|index|back(?: to top)?|first|last|table of contents"
     r"|main page|skip to (?:main )?content)[\s|»«<>:/·•→←↑↓\-\[\]()]*)+",
     re.IGNORECASE,
 )

@@ -12,7 +12,13 @@ SEPARATOR = "\u001f"
 
 
 def requests_from(
-    rows: DataFrame, *, stage: str, model_id: str, model_digest: str, prompt_id: str, sampling: dict[str, Any],
+    rows: DataFrame,
+    *,
+    stage: str,
+    model_id: str,
+    model_digest: str,
+    prompt_id: str,
+    sampling: dict[str, Any],
     samples: int = 1,
 ) -> DataFrame:
     """The requests for `rows`, which carry `subject_id`, `system`, `prompt`, `prefill` and `span`.
@@ -29,7 +35,15 @@ def requests_from(
         F.lit(json.dumps(sampling, sort_keys=True)).alias("sampling"),
     )
     identity = F.concat_ws(
-        SEPARATOR, "stage", F.lit(model_digest), "prompt_id", "system", "prompt", "prefill",
-        F.coalesce("span", F.lit("")), "sampling", F.col("sample").cast("string"),
+        SEPARATOR,
+        "stage",
+        F.lit(model_digest),
+        "prompt_id",
+        "system",
+        "prompt",
+        "prefill",
+        F.coalesce("span", F.lit("")),
+        "sampling",
+        F.col("sample").cast("string"),
     )
     return framed.withColumn("request_id", F.sha2(identity, 256)).select(*REQUEST.fieldNames())

@@ -135,10 +135,10 @@ def dev_pairs_from(seed_pairs: DataFrame, *, n: int) -> DataFrame:
     mismatch by its topic alone. `candidate_id` is `dev-true-<pair_id>` or `dev-mismatched-<pair_id>`.
     """
     dev = seed_pairs.where("split = 'dev'").orderBy("pair_id").limit(n)
-    ring = F.sort_array(F.collect_list(F.struct("pair_id", "instruction"))).over(Window.partitionBy("source"))
-    place = F.array_position(F.transform("ring", lambda p: p["pair_id"]), F.col("pair_id"))
-    other = F.col("ring")[(place % F.size("ring")).cast("int")]["instruction"]
-    rows = dev.withColumn("ring", ring).withColumn("other", other)
+    ring = Window.partitionBy("source").orderBy("pair_id")
+    whole = ring.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    other = F.coalesce(F.lead("instruction").over(ring), F.first("instruction").over(whole))
+    rows = dev.withColumn("other", other)
     true = rows.select(F.concat(F.lit("dev-true-"), "pair_id").alias("candidate_id"), "instruction", "response")
     mismatched = rows.where(F.col("other") != F.col("instruction")).select(
         F.concat(F.lit("dev-mismatched-"), "pair_id").alias("candidate_id"),
@@ -146,5 +146,3 @@ def dev_pairs_from(seed_pairs: DataFrame, *, n: int) -> DataFrame:
         "response",
     )
     return true.unionByName(mismatched)
-
-

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from selectolax.lexbor import LexborNode
 
-from transforms.html import clean, visible_texts
+from transforms.html import clean, is_furniture, visible_texts
 
 LAYOUT = "table, h1, h2, h3, h4, h5, h6, [role=heading], pre"
 MAX_CELL_CHARS = 600
@@ -34,6 +34,6 @@ def table_lines(table: LexborNode) -> Iterator[str]:
 def _cells(row: LexborNode) -> Iterator[LexborNode]:
     cell = row.first_child
     while cell is not None:
-        if cell.tag in ("td", "th"):
+        if cell.tag in ("td", "th") and not is_furniture(cell.tag, cell.attributes):
             yield cell
         cell = cell.next

@@ -7,9 +7,7 @@ from schemas.gold import TRAINING_EXAMPLES
 from transforms.prompts import BACKWARD, FORWARD
 
 
-def examples_from(
-    pairs: DataFrame, *, dataset: str, direction: str, origin: str, tag: str
-) -> DataFrame:
+def examples_from(pairs: DataFrame, *, dataset: str, direction: str, origin: str, tag: str) -> DataFrame:
     """Rows of `gold.training_examples` from pairs (`source_id`, `instruction`, `response`, `split`).
 
     Forward examples carry the tag of their origin as system message (the paper's section 2.3);

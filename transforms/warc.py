@@ -56,28 +56,26 @@ def read_records(stream: BinaryIO, max_bytes: int) -> Iterator[Record | Defect]:
     """
     start: int | None = 0
     n_records = 0
-    unread: Defect | None = None  # damage before the first record: it may be no WARC at all
+    damage: Defect | None = None
     while start is not None:
         stream.seek(start)
-        last = start
+        last, n_before = start, n_records
         try:
             for record in ArchiveIterator(stream, parse_http=False, strict_mode=False, quirks_mode=True):
-                if unread:
-                    yield unread
-                    unread = None
+                if damage and not n_records:  # with a record after it, this is a WARC file after all
+                    yield damage
                 last = max(last, record.stream_pos)
                 n_records += 1
                 yield from _read(record, max_bytes)
             start = None
         except OSError as error:
+            found = Defect(last, "broken_record", f"at or after this place: {error}")
             start = _next_start(stream, last + 1)
-            defect = Defect(last, "broken_record", f"after this record: {error}")
-            if n_records:
-                yield defect
-            else:
-                unread = unread or defect
+            if n_records > n_before:  # else the same damage goes on
+                yield found
+            damage = damage or found
     if not n_records:
-        raise NotWarcError(unread.detail if unread else "it holds no WARC record")
+        raise NotWarcError(damage.detail if damage else "it holds no WARC record")
 
 
 def _read(record: WarcRecord, max_bytes: int) -> Iterator[Record | Defect]:
@@ -128,9 +126,9 @@ def parse_date(text: str) -> datetime | None:
     """A WARC date in UTC, to the second or finer; None where it is impossible, as ClueWeb09's often are."""
     try:
         date = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _next_start(stream: BinaryIO, after: int) -> int | None:

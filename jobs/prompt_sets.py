@@ -1,0 +1,41 @@
+"""Evaluation prompts, from a JSON-lines file or the project's own small set."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from jobs.errors import JobError
+from transforms.evaluation_prompts import prompt_texts
+
+OWN = Path(__file__).parent / "data" / "evaluation_prompts.jsonl"
+
+
+def read_prompts(file: str | None) -> list[tuple[str, str]]:
+    """(prompt id, prompt) of every line; the id is the line's own `id`, `question_id` or `key`, or a hash.
+
+    Of a prompt with several turns the first is asked.
+
+    Raises:
+        JobError: no such file, or a line that holds no prompt.
+    """
+    path = Path(file) if file else OWN
+    if not path.is_file():
+        raise JobError(f"generate_answers.prompts: no such file: {path}")
+    prompts: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            text = next(prompt_texts(line))
+        except ValueError as error:
+            raise JobError(f"{path}, line {number}: no evaluation prompt: {error}") from error
+        prompts[_prompt_id(line, text)] = text
+    return sorted(prompts.items())
+
+
+def _prompt_id(line: str, text: str) -> str:
+    value = json.loads(line)
+    own = (
+        next((value[k] for k in ("id", "question_id", "key") if k in value), None) if isinstance(value, dict) else None
+    )
+    return str(own) if own is not None else hashlib.sha256(text.encode()).hexdigest()[:16]

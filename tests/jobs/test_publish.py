@@ -1,0 +1,77 @@
+"""Write-audit-publish: what passes is released, what fails leaves no trace in the gold table."""
+
+import pytest
+from deltalake import DeltaTable
+
+from jobs import curate
+from jobs.errors import StoppedError
+from jobs.lake import Lake
+from jobs.publish import digest_of, newest_release, publish
+from schemas.content_digest import content_digest
+from schemas.gold import CURATED
+from schemas.ops import RELEASES
+from tests.conftest import OpenLake
+
+pytestmark = pytest.mark.spark
+
+SLICE = {"experiment": "test", "iteration": 1}
+
+
+def rows(lake: Lake, *scores: float, threshold: float = 4.5):  # type: ignore[no-untyped-def]
+    values = [
+        ("test", 1, f"c{i}", f"i{i}", f"r{i} é", s, "rubric", "m", threshold, f"s{i}", "u", None)
+        for i, s in enumerate(scores)
+    ]
+    schema = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in CURATED.schema) + ", drop_reason string"
+    return lake.spark.createDataFrame(values, schema)
+
+
+def test_a_release_names_a_version_that_others_read_alike(open_lake: OpenLake) -> None:
+    lake = open_lake(curate)
+    release = publish(lake, CURATED, rows(lake, 5.0, 4.75, 1 / 3 + 4.4), slice=SLICE, iteration=1, least=1)
+    assert newest_release(lake, CURATED, SLICE) == release
+    outside = DeltaTable(lake.path(CURATED), version=release.version).to_pyarrow_table()
+    assert content_digest(outside.to_batches()) == (release.n_rows, release.content_digest)
+    noted = lake.latest(RELEASES).first()
+    assert noted is not None
+    assert (lake.folder("reports").parent / noted.expectations_report).is_file()
+
+
+def test_the_digest_does_not_depend_on_order_or_partitions(open_lake: OpenLake) -> None:
+    lake = open_lake(curate)
+    some = rows(lake, 5.0, 4.6, 4.7).drop("drop_reason")
+    assert digest_of(some.repartition(3)) == digest_of(some.orderBy("score").coalesce(1))
+    assert digest_of(some) != digest_of(some.limit(2))
+
+
+def test_the_same_rows_are_not_published_twice(open_lake: OpenLake) -> None:
+    lake = open_lake(curate)
+    first = publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=1)
+    later = open_lake(curate)
+    assert publish(later, CURATED, rows(later, 5.0), slice=SLICE, iteration=1, least=1) == first
+    assert later.run.version is None
+    assert later.latest(RELEASES).count() == 1
+
+
+def test_a_broken_critical_expectation_publishes_nothing(open_lake: OpenLake) -> None:
+    lake = open_lake(curate)
+    with pytest.raises(
+        StoppedError, match="nothing published, 1 expectations failed on 2 staged rows.*score_at_threshold"
+    ):
+        publish(lake, CURATED, rows(lake, 5.0, 3.0), slice=SLICE, iteration=1, least=1)
+    assert not lake.exists(CURATED)
+    assert not lake.exists(RELEASES)
+
+
+def test_too_few_rows_publish_nothing(open_lake: OpenLake) -> None:
+    lake = open_lake(curate)
+    with pytest.raises(StoppedError, match="row_count"):
+        publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=2)
+
+
+def test_a_raised_threshold_forgets_rows(open_lake: OpenLake) -> None:
+    lake = open_lake(curate)
+    publish(lake, CURATED, rows(lake, 5.0, 4.6), slice=SLICE, iteration=1, least=1)
+    second = publish(open_lake(curate), CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=1)
+    assert second.n_rows == 1
+    assert lake.latest(CURATED).count() == 1

@@ -1,0 +1,48 @@
+"""Web pages with known contents, and crawls that hold them."""
+
+import random
+from io import BytesIO
+from pathlib import Path
+
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+NOUNS = "printer network kernel garden kitchen engine market library forest river bridge camera mirror window".split()
+VERBS = "checks repairs measures opens compares records explains replaces collects protects".split()
+ENDINGS = (
+    "before anyone asks for it", "whenever the weather changes", "with a little patience and care",
+    "because the older way was slower", "although few people notice it", "and notes the result in a book",
+)  # fmt: skip
+
+
+def paragraph(rng: random.Random, n_sentences: int) -> str:
+    """English prose that no other seed repeats."""
+    return " ".join(
+        f"The {rng.choice(NOUNS)} of house {rng.randint(1, 9999)} {rng.choice(VERBS)} the {rng.choice(NOUNS)} "
+        f"number {rng.randint(1, 9999)} {rng.choice(ENDINGS)}."
+        for _ in range(n_sentences)
+    )
+
+
+def page(number: int) -> str:
+    """A page of three sections, each long enough to be a segment."""
+    rng = random.Random(number)
+    sections = "".join(
+        f"<h2>How to care for the {rng.choice(NOUNS)} ({number}.{i})</h2><p>{paragraph(rng, 10)}</p>" for i in range(3)
+    )
+    return f"<html><head><title>Page {number}</title></head><body><h1>Handbook {number}</h1>{sections}</body></html>"
+
+
+def write_warc(path: Path, n_pages: int) -> None:
+    """A crawl of `n_pages` pages below https://example.org/."""
+    with path.open("wb") as stream:
+        writer = WARCWriter(stream, gzip=True)
+        for number in range(n_pages):
+            headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
+            record = writer.create_warc_record(
+                f"https://example.org/{number}",
+                "response",
+                payload=BytesIO(page(number).encode()),
+                http_headers=headers,
+            )
+            writer.write_record(record)

@@ -1,0 +1,44 @@
+"""Backward answers become candidates; every unusable one has its reason."""
+
+import pytest
+from pyspark.sql import SparkSession
+
+from transforms.candidates import backward_prompts, candidates_from
+from transforms.requests import requests_from
+
+pytestmark = pytest.mark.spark
+
+LONG = "rsync copies files and sends only what differs. " * 8
+
+
+def test_candidates(spark: SparkSession) -> None:
+    segments = spark.createDataFrame([(c, LONG if c == "f" else f"text {{instruction}} {c}") for c in "abcdefg"],
+                                     "segment_id string, text string")  # fmt: skip
+    requests = requests_from(backward_prompts(segments), stage="candidates", model_id="backward-0-abc", model_digest="d",
+                             prompt_id="p", sampling={})  # fmt: skip
+    answers = {
+        "a": ("ok", "How do I copy files?"),
+        "b": ("ok", "Instruction: Explain rsync."),
+        "c": ("cut", "Explain how"),
+        "d": ("empty", ""),
+        "e": ("refused", None),
+        "f": ("ok", LONG.strip()),
+    }
+    ids = {r.subject_id: r.request_id for r in requests.collect()}
+    ledger = spark.createDataFrame([(ids[c], text, status) for c, (status, text) in answers.items()],
+                                   "request_id string, text string, status string")  # fmt: skip
+    found = {r.segment_id: r for r in candidates_from(segments, requests, ledger).collect()}
+    assert {s: r.drop_reason for s, r in found.items()} == {
+        "a": None, "b": None, "c": "cut", "d": "empty", "e": "refused", "f": "copies_segment", "g": "failed",
+    }  # fmt: skip
+    assert found["a"].instruction == "How do I copy files?"
+    assert found["b"].instruction == "Explain rsync."
+    assert found["a"].response == "text {instruction} a", "braces in web text mean nothing"
+    assert found["a"].request_id == ids["a"]
+
+
+def test_the_prompt_ends_with_the_segment_as_it_is(spark: SparkSession) -> None:
+    segments = spark.createDataFrame([("a", "{response} {instruction}")], "segment_id string, text string")
+    row = backward_prompts(segments).first()
+    assert row is not None
+    assert row.prompt.endswith("Text:\n{response} {instruction}")

@@ -1,0 +1,56 @@
+"""A_k: thresholds, top fractions, gates and combinations, and the reason of every row left out."""
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from transforms.curation import select_curated
+
+pytestmark = pytest.mark.spark
+
+SCORES = {  # candidate -> scorer -> score
+    "a": {"rubric": 5.0, "expected": 4.0},
+    "b": {"rubric": 4.5, "expected": 1.0},
+    "c": {"rubric": 4.0, "expected": 4.5},
+    "d": {"rubric": 2.0, "expected": 3.0},
+    "e": {"expected": 5.0},
+}
+
+
+def curated(spark: SparkSession, **choice: object) -> dict[str, str | None]:
+    rows = [(c, f"i{c}", f"r{c}", "M", f"s{c}", f"u{c}") for c in SCORES]
+    columns = "candidate_id string, instruction string, response string, model_id string, segment_id string, url string"
+    values = [(c, "m0", scorer, score, "ok") for c, by in SCORES.items() for scorer, score in by.items()]
+    values += [("e", "m0", "rubric", None, "unparsed"), ("d", "m9", "rubric", 5.0, "ok")]
+    scores = spark.createDataFrame(
+        values, "candidate_id string, model_id string, scorer string, score double, status string"
+    )
+    settings = {"scorers": ("rubric",), "threshold": 4.5, "top_fraction": None, "gates": {}} | choice
+    frame: DataFrame = select_curated(
+        spark.createDataFrame(rows, columns),
+        scores,
+        experiment="x",
+        iteration=1,
+        model_id="m0",
+        **settings,  # type: ignore[arg-type]
+    )
+    return {r.candidate_id: r.drop_reason for r in frame.collect()}
+
+
+def test_threshold(spark: SparkSession) -> None:
+    assert curated(spark) == {"a": None, "b": None, "c": "below_threshold", "d": "below_threshold", "e": "unscored"}
+
+
+def test_gate_comes_before_the_threshold(spark: SparkSession) -> None:
+    found = curated(spark, gates={"expected": 2.0})
+    assert found == {"a": None, "b": "gate_expected", "c": "below_threshold", "d": "below_threshold", "e": "unscored"}
+
+
+def test_top_fraction_counts_what_passes_the_gates(spark: SparkSession) -> None:
+    found = curated(spark, threshold=None, top_fraction=0.5, gates={"expected": 2.0})
+    assert {c for c, reason in found.items() if reason is None} == {"a", "c"}
+
+
+def test_combination_is_the_mean_rank(spark: SparkSession) -> None:
+    found = curated(spark, scorers=("rubric", "expected"), threshold=0.6)
+    # ranks among a-d: rubric a 1, b 2/3, c 1/3, d 0; expected a 2/3, b 0, c 1, d 1/3
+    assert found == {"a": None, "b": "below_threshold", "c": None, "d": "below_threshold", "e": "unscored"}

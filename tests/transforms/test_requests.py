@@ -1,0 +1,45 @@
+"""A request's identity: what changes it, and what does not."""
+
+import pytest
+from pyspark.sql import SparkSession
+
+from transforms.requests import requests_from
+
+pytestmark = pytest.mark.spark
+
+COLUMNS = "subject_id string, system string, prompt string, prefill string, span string"
+BASE = {"stage": "s", "model_id": "m", "model_digest": "d", "prompt_id": "p", "sampling": {"temperature": 0.7}}
+
+
+def identity(spark: SparkSession, row: tuple[object, ...] = ("a", "", "x", "", None), **changed: object) -> str:
+    frame = spark.createDataFrame([row], COLUMNS)
+    found = requests_from(frame, **(BASE | changed)).first()  # type: ignore[arg-type]
+    assert found is not None
+    return str(found.request_id)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"stage": "t"}, {"model_digest": "e"}, {"prompt_id": "q"}, {"sampling": {"temperature": 0.8}}],
+    ids=lambda c: next(iter(c)),
+)
+def test_what_shapes_an_answer_changes_the_request(spark: SparkSession, changed: dict[str, object]) -> None:
+    assert identity(spark, **changed) != identity(spark)
+
+
+@pytest.mark.parametrize(
+    "row", [("a", "y", "x", "", None), ("a", "", "y", "", None), ("a", "", "x", "y", None), ("a", "", "x", "", "y")]
+)
+def test_each_text_changes_the_request(spark: SparkSession, row: tuple[object, ...]) -> None:
+    assert identity(spark, row) != identity(spark)
+
+
+def test_whom_it_is_about_and_the_models_name_do_not(spark: SparkSession) -> None:
+    assert identity(spark, ("b", "", "x", "", None), model_id="n") == identity(spark)
+
+
+def test_samples_are_requests_of_their_own(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([("a", "", "x", "", None)], COLUMNS)
+    found = requests_from(frame, **BASE, samples=3).collect()  # type: ignore[arg-type]
+    assert [r.sample for r in found] == [0, 1, 2]
+    assert len({r.request_id for r in found}) == 3

@@ -1,0 +1,83 @@
+"""Recipes: what is wrong is said, all of it, and the paper's numbers are the defaults."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.config import Recipe
+from jobs.errors import RecipeError
+from jobs.recipe_file import RECIPES, load_recipe
+
+MINIMAL = 'name = "x"\nbase_model = "m"\n'
+
+
+def recipe(tmp_path: Path, text: str = MINIMAL, *overrides: str) -> Recipe:
+    file = tmp_path / "recipe.toml"
+    file.write_text(text)
+    return load_recipe(file, list(overrides))
+
+
+def test_every_fault_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        RecipeError, match=r"iterations: Input should be greater.*curate\.treshold: Extra inputs"
+    ) as caught:
+        recipe(tmp_path, MINIMAL + "iterations = 0\n[curate]\ntreshold = 4\n")
+    assert str(tmp_path / "recipe.toml") in str(caught.value)
+
+
+def test_overrides_are_toml(tmp_path: Path) -> None:
+    found = recipe(
+        tmp_path, MINIMAL, 'ingest_documents.paths=["a.warc"]', "curate.threshold=4", "curate.gates={expected = 2.0}"
+    )
+    assert found.ingest_documents.paths == ("a.warc",)
+    assert found.curate.threshold == 4.0
+    assert found.curate.gates == {"expected": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("curate", "write section.key=value"),
+        ("name=demo", "quote strings"),
+        ("name.x=1", "name is a value, not a section"),
+    ],
+)
+def test_a_bad_override_says_how(tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        recipe(tmp_path, MINIMAL, override)
+
+
+def test_a_missing_recipe_names_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no such file.*demo, paper"):
+        load_recipe(tmp_path / "none.toml")
+
+
+def test_broken_toml(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="not valid TOML"):
+        recipe(tmp_path, "name = ")
+
+
+@pytest.mark.parametrize("name", ["Demo", "a/b", "it's", ""])
+def test_an_experiments_name_is_safe_in_paths_and_sql(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RecipeError, match="name: "):
+        recipe(tmp_path, f'name = "{name}"\nbase_model = "m"\n')
+
+
+def test_the_papers_recipe_states_the_defaults(tmp_path: Path) -> None:
+    stated = load_recipe(RECIPES / "paper.toml")
+    plain = Recipe(name=stated.name, base_model=stated.base_model)
+    inputs = {"ingest_documents", "ingest_conversations"}
+    assert stated.model_dump(exclude=inputs) == plain.model_dump(exclude=inputs)
+
+
+def test_a_sections_digest_follows_its_values_and_the_method(tmp_path: Path) -> None:
+    a, b = recipe(tmp_path), recipe(tmp_path, MINIMAL, "extract_segments.min_chars=500")
+    assert a.extract_segments.digest("1") != b.extract_segments.digest("1")
+    assert a.extract_segments.digest("1") != a.extract_segments.digest("2")
+    assert a.sign_segments.digest("1") == b.sign_segments.digest("1")
+
+
+def test_demo_trains_each_model_for_its_own_epochs() -> None:
+    demo = load_recipe(RECIPES / "demo.toml")
+    assert demo.finetune.settings("forward", 1)["epochs"] == demo.finetune.epochs_of["forward-1"]
+    assert demo.finetune.settings("forward", 0)["epochs"] == demo.finetune.epochs
