@@ -28,9 +28,7 @@ from model_ops.handshake import HandshakeError, served_models
 LEAST_JAVA = 17  # Spark 4
 LEAST_FREE_GB = 5  # a demo's lake, base model and four trained models take about half of it
 PACKAGES = ("pyspark", "delta-spark", "deltalake", "pyarrow", "great-expectations")
-INSTALL_JAVA = (
-    "install a Java 17+ runtime (apt-get install openjdk-17-jre-headless) or point JAVA_HOME at one"
-)
+INSTALL_JAVA = "install a Java 17+ runtime (apt-get install openjdk-17-jre-headless) or point JAVA_HOME at one"
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,7 @@ def _python() -> Check:
 def _packages() -> Iterator[Check]:
     for name in PACKAGES:
         found = _version(name)
-        yield Check(
-            name, found is not None, found or "not installed", "install humpback again, from its lock file"
-        )
+        yield Check(name, found is not None, found or "not installed", "install humpback again, from its lock file")
 
 
 def _version(package: str) -> str | None:
@@ -92,9 +88,7 @@ def _java() -> Check:
     home = os.environ.get("JAVA_HOME")
     java = f"{home}/bin/java" if home else shutil.which("java")
     if not java or not os.access(java, os.X_OK):
-        return Check(
-            "java", False, f"no {java}, which JAVA_HOME names" if home else "none found", INSTALL_JAVA
-        )
+        return Check("java", False, f"no {java}, which JAVA_HOME names" if home else "none found", INSTALL_JAVA)
     reply = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
     said = reply.stderr + reply.stdout
     release = re.search(r'version "(?:1\.)?(\d+)', said)
@@ -114,9 +108,7 @@ def _spark(lake: str | None) -> Iterator[Check]:
         yield Check("spark with delta", True, f"Spark {spark.version} on {spark.sparkContext.master}")
         yield _attempt("executors' python", lambda: _executors(spark), "set PYSPARK_PYTHON to this Python")
         if lake:
-            yield _attempt(
-                "lake writable", lambda: _writable(spark, lake), "choose another --lake or mend permissions"
-            )
+            yield _attempt("lake writable", lambda: _writable(spark, lake), "choose another --lake or mend permissions")
     finally:
         spark.stop()
 
@@ -150,9 +142,7 @@ def _writable(spark: SparkSession, lake: str) -> Check:
 def _store(lake: str) -> Iterator[Check]:
     scheme = urlsplit(lake).scheme
     if scheme in ("s3", "s3a", "s3n"):
-        yield Check(
-            "store", True, f"{scheme} does not order two drivers' commits: let only one write at a time"
-        )
+        yield Check("store", True, f"{scheme} does not order two drivers' commits: let only one write at a time")
     elif scheme not in ("", "file"):
         yield Check("store", True, f"{scheme}: commits are atomic there")
     else:
@@ -184,9 +174,7 @@ def _recipe(recipe: Recipe) -> Iterator[Check]:
         check_model_folder(Path(recipe.base_model))
         yield Check("base model", True, recipe.base_model)
     except ModelFolderError as error:
-        yield Check(
-            "base model", False, str(error), "point base_model at a folder of a causal language model"
-        )
+        yield Check("base model", False, str(error), "point base_model at a folder of a causal language model")
     for endpoint in recipe.serving.endpoints:
         yield _endpoint(endpoint)
 

@@ -31,8 +31,13 @@ def as_text(frame: DataFrame, max_rows: int = 1000) -> Iterator[str]:
         yield f"(the first {max_rows:,} rows; there are more)"
 
 
+def plain(text: str) -> str:
+    """The text on one line, with no sequence in it that a terminal would obey."""
+    return _CONTROL.sub(" ", text)
+
+
 def _cell(value: object) -> str:
-    text = "" if value is None else _CONTROL.sub(" ", str(value))
+    text = "" if value is None else plain(str(value))
     return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
 
 

@@ -1,0 +1,159 @@
+"""What became of a page: every piece with the reason it was kept or dropped, down to its scores and releases.
+
+Command line: `humpback explain URL_OR_ID --lake URI`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.errors import JobError
+from jobs.lake import Lake
+from jobs.printing import plain
+from schemas.bronze import DOCUMENTS
+from schemas.gold import CURATED
+from schemas.ops import QUARANTINE, RELEASES
+from schemas.silver import CANDIDATES, DUPLICATES, SCORES, SEGMENTS, UNLABELLED
+
+SHORT = 12  # characters of an id that are printed; as many are enough to ask with
+LEAST_PREFIX = 8
+MAX_SHOWN = 5
+Row = dict[str, Any]
+
+
+def explain(lake: Lake, subject: str) -> str:
+    """The story of a page as text. `subject`: its URL, or a document's, segment's or candidate's id or its start.
+
+    Raises:
+        JobError: nothing in the lake goes by that name.
+    """
+    pages, pieces = _found(lake, subject)
+    rejected = _rejected(lake, subject, pages)
+    if not pages and not pieces and not rejected:
+        raise JobError(
+            f"{subject}: no URL, document, segment or candidate of this name in {lake.root}; "
+            f"an id may be shortened to its first {LEAST_PREFIX} characters or more"
+        )
+    urls = dict.fromkeys([page["url"] for page in pages] + [piece["url"] for piece in pieces])
+    story = _Story(lake, [piece["segment_id"] for piece in pieces])
+    lines = [line for url in urls for line in _page_lines(url, pages, pieces, story)]
+    lines += [f"quarantined from {r['table']}: {r['rule']} ({r['detail']})" for r in rejected]
+    return "\n".join(plain(line) for line in lines)
+
+
+def _found(lake: Lake, subject: str) -> tuple[list[Row], list[Row]]:
+    """The documents and pieces of every page that the subject names."""
+    documents = lake.latest(DOCUMENTS).drop("html")
+    pieces = lake.latest(SEGMENTS).drop("text")
+    by_page = (F.col("url") == subject) | _starts("document_id", subject)
+    candidates = lake.latest(CANDIDATES).where(_starts("candidate_id", subject)).select("segment_id")
+    named = pieces.where(by_page | _starts("segment_id", subject)).select("document_id")
+    named = named.union(pieces.join(candidates, "segment_id", "left_semi").select("document_id"))
+    named = named.union(documents.where(by_page).select("document_id"))
+    ids = [row.document_id for row in named.distinct().collect()]
+    mine = F.col("document_id").isin(ids)
+    places = pieces.where(mine).orderBy("url", "document_id", "method_digest", "position")
+    return _rows(documents.where(mine).orderBy("crawled_at")), _rows(places)
+
+
+def _starts(column: str, subject: str) -> Any:
+    return F.col(column).startswith(subject) if len(subject) >= LEAST_PREFIX else F.lit(False)
+
+
+def _rejected(lake: Lake, subject: str, pages: list[Row]) -> list[Row]:
+    """Defective rows that name the subject or one of its documents."""
+    quarantine = lake.latest(QUARANTINE)
+    named = F.contains(F.coalesce("payload", F.lit("")), F.lit(subject)) | F.contains("row_id", F.lit(subject))
+    for page in pages:
+        same = (F.col("source_file") == page["source_file"]) & (F.col("record_offset") == page["record_offset"])
+        named = named | F.contains("row_id", F.lit(page["document_id"])) | F.coalesce(same, F.lit(False))
+    return _rows(quarantine.where(named).select("table", "rule", "detail").distinct().orderBy("table", "rule"))
+
+
+class _Story:
+    """All that the later tables say about some segments, by segment or candidate."""
+
+    def __init__(self, lake: Lake, segment_ids: list[str]) -> None:
+        mine = F.col("segment_id").isin(segment_ids)
+        repeats = lake.latest(DUPLICATES)
+        origin = lake.latest(SEGMENTS).select("method_digest", "segment_id", "url", "header").distinct()
+        keepers = origin.selectExpr("segment_id AS keeper_id", "url", "header").dropDuplicates(["keeper_id"])
+        self.keeper = _by(_rows(repeats.where(mine).join(keepers, "keeper_id", "left")), "segment_id")
+        kept_for = repeats.where(F.col("keeper_id").isin(segment_ids)).groupBy("keeper_id").agg(
+            F.count_distinct("segment_id").alias("n"), F.slice(F.sort_array(F.collect_set("segment_id")), 1, MAX_SHOWN).alias("some")
+        )  # fmt: skip
+        self.kept_for = _by(_rows(kept_for), "keeper_id")
+        self.drawn = _by(_rows(lake.latest(UNLABELLED).where(mine).select("segment_id", "experiment")), "segment_id")
+        candidates = _rows(lake.latest(CANDIDATES).where(mine).drop("response").orderBy("model_id", "candidate_id"))
+        self.candidates = _by(candidates, "segment_id")
+        asked = F.col("candidate_id").isin([candidate["candidate_id"] for candidate in candidates])
+        self.scores = _by(_rows(lake.latest(SCORES).where(asked).orderBy("model_id", "scorer")), "candidate_id")
+        curated = lake.latest(CURATED).where(asked).drop("instruction", "response", "url")
+        self.curated = _by(_rows(curated.orderBy("experiment", "iteration")), "candidate_id")
+        self.releases = _rows(lake.latest(RELEASES).where(F.col("table") == CURATED.name).orderBy("version"))
+
+
+def _page_lines(url: str, pages: list[Row], pieces: list[Row], story: _Story) -> Iterator[str]:
+    yield f"page {url}"
+    for page in pages:
+        if page["url"] == url:
+            yield (
+                f"  document {page['document_id'][:SHORT]} crawled {page['crawled_at'] or 'at an unknown time'} "
+                f"({page['charset']}), from {page['source_file']} at byte {page['record_offset']:,}"
+            )
+    mine = [piece for piece in pieces if piece["url"] == url]
+    if not mine:
+        yield "  no pieces: not segmented yet, or none found"
+    several = len({piece["method_digest"] for piece in mine}) > 1
+    for piece in mine:
+        method = f" by method {piece['method_digest']}" if several else ""
+        verdict = f"dropped, {piece['drop_reason']}" if piece["drop_reason"] else "kept"
+        header = " > ".join([*piece["header_path"], piece["header"]]) or "(no header)"
+        size = f"{piece['n_chars']:,} characters, {piece['language'] or 'language not looked at'}"
+        yield f"  piece {piece['position']} {piece['segment_id'][:SHORT]} {header} ({size}){method}: {verdict}"
+        if not piece["drop_reason"]:
+            yield from ("    " + line for line in _piece_lines(piece["segment_id"], story))
+
+
+def _piece_lines(segment_id: str, story: _Story) -> Iterator[str]:
+    for repeat in story.keeper[segment_id]:
+        where = f"{repeat['keeper_id'][:SHORT]} {repeat['header']} on {repeat['url']}"
+        yield f"{repeat['kind']} duplicate (Jaccard {repeat['jaccard']:.2f}) of {where}, which is kept for it"
+    for kept in story.kept_for[segment_id]:
+        some = ", ".join(other[:SHORT] for other in kept["some"])
+        yield f"kept for {kept['n']:,} duplicates: {some}{', ...' if kept['n'] > MAX_SHOWN else ''}"
+    drawn = [row["experiment"] for row in story.drawn[segment_id]]
+    yield f"in the unlabelled set of {', '.join(sorted(drawn))}" if drawn else "not drawn into an unlabelled set"
+    for candidate in story.candidates[segment_id]:
+        yield f"candidate {candidate['candidate_id'][:SHORT]} by {candidate['model_id']}: {candidate['instruction']}"
+        for score in story.scores[candidate["candidate_id"]]:
+            value = f"{score['score']:.3f}" if score["score"] is not None else f"none, {score['status']}"
+            yield f"  {score['scorer']} by {score['model_id']}: {value}"
+        curated = story.curated[candidate["candidate_id"]]
+        for row in curated:
+            yield (
+                f"  curated for {row['experiment']}, iteration {row['iteration']}: {row['scorer']} {row['score']:.3f} "
+                f">= {row['threshold']:.3f}; {_released(row, story.releases)}"
+            )
+        if not curated:
+            yield "  in no curated set now"
+
+
+def _released(row: Row, releases: list[Row]) -> str:
+    """Where the newest release of the row's slice can be read."""
+    same = [r for r in releases if (r["experiment"], r["iteration"]) == (row["experiment"], row["iteration"])]
+    return f"released as {CURATED.name} VERSION AS OF {same[-1]['version']}" if same else "not released"
+
+
+def _rows(frame: DataFrame) -> list[Row]:
+    return [row.asDict() for row in frame.collect()]
+
+
+def _by(rows: Iterable[Row], key: str) -> dict[str, list[Row]]:
+    grouped: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        grouped[row[key]].append(row)
+    return grouped
