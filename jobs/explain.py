@@ -83,7 +83,8 @@ class _Story:
         keepers = origin.selectExpr("segment_id AS keeper_id", "url", "header").dropDuplicates(["keeper_id"])
         self.keeper = _by(_rows(repeats.where(mine).join(keepers, "keeper_id", "left")), "segment_id")
         kept_for = repeats.where(F.col("keeper_id").isin(segment_ids)).groupBy("keeper_id").agg(
-            F.count_distinct("segment_id").alias("n"), F.slice(F.sort_array(F.collect_set("segment_id")), 1, MAX_SHOWN).alias("some")
+            F.count_distinct("segment_id").alias("n"),
+            F.slice(F.sort_array(F.collect_set("segment_id")), 1, MAX_SHOWN).alias("some"),
         )  # fmt: skip
         self.kept_for = _by(_rows(kept_for), "keeper_id")
         self.drawn = _by(_rows(lake.latest(UNLABELLED).where(mine).select("segment_id", "experiment")), "segment_id")

@@ -50,8 +50,7 @@ def judge_check(true: ArrayLike, mismatched: ArrayLike, *, level: float = 0.95, 
     point = auc(above, other)
     draw = np.random.default_rng(seed)
     repeats = [
-        _auc_sorted(draw.choice(above, above.size), np.sort(draw.choice(other, other.size)))
-        for _ in range(REPEATS)
+        _auc_sorted(draw.choice(above, above.size), np.sort(draw.choice(other, other.size))) for _ in range(REPEATS)
     ]
     low, high = np.quantile(repeats, [(1 - level) / 2, (1 + level) / 2])
     return JudgeCheck(point, float(low), float(high), above.size, other.size)

@@ -98,9 +98,7 @@ def score_histograms(found: Sequence[Mapping[str, Any]], thresholds: Mapping[tup
             least = thresholds.get((one["scorer"], one["iteration"]))
             if least is not None:
                 axes.axvline(least, color=ORANGE, linewidth=2)
-                axes.annotate(
-                    f" kept from {least:.3g}", (least, 0.97), xycoords=("data", "axes fraction"), va="top"
-                )
+                axes.annotate(f" kept from {least:.3g}", (least, 0.97), xycoords=("data", "axes fraction"), va="top")
         return _svg(figure, "scores")
 
 
@@ -114,9 +112,7 @@ def held_out(checks: Sequence[Mapping[str, Any]]) -> str:
         names = [f"{_spoken(c['scorer'])}, M{c['iteration']}" for c in checks]
         for place, one in enumerate(checks):
             check = one["check"]
-            right.plot(
-                [check.low, check.high], [place, place], color=BLUE, linewidth=3, solid_capstyle="round"
-            )
+            right.plot([check.low, check.high], [place, place], color=BLUE, linewidth=3, solid_capstyle="round")
             right.plot(check.auc, place, "o", color=BLUE, markersize=8, markeredgecolor="white")
             right.annotate(f"{check.auc:.3f}", (check.auc, place - 0.17), ha="center", va="bottom")
         right.axvline(0.5, color=GREY, linestyle="--")

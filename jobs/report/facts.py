@@ -91,9 +91,7 @@ def funnel(lake: Lake, subject: Experiment, pieces: dict[str, int]) -> list[Stag
 def pieces_by_reason(lake: Lake, subject: Experiment) -> dict[str, int]:
     """Why pieces were dropped -> how many, most first; `KEPT` counts the kept ones."""
     pieces = _of_its_method(lake, subject, SEGMENTS, "segment_id")
-    counted = _counted(
-        pieces.withColumn("drop_reason", F.coalesce("drop_reason", F.lit(KEPT))), "drop_reason"
-    )
+    counted = _counted(pieces.withColumn("drop_reason", F.coalesce("drop_reason", F.lit(KEPT))), "drop_reason")
     return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -103,20 +101,10 @@ def _of_its_method(lake: Lake, subject: Experiment, table: Table, segment: str) 
     methods = [row.method_digest for row in frame.select("method_digest").distinct().collect()]
     if len(methods) < 2:
         return frame
-    pool = (
-        lake.latest(UNLABELLED)
-        .where(F.col("experiment") == subject.name)
-        .select(F.col("segment_id").alias(segment))
-    )
-    written = frame.groupBy("method_digest").agg(
-        F.max("_metadata.file_modification_time").alias("written_at")
-    )
+    pool = lake.latest(UNLABELLED).where(F.col("experiment") == subject.name).select(F.col("segment_id").alias(segment))
+    written = frame.groupBy("method_digest").agg(F.max("_metadata.file_modification_time").alias("written_at"))
     shared = frame.join(pool, segment, "left_semi").groupBy("method_digest").agg(F.count("*").alias("n"))
-    best = (
-        written.join(shared, "method_digest", "left")
-        .orderBy(F.desc_nulls_last("n"), F.desc("written_at"))
-        .first()
-    )
+    best = written.join(shared, "method_digest", "left").orderBy(F.desc_nulls_last("n"), F.desc("written_at")).first()
     assert best is not None
     return frame.where(F.col("method_digest") == best.method_digest)
 

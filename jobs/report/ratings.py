@@ -99,8 +99,7 @@ def lengths(lake: Lake, subject: Experiment) -> list[Row]:
     found: list[Row] = []
     for frame in pairs:
         quantiles = [
-            F.percentile_approx(F.length(side), [*QUANTILES]).alias(side)
-            for side in ("instruction", "response")
+            F.percentile_approx(F.length(side), [*QUANTILES]).alias(side) for side in ("instruction", "response")
         ]
         found += rows(frame.groupBy("set").agg(F.count("*").alias("n"), *quantiles).orderBy("set"))
     return found
@@ -133,12 +132,8 @@ def examples(lake: Lake, subject: Experiment) -> Row:
     reason = F.coalesce("drop_reason", F.lit(_gate(subject)))
     return {
         "iteration": newest.iteration,
-        "kept": _with_scores(
-            lake, _few(kept.withColumn("drop_reason", F.lit("")), 2 * MAX_EXAMPLES), newest.model_id
-        ),
-        "rejected": _with_scores(
-            lake, _few(rejected.withColumn("drop_reason", reason), MAX_EXAMPLES), newest.model_id
-        ),
+        "kept": _with_scores(lake, _few(kept.withColumn("drop_reason", F.lit("")), 2 * MAX_EXAMPLES), newest.model_id),
+        "rejected": _with_scores(lake, _few(rejected.withColumn("drop_reason", reason), MAX_EXAMPLES), newest.model_id),
     }
 
 
@@ -167,9 +162,7 @@ def _with_scores(lake: Lake, pairs: list[Row], model_id: str) -> list[Row]:
 
 def answers(lake: Lake, subject: Experiment) -> Row:
     """The answers of the first and the last forward model to the same prompts, side by side."""
-    given = lake.latest(GENERATIONS).where(
-        (F.col("sample") == 0) & F.col("model_id").isin([*subject.forward.values()])
-    )
+    given = lake.latest(GENERATIONS).where((F.col("sample") == 0) & F.col("model_id").isin([*subject.forward.values()]))
     who = {row.model_id for row in given.select("model_id").distinct().collect()}
     iterations = sorted(iteration for iteration, model_id in subject.forward.items() if model_id in who)
     if len(iterations) < 2:

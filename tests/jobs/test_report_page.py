@@ -22,9 +22,7 @@ EMPTY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def histogram(
-    scorer: str, iteration: int, scores: "np.ndarray[Any, Any]", low: float, high: float
-) -> dict[str, Any]:
+def histogram(scorer: str, iteration: int, scores: "np.ndarray[Any, Any]", low: float, high: float) -> dict[str, Any]:
     counts, _ = np.histogram(np.clip(scores, low, high), bins=32, range=(low, high))
     return {
         "scorer": scorer, "model_id": f"forward-{iteration - 1}-0a1b2c", "iteration": iteration, "low": low,
@@ -114,7 +112,8 @@ def full() -> dict[str, Any]:
         "releases": [
             {"release_id": "r", "table": "gold.curated", "version": v, "n_rows": 61,
              "slice": f"experiment = 'demo' AND iteration = {v}", "content_digest": "cd" * 32,
-             "published_at": NOW, "expectations_report": "reports/docs a/index.html" if v == 1 else None} for v in (1, 2)
+             "published_at": NOW, "expectations_report": "reports/docs a/index.html" if v == 1 else None}
+            for v in (1, 2)
         ],
         "work": [
             run | {"job": "ingest-documents", "unit": "records", "seconds": 12.3, "n_in": 1210},

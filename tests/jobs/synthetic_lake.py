@@ -1,0 +1,201 @@
+"""A small lake as a finished run leaves it, made of invented rows: what the report and `explain` read."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from pyspark.sql import SparkSession
+
+from jobs.lake import Lake
+from jobs.runs import Run
+from schemas.bronze import DOCUMENTS
+from schemas.gold import CURATED, GENERATIONS
+from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
+from schemas.silver import CANDIDATES, DUPLICATES, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
+
+NOW = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
+TOPICS = ("disk", "kernel", "package", "font", "printer", "mail queue", "index", "branch")
+SENTENCES = (
+    "The installer shows every {} that it finds and asks which one to use.",
+    "A {} can be checked at any time without stopping the system.",
+    "When the {} is full, the oldest entries are written to the journal first.",
+    "Nothing is changed until the summary of the {} has been confirmed.",
+    "Several users may look at the same {}, but only one of them may change it.",
+)
+HOSTILE = '<script>alert("text")</script><img src=x onerror=alert(1)>'
+N_PAGES, N_PIECES = 40, 6
+BACKWARD, FORWARD = "backward-0-aaaaaa", ["forward-0-bbbbbb", "forward-1-cccccc", "forward-2-dddddd"]
+THRESHOLD = 0.09
+Row = dict[str, Any]
+
+
+def key(*parts: object) -> str:
+    """A stable id of 64 hex digits."""
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
+
+
+def url(page: int) -> str:
+    """The address of an invented page."""
+    return f"https://docs.example.org/{TOPICS[page % len(TOPICS)].replace(' ', '-')}/{page}.html"
+
+
+def synthetic_lake(spark: SparkSession, root: str) -> Lake:
+    """Write the lake below `root`; the returned one belongs to no experiment, as a looking command's does."""
+    lake = Lake(spark, root, Run("synthetic", "demo", "0" * 16, RUNS))
+    draw = np.random.default_rng(3)
+    segments = _segments(draw)
+    kept = [s for s in segments if s["drop_reason"] is None]
+    repeats = kept[1::20]
+    pool = [s for s in kept if s not in repeats][:80]
+    candidates = [_candidate(s, place) for place, s in enumerate(pool[:60])]
+    lake.insert(DOCUMENTS, [_document(page) for page in range(N_PAGES)])
+    lake.insert(SEGMENTS, segments)
+    lake.insert(DUPLICATES, [
+        {"method_digest": "d1", "segment_id": s["segment_id"], "keeper_id": kept[0]["segment_id"], "kind": "near",
+         "jaccard": 0.91} for s in repeats
+    ])  # fmt: skip
+    lake.insert(UNLABELLED, [
+        {k: v for k, v in s.items() if k not in ("method_digest", "drop_reason")}
+        | {"experiment": "demo", "sample_hash": key("hash", s["segment_id"])} for s in pool
+    ])  # fmt: skip
+    lake.insert(SEED_PAIRS, [
+        {"pair_id": key("pair", n), "instruction": f"How do I list every {TOPICS[n % 8]}?",
+         "response": " ".join(s.format(TOPICS[n % 8]) for s in SENTENCES[: 1 + n % 5]), "language": "en",
+         "source": "invented", "licence": None, "split": "dev" if n % 2 else "train"} for n in range(60)
+    ])  # fmt: skip
+    lake.insert(CANDIDATES, candidates)
+    scores = [s for model in FORWARD[:2] for s in _scores(candidates, model, draw)]
+    lake.insert(SCORES, scores)
+    for iteration in (1, 2):
+        curated = _curated(candidates, scores, iteration)
+        slice = {"experiment": "demo", "iteration": iteration}
+        rows = spark.createDataFrame(curated, CURATED.schema)  # type: ignore[type-var]
+        version = lake.write(CURATED, rows, slice=slice)
+        lake.insert(RELEASES, [{
+            "release_id": key("release", iteration), "table": "gold.curated", "experiment": "demo",
+            "iteration": iteration, "slice": f"experiment = 'demo' AND iteration = {iteration}", "version": version,
+            "n_rows": len(curated), "content_digest": key("content", iteration),
+            "expectations_report": "reports/gold.curated/index.html", "published_at": NOW + timedelta(hours=iteration),
+        }])  # fmt: skip
+    lake.insert(GENERATIONS, [
+        {"model_id": model, "prompt_set": "humpback", "prompt_id": f"p{n}", "sample": 0,
+         "prompt": f"Explain what a {TOPICS[n]} is.", "request_id": key("request", model, n),
+         "output": " ".join(s.format(TOPICS[n]) for s in SENTENCES[: 1 + n % 4]) + (HOSTILE if n == 0 else "")}
+        for model in (FORWARD[0], FORWARD[2]) for n in range(6)
+    ])  # fmt: skip
+    lake.insert(MODELS, [_model(model) for model in [BACKWARD, *FORWARD]])
+    lake.insert(QUARANTINE, [{
+        "run_id": key("run", 0), "table": "bronze.documents", "row_id": "crawl.warc.gz:4711",
+        "rule": "truncated_record",
+        "detail": "120 of 4,096 bytes", "source_file": "crawl.warc.gz", "record_offset": 4711,
+        "payload": "GET https://docs.example.org/broken.html",
+    }])  # fmt: skip
+    lake.insert(RUNS, _runs())
+    return Lake(spark, root, Run("report", "", "", RUNS))
+
+
+def _document(page: int) -> Row:
+    return {
+        "document_id": key("document", page), "url": url(page), "crawled_at": NOW, "source_id": f"<urn:{page}>",
+        "source_file": "crawl.warc.gz", "record_offset": 1000 * page, "charset": "utf-8", "html": "<p>page",
+        "payload_digest": key("payload", page),
+    }  # fmt: skip
+
+
+def _segments(draw: np.random.Generator) -> list[Row]:
+    rows = []
+    for page in range(N_PAGES):
+        for position in range(N_PIECES):
+            topic = TOPICS[page % len(TOPICS)]
+            text = "\n\n".join(s.format(topic) for s in draw.permutation(SENTENCES)) * int(draw.integers(2, 8))
+            reason = [None, None, None, "too_short", "too_short", "header_repeats"][int(draw.integers(0, 6))]
+            rows.append({
+                "method_digest": "s1", "segment_id": key("segment", page, position),
+                "document_id": key("document", page), "url": url(page), "position": position,
+                "header": f"Setting up the {topic}" if position else HOSTILE, "header_level": 2,
+                "header_path": ["Manual"], "text": None if reason else text + (HOSTILE if page == 1 else ""),
+                "n_chars": len(text), "language": "en", "language_score": 0.99, "drop_reason": reason,
+            })  # fmt: skip
+    return rows
+
+
+def _candidate(segment: Row, place: int) -> Row:
+    asked = f"How is the {segment['header'].removeprefix('Setting up the ')} set up, and what does it ask for?"
+    return {
+        "candidate_id": key("candidate", segment["segment_id"]), "segment_id": segment["segment_id"],
+        "instruction": HOSTILE if place == 0 else asked, "response": segment["text"], "model_id": BACKWARD,
+        "request_id": key("request", place),
+    }  # fmt: skip
+
+
+def _scores(candidates: list[Row], model: str, draw: np.random.Generator) -> list[Row]:
+    def row(subject: str, scorer: str, score: float | None, status: str = "ok") -> Row:
+        return {
+            "candidate_id": subject, "model_id": model, "scorer": scorer, "score": score, "status": status,
+            "label_mass": None, "parser": f"{scorer}/1", "request_ids": [],
+        }  # fmt: skip
+
+    rows = []
+    for place, candidate in enumerate(candidates):
+        subject = candidate["candidate_id"]
+        rows.append(row(subject, "likelihood_gain", float(draw.normal(0.08, 0.05))))
+        rows.append(row(subject, "expected", float(np.clip(draw.normal(3.1, 0.5), 1, 5))))
+        if place < 20:
+            score = float(draw.integers(1, 6))
+            rows.append(row(subject, "rubric", score) if place else row(subject, "rubric", None, "unparsed"))
+    for n in range(1, 60, 2):
+        rows.append(row(f"dev-true-{key('pair', n)}", "likelihood_gain", float(draw.normal(0.12, 0.05))))
+        rows.append(row(f"dev-mismatched-{key('pair', n)}", "likelihood_gain", float(draw.normal(0.0, 0.05))))
+    return rows
+
+
+def _curated(candidates: list[Row], scores: list[Row], iteration: int) -> list[Row]:
+    """Kept: a gain of at least the threshold and an expected score of at least 3."""
+    model = FORWARD[iteration - 1]
+    of = {(s["candidate_id"], s["scorer"]): s["score"] for s in scores if s["model_id"] == model}
+    return [
+        {"experiment": "demo", "iteration": iteration, "score": of[c["candidate_id"], "likelihood_gain"],
+         "scorer": "likelihood_gain", "model_id": model, "threshold": THRESHOLD, "url": "https://docs.example.org/",
+         **{k: c[k] for k in ("candidate_id", "instruction", "response", "segment_id")}}
+        for c in candidates
+        if of[c["candidate_id"], "likelihood_gain"] >= THRESHOLD and of[c["candidate_id"], "expected"] >= 3
+    ]  # fmt: skip
+
+
+def _model(model_id: str) -> Row:
+    direction, iteration, _ = model_id.split("-")
+    return {
+        "model_id": model_id, "experiment": "demo", "direction": direction, "iteration": int(iteration),
+        "base_model": "base", "path": f"models/{model_id}", "digest": key(model_id),
+        "dataset": f"demo/{direction}-{iteration}", "table_version": 1, "n_examples": 80,
+        "content_digest": key("content", model_id), "config_digest": "0" * 16, "run_id": key("run", model_id),
+        "metrics": {"train_loss": 2.44, "dev_loss": 2.56, "tokens_per_second": 492.0, "tokens": 36000.0},
+    }  # fmt: skip
+
+
+def _runs() -> list[Row]:
+    jobs: list[tuple[str, str, int | None, int, dict[str, int], float, int, int]] = [
+        ("ingest-documents", "records", None, 41, {}, 12.3, 0, 0),
+        ("extract-segments", "pieces", None, 240, {"too_short": 80, "header_repeats": 40}, 20.0, 0, 0),
+        ("finetune", "models", 0, 1, {}, 161.0, 0, 36000),
+        ("generate-candidates", "requests", None, 62, {"cut": 2}, 31.0, 62, 14000),
+        ("score-candidates", "ratings", 1, 200, {}, 95.0, 320, 63000),
+        ("curate", "candidates", 2, 60, {"below_threshold": 33, "gate_expected": 9}, 9.0, 0, 0),
+    ]
+    rows: list[Row] = []
+    for loop in range(2):  # the second finds nothing to do
+        for place, (job, unit, iteration, n, dropped, seconds, calls, tokens) in enumerate(jobs):
+            bad = {"truncated_record": 1} if job == "ingest-documents" else {}
+            done = loop == 0
+            rows.append({
+                "run_id": key("run", loop, place), "loop_id": key("loop", loop), "job": job, "experiment": "demo",
+                "iteration": iteration, "unit": unit, "n_in": n if done else 0,
+                "n_out": n - sum(dropped.values()) - sum(bad.values()) if done else 0,
+                "dropped": dropped if done else {}, "quarantined": bad if done else {}, "inputs": {},
+                "version": 1 if done else None, "recipe_digest": "0" * 16, "code_version": "0.1.0",
+                "seconds": seconds if done else 0.5, "n_calls": calls if done else 0,
+                "n_tokens": tokens if done else 0, "status": "ok",
+                "started_at": NOW + timedelta(hours=loop, minutes=place),
+            })  # fmt: skip
+    return rows

@@ -1,0 +1,142 @@
+"""Each thing that can be amiss with a machine, found and named."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from jobs import doctor
+from jobs.config import Recipe
+from jobs.errors import JobError
+
+
+@pytest.fixture
+def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The program that stands for JAVA_HOME's Java."""
+    program = tmp_path / "bin" / "java"
+    program.parent.mkdir()
+    monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    return program
+
+
+@pytest.mark.parametrize("banner", ['openjdk version "17.0.15" 2025-04-15', 'openjdk version "21" 2023-09-19'])
+def test_a_java_of_17_or_newer_will_do(java: Path, banner: str) -> None:
+    java.write_text(f"#!/bin/sh\necho '{banner}' >&2\n")
+    java.chmod(0o755)
+    doctor.require_java()
+
+
+@pytest.mark.parametrize(
+    ("banner", "found"),
+    [('java version "1.8.0_392"', "Java 8 at"), ('openjdk version "11.0.2"', "Java 11 at"), ("oops", "does not tell")],
+)
+def test_an_old_or_strange_java_is_refused_in_one_sentence(java: Path, banner: str, found: str) -> None:
+    java.write_text(f"#!/bin/sh\necho '{banner}' >&2\n")
+    java.chmod(0o755)
+    with pytest.raises(JobError, match=rf"Spark needs Java 17 or newer: .*{found}.*; install") as raised:
+        doctor.require_java()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_java_home_without_java_is_refused(java: Path) -> None:
+    with pytest.raises(JobError, match="which JAVA_HOME names; install"):
+        doctor.require_java()
+
+
+def test_no_java_at_all_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(JobError, match="none found; install a Java 17"):
+        doctor.require_java()
+
+
+class Server(BaseHTTPRequestHandler):
+    health, models = 200, b'{"data": [{"id": "forward-1"}, {"id": "base"}]}'
+
+    def do_GET(self) -> None:
+        health = self.path == "/health"
+        self.send_response(self.health if health else 200)
+        self.end_headers()
+        self.wfile.write(b"" if health else self.models)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def a_check(name: str, endpoint: str, base_model: str = "/nowhere") -> doctor.Check:
+    recipe = Recipe(name="test", base_model=base_model, serving={"endpoints": (endpoint,)})
+    [found] = [check for check in doctor._recipe(recipe) if check.name.startswith(name)]
+    return found
+
+
+@pytest.mark.parametrize("health", [200, 404])
+def test_an_endpoint_that_answers_tells_what_it_serves(
+    endpoint: str, health: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Server, "health", health)
+    check = a_check("endpoint", endpoint)
+    assert (check.ok, check.detail) == (True, "serves base, forward-1")
+
+
+def test_an_endpoint_whose_engine_is_dead_is_found(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Server, "health", 503)
+    check = a_check("endpoint", endpoint)
+    assert (check.ok, check.detail) == (False, "/health answers HTTP 503")
+
+
+def test_a_server_that_is_no_model_server_is_found(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Server, "models", b"<html>")
+    assert not a_check("endpoint", endpoint).ok
+
+
+def test_an_endpoint_that_does_not_answer_is_found() -> None:
+    check = a_check("endpoint", "http://127.0.0.1:9/v1")
+    assert not check.ok
+    assert check.detail.startswith("does not answer")
+
+
+def test_a_base_model_that_is_none_is_found(tmp_path: Path) -> None:
+    check = a_check("base model", "http://127.0.0.1:9/v1", str(tmp_path))
+    assert not check.ok
+    assert str(tmp_path) in check.detail
+
+
+def test_a_store_without_atomic_commits_is_named() -> None:
+    [check] = doctor._store("s3a://bucket/lake")
+    assert check.ok
+    assert "only one write at a time" in check.detail
+
+
+def test_a_full_disk_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "LEAST_FREE_GB", 10**9)
+    [check] = doctor._store(str(tmp_path / "not" / "there" / "yet"))
+    assert not check.ok
+    assert check.detail.endswith(f"GB in {tmp_path}")
+
+
+@pytest.mark.spark
+def test_executors_run_this_python_and_write_to_the_lake(spark, tmp_path: Path) -> None:
+    assert doctor._executors(spark).detail == f"{sys.version.split()[0]} at {sys.executable}"
+    assert doctor._writable(spark, str(tmp_path / "lake")).ok
+    assert list((tmp_path / "lake").glob("_humpback*")) == []
+
+
+@pytest.mark.spark
+def test_a_lake_that_cannot_be_written_is_a_finding(spark) -> None:
+    check = doctor._attempt("lake writable", lambda: doctor._writable(spark, "/proc/lake"), "choose another")
+    assert (check.ok, check.advice) == (False, "choose another")
+    assert "/proc/lake" in check.detail

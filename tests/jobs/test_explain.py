@@ -1,0 +1,52 @@
+"""The story of a page, from a lake whose rows are known."""
+
+import pytest
+
+from jobs.errors import JobError
+from jobs.explain import explain
+from jobs.lake import Lake
+from tests.jobs.synthetic_lake import key, url
+
+pytestmark = pytest.mark.spark
+
+
+def test_a_page_is_told_piece_by_piece_down_to_its_releases(finished_lake: Lake) -> None:
+    story = explain(finished_lake, url(2))
+    lines = story.splitlines()
+    assert lines[0] == f"page {url(2)}"
+    assert lines[1].startswith(f"  document {key('document', 2)[:12]} crawled 2026-01-02 03:00:00 (utf-8), from crawl")
+    pieces = [line for line in lines if line.startswith("  piece ")]
+    assert [line.split()[1] for line in pieces] == [str(n) for n in range(6)]
+    assert any(line.endswith(": dropped, too_short") for line in pieces)
+    assert "in the unlabelled set of demo" in story
+    assert "likelihood_gain by forward-0-bbbbbb: " in story
+    assert "curated for demo, iteration 1: likelihood_gain 0." in story
+    assert "released as gold.curated VERSION AS OF 1" in story
+
+
+def test_every_name_of_a_page_tells_the_same(finished_lake: Lake) -> None:
+    segment = key("segment", 2, 1)
+    story = explain(finished_lake, url(2))
+    assert explain(finished_lake, key("document", 2)) == story
+    assert explain(finished_lake, segment[:10]) == story
+    candidate = next(line.split()[1] for line in story.splitlines() if line.startswith("    candidate "))
+    assert explain(finished_lake, candidate) == story
+
+
+def test_duplicates_name_their_keeper_and_the_keeper_its_duplicates(finished_lake: Lake) -> None:
+    keeper = explain(finished_lake, url(0))
+    [kept] = [line for line in keeper.splitlines() if "kept for" in line]
+    repeat = kept.split(": ")[1].split(", ")[0]
+    story = explain(finished_lake, repeat)
+    assert "near duplicate (Jaccard 0.91) of " in story
+    assert f"on {url(0)}, which is kept for it" in story
+
+
+def test_a_quarantined_page_is_found_by_its_payload(finished_lake: Lake) -> None:
+    story = explain(finished_lake, "https://docs.example.org/broken.html")
+    assert story == "quarantined from bronze.documents: truncated_record (120 of 4,096 bytes)"
+
+
+def test_an_unknown_name_is_an_error_that_says_what_may_be_asked(finished_lake: Lake) -> None:
+    with pytest.raises(JobError, match="no URL, document, segment or candidate of this name"):
+        explain(finished_lake, "https://example.org/nowhere")

@@ -1,0 +1,106 @@
+"""The numbers of the report, from a lake whose rows are known."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.lake import Lake
+from jobs.report import gather, report
+from jobs.report.facts import KEPT, Stage
+from tests.jobs.synthetic_lake import BACKWARD, FORWARD, THRESHOLD
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture(scope="module")
+def facts(finished_lake: Lake) -> dict:
+    return gather(finished_lake)
+
+
+def test_funnel_counts_every_stage(facts: dict, finished_lake: Lake) -> None:
+    n_kept = facts["pieces"][KEPT]
+    n_repeats = len(range(1, n_kept, 20))
+    n_curated = {r["iteration"]: r["n_rows"] for r in facts["releases"]}
+    assert facts["experiment"] == "demo"
+    assert facts["funnel"] == [
+        Stage("documents", 40),
+        Stage("pieces found", 240),
+        Stage("pieces kept", n_kept, 240),
+        Stage("unique pieces", n_kept - n_repeats, n_kept),
+        Stage("unlabelled set", 80, n_kept - n_repeats),
+        Stage("candidates", 60, 80),
+        Stage("scored, iteration 1", 60, 60),
+        Stage("curated, iteration 1", n_curated[1], 60),
+        Stage("scored, iteration 2", 60, 60),
+        Stage("curated, iteration 2", n_curated[2], 60),
+    ]
+
+
+def test_histograms_count_every_candidate_once_and_no_held_out_pair(facts: dict) -> None:
+    counted = {(h["scorer"], h["iteration"]): (sum(h["counts"]), h["statuses"]) for h in facts["histograms"]}
+    whole, rubric = (60, {"ok": 60}), (19, {"ok": 19, "unparsed": 1})
+    assert counted == {
+        (scorer, iteration): rubric if scorer == "rubric" else whole
+        for scorer in ("expected", "likelihood_gain", "rubric")
+        for iteration in (1, 2)
+    }
+    assert {(h["low"], h["high"]) for h in facts["histograms"] if h["scorer"] != "likelihood_gain"} == {(1.0, 5.0)}
+
+
+def test_held_out_check_is_of_each_model_that_rated_the_pairs(facts: dict) -> None:
+    assert [(c["scorer"], c["model_id"], c["iteration"]) for c in facts["checks"]] == [
+        ("likelihood_gain", FORWARD[0], 0),
+        ("likelihood_gain", FORWARD[1], 1),
+    ]
+    check = facts["checks"][0]["check"]
+    assert (check.n_true, check.n_mismatched) == (30, 30)
+    assert check.low < check.auc < check.high
+    assert check.auc > 0.85  # two normals 2.4 deviations apart: 0.955
+
+
+def test_examples_say_why_a_pair_was_rejected(facts: dict) -> None:
+    examples = facts["examples"]
+    assert examples["iteration"] == 2
+    assert all(pair["score"] >= THRESHOLD and pair["scores"]["expected"] >= 3 for pair in examples["kept"])
+    assert {pair["drop_reason"] for pair in examples["rejected"]} == {"below_threshold", "gate_expected"}
+    for pair in examples["rejected"]:
+        if pair["drop_reason"] == "gate_expected":
+            assert pair["scores"]["expected"] < 3
+            assert pair["score"] >= THRESHOLD
+        else:
+            assert pair["score"] < THRESHOLD
+
+
+def test_answers_stand_side_by_side(facts: dict) -> None:
+    assert facts["answers"]["iterations"] == [0, 2]
+    assert [one["prompt_id"] for one in facts["answers"]["prompts"]] == [f"p{n}" for n in range(6)]
+
+
+def test_work_is_the_last_loop_that_did_any(facts: dict) -> None:
+    assert [run["job"] for run in facts["work"]][::5] == ["ingest-documents", "curate"]
+    assert sum(run["n_calls"] for run in facts["work"]) == 382
+    assert facts["last_run"]["seconds"] == 0.5
+    [extracted] = [a for a in facts["accounts"] if a["job"] == "extract-segments"]
+    assert (extracted["n_in"], extracted["n_out"]) == (240, 120)
+    assert extracted["dropped"] == {"too_short": 80, "header_repeats": 40}
+
+
+def test_lengths_and_models(facts: dict) -> None:
+    assert [one["set"] for one in facts["lengths"]] == [
+        "seed", "candidates", "curated, iteration 1", "curated, iteration 2",
+    ]  # fmt: skip
+    assert {m["model_id"] for m in facts["models"]} == {BACKWARD, *FORWARD}
+    assert {t["name"]: t["rows"] for t in facts["tables"]}["silver.segments"] == 240
+
+
+def test_report_is_written_beside_the_lake_it_links_into(finished_lake: Lake, tmp_path: Path) -> None:
+    out = report(finished_lake, tmp_path / "new" / "report.html")
+    html = out.read_text(encoding="utf-8")
+    assert "<script" not in html
+    assert "/lake/reports/gold.curated/index.html" in html
+    assert html.count("<svg") == 5
+
+
+def test_report_of_an_empty_lake(open_lake, tmp_path: Path) -> None:
+    html = report(open_lake(), tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "No documents have been ingested yet" in html
