@@ -3,10 +3,12 @@
 Command line: `humpback sql`, `tables`, `history`, `releases`, `vacuum`.
 """
 
-import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from deltalake import CommitProperties, DeltaTable
 from pyspark.sql import DataFrame
@@ -22,36 +24,40 @@ GRACE_HOURS = 168  # Delta's own default: longer than any reader or writer is at
 COMMIT_FACTS = ("job", "experiment", "iteration", "run_id", "recipe_digest", "code_version", "inputs")
 
 
-def register(lake: Lake) -> None:
-    """Make every declared table known to the session by its name, `silver.scores` for one.
+def register(lake: Lake, tables: Iterable[Table] = TABLES) -> None:
+    """Make tables known to the session by their names, `silver.scores` for one.
 
     A table that no job has written yet is created without rows, so that SQL over it finds none.
     """
-    for layer in sorted({table.name.split(".")[0] for table in TABLES}):
+    for layer, some in groupby(sorted(tables, key=_layer), _layer):
         lake.spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer}")
-        known = {row.tableName for row in lake.spark.sql(f"SHOW TABLES IN {layer}").collect()}
-        for table in TABLES:
-            database, name = table.name.split(".")
-            if database != layer:
-                continue
+        known = {f"{layer}.{row.tableName}" for row in lake.spark.sql(f"SHOW TABLES IN {layer}").collect()}
+        for table in some:
             if not lake.exists(table):
                 lake.create(table)
-            if name in known and not _is_at(lake, table):
+            if table.name in known and not _is_at(lake, table):
                 lake.spark.sql(f"DROP TABLE {table.name}")  # the name only: the other lake keeps its files
-                known.remove(name)
-            if name not in known:
+                known.remove(table.name)
+            if table.name not in known:
                 lake.spark.sql(f"CREATE TABLE {table.name} USING delta LOCATION '{_location(lake, table)}'")
+
+
+def _layer(table: Table) -> str:
+    return table.name.split(".")[0]
+
+
+def local_path(uri: str) -> Path | None:
+    """The folder that a lake's root names on this machine, or None where it is elsewhere."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
+    if not scheme:
+        return Path(uri).absolute()
+    return Path("/" + uri[5:].lstrip("/")) if scheme[1] == "file" else None
 
 
 def _location(lake: Lake, table: Table) -> str:
     """The table's place as a SQL literal holds it; absolute, or Spark would look below its warehouse."""
-    path = lake.path(table) if _scheme(lake) else os.path.abspath(lake.path(table))
+    path = str(local_path(lake.path(table)) or lake.path(table))
     return path.replace("\\", "\\\\").replace("'", "\\'")
-
-
-def _scheme(lake: Lake) -> str:
-    """`s3a`, `file`, ... or nothing for a plain path."""
-    return urlsplit(lake.root).scheme
 
 
 def _is_at(lake: Lake, table: Table) -> bool:
@@ -62,7 +68,9 @@ def _is_at(lake: Lake, table: Table) -> bool:
 
 def sql(lake: Lake, text: str) -> DataFrame:
     """The answer to a Spark SQL query over the lake's tables by name, `VERSION AS OF` included."""
-    register(lake)
+    words = set(re.findall(r"\w+", text.lower()))
+    named = [table for table in TABLES if table.name.split(".")[1] in words]
+    register(lake, named or TABLES)  # all of them for SHOW TABLES and the like
     return lake.spark.sql(text)
 
 
@@ -127,7 +135,7 @@ def vacuum(lake: Lake, dry_run: bool = False, grace_hours: int = GRACE_HOURS) ->
     Raises:
         JobError: the lake is not on a local path.
     """
-    if _scheme(lake) not in ("", "file"):
+    if local_path(lake.root) is None:
         raise JobError(f"vacuum: {lake.root} is no local path; mount the store and name the mounted folder")
     pinned = _pinned_versions(lake)
     removed = []
@@ -135,17 +143,19 @@ def vacuum(lake: Lake, dry_run: bool = False, grace_hours: int = GRACE_HOURS) ->
         if not lake.exists(table):
             continue
         keep = sorted(pinned.get(table.name, ()))
-        files = _vacuum(DeltaTable(lake.path(table)), keep, grace_hours, None)
+        folder = local_path(lake.path(table))
+        assert folder is not None
+        files = _vacuum(folder, keep, grace_hours, None)
         if files and not dry_run:
-            _vacuum(DeltaTable(lake.path(table)), keep, grace_hours, lake.run.metadata())
+            _vacuum(folder, keep, grace_hours, lake.run.metadata())
         if files:
             removed.append(Vacuumed(table.name, tuple(keep), tuple(files)))
     return removed
 
 
-def _vacuum(table: DeltaTable, keep: list[int], grace_hours: int, metadata: str | None) -> list[str]:
+def _vacuum(folder: Path, keep: list[int], grace_hours: int, metadata: str | None) -> list[str]:
     """The data files that go; deletes them and commits where `metadata` for the commit is given."""
-    files = table.vacuum(
+    files = DeltaTable(folder).vacuum(
         # None is the table's own retention, by which pinned tables would keep all versions for ever.
         retention_hours=grace_hours if keep else None,
         enforce_retention_duration=not keep,
@@ -155,7 +165,6 @@ def _vacuum(table: DeltaTable, keep: list[int], grace_hours: int, metadata: str 
         commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}) if metadata else None,
     )
     # A log remembers files long gone, and names them percent-encoded; checksum files are no data.
-    folder = Path(urlsplit(table.table_uri).path if "://" in table.table_uri else table.table_uri)
     return [file for file in map(unquote, files) if (folder / file).exists() and not file.endswith(".crc")]
 
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pyspark.sql import SparkSession
 
+from jobs.catalog import local_path
 from jobs.config import Recipe
 from jobs.errors import JobError
 from jobs.failures import sentence
@@ -140,13 +140,10 @@ def _writable(spark: SparkSession, lake: str) -> Check:
 
 
 def _store(lake: str) -> Iterator[Check]:
-    scheme = urlsplit(lake).scheme
-    if scheme in ("s3", "s3a", "s3n"):
-        yield Check("store", True, f"{scheme} does not order two drivers' commits: let only one write at a time")
-    elif scheme not in ("", "file"):
-        yield Check("store", True, f"{scheme}: commits are atomic there")
-    else:
-        folder = Path(urlsplit(lake).path).absolute()
+    folder = local_path(lake)
+    if lake.startswith(("s3:", "s3a:", "s3n:")):
+        yield Check("store", True, "S3 does not order two drivers' commits: let only one write at a time")
+    elif folder:
         there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
         free = shutil.disk_usage(there).free / 1e9
         yield Check(

@@ -6,7 +6,6 @@ Command line: `humpback report --lake URI`.
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pyspark.sql import functions as F
 
@@ -20,8 +19,8 @@ from schemas.gold import CURATED
 def report(lake: Lake, out: Path) -> Path:
     """Write the report on the lake's experiment (the run's, or the last that ran) to `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    local = urlsplit(lake.root).scheme in ("", "file")
-    docs_root = os.path.relpath(urlsplit(lake.root).path, out.parent) if local else None
+    root = catalog.local_path(lake.root)
+    docs_root = os.path.relpath(root, out.parent) if root else None
     out.write_text(page(gather(lake), docs_root), encoding="utf-8")
     return out
 
