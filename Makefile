@@ -10,7 +10,7 @@ CODE := jobs transforms model_ops schemas expectations tests
 
 DEMO_RECIPE = --recipe jobs/recipes/demo.toml --lake $(DEMO_DIR)/lake \
 	--set 'base_model="$(DEMO_DIR)/base"' \
-	--set 'ingest_documents.paths=["$(DEMO_DIR)/corpus/warc/*.warc.gz"]' \
+	--set 'ingest_documents.paths=["$(DEMO_DIR)/corpus/*.warc.gz"]' \
 	--set 'ingest_conversations.paths=["$(DEMO_DIR)/corpus/seed.jsonl"]'
 
 .DEFAULT_GOAL := help
@@ -23,7 +23,7 @@ demo: bootstrap ## the whole loop on real pages with a real model, ending in DEM
 	@$(BIN)/python -m model_ops.base_model --out $(DEMO_DIR)/base
 	@$(BIN)/python -m jobs.demo_corpus --out $(DEMO_DIR)/corpus --cache $(CACHE_DIR)/packages
 	@$(BIN)/humpback run $(DEMO_RECIPE)
-	@$(BIN)/humpback report $(DEMO_RECIPE) --out $(DEMO_DIR)/report.html
+	@$(BIN)/humpback report --lake $(DEMO_DIR)/lake --out $(DEMO_DIR)/report.html
 
 test: lint ## every check: style, types, import rules, lock, and all tests, those without a JVM first
 	@$(BIN)/python -m pytest -q tests/unit tests

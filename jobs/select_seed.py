@@ -35,7 +35,7 @@ def _was_judged(lake: Lake) -> bool:
         lake.latest(RUNS)
         .where((F.col("job") == lake.run.job) & (F.col("recipe_digest") == lake.run.recipe_digest))
         .where((F.col("status") == "ok") & (F.col("n_in") > 0))
-        .where(F.col("inputs").getItem(CONVERSATIONS.name).eqNullSafe(version))
+        .where(F.col("inputs").getItem(CONVERSATIONS.name).eqNullSafe(F.lit(version)))
         .where(F.col("dropped").getItem("not_sampled").isNull())
         .isEmpty()
     )

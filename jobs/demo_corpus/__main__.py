@@ -2,7 +2,7 @@
 
     python -m jobs.demo_corpus --out demo/corpus
 
-Writes DIR/warc/*.warc.gz, DIR/seed.jsonl and DIR/sources.json (each package with version and SHA-256);
+Writes DIR/*.warc.gz, DIR/seed.jsonl and DIR/sources.json (each package with version and SHA-256);
 what is there already is not made again. Packages are downloaded by apt-get and never installed.
 """
 

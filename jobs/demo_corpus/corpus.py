@@ -30,7 +30,7 @@ class Packages(Protocol):
 
 
 def write_corpus(out: Path, open_archive: Callable[[], Packages], say: Say) -> None:
-    """Write `out`/warc/PACKAGE.warc.gz for each source that has none yet, and `out`/sources.json.
+    """Write `out`/PACKAGE.warc.gz for each source that has none yet, and `out`/sources.json.
 
     Args:
         out: the corpus' folder.
@@ -40,8 +40,8 @@ def write_corpus(out: Path, open_archive: Callable[[], Packages], say: Say) -> N
     Raises:
         JobError: no package could be had, or one came damaged.
     """
-    (out / "warc").mkdir(parents=True, exist_ok=True)
-    done = {e["package"]: e for e in sources_of(out) if (out / "warc" / e["warc"]).exists()}
+    out.mkdir(parents=True, exist_ok=True)
+    done = {e["package"]: e for e in sources_of(out) if (out / e["warc"]).exists()}
     has_python = any(re.fullmatch(PYTHON_PACKAGE, name) for name in done)
     missing = [source for source in SOURCES if source.package not in done]
     if missing or not has_python:
@@ -56,7 +56,7 @@ def write_corpus(out: Path, open_archive: Callable[[], Packages], say: Say) -> N
     if not done:
         names = ", ".join(source.package for source in SOURCES)
         raise JobError(f"apt offers none of {names}: is the network there, and Debian's main archive?")
-    say(f"{sum(e['documents'] for e in done.values()):,} pages of {len(done)} packages in {out / 'warc'}")
+    say(f"{sum(e['documents'] for e in done.values()):,} pages of {len(done)} packages in {out}")
 
 
 def sources_of(out: Path) -> list[Entry]:
@@ -76,7 +76,7 @@ def _write_source(out: Path, source: Source, archive: Packages, say: Say) -> Ent
     if not pages:
         say(f"{source.package} {package.version}: no pages below {source.root}, left out")
         return None
-    write_warc(out / "warc" / warc, pages)
+    write_warc(out / warc, pages)
     say(f"{source.package} {package.version}: {len(pages)} pages")
     return {
         "package": package.name,

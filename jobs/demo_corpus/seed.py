@@ -33,7 +33,7 @@ def write_seed(out: Path, max_response_chars: int, say: Callable[[str], None]) -
         if found:
             say(f"{entry['package']}: {len(found)} questions with answers")
     if not pairs:
-        raise JobError(f"no page in {out / 'warc'} holds a question with an answer: is debian-faq on offer?")
+        raise JobError(f"no page in {out} holds a question with an answer: is debian-faq on offer?")
     lines = [json.dumps(pairs[question], ensure_ascii=False) for question in sorted(pairs)]
     part = out / "seed.jsonl.part"
     part.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -64,7 +64,7 @@ def _numbered(page: Page) -> Iterator[tuple[str, int, int]]:
 
 
 def _pairs_of(out: Path, entry: Entry, max_response_chars: int) -> Iterator[Pair]:
-    for page in read_warc(out / "warc" / entry["warc"]):
+    for page in read_warc(out / entry["warc"]):
         if not page.url.startswith(SEED_URL_PREFIXES):
             continue
         html, _ = decode_page(page.html, None)

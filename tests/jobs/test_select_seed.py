@@ -41,7 +41,29 @@ def test_100_openassistant_trees_hold_94_pairs(open_lake, shared_data: Path) -> 
     again = open_lake(select_seed)
     select_seed.run(again, recipe)
     assert (again.run.n_out, again.run.version) == (0, None)
+    assert again.run.n_in == 687 - 94  # the first run's row is not there yet
+
+    again.record("ok")
+    third = open_lake(select_seed)
+    select_seed.run(third, recipe)
+    assert (third.run.n_in, third.run.version) == (0, None)
     assert lake.version(SEED_PAIRS) == run.version
+
+
+def test_a_limit_is_filled_up_later(open_lake, tmp_path: Path) -> None:
+    lines = [f'{{"instruction": "Question {n}?", "response": "Answer {n}."}}' for n in range(6)]
+    (tmp_path / "seed.jsonl").write_text("\n".join(lines))
+    recipe = Recipe(
+        name="test",
+        base_model="none",
+        ingest_conversations=IngestConversations(paths=(str(tmp_path / "seed.jsonl"),)),
+    )
+    ingest_conversations.run(open_lake(ingest_conversations), recipe)
+    for limit, added in ((2, 2), (2, 0), (None, 4)):
+        lake = open_lake(select_seed, limit=limit)
+        select_seed.run(lake, recipe)
+        lake.record("ok")
+        assert lake.run.n_out == added
 
 
 def test_a_pair_without_an_instruction_is_quarantined(open_lake, tmp_path: Path) -> None:
