@@ -46,3 +46,20 @@ def save_word_tokenizer(folder: Path) -> None:
         '{"eos_token": "</s>", "chat_template": [{"name": "default", "template":'
         ' "{% for m in messages %}{{ m.role }} {{ m.content }} </s> {% endfor %}assistant "}]}'
     )
+
+
+def save_model(folder: Path, **config: object) -> Path:
+    """A random two-layer Llama with its tokenizer, as a model folder."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    save_tokenizer(folder)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+            max_position_embeddings=256, tie_word_embeddings=True, eos_token_id=2, bos_token_id=1, **config,
+        )
+    )  # fmt: skip
+    model.save_pretrained(folder)
+    return folder

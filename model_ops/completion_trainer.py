@@ -1,0 +1,101 @@
+"""transformers' Trainer, with our order of examples, our learning rate and a loss by token."""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import Sampler
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+from model_ops.dataset import training_order
+from model_ops.loss import IGNORED, completion_loss, token_losses
+from model_ops.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
+    """Trains on completions, in batches of `step_size` examples over all devices."""
+
+    def __init__(self, settings: Settings, step_size: int, **options: Any) -> None:
+        """`options` are Trainer's own."""
+        super().__init__(compute_loss_func=completion_loss, compute_metrics=_mean_loss, **options)
+        self.settings, self.step_size = settings, step_size
+        self.remove_callback(PrinterCallback)
+
+    def dev_loss(self) -> float:
+        """Nats per completion token over the held-out examples."""
+        return float(self.evaluate()["eval_loss"])
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> "EpochOrder":
+        return EpochOrder([len(e) for e in self.train_dataset], self.step_size, self.settings.seed)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Linear from the first learning rate to the final one, which the last step has."""
+        fall = 1 - self.settings.final_learning_rate / self.settings.learning_rate
+        last = max(num_training_steps - 1, 1)
+        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, lambda step: 1 - fall * min(step / last, 1))
+        return self.lr_scheduler
+
+    def prediction_step(
+        self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> tuple[None, torch.Tensor, torch.Tensor]:
+        """Per example: the sum of its tokens' losses, and how many they are."""
+        inputs = self._prepare_inputs(inputs)
+        labels = inputs.pop("labels")
+        with torch.no_grad(), self.compute_loss_context_manager():
+            losses = token_losses(model(**inputs).logits, labels)
+        return None, losses.sum(1), (labels != IGNORED).sum(1)
+
+
+def _mean_loss(prediction: Any) -> dict[str, float]:
+    return {"loss": prediction.predictions.sum() / prediction.label_ids.sum()}
+
+
+class EpochOrder(Sampler[int]):
+    """`training_order`, epoch by epoch; the same in every process."""
+
+    def __init__(self, lengths: list[int], batch_size: int, seed: int) -> None:
+        """Lengths are in tokens."""
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+
+    def __len__(self) -> int:
+        """Examples of an epoch."""
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        """The examples' numbers."""
+        return iter(training_order(self.lengths, self.batch_size, self.seed, self.epoch))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader before each epoch."""
+        self.epoch = epoch
+
+
+class Progress(TrainerCallback):  # type: ignore[misc]  # transformers has no types
+    """Says now and then how far the training is, how fast it goes and how long it will take."""
+
+    def __init__(self, tokens_per_epoch: int) -> None:
+        """Tokens without padding."""
+        self.tokens_per_epoch = tokens_per_epoch
+        self.began = time.monotonic()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the clock."""
+        self.began = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """One line per report of the training loss, from one process."""
+        if not state.is_world_process_zero or "loss" not in (logs or {}):
+            return
+        seconds = time.monotonic() - self.began
+        log.info(
+            "step=%d/%d loss=%.3f learning_rate=%.1e tokens_per_s=%.0f eta_s=%.0f",
+            state.global_step, state.max_steps, logs["loss"], logs["learning_rate"],
+            state.epoch * self.tokens_per_epoch / seconds,
+            seconds / state.global_step * (state.max_steps - state.global_step),
+        )  # fmt: skip

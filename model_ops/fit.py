@@ -1,0 +1,153 @@
+"""Training proper: load the base model, train adapters or all weights, save what is served."""
+
+import logging
+import resource
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM, TrainingArguments, set_seed
+from transformers.utils import logging as transformers_logging
+
+from model_ops.checkpoints import MANIFEST
+from model_ops.completion_trainer import CompletionTrainer, Progress
+from model_ops.dataset import Example
+from model_ops.devices import served_dtype
+from model_ops.loss import collate
+from model_ops.settings import Settings, TrainingError
+
+log = logging.getLogger(__name__)
+
+# What architectures call their dropouts; a full finetune sets those that the model has.
+DROPOUTS = ("attention_dropout", "attn_pdrop", "resid_pdrop", "embd_pdrop", "hidden_dropout")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training gave, beside the files it wrote."""
+
+    metrics: dict[str, float]
+    dtype: str
+    device: str
+    n_processes: int
+
+
+def fit(
+    settings: Settings, base: Path, pad: int, train: Sequence[Example], dev: Sequence[Example], out: Path
+) -> Fitted:
+    """Train from the base model and save the result to `out`, an adapter also to `out/adapter`.
+
+    With bfloat16, adapters and, in a full finetune, all weights are still kept in float32 and only
+    multiplied in bfloat16: small steps would be rounded away. What is saved has the number format
+    of the base model, so it loads and serves like it.
+
+    Raises:
+        TrainingError: the model cannot be trained as the settings ask.
+    """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    dtype, cuda = served_dtype(settings.dtype), torch.cuda.is_available()
+    args = TrainingArguments(
+        output_dir=str(out), report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=0.02,
+        seed=settings.seed, num_train_epochs=settings.epochs, learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay, bf16=dtype == "bfloat16", use_cpu=not cuda,
+        remove_unused_columns=False, dataloader_pin_memory=cuda,
+    )  # fmt: skip
+    micro, passes = settings.batch_shape(len(train), args.world_size)
+    args.per_device_train_batch_size = args.per_device_eval_batch_size = micro
+    args.gradient_accumulation_steps = passes
+    set_seed(settings.seed)
+    trainer = CompletionTrainer(
+        settings,
+        micro * passes * args.world_size,
+        model=_trainable(settings, base, dtype),
+        args=args,
+        train_dataset=train,
+        eval_dataset=sorted(dev, key=len, reverse=True),
+        data_collator=partial(collate, pad=pad),
+        callbacks=[Progress(sum(map(len, train)))],
+    )
+    metrics = {"dev_loss_before": trainer.dev_loss()} if dev else {}
+    began = time.monotonic()
+    metrics["train_loss"] = trainer.train().training_loss
+    seconds = time.monotonic() - began
+    if dev:
+        metrics["dev_loss"] = trainer.dev_loss()
+    tokens = sum(map(len, train)) * trainer.state.epoch
+    metrics |= {
+        "tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds,
+        "steps": trainer.state.global_step, "peak_memory_mib": _peak_memory_mib(cuda),
+    }  # fmt: skip
+    _save(trainer, settings, base, out)
+    device = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
+    return Fitted(metrics, dtype, device, args.world_size)
+
+
+def _load(folder: Path, dtype: torch.dtype, **options: Any) -> Any:
+    return AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True, **options
+    )
+
+
+def _trainable(settings: Settings, base: Path, dtype: str) -> Any:
+    if settings.method == "full":
+        config = AutoConfig.from_pretrained(base, local_files_only=True)
+        for name in DROPOUTS:
+            if hasattr(config, name):
+                setattr(config, name, settings.dropout)
+        model = _load(base, torch.float32, config=config)
+    else:
+        model = _load(base, getattr(torch, dtype))
+    if "logits_to_keep" not in signature(model.forward).parameters:
+        raise TrainingError(f"{base}: {type(model).__name__} cannot limit its logits to the completion")
+    if settings.method == "full":
+        return model
+    n_layers, first = model.config.num_hidden_layers, settings.lora_layers_from
+    if first >= n_layers:
+        raise TrainingError(f"{base} has {n_layers} layers; lora_layers_from = {first} leaves none to train")
+    return get_peft_model(
+        model,
+        LoraConfig(
+            task_type="CAUSAL_LM",
+            target_modules="all-linear",
+            layers_to_transform=list(range(first, n_layers)) if first else None,
+            r=settings.lora_rank,
+            lora_alpha=settings.lora_alpha,
+            lora_dropout=settings.dropout,
+        ),
+    )
+
+
+def _save(trainer: CompletionTrainer, settings: Settings, base: Path, out: Path) -> None:
+    """Save full weights in the base's number format, with the base's own tokenizer and settings."""
+    trained = out / ("adapter" if settings.method == "lora" else "float32")
+    trainer.save_model(str(trained))  # every process takes part: the weights may be spread over them
+    if not trainer.is_world_process_zero():
+        return
+    (trained / "training_args.bin").unlink()  # a pickle
+    dtype = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
+    if settings.method == "lora":
+        # Merged in float32 onto a fresh base, and rounded once.
+        model = PeftModel.from_pretrained(_load(base, torch.float32), trained).merge_and_unload().to(dtype)
+    else:
+        model = _load(trained, dtype)
+    model.save_pretrained(out)
+    if settings.method == "full":
+        shutil.rmtree(trained)
+    for file in base.iterdir():
+        weights = file.name.endswith(".index.json")
+        if file.suffix in {".json", ".jinja", ".model"} and file.name != MANIFEST and not weights:
+            shutil.copyfile(file, out / file.name)
+
+
+def _peak_memory_mib(cuda: bool) -> float:
+    if cuda:
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # Linux counts it in KiB

@@ -1,0 +1,59 @@
+"""Loss on the completion only, with logits computed only where there is one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from model_ops.dataset import Example
+
+IGNORED = -100
+
+
+def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
+    """A batch, padded on the left so that all completions end at its right edge.
+
+    The last token predicts nothing and is left out. `logits_to_keep` is the length of the longest
+    completion: the head of the model works on that many positions of each row and no others.
+    `labels` are the tokens those positions should predict, behind one column that is ignored:
+    Trainer drops the first column when it counts tokens.
+    """
+    width = max(len(e) for e in examples) - 1
+    keep = max(len(e.completion) for e in examples)
+    ids = torch.full((len(examples), width), pad)
+    mask = torch.zeros((len(examples), width), dtype=torch.long)
+    labels = torch.full((len(examples), keep + 1), IGNORED)
+    for row, example in enumerate(examples):
+        tokens = torch.tensor([*example.prompt, *example.completion])
+        ids[row, width - len(example) + 1 :] = tokens[:-1]
+        mask[row, width - len(example) + 1 :] = 1
+        labels[row, keep + 1 - len(example.completion) :] = torch.tensor(example.completion)
+    return {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
+        "labels": labels,
+        "logits_to_keep": keep,
+    }
+
+
+def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The negative log-likelihood of every completion token in nats, 0 elsewhere; rows by positions."""
+    targets = labels[:, 1:]
+    losses = cross_entropy(
+        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
+    )
+    return losses.view(targets.shape)
+
+
+def completion_loss(
+    outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+) -> torch.Tensor:
+    """The batch's share of the mean over all completion tokens of an optimizer's step.
+
+    Every token of the step weighs the same, whichever forward pass it is in: the sum is divided
+    by `num_items_in_batch`, the tokens of the whole step, which Trainer counts.
+    """
+    n_tokens = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+    return token_losses(outputs.logits, labels).sum() / n_tokens

@@ -1,0 +1,202 @@
+"""Train one model on one published data set: a process of its own, without Spark or a JVM.
+
+    python -m model_ops.train --table PATH --version N --dataset NAME --expect-rows N \\
+        --expect-digest HEX --base-model DIR --settings JSON --out DIR
+
+or, for several GPUs, `accelerate launch --num_processes 8 -m model_ops.train …`. The folder appears
+whole, with its manifest, or not at all.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+from model_ops.chat import ChatFormat
+from model_ops.checkpoints import (
+    MANIFEST,
+    Manifest,
+    ModelFolderError,
+    check_model_folder,
+    folder_digest,
+    read_manifest,
+)
+from model_ops.codec import ChatFormatError
+from model_ops.dataset import Example, check_rows, examples, read_rows
+from model_ops.settings import Settings, TrainingError
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("accelerate", "deltalake", "humpback", "peft", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is asked for: which rows, which base model, which settings, and where the result goes."""
+
+    table: str
+    version: int
+    dataset: str
+    expect_rows: int
+    expect_digest: str
+    base_model: Path
+    settings: Settings
+    config_digest: str
+    out: Path
+
+    def inputs(self, base_digest: str) -> dict[str, Any]:
+        """What decides the result, as the manifest names it."""
+        return {
+            "dataset": self.dataset,
+            "n_rows": self.expect_rows,
+            "content_digest": self.expect_digest,
+            "base_digest": base_digest,
+            "config_digest": self.config_digest,
+            "settings": vars(self.settings),
+        }
+
+
+def run(training: Training, *, dry_run: bool = False) -> None:
+    """Check everything, train, and put the model in its place.
+
+    Raises:
+        TrainingError, ModelFolderError: the rows, the base model or the output folder are not as asked.
+    """
+    check_model_folder(training.base_model)
+    inputs = training.inputs(folder_digest(training.base_model))
+    if _is_done(training.out, inputs):
+        log.info("%s: trained already on these rows with these settings", training.out)
+        return
+    chat = ChatFormat.load(training.base_model)
+    train, dev = _examples(training, chat)
+    log.info(
+        "dataset=%s train=%d dev=%d tokens=%d longest=%d", training.dataset, len(train), len(dev),
+        sum(map(len, train)), max(map(len, train)),
+    )  # fmt: skip
+    if dry_run:
+        return
+    # Heavy, and only now known to be needed.
+    from model_ops.fit import fit
+
+    unfinished = training.out.with_name(f"{training.out.name}.unfinished")
+    is_main = os.environ.get("RANK", "0") == "0"
+    try:
+        if is_main:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+        fitted = fit(training.settings, training.base_model, chat.end_id, train, dev, unfinished)
+        if is_main:
+            Manifest(
+                **inputs,
+                table=training.table,
+                table_version=training.version,
+                n_examples=len(train),
+                base_model=str(training.base_model),
+                dtype=fitted.dtype,
+                device=fitted.device,
+                n_processes=fitted.n_processes,
+                packages={name: version(name) for name in PACKAGES},
+                metrics=fitted.metrics,
+                digest=folder_digest(unfinished),
+            ).write(unfinished)
+            unfinished.rename(training.out)
+            log.info("%s: %s", training.out, " ".join(f"{k}={v:.4g}" for k, v in fitted.metrics.items()))
+    finally:
+        if is_main:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _is_done(out: Path, inputs: dict[str, Any]) -> bool:
+    if not out.exists():
+        return False
+    if not (out / MANIFEST).exists():
+        raise TrainingError(f"{out} exists and holds no finished training; remove it or name another --out")
+    manifest = vars(read_manifest(out))
+    differ = [name for name, value in inputs.items() if manifest[name] != value]
+    if differ:
+        raise TrainingError(
+            f"{out} holds another training: {', '.join(differ)} differ; remove it or name another --out"
+        )
+    return True
+
+
+def _examples(training: Training, chat: ChatFormat) -> tuple[list[Example], list[Example]]:
+    rows = read_rows(training.table, training.version, training.dataset)
+    check_rows(rows, training.dataset, (training.expect_rows, training.expect_digest))
+    limit = training.settings.max_length
+    train = examples(rows, "train", chat, limit)
+    dev = examples(rows, "dev", chat, limit)[: training.settings.dev_examples]
+    if not train:
+        raise TrainingError(
+            f"{training.dataset} has no row of the split train, and {len(dev)} of the split dev"
+        )
+    return train, dev
+
+
+def parse(argv: Sequence[str] | None) -> tuple[Training, bool]:
+    """The command line, and whether it asks for a dry run."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model_ops.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--table", required=True, help="path or URI of gold.training_examples")
+    parser.add_argument("--version", type=int, required=True, help="version of the table that was released")
+    parser.add_argument("--dataset", required=True, help="e.g. paper/forward-1")
+    parser.add_argument(
+        "--expect-rows", type=int, required=True, help="rows of the data set, from ops.releases"
+    )
+    parser.add_argument(
+        "--expect-digest", required=True, help="content_digest of the data set, from ops.releases"
+    )
+    parser.add_argument("--base-model", type=Path, required=True, help="folder of the model to start from")
+    parser.add_argument("--settings", required=True, help="the recipe's finetuning settings, JSON")
+    parser.add_argument("--config-digest", default="", help="noted in the manifest")
+    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check rows, lengths and base model, train nothing"
+    )
+    values = vars(parser.parse_args(argv))
+    dry_run = values.pop("dry_run")
+    try:
+        values["settings"] = Settings.from_json(values["settings"])
+    except TrainingError as error:
+        parser.error(str(error))
+    return Training(**values), dry_run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command: 0 done, 1 and one sentence where it cannot be done, 2 wrong usage."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+    )
+    logging.getLogger("model_ops").setLevel(logging.INFO)
+    # Models are folders; nothing may be fetched. Tokenizing is quick enough on one thread.
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    signal.signal(signal.SIGTERM, _end)
+    training, dry_run = parse(argv)
+    try:
+        run(training, dry_run=dry_run)
+    except (TrainingError, ModelFolderError, ChatFormatError, OSError) as error:
+        sys.stderr.write(f"training {training.dataset}: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"training {training.dataset}: interrupted; nothing was kept\n")
+        return 130
+    return 0
+
+
+def _end(signum: int, frame: object) -> NoReturn:
+    """Leave by the ordinary way, so that what is unfinished is removed."""
+    raise SystemExit(128 + signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
