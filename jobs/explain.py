@@ -21,6 +21,7 @@ from schemas.silver import CANDIDATES, DUPLICATES, SCORES, SEGMENTS, UNLABELLED
 SHORT = 12  # characters of an id that are printed; as many are enough to ask with
 LEAST_PREFIX = 8
 MAX_SHOWN = 5
+MAX_REJECTED = 20
 Row = dict[str, Any]
 
 
@@ -65,12 +66,14 @@ def _starts(column: str, subject: str) -> Any:
 
 def _rejected(lake: Lake, subject: str, pages: list[Row]) -> list[Row]:
     """Defective rows that name the subject or one of its documents."""
-    quarantine = lake.latest(QUARANTINE)
-    named = F.contains(F.coalesce("payload", F.lit("")), F.lit(subject)) | F.contains("row_id", F.lit(subject))
+    named = F.lit(False)
+    if len(subject) >= LEAST_PREFIX:  # a shorter text is in every payload
+        named = F.contains(F.coalesce("payload", F.lit("")), F.lit(subject)) | F.contains("row_id", F.lit(subject))
     for page in pages:
         same = (F.col("source_file") == page["source_file"]) & (F.col("record_offset") == page["record_offset"])
         named = named | F.contains("row_id", F.lit(page["document_id"])) | F.coalesce(same, F.lit(False))
-    return _rows(quarantine.where(named).select("table", "rule", "detail").distinct().orderBy("table", "rule"))
+    rejected = lake.latest(QUARANTINE).where(named).select("table", "rule", "detail").distinct()
+    return _rows(rejected.orderBy("table", "rule", "detail").limit(MAX_REJECTED))
 
 
 class _Story:
@@ -78,11 +81,12 @@ class _Story:
 
     def __init__(self, lake: Lake, segment_ids: list[str]) -> None:
         mine = F.col("segment_id").isin(segment_ids)
-        repeats = lake.latest(DUPLICATES)
-        origin = lake.latest(SEGMENTS).select("method_digest", "segment_id", "url", "header").distinct()
-        keepers = origin.selectExpr("segment_id AS keeper_id", "url", "header").dropDuplicates(["keeper_id"])
-        self.keeper = _by(_rows(repeats.where(mine).join(keepers, "keeper_id", "left")), "segment_id")
-        kept_for = repeats.where(F.col("keeper_id").isin(segment_ids)).groupBy("keeper_id").agg(
+        repeats = _rows(lake.latest(DUPLICATES).where(mine).orderBy("method_digest"))
+        self.keeper = _by(repeats, "segment_id")
+        theirs = F.col("segment_id").isin([repeat["keeper_id"] for repeat in repeats])
+        keepers = _rows(lake.latest(SEGMENTS).where(theirs).select("segment_id", "header", "url"))
+        self.place = {keeper["segment_id"]: f"{keeper['header']} on {keeper['url']}" for keeper in keepers}
+        kept_for = lake.latest(DUPLICATES).where(F.col("keeper_id").isin(segment_ids)).groupBy("keeper_id").agg(
             F.count_distinct("segment_id").alias("n"),
             F.slice(F.sort_array(F.collect_set("segment_id")), 1, MAX_SHOWN).alias("some"),
         )  # fmt: skip
@@ -121,7 +125,7 @@ def _page_lines(url: str, pages: list[Row], pieces: list[Row], story: _Story) ->
 
 def _piece_lines(segment_id: str, story: _Story) -> Iterator[str]:
     for repeat in story.keeper[segment_id]:
-        where = f"{repeat['keeper_id'][:SHORT]} {repeat['header']} on {repeat['url']}"
+        where = f"{repeat['keeper_id'][:SHORT]} {story.place[repeat['keeper_id']]}"
         yield f"{repeat['kind']} duplicate (Jaccard {repeat['jaccard']:.2f}) of {where}, which is kept for it"
     for kept in story.kept_for[segment_id]:
         some = ", ".join(other[:SHORT] for other in kept["some"])

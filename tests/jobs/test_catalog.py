@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import deltalake
+import duckdb
+import polars
 import pytest
 from pyspark.sql import SparkSession
 
@@ -17,6 +19,8 @@ from schemas.ops import QUARANTINE, RELEASES
 from schemas.table import Table
 
 pytestmark = pytest.mark.spark
+
+NAMES = "SELECT candidate_id FROM gold.curated"
 
 
 def curate(lake: Lake, n: int, text: str) -> int:
@@ -155,3 +159,19 @@ def test_rows_print_as_json_lines_with_nulls(spark: SparkSession) -> None:
 def test_quarantine_is_a_table_like_any_other(open_lake) -> None:
     lake = open_lake()
     assert catalog.sql(lake, "SELECT * FROM ops.quarantine").columns == QUARANTINE.columns
+
+
+def test_one_table_reads_the_same_by_spark_polars_duckdb_and_delta_rs(open_lake) -> None:
+    lake = open_lake()
+    version = curate(lake, 3, "a")
+    curate(lake, 5, "b")
+    path = lake.path(CURATED)
+    expected = sorted(row.candidate_id for row in catalog.sql(lake, f"{NAMES} VERSION AS OF {version}").collect())
+    assert expected == ["a0", "a1", "a2"]
+    by_delta_rs = deltalake.DeltaTable(path, version=version).to_pyarrow_table()
+    by_polars = polars.read_delta(path, version=version)
+    by_duckdb = duckdb.sql("SELECT candidate_id FROM by_delta_rs").fetchall()
+    assert sorted(by_delta_rs["candidate_id"].to_pylist()) == expected
+    assert sorted(by_polars["candidate_id"].to_list()) == expected
+    assert sorted(row[0] for row in by_duckdb) == expected
+    assert by_polars.columns == by_delta_rs.column_names == CURATED.columns
