@@ -1,0 +1,1 @@
+"""What must hold of a table, row by row and as a whole."""

@@ -24,15 +24,15 @@ def run(lake: Lake, recipe: Recipe) -> None:
     prompts = lake.spark.createDataFrame(read_prompts(config.prompts), "prompt_id string, prompt string")
     if lake.run.limit:
         prompts = prompts.orderBy("prompt_id").limit(lake.run.limit)
-    with lake.staged(prompts) as asked:
-        requests = requests_from(
-            forward_prompts(asked, system=recipe.build_training_examples.inference_tag),
-            stage="answers",
-            model_id=model.model_id,
-            model_digest=model.digest,
-            prompt_id=prompt_id(lake, model, FORWARD, recipe),
-            sampling={"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens},
-        )
-        completions = complete(lake, requests, recipe, model)
-        rows = generations_from(asked, requests, completions, prompt_set=config.prompt_set)
-        lake.write(GENERATIONS, rows)
+    asked = lake.staged(prompts)
+    requests = requests_from(
+        forward_prompts(asked, system=recipe.build_training_examples.inference_tag),
+        stage="answers",
+        model_id=model.model_id,
+        model_digest=model.digest,
+        prompt_id=prompt_id(lake, model, FORWARD, recipe),
+        sampling={"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens},
+    )
+    completions = complete(lake, requests, recipe, model)
+    rows = generations_from(asked, requests, completions, prompt_set=config.prompt_set)
+    lake.write(GENERATIONS, rows)

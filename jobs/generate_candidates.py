@@ -27,14 +27,14 @@ def run(lake: Lake, recipe: Recipe) -> None:
         segments = segments.where(F.col("n_chars") <= config.max_chars)
     if n := lake.run.limit or config.n_segments:
         segments = segments.orderBy("sample_hash").limit(n)
-    with lake.staged(segments) as drawn:
-        requests = requests_from(
-            backward_prompts(drawn),
-            stage="candidates",
-            model_id=model.model_id,
-            model_digest=model.digest,
-            prompt_id=prompt_id(lake, model, BACKWARD, recipe),
-            sampling={"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens},
-        )
-        completions = complete(lake, requests, recipe, model)
-        lake.write(CANDIDATES, candidates_from(drawn, requests, completions))
+    drawn = lake.staged(segments)
+    requests = requests_from(
+        backward_prompts(drawn),
+        stage="candidates",
+        model_id=model.model_id,
+        model_digest=model.digest,
+        prompt_id=prompt_id(lake, model, BACKWARD, recipe),
+        sampling={"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens},
+    )
+    completions = complete(lake, requests, recipe, model)
+    lake.write(CANDIDATES, candidates_from(drawn, requests, completions))

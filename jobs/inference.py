@@ -16,7 +16,6 @@ from jobs.serving import chat_format, endpoints, engine_for
 from model_ops.engine import through
 from schemas.bronze import COMPLETIONS
 from schemas.ops import PROMPTS
-from schemas.table import Table
 from transforms.prompts import Template
 
 log = logging.getLogger(__name__)
@@ -46,10 +45,10 @@ def complete(lake: Lake, requests: DataFrame, recipe: Recipe, model: Model) -> D
     """
     answered = answers(lake, requests)
     pending = requests.dropDuplicates(["request_id"]).join(answered, "request_id", "left_anti")
-    with lake.staged(pending) as staged:
-        total = staged.count()
-        if total:
-            _send(lake, staged, total, recipe, model)
+    staged = lake.staged(pending)
+    total = staged.count()
+    if total:
+        _send(lake, staged, total, recipe, model)
     return answers(lake, requests)
 
 
@@ -74,12 +73,12 @@ def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Mod
             batch = pending.where(wave_of == wave).repartition(settings.partitions, "request_id")
             rows = batch.mapInPandas(through(load, lake.run.run_id, 1), COMPLETIONS.schema)
             transaction = hashlib.sha256(f"{lake.run.run_id}/{stage}/{wave}".encode()).hexdigest()
-            with lake.staged(rows) as landed:
-                lake.write(COMPLETIONS, landed, transaction=transaction)
-                wave_facts = landed.agg(
-                    F.count(F.lit(1)), F.count_if(F.col("status") == "failed"),
-                    F.coalesce(F.sum(F.col("n_prompt_tokens") + F.col("n_completion_tokens")), F.lit(0)),
-                ).first()  # fmt: skip
+            landed = lake.staged(rows)
+            lake.write(COMPLETIONS, landed, transaction=transaction)
+            wave_facts = landed.agg(
+                F.count(F.lit(1)), F.count_if(F.col("status") == "failed"),
+                F.coalesce(F.sum(F.col("n_prompt_tokens") + F.col("n_completion_tokens")), F.lit(0)),
+            ).first()  # fmt: skip
             n_asked, n_failed, n_tokens = tuple(wave_facts)  # type: ignore[arg-type]
             asked, failed = asked + n_asked, failed + n_failed
             lake.run.n_calls += n_asked
@@ -95,6 +94,6 @@ def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Mod
                 )
                 raise StoppedError(
                     f"{stage}: {failed:,} of {asked:,} requests failed ({failed / asked:.0%}, allowed "
-                    f"{settings.max_failed_share:.0%}); e.g. {example.error if example else 'none'}; the answers so far "
-                    "are kept, run the same command again when the servers are well"
+                    f"{settings.max_failed_share:.0%}); e.g. {example.error if example else 'none'}; "
+                    "the answers so far are kept, run the same command again when the servers are well"
                 )

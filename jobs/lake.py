@@ -1,7 +1,6 @@
 """The one read and write path to the lake's Delta tables."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,18 +101,18 @@ class Lake:
         shaped = conform.conformed(table, rows)
         if table.write == "append" and self.exists(table):
             shaped = self._without_known(table, shaped)
-        with self.staged(with_breaches(shaped, table.rules)) as staged:
-            passes = F.col("drop_reason").isNull()
-            belongs = {"kept": passes, "dropped": ~passes, "all": F.lit(True)}[table.holds]
-            # A row that is not written, because the method drops it, need not meet the rules.
-            sound = F.col("rejected").isNull() & (~belongs | (F.size("breaches") == 0))
-            marked = staged.withColumn("sound", sound).withColumn("written", sound & belongs)
-            n_written, n_bad = self._count(table, marked)
-            if n_bad:
-                self._quarantine(table, marked.where(~F.col("sound")))
-            if n_written == 0 and table.write != "replace":
-                return None
-            return self._commit(table, marked.where("written").select(*table.columns), slice, transaction)
+        staged = self.staged(with_breaches(shaped, table.rules))
+        passes = F.col("drop_reason").isNull()
+        belongs = {"kept": passes, "dropped": ~passes, "all": F.lit(True)}[table.holds]
+        # A row that is not written, because the method drops it, need not meet the rules.
+        sound = F.col("rejected").isNull() & (~belongs | (F.size("breaches") == 0))
+        marked = staged.withColumn("sound", sound).withColumn("written", sound & belongs)
+        n_written, n_bad = self._count(table, marked)
+        if n_bad:
+            self._quarantine(table, marked.where(~F.col("sound")))
+        if n_written == 0 and table.write != "replace":
+            return None
+        return self._commit(table, marked.where("written").select(*table.columns), slice, transaction)
 
     def _without_known(self, table: Table, rows: DataFrame) -> DataFrame:
         """The rows whose key is neither in the table nor, as a defective row's, in the quarantine."""
@@ -183,14 +182,13 @@ class Lake:
         """Write a few rows that this process made itself."""
         self.write(table, self.spark.createDataFrame(rows, table.schema))  # type: ignore[type-var]
 
-    @contextmanager
-    def staged(self, rows: DataFrame) -> Iterator[DataFrame]:
-        """The rows computed once, when first looked at: for what is counted, split and written."""
-        cached = rows.persist()
-        try:
-            yield cached
-        finally:
-            cached.unpersist()
+    def staged(self, rows: DataFrame) -> DataFrame:
+        """The rows computed once, now, and cut off from their plan: for what is counted, split and written.
+
+        A mere cache would be dropped when a table in the plan is written to, and the plan run again:
+        pages parsed twice, or a model asked twice. Lost blocks fail the job rather than do that.
+        """
+        return rows.localCheckpoint()
 
     def folder(self, name: str) -> Path:
         """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""

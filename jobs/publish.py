@@ -38,21 +38,21 @@ def publish(lake: Lake, table: Table, rows: DataFrame, *, slice: Mapping[str, ob
     Raises:
         StoppedError: a critical expectation failed; names each, with the report's place.
     """
-    with lake.staged(rows) as staged:
-        kept = staged.where("drop_reason IS NULL") if "drop_reason" in staged.columns else staged
-        kept = kept.select(*table.columns)
-        n_rows, digest = digest_of(kept)
-        newest = newest_release(lake, table, slice)
-        if newest and (newest.n_rows, newest.content_digest) == (n_rows, digest):
-            return newest
-        place = f"expectations/{table.name}/{lake.run.run_id}"
-        result = audit(kept, suite(table, least=least), lake.folder("reports") / place)
-        if result.failures:
-            raise StoppedError(
-                f"{table.name} where {conform.predicate(slice)}: nothing published, {len(result.failures)} expectations "
-                f"failed on {n_rows:,} staged rows: {'; '.join(result.failures)}; report: {result.report}"
-            )
-        version = lake.write(table, staged, slice=slice)
+    staged = lake.staged(rows)
+    kept = staged.where("drop_reason IS NULL") if "drop_reason" in staged.columns else staged
+    kept = kept.select(*table.columns)
+    n_rows, digest = digest_of(kept)
+    newest = newest_release(lake, table, slice)
+    if newest and (newest.n_rows, newest.content_digest) == (n_rows, digest):
+        return newest
+    place = f"expectations/{table.name}/{lake.run.run_id}"
+    result = audit(kept, suite(table, least=least), lake.folder("reports") / place)
+    if result.failures:
+        raise StoppedError(
+            f"{table.name} where {conform.predicate(slice)}: nothing published, {len(result.failures)} expectations "
+            f"failed on {n_rows:,} staged rows: {'; '.join(result.failures)}; report: {result.report}"
+        )
+    version = lake.write(table, staged, slice=slice)
     assert version is not None
     n_rows, digest = digest_of(lake.at(table, version).where(conform.predicate(slice)))
     release = Release(version, n_rows, digest)

@@ -30,16 +30,16 @@ def run(lake: Lake, recipe: Recipe) -> None:
     if lake.run.limit:
         pairs = pairs.orderBy("candidate_id").limit(lake.run.limit)
     dev = dev_pairs_from(lake.read(SEED_PAIRS), n=config.dev_pairs)
-    with lake.staged(pairs) as candidates, lake.staged(dev) as held_out:
-        rated = []
-        for scorer in config.scorers:
-            some = candidates
-            if scorer in config.limits:
-                some = candidates.orderBy("candidate_id").limit(config.limits[scorer])
-            if scorer in config.dev_scorers:
-                some = some.unionByName(held_out)
-            rated.append(_scores(lake, recipe, model, some, scorer))
-        lake.write(SCORES, reduce(DataFrame.unionByName, rated))
+    candidates, held_out = lake.staged(pairs), lake.staged(dev)
+    rated = []
+    for scorer in config.scorers:
+        some = candidates
+        if scorer in config.limits:
+            some = candidates.orderBy("candidate_id").limit(config.limits[scorer])
+        if scorer in config.dev_scorers:
+            some = some.unionByName(held_out)
+        rated.append(_scores(lake, recipe, model, some, scorer))
+    lake.write(SCORES, reduce(DataFrame.unionByName, rated))
 
 
 def _scores(lake: Lake, recipe: Recipe, model: Model, pairs: DataFrame, scorer: str) -> DataFrame:

@@ -1,0 +1,1 @@
+"""Text in, text out: training, serving and asking models, without the method."""

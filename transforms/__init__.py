@@ -1,0 +1,1 @@
+"""The method: DataFrames in, one DataFrame out; no action, no files, no clock."""
