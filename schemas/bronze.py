@@ -36,11 +36,8 @@ DOCUMENTS = Table(
     ),
     key=("document_id",),
     constraints={"html_size": "octet_length(html) <= 8388608", "html_not_empty": "length(html) > 0"},
-    # Pages are large and never searched by content: no min/max statistics, the densest codec.
-    properties={
-        "delta.dataSkippingStatsColumns": "document_id,url,source_file",
-        "delta.parquet.compression.codec": "zstd",
-    },
+    # Pages are large and never searched by content: no min/max statistics of them.
+    properties={"delta.dataSkippingStatsColumns": "document_id,url,source_file"},
 )
 
 CONVERSATIONS = Table(

@@ -28,11 +28,12 @@ ROWS = StructType([StructField(f.name, f.dataType) for f in SEGMENTS.schema if f
 
 
 class Span(NamedTuple):
-    """A piece: blocks `start` to `end` of the page, rooted in a section."""
+    """Blocks `start` to `end` of a page: a section whole, or a gap of it, outside the sections in it."""
 
     section: int
     start: int
     end: int
+    is_gap: bool
 
 
 def segments_from(
@@ -113,29 +114,24 @@ def select_spans(page: Page, max_chars: int) -> Iterator[Span]:
     children: list[list[int]] = [[] for _ in page.sections]
     for index, section in enumerate(page.sections[1:], start=1):
         children[section.parent].append(index)
-    todo = [Span(0, 0, len(page.blocks))]
+    todo = [Span(0, 0, len(page.blocks), is_gap=False)]
     while todo:
         span = todo.pop()
         inside = children[span.section]
-        whole = page.sections[span.section]
-        is_gap = (span.start, span.end) != (whole.start, whole.end)
-        length = (
-            sums[span.end] - sums[span.start] - len(page.breaks[span.start]) if span.end > span.start else 0
-        )
-        if is_gap or not inside or (span.section and length <= max_chars):
+        first_break = len(page.breaks[span.start]) if span.start < span.end else 0
+        fits = sums[span.end] - sums[span.start] - first_break <= max_chars
+        if span.is_gap or not inside or (span.section and fits):
             yield span
             continue
         parts: list[Span] = []
         at = span.start
         for child in inside:
             section = page.sections[child]
-            if section.head > at:
-                parts.append(Span(span.section, at, section.head))
-            parts.append(Span(child, section.start, section.end))
+            parts.append(Span(span.section, at, section.head, is_gap=True))
+            parts.append(Span(child, section.start, section.end, is_gap=False))
             at = section.end
-        if span.end > at:
-            parts.append(Span(span.section, at, span.end))
-        todo.extend(reversed(parts))
+        parts.append(Span(span.section, at, span.end, is_gap=True))
+        todo.extend(part for part in reversed(parts) if not part.is_gap or part.start < part.end)
 
 
 def _path(page: Page, section: int) -> list[str]:
@@ -147,9 +143,7 @@ def _path(page: Page, section: int) -> list[str]:
     return path[::-1]
 
 
-def _piece(
-    position: int, header: str, level: int, path: list[str], text: str, fault: str | None
-) -> dict[str, Any]:
+def _piece(position: int, header: str, level: int, path: list[str], text: str, fault: str | None) -> dict[str, Any]:
     return {
         "position": position,
         "header": header,

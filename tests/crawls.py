@@ -1,0 +1,67 @@
+"""Own WARC records, as crawlers write them and as they get damaged; imitations, nothing is copied."""
+
+import gzip
+
+PAGE = b"<html><body><h1>Tea</h1><p>Water first.</p></body></html>"
+
+
+def http(
+    body: bytes = PAGE, headers: str = "Content-Type: text/html", status: str = "200 OK", eol: str = "\r\n"
+) -> bytes:
+    """A stored HTTP response."""
+    lines = [f"HTTP/1.1 {status}", *(line for line in headers.split("\n") if line), "", ""]
+    return eol.join(lines).encode("latin-1") + body
+
+
+def record(
+    block: bytes | None = None,
+    url: str = "http://example.org/tea",
+    kind: str = "response",
+    content_type: str = "application/http; msgtype=response",
+    date: str = "2024-05-06T07:08:09Z",
+    extra: str = "",
+    version: str = "1.0",
+    eol: str = "\r\n",
+    length: int | None = None,
+) -> bytes:
+    """A WARC record; `length` overrides the true Content-Length, -1 leaves it out."""
+    block = http() if block is None else block
+    n = len(block) if length is None else length
+    lines = [
+        f"WARC/{version}",
+        f"WARC-Type: {kind}",
+        f"WARC-Target-URI: {url}",
+        f"WARC-Date: {date}",
+        "WARC-Record-ID: <urn:uuid:00000000-0000-0000-0000-000000000001>",
+        f"Content-Type: {content_type}",
+        *(line for line in extra.split("\n") if line),
+        *([] if n < 0 else [f"Content-Length: {n}"]),
+    ]
+    return (eol.join(lines) + eol * 2).encode() + block + (eol * 2).encode()
+
+
+def packed(*records: bytes) -> bytes:
+    """One gzip member for each record, as the standard asks."""
+    return b"".join(gzip.compress(r) for r in records)
+
+
+def clueweb09(body: bytes = PAGE, url: str = "http://example.org/tea") -> bytes:
+    """WARC/0.18, LF only in the HTTP block, an impossible date, an encoding undone but still announced."""
+    block = http(body, "Content-Type: text/html\nContent-Encoding: gzip", eol="\n")
+    trec = "WARC-TREC-ID: clueweb09-en0000-00-00000"
+    return record(block, url, version="0.18", date="2009-03-65T08:43:19-0800", extra=trec, eol="\n")
+
+
+def clueweb22(body: bytes = PAGE, url: str = "http://example.org/tea\n") -> bytes:
+    """Bare HTML where an HTTP response is announced, and an address that ends in a line break."""
+    return record(body, url.strip(), extra="ClueWeb22-ID: clueweb22-en0000-00-00000")
+
+
+def common_crawl(body: bytes = PAGE, url: str = "http://example.org/tea") -> list[bytes]:
+    """Request, response and metadata; the body is stored decoded, the headers renamed."""
+    headers = "Content-Type: text/html; charset=UTF-8\nX-Crawler-Content-Encoding: gzip"
+    return [
+        record(b"GET / HTTP/1.1\r\n\r\n", url, "request", "application/http; msgtype=request"),
+        record(http(body, headers), url, extra="WARC-Identified-Payload-Type: text/html"),
+        record(b"fetchTimeMs: 5\r\n", url, "metadata", "application/warc-fields"),
+    ]

@@ -1,0 +1,69 @@
+import codecs
+import random
+
+import pytest
+
+from transforms.charset import UndecodableError, decode_page, whatwg_name
+
+GERMAN = "<p>Grüße aus Köln: schöne Straßen, müde Füße.</p>" * 5
+JAPANESE = "<p>日本語のページです。漢字とかなを使います。</p>" * 5
+
+
+@pytest.mark.parametrize(
+    ("body", "http", "text", "charset"),
+    [
+        (GERMAN.encode(), None, GERMAN, "utf-8"),
+        (GERMAN.encode("cp1252"), "ISO-8859-1", GERMAN, "windows-1252"),
+        (codecs.BOM_UTF8 + GERMAN.encode(), "iso-8859-1", GERMAN, "utf-8"),
+        (codecs.BOM_UTF16_LE + GERMAN.encode("utf-16-le"), None, GERMAN, "utf-16le"),
+        (JAPANESE.encode("euc-jp"), "EUC-JP", JAPANESE, "euc-jp"),
+        (JAPANESE.encode("cp932"), "Shift_JIS", JAPANESE, "shift_jis"),
+        (JAPANESE.encode("euc-jp"), None, JAPANESE, "euc-jp"),  # detected
+        (JAPANESE.encode("euc-jp"), "utf-8", JAPANESE, "euc-jp"),  # the label lies
+        (GERMAN.encode(), "klingon", GERMAN, "utf-8"),  # the label names nothing
+        (GERMAN.encode()[:61], "utf-8", GERMAN[:56] + "\ufffd", "utf-8"),  # cut within a character
+    ],
+)
+def test_decode(body: bytes, http: str | None, text: str, charset: str) -> None:
+    if text.endswith("\ufffd"):
+        decoded, name = decode_page(body, http)
+        assert (decoded.rstrip("\ufffd"), name) == (body.decode(errors="ignore"), charset)
+    else:
+        assert decode_page(body, http) == (text, charset)
+
+
+@pytest.mark.parametrize(
+    "meta", ['<meta charset="euc-jp">', "<META http-equiv=x content='text/html; charset=EUC-JP'>"]
+)
+def test_meta(meta: str) -> None:
+    page = meta + JAPANESE
+    assert decode_page(page.encode("euc-jp"), None) == (page, "euc-jp")
+
+
+def test_http_before_meta() -> None:
+    page = '<meta charset="koi8-r">' + GERMAN
+    assert decode_page(page.encode("cp1252"), "windows-1252") == (page, "windows-1252")
+
+
+@pytest.mark.parametrize("body", [bytes(range(32)) * 20, random.Random(1).randbytes(5000)])
+def test_undecodable(body: bytes) -> None:
+    with pytest.raises(UndecodableError, match="utf-8"):
+        decode_page(body, "klingon")
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("latin1", "windows-1252"),
+        ("ASCII", "windows-1252"),
+        (" UTF8 ", "utf-8"),
+        ("gb2312", "gbk"),
+        ("iso-8859-2", "iso-8859-2"),
+        ("windows-1251", "windows-1251"),
+        ("x-sjis", "shift_jis"),
+        ("klingon", None),
+        ("", None),
+    ],
+)
+def test_whatwg_name(label: str, name: str | None) -> None:
+    assert whatwg_name(label) == name

@@ -1,0 +1,113 @@
+import pytest
+
+from transforms.html import clean, clean_header, header_level, is_boilerplate, is_furniture, is_too_deep
+
+
+@pytest.mark.parametrize(
+    ("tag", "attributes", "expected"),
+    [
+        ("script", {}, True),
+        ("nav", {}, True),
+        ("footer", {}, True),
+        ("div", {}, False),
+        ("div", {"hidden": None}, True),
+        ("p", {"aria-hidden": "true"}, True),
+        ("p", {"aria-hidden": "false"}, False),
+        ("div", {"style": "color: red; display : none"}, True),
+        ("div", {"role": "navigation"}, True),
+        ("div", {"role": "main"}, False),
+        ("div", {"class": "navheader"}, True),
+        ("div", {"class": "page-nav"}, True),
+        ("div", {"id": "breadcrumbs"}, True),
+        ("div", {"class": "toc"}, True),
+        ("a", {"class": "headerlink"}, True),
+        ("div", {"class": "navigator-chapter"}, False),
+        ("div", {"class": "sharepoint"}, False),
+        ("body", {"class": "has-sidebar sidebar"}, False),
+    ],
+)
+def test_is_furniture(tag: str, attributes: dict[str, str | None], expected: bool) -> None:
+    assert is_furniture(tag, attributes) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Up Home Next",
+        "UpHomeNext",
+        "Prev | Up | Next",
+        "« Previous Contents Next »",
+        "Back to top",
+        "Skip to main content",
+        "Edit this page on GitHub",
+        "Report a bug",
+        "Share this article",
+        "Permalink",
+        "Last updated 3 May 2019",
+        "Copyright © 2019 The Authors",
+        "© 2001-2020 Example Inc.",
+        "(c) 2004 by the authors",
+    ],
+)
+def test_boilerplate(text: str) -> None:
+    assert is_boilerplate(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Up to three files may be open.",
+        "Home directories are backed up at night.",
+        "Indexes make queries fast.",
+        "Share this with the group when you are done. " + "It is a longer paragraph of real text. " * 5,
+        "Copyright law protects works of authors.",
+        "1999 was a good year.",
+    ],
+)
+def test_text_is_no_boilerplate(text: str) -> None:
+    assert not is_boilerplate(text)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("8.2.3. Mounting a disk", "Mounting a disk"),
+        ("8.2.3 Mounting a disk", "Mounting a disk"),
+        ("1. Why?", "Why?"),
+        ("12) Last", "Last"),
+        ("Chapter 4. Storage", "Storage"),
+        ("Appendix B: Licences", "Licences"),
+        ("A.3. Tables", "Tables"),
+        ("§ 5 Liability", "Liability"),
+        ("Storage ¶", "Storage"),
+        ("Storage #", "Storage"),
+        ("C#", "C#"),
+        ("3 ways to brew tea", "3 ways to brew tea"),
+        ("2019 in review", "2019 in review"),
+        ("3.14", "3.14"),
+        ("Part of speech", "Part of speech"),
+        ("Section breaks", "Section breaks"),
+        ("Two\n lines", "Two lines"),
+    ],
+)
+def test_clean_header(header: str, expected: str) -> None:
+    assert clean_header(header) == expected
+
+
+def test_clean() -> None:
+    assert clean(" a\xa0\t b \n\n c\x00\u202e\xad\u200bd ") == "a b\ncd"
+    assert clean("e\u0301") == "\xe9"
+
+
+def test_header_level() -> None:
+    assert [header_level(tag, {}) for tag in ("h1", "h6", "p")] == [1, 6, 0]
+    assert header_level("div", {"role": "heading"}) == 2
+    assert header_level("div", {"role": "heading", "aria-level": "4"}) == 4
+    assert header_level("div", {"role": "heading", "aria-level": "99"}) == 6
+
+
+def test_is_too_deep() -> None:
+    assert is_too_deep("<div>" * 6000)
+    assert is_too_deep("<b>" * 100_000 + "</b>" * 100_000)
+    assert not is_too_deep("<div></div>" * 6000)
+    assert not is_too_deep("<p>" * 100_000)

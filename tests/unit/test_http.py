@@ -1,0 +1,90 @@
+import gzip
+import zlib
+
+import brotli
+import pytest
+
+from tests import crawls
+from transforms.http import TooLargeError, is_html, split_response, unpack_body
+
+MAX = 1000
+PAGE = crawls.PAGE
+CHUNKED = b"".join([b"10\r\n", PAGE[:16], b"\r\n%x\r\n" % len(PAGE[16:]), PAGE[16:], b"\r\n0\r\n\r\n"])
+
+
+@pytest.mark.parametrize("eol", ["\r\n", "\n"])
+def test_split(eol: str) -> None:
+    response = split_response(
+        crawls.http(b"a\n\nb", 'Content-Type: Text/HTML; charset="EUC-JP"\nno colon', eol=eol)
+    )
+    assert (response.status, response.body) == (200, b"a\n\nb")
+    assert (response.media_type, response.charset) == ("text/html", "EUC-JP")
+
+
+def test_bare_page() -> None:
+    response = split_response(PAGE)
+    assert (response.status, response.headers, response.body) == (200, {}, PAGE)
+
+
+def test_status() -> None:
+    assert split_response(crawls.http(status="404 Not Found")).status == 404
+    assert split_response(b"HTTP/1.1").status == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ("", PAGE),
+        ("Transfer-Encoding: chunked", CHUNKED),
+        ("Transfer-Encoding: chunked", CHUNKED.replace(b"\r\n", b"\n")),
+        ("Transfer-Encoding: chunked", CHUNKED.removesuffix(b"0\r\n\r\n")),
+        ("Transfer-Encoding: chunked", PAGE),
+        ("Content-Encoding: gzip", gzip.compress(PAGE)),
+        ("", gzip.compress(PAGE)),
+        ("Content-Encoding: gzip", PAGE),
+        ("Content-Encoding: deflate", zlib.compress(PAGE)),
+        ("Content-Encoding: deflate", zlib.compress(PAGE)[2:-4]),
+        ("Content-Encoding: deflate", PAGE),
+        ("Content-Encoding: br", brotli.compress(PAGE)),
+        ("Content-Encoding: br", PAGE),
+    ],
+)
+def test_encodings_are_undone_where_they_are_real(headers: str, body: bytes) -> None:
+    assert unpack_body(split_response(crawls.http(body, headers)), MAX) == PAGE
+
+
+def test_chunked_and_gzipped() -> None:
+    body = gzip.compress(PAGE)
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    headers = "Transfer-Encoding: chunked\nContent-Encoding: gzip"
+    assert unpack_body(split_response(crawls.http(chunked, headers)), MAX) == PAGE
+
+
+def test_cut_gzip_gives_what_is_there() -> None:
+    body = gzip.compress(bytes(range(256)) * 3)[:-200]
+    assert unpack_body(split_response(crawls.http(body)), MAX).startswith(bytes(range(50)))
+
+
+@pytest.mark.parametrize("body", [b"x" * 1001, gzip.compress(b"x" * 10**7)])
+def test_too_large(body: bytes) -> None:
+    with pytest.raises(TooLargeError, match="1,000"):
+        unpack_body(split_response(crawls.http(body)), MAX)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "identified", "expected"),
+    [
+        ("Content-Type: text/html", b"", "", True),
+        ("Content-Type: application/xhtml+xml; charset=x", b"", "", True),
+        ("Content-Type: application/pdf", PAGE, "", False),
+        ("Content-Type: text/plain", PAGE, "text/html", False),
+        ("", b"%PDF", "text/html", True),
+        ("", b"\n<!-- c --> <!DOCTYPE html><html>", "", True),
+        ("", b"\xef\xbb\xbf<HTML>", "", True),
+        ("", b'<?xml version="1.0"?><html>', "", True),
+        ("", b'<?xml version="1.0"?><rss>', "", False),
+        ("", b"%PDF-1.4", "", False),
+    ],
+)
+def test_is_html(headers: str, body: bytes, identified: str, expected: bool) -> None:
+    assert is_html(split_response(crawls.http(body, headers)), body, identified) is expected

@@ -1,0 +1,59 @@
+import pytest
+
+from transforms.segment_rules import header_fault, is_repetitive, sentences
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("How to brew tea", None),
+        ("Installing SQLite", None),
+        ("Comments in C", None),
+        ("What the search for meaning found in the forums of ancient Rome and elsewhere", None),
+        ("", "empty_header"),
+        ("HOW TO BREW", "uppercase_header"),
+        ("FAQ 2", "uppercase_header"),
+        ("Quick Links", "navigation_header"),
+        ("Free newsletter", "navigation_header"),
+        ("User forum", "navigation_header"),
+        ("Advertisement", "navigation_header"),
+        ("Leave a reply", "navigation_header"),
+        ("Comments (3)", None),
+        ("Comments:", "navigation_header"),
+        ("See also", "navigation_header"),
+        ("Related help topics", "navigation_header"),
+        ("Table of Contents", "navigation_header"),
+    ],
+)
+def test_header_fault(header: str, expected: str | None) -> None:
+    assert header_fault(header) == expected
+
+
+ONE = "The kettle stands on the stove and the water in it boils."
+TWO = "Pour it over the leaves, wait four minutes, then take them out."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{ONE} {TWO}", False),
+        (f"{ONE} {TWO} {ONE}", True),
+        (f"{ONE}\n\n{TWO}\n\n{ONE.upper()}", True),
+        (f"{ONE} {TWO} {ONE.replace('boils', 'cools')}", True),  # 9 of 11 3-grams
+        (f"{ONE} {ONE.replace('the stove', 'a table').replace('it boils', 'this cools')}", False),
+        ("See below. " * 9, False),
+        (f"```\n{ONE}\n{ONE}\n```\n{TWO}", False),
+        (f"| {ONE} |\n| {ONE} |", False),
+    ],
+)
+def test_is_repetitive(text: str, expected: bool) -> None:
+    assert is_repetitive(text, 3, 0.7) is expected
+
+
+def test_sentences() -> None:
+    assert sentences("## Head\n\nOne. Two?\nthree\n\n```\ncode. code\n```\n\n- four\n| a |") == [
+        "One.",
+        "Two?",
+        "three",
+        "- four",
+    ]

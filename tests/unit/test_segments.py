@@ -1,0 +1,126 @@
+"""The cut: known trees in, known pieces out; what holds for every page."""
+
+import re
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.language import identify_language
+from transforms.segments import pieces
+
+MIN, MAX = 600, 3000
+
+
+def p(n: int) -> str:
+    """A paragraph of exactly `n` characters."""
+    return f"<p>{('tea ' * n)[: n - 1]}x"
+
+
+def cut(html: str) -> list[tuple[str, int, str | None]]:
+    return [(x["header"], x["n_chars"], x["fault"]) for x in pieces(html, MIN, MAX)]
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        (f"<h1>A</h1>{p(600)}", [("A", 600, None)]),
+        (f"<h1>A</h1>{p(3000)}", [("A", 3000, None)]),
+        (f"<h1>A</h1>{p(599)}", [("A", 599, "too_short")]),
+        (f"<h1>A</h1>{p(3001)}", [("A", 3001, "too_long")]),
+        ("<h1>A</h1>", [("A", 0, "too_short")]),
+        (f"{p(700)}", [("", 700, "no_header")]),
+        ("", [("", 0, "no_header")]),
+        (f"{p(50)}<h1>A</h1>{p(700)}", [("", 50, "too_short"), ("A", 700, None)]),
+        # The whole fits: 300 + 2 + 4 ("## B") + 2 + 300.
+        (f"<h1>A</h1>{p(300)}<h2>B</h2>{p(300)}", [("A", 608, None)]),
+        # It does not: the lead text and the sections below are pieces of their own.
+        (f"<h1>A</h1>{p(700)}<h2>B</h2>{p(2400)}", [("A", 700, None), ("B", 2400, None)]),
+        (f"<h1>A</h1><h2>B</h2>{p(1600)}<h2>C</h2>{p(1600)}", [("B", 1600, None), ("C", 1600, None)]),
+        (
+            f"<h1>A</h1><section><h2>B</h2>{p(2900)}</section>{p(700)}",
+            [("B", 2900, None), ("A", 700, None)],
+        ),
+        (f"<h1>A</h1><h2></h2>{p(3001)}", [("", 3001, "too_long")]),
+        (f"<h1>A</h1>{p(3001)}<h2></h2>", [("A", 3001, "too_long"), ("", 0, "too_short")]),
+        ("<div>" * 6000, [("", 0, "too_deep")]),
+        ("<h2>a</h2>" * 10_001, [("", 0, "too_many_headers")]),
+    ],
+)
+def test_cut(html: str, expected: list[tuple[str, int, str | None]]) -> None:
+    assert cut(html) == expected
+
+
+def test_header_path_and_positions() -> None:
+    html = f"<h1>1. A</h1><h2>1.1. B</h2><h4>C</h4>{p(2000)}<h4>D</h4>{p(2000)}"
+    found = [(x["position"], x["header_path"], x["header"], x["header_level"]) for x in pieces(html, MIN, MAX)]
+    assert found == [(0, ["A", "B"], "C", 4), (1, ["A", "B"], "D", 4)]
+
+
+def test_language() -> None:
+    assert identify_language("The kettle stands on the stove, and the water in it boils.")[0] == "en"
+    code, probability = identify_language("Der Kessel steht auf dem Herd, und das Wasser kocht darin.")
+    assert code == "de"
+    assert 0.9 < probability <= 1
+
+
+@dataclass
+class Node:
+    """A generated section: its own text, then lower headers."""
+
+    header: str
+    paragraphs: list[str]
+    below: list["Node"] = field(default_factory=list)
+
+    def html(self, level: int) -> str:
+        own = f"<h{level}>{self.header}</h{level}>" + "".join(f"<p>{x}</p>" for x in self.paragraphs)
+        return own + "".join(node.html(min(level + 1, 6)) for node in self.below)
+
+
+words = st.text("abcdefghij", min_size=1, max_size=8)
+paragraphs = st.lists(st.lists(words, min_size=1, max_size=120).map(" ".join), max_size=5)
+headers = st.lists(words, max_size=3).map(" ".join)
+trees = st.recursive(
+    st.builds(Node, headers, paragraphs),
+    lambda below: st.builds(Node, headers, paragraphs, st.lists(below, max_size=4)),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(paragraphs, st.lists(trees, max_size=4))
+def test_pieces_never_overlap_and_keep_the_words_in_order(lead: list[str], forest: list[Node]) -> None:
+    html = "".join(f"<p>{x}</p>" for x in lead) + "".join(node.html(1) for node in forest)
+    found = list(pieces(html, MIN, MAX))
+    page = re.sub(r"<[^>]*>", " ", html).split()
+    taken = [w for x in found for w in x["text"].split() if not w.startswith("#")]
+    at = 0
+    for word in taken:  # a subsequence: each word of the pieces comes after the one before it in the page
+        at = page.index(word, at) + 1
+    assert [x["position"] for x in found] == list(range(len(found)))
+    for x in found:
+        assert x["n_chars"] == len(x["text"])
+        assert (x["fault"] is None) == (MIN <= x["n_chars"] <= MAX) or x["fault"] == "no_header"
+
+
+@settings(max_examples=60, deadline=None)
+@given(trees)
+def test_the_largest_fitting_section_is_taken(tree: Node) -> None:
+    """No section that is taken lies in a section that would have fitted, and all text is in some piece."""
+    found = list(pieces(tree.html(1), 1, MAX))
+    lost = sum(len(x.split()) for x in _own_texts(tree)) - sum(
+        len([w for w in x["text"].split() if not w.startswith("#")]) for x in found
+    )
+    n_header_words = sum(len(node.header.split()) for node in _nodes(tree))
+    assert -n_header_words <= lost <= 0
+    if len(found) == 1 and found[0]["fault"] is None and tree.below:
+        assert found[0]["header"] == tree.header or not any(tree.paragraphs)
+
+
+def _nodes(node: Node) -> list[Node]:
+    return [node, *(x for below in node.below for x in _nodes(below))]
+
+
+def _own_texts(node: Node) -> list[str]:
+    return [text for x in _nodes(node) for text in x.paragraphs]

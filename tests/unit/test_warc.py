@@ -1,0 +1,146 @@
+import gzip
+import io
+from datetime import UTC, datetime
+
+import pytest
+
+from tests import crawls
+from transforms.warc import Defect, NotWarcError, Record, parse_date, read_records
+
+MAX = 2**20
+
+
+def read(data: bytes, max_bytes: int = MAX) -> list[Record | Defect]:
+    return list(read_records(io.BytesIO(data), max_bytes))
+
+
+def numbered(n: int) -> list[bytes]:
+    return [crawls.record(crawls.http(b"<p>%d</p>" % i), f"http://example.org/{i}") for i in range(n)]
+
+
+def outcome(found: list[Record | Defect]) -> list[str]:
+    return [f.rule if isinstance(f, Defect) else f.url.rpartition("/")[2] for f in found]
+
+
+@pytest.mark.parametrize(
+    "pack", [b"".join, lambda records: crawls.packed(*records), lambda r: gzip.compress(b"".join(r))]
+)
+def test_plain_gzip_members_and_one_member(pack) -> None:
+    assert outcome(read(pack(numbered(3)))) == ["0", "1", "2"]
+
+
+def test_record_fields() -> None:
+    (found,) = read(crawls.record(extra="WARC-Identified-Payload-Type: text/html"))
+    assert found == Record(
+        offset=0,
+        url="http://example.org/tea",
+        date=datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC),
+        source_id="urn:uuid:00000000-0000-0000-0000-000000000001",
+        content_type="application/http; msgtype=response",
+        identified_type="text/html",
+        block=crawls.http(),
+    )
+
+
+def test_clueweb09() -> None:
+    (found,) = read(crawls.clueweb09())
+    assert (found.source_id, found.date, found.url) == (
+        "clueweb09-en0000-00-00000",
+        None,
+        "http://example.org/tea",
+    )
+    assert found.block.endswith(crawls.PAGE)
+
+
+def test_clueweb22_with_warcinfo_without_length() -> None:
+    info = crawls.record(b"software: x", kind="warcinfo", content_type="application/warc-fields", length=-1)
+    (found,) = read(crawls.packed(info, crawls.clueweb22()))
+    assert (found.source_id, found.url) == ("clueweb22-en0000-00-00000", "http://example.org/tea")
+    assert found.block == crawls.PAGE
+
+
+def test_only_responses_and_resources_are_units() -> None:
+    records = crawls.common_crawl() + [
+        crawls.record(b"", kind="revisit"),
+        crawls.record(b"<p>", kind="resource"),
+    ]
+    assert [f.block for f in read(b"".join(records))][1:] == [b"<p>"]
+
+
+def test_wget_brackets_around_the_address() -> None:
+    (found,) = read(crawls.record(url="<http://example.org/tea>"))
+    assert found.url == "http://example.org/tea"
+
+
+def test_offsets_are_of_the_record() -> None:
+    records = [gzip.compress(r) for r in numbered(3)]
+    assert [f.offset for f in read(b"".join(records))] == [
+        0,
+        len(records[0]),
+        len(records[0]) + len(records[1]),
+    ]
+
+
+def test_file_cut_in_the_middle() -> None:
+    plain, zipped = b"".join(numbered(3)), crawls.packed(*numbered(3))
+    assert outcome(read(plain[:-30])) == ["0", "1", "broken_record"]
+    assert outcome(read(zipped[:-30])) == ["0", "1", "broken_record"]
+
+
+def test_damaged_member_costs_only_itself() -> None:
+    first, second, third = (gzip.compress(r) for r in numbered(3))
+    damaged = second[:40] + b"\0" * 30 + second[70:]
+    assert outcome(read(first + damaged + third)) == ["0", "broken_record", "2"]
+    assert outcome(read(first + b"junk" + third)) == ["0", "broken_record", "2"]
+
+
+def test_damage_at_the_start() -> None:
+    first, second = (gzip.compress(r) for r in numbered(2))
+    assert outcome(read(first[:20] + b"\0" * 20 + second)) == ["broken_record", "1"]
+
+
+def test_length_too_large_reaches_into_the_next_record() -> None:
+    block = crawls.http(b"<p>long</p>")
+    records = [crawls.record(block, "http://example.org/0", length=len(block) + 30), *numbered(3)[1:]]
+    assert outcome(read(b"".join(records))) == ["broken_record", "0", "2"]
+
+
+def test_length_too_small() -> None:
+    block = crawls.http(b"<p>short</p>")
+    records = [crawls.record(block, "http://example.org/0", length=len(block) - 2), *numbered(3)[1:]]
+    found = read(b"".join(records))
+    assert outcome(found) == ["0", "1", "2"]
+    assert found[0].block.endswith(b"<p>short</")
+
+
+def test_record_without_length() -> None:
+    assert outcome(read(crawls.record(length=-1) + numbered(1)[0]))[0] == "broken_record"
+
+
+def test_record_over_the_bound_is_not_read() -> None:
+    big = crawls.record(crawls.http(b"x" * 400_000), "http://example.org/big")
+    assert outcome(read(big + numbered(1)[0], max_bytes=100_000)) == ["too_large", "0"]
+
+
+@pytest.mark.parametrize(
+    "data", [b"<html>" * 100, gzip.compress(b"<html>" * 100), b"\x1f\x8b\x08junk", b"\0" * 99]
+)
+def test_no_warc(data: bytes) -> None:
+    with pytest.raises(NotWarcError):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        ("2009-03-65T08:43:19-0800", None),
+        ("2008-10-294T00:00:00Z", None),
+        ("", None),
+        ("2012-02-10T21:51:20Z", datetime(2012, 2, 10, 21, 51, 20, tzinfo=UTC)),
+        ("2012-02-10T23:51:20+02:00", datetime(2012, 2, 10, 21, 51, 20, tzinfo=UTC)),
+        ("2012-02-10T21:51:20", datetime(2012, 2, 10, 21, 51, 20, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+14:00", None),
+    ],
+)
+def test_dates(text: str, date: datetime | None) -> None:
+    assert parse_date(text) == date
