@@ -13,8 +13,13 @@ def words_of(text: Column) -> Column:
 
 def ngrams_of(words: Column, n: int) -> Column:
     """64-bit hashes of the distinct runs of `n` words; a shorter text counts as one run."""
-    starts = F.sequence(F.lit(1), F.greatest(F.size(words) - (n - 1), F.lit(1)))
-    return F.array_distinct(F.transform(starts, lambda at: F.xxhash64(F.slice(words, at, F.lit(n)))))
+
+    def runs(words: Column) -> Column:
+        starts = F.sequence(F.lit(1), F.greatest(F.size(words) - (n - 1), F.lit(1)))
+        return F.array_distinct(F.transform(starts, lambda at: F.xxhash64(F.slice(words, at, F.lit(n)))))
+
+    # Bound as a lambda's variable, the words are found once per text, and not once per run of them.
+    return F.transform(F.array(words), runs)[0]
 
 
 def jaccard(left: Column, right: Column) -> Column:
