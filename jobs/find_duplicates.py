@@ -38,13 +38,18 @@ def run(lake: Lake, recipe: Recipe) -> None:
     if current is None or judged == current:
         return
     of_method = F.col("method_digest") == signatures_digest(recipe)
-    earlier = lake.read(SIGNATURES, judged).where(of_method) if judged is not None else None
+    earlier = lake.at(SIGNATURES, judged).where(of_method) if judged is not None else None
     signatures = lake.read(SIGNATURES).where(of_method)
     segments = lake.read(SEGMENTS).where(F.col("method_digest") == segments_digest(recipe))
     members = with_leader(_members(lake, signatures, earlier, segments, digest)).localCheckpoint()
     if members.where("is_new").isEmpty():
         return
-    settled = _settled(members.where("segment_id = leader_id"), segments, recipe)
+    settled = settled_pairs(
+        members.where("segment_id = leader_id"),
+        segments,
+        shingle_words=recipe.sign_segments.shingle_words,
+        min_jaccard=recipe.find_duplicates.min_jaccard,
+    )
     lake.write(DUPLICATES, duplicates_from(members, settled, method_digest=digest))
 
 
@@ -61,24 +66,21 @@ def _members(
     return marked.join(dropped, "segment_id", "left_anti")
 
 
-def _settled(leaders: DataFrame, segments: DataFrame, recipe: Recipe) -> DataFrame:
-    """The near duplicates among the leaders; rounds go on while full buckets may hide more."""
-    limits = {
-        "shingle_words": recipe.sign_segments.shingle_words,
-        "min_jaccard": recipe.find_duplicates.min_jaccard,
-    }
+def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int, min_jaccard: float) -> DataFrame:
+    """The near duplicates among the leaders, each with its keeper; rounds go on while buckets are crowded."""
     alive, pairs, tried = leaders, None, None
     while True:
         met = candidate_pairs(alive)
         if tried is not None:
             met = met.join(tried, ["segment_id", "keeper_id"], "left_anti")
         met = met.localCheckpoint()
-        found = verified_pairs(met, segments, **limits)  # type: ignore[arg-type]
+        found = verified_pairs(met, segments, shingle_words=shingle_words, min_jaccard=min_jaccard)
         pairs = (found if pairs is None else pairs.union(found)).localCheckpoint()
         settled = _resolve(pairs)
         if met.where("crowded").isEmpty():
             return settled
-        tried = met.drop("crowded") if tried is None else tried.union(met.drop("crowded")).localCheckpoint()
+        met = met.drop("crowded")
+        tried = met if tried is None else tried.union(met).localCheckpoint()
         alive = leaders.join(settled.select("segment_id"), "segment_id", "left_anti")
 
 
@@ -92,11 +94,7 @@ def _resolve(pairs: DataFrame) -> DataFrame:
 
 
 def _judged_version(lake: Lake, digest: str) -> int | None:
-    done = (
-        lake.latest(RUNS)
-        .where(F.col("status") == "ok")
-        .select(F.max(F.col("inputs")[_key(digest)]).alias("v"))
-    )
+    done = lake.latest(RUNS).where(F.col("status") == "ok").select(F.max(F.col("inputs")[_key(digest)]).alias("v"))
     row = done.first()
     return None if row is None or row.v is None or row.v < 0 else int(row.v)
 

@@ -48,14 +48,11 @@ def candidate_pairs(leaders: DataFrame) -> DataFrame:
     return met.groupBy("segment_id", "keeper_id").agg((F.max("n") > ANCHORS).alias("crowded"))
 
 
-def verified_pairs(
-    pairs: DataFrame, segments: DataFrame, *, shingle_words: int, min_jaccard: float
-) -> DataFrame:
+def verified_pairs(pairs: DataFrame, segments: DataFrame, *, shingle_words: int, min_jaccard: float) -> DataFrame:
     """The pairs whose texts really are `min_jaccard` similar or more, with `jaccard`."""
     ids = pairs.select("segment_id").union(pairs.select("keeper_id")).distinct()
-    sets = segments.join(ids, "segment_id").select(
-        "segment_id", ngrams_of(words_of(F.col("text")), shingle_words).alias("shingles")
-    )
+    words = segments.join(ids, "segment_id").select("segment_id", words_of(F.col("text")).alias("words"))
+    sets = words.select("segment_id", ngrams_of(F.col("words"), shingle_words).alias("shingles"))
     keepers = sets.select(F.col("segment_id").alias("keeper_id"), F.col("shingles").alias("keeper_shingles"))
     return (
         pairs.join(sets, "segment_id")
@@ -90,9 +87,7 @@ def duplicates_from(signatures: DataFrame, settled: DataFrame, *, method_digest:
 
     An exact copy follows its leader: where the leader itself is dropped, the leader's keeper is its.
     """
-    near = settled.select(
-        F.col("segment_id").alias("leader_id"), F.col("keeper_id").alias("near_id"), "jaccard"
-    )
+    near = settled.select(F.col("segment_id").alias("leader_id"), F.col("keeper_id").alias("near_id"), "jaccard")
     is_copy = F.col("segment_id") != F.col("leader_id")
     kind = F.when(F.col("near_id").isNotNull(), "near").when(is_copy, "exact")
     return (

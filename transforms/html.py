@@ -54,7 +54,7 @@ NAV_WORDS = re.compile(
 )
 PHRASES = re.compile(
     r"(?:edit (?:this|on)\b|report a bug\b|share (?:this|on)\b|print this\b|permalink$|view (?:page )?source$"
-    r"|(?:last (?:updated|modified|edited)|page last)\b|follow us\b|all rights reserved\b"
+    r"|(?:this )?(?:page )?(?:was )?last (?:updated|modified|edited)\b|follow us\b|all rights reserved\b"
     r"|(?:copyright|©|\(c\))\s*(?:\(c\)|©)?\s*(?:by\s+)?\S{0,20}\s*\d{4}\b|copyright\s*(?:©|\(c\)))",
     re.IGNORECASE,
 )
@@ -72,9 +72,7 @@ def is_furniture(tag: str, attributes: Attributes) -> bool:
         return False
     if "hidden" in attributes or attributes.get("aria-hidden") == "true":
         return True
-    if (attributes.get("role") or "").lower() in SKIPPED_ROLES or HIDDEN_STYLE.search(
-        attributes.get("style") or ""
-    ):
+    if (attributes.get("role") or "").lower() in SKIPPED_ROLES or HIDDEN_STYLE.search(attributes.get("style") or ""):
         return True
     names = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
     return FURNITURE.search(names) is not None

@@ -4,13 +4,13 @@ import re
 
 # The paper names adverts, forums, quick links and free newsletters, and says its list goes on.
 NAVIGATION = re.compile(
-    r"\b(?:adverti\w*|forums?|quick ?links?|newsletters?|subscri\w+|sign ?(?:in|up)|log ?in|register"
-    r"|follow us|navigation|site ?map|main menu|leave a (?:reply|comment)|share this"
-    r"|privacy policy|terms of (?:use|service)|cookies?|related (?:\w+ )?(?:links|posts|articles|topics)"
-    r"|recent (?:posts|comments|articles)"
-    r"|table of contents|external links|(?:in this|on this) (?:page|article|chapter))\b"
-    r"|^(?:menu|search|links?|contents?|categor(?:y|ies)|archives?|tags?|comments?|share|contact(?: us)?"
-    r"|about us|see also|references|further reading|footnotes?|index|home|next|previous)\W*$",
+    r"\b(?:advertisements?|forums?|quick ?links?|newsletters?|subscribe|follow us|site ?map|main menu"
+    r"|leave a (?:reply|comment)|share this|privacy policy|terms of (?:use|service)|external links"
+    r"|related (?:\w+ )?(?:links|posts|articles|topics)|recent (?:posts|comments|articles)"
+    r"|(?:in|on) this (?:page|article|chapter))\b"
+    r"|^(?:menu|navigation|search|links?|(?:table of )?contents?|categor(?:y|ies)|archives?|tags?|comments?|share"
+    r"|contact(?: us)?|about us|see also|references|further reading|footnotes?|index|home|next|previous"
+    r"|sign ?(?:in|up)|log ?in|register|cookies?|advertising)\W*$",
     re.IGNORECASE,
 )
 MAX_NAVIGATION_CHARS = 60  # a longer header is a sentence that happens to hold such a word

@@ -35,11 +35,11 @@ def signatures_from(
             columns = [batch.column("segment_id"), batch.column("text_digest"), lists]
             yield pa.RecordBatch.from_arrays(columns, ["segment_id", "text_digest", "bands"])
 
-    words = words_of(F.col("text"))
-    sets = segments.where(F.col("drop_reason").isNull()).select(
+    kept = segments.where(F.col("drop_reason").isNull())
+    sets = kept.select("segment_id", words_of(F.col("text")).alias("words")).select(
         "segment_id",
-        F.sha2(F.array_join(words, " "), 256).alias("text_digest"),
-        ngrams_of(words, shingle_words).alias("shingles"),
+        F.sha2(F.array_join("words", " "), 256).alias("text_digest"),
+        ngrams_of(F.col("words"), shingle_words).alias("shingles"),
     )
     rows = sets.mapInArrow(sign, "segment_id string, text_digest string, bands array<bigint>")
     return rows.withColumn("method_digest", F.lit(method_digest))

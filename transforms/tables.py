@@ -11,13 +11,12 @@ MAX_CELL_CHARS = 600
 
 
 def is_layout(table: LexborNode) -> bool:
-    """Whether a table arranges the page: it holds headers, tables or code, one column, or long cells."""
+    """Whether a table arranges the page: it holds headers, tables or code, one column of text, or long cells."""
     if table.attributes.get("role") in ("presentation", "none") or len(table.css(LAYOUT)) > 1:
         return True
-    cells = [list(_cells(row)) for row in table.css("tr")]
-    return max(map(len, cells), default=0) < 2 or any(
-        len(c.text()) > MAX_CELL_CHARS for row in cells for c in row
-    )
+    sizes = [[len(cell.text().strip()) for cell in _cells(row)] for row in table.css("tr")]
+    n_columns = max((sum(map(bool, row)) for row in sizes), default=0)
+    return n_columns < 2 or max(size for row in sizes for size in row) > MAX_CELL_CHARS
 
 
 def table_lines(table: LexborNode) -> Iterator[str]:

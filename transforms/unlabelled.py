@@ -38,11 +38,7 @@ def unlabelled_from(
     )
     # The hash of the last one drawn divides the pool: no text has to be sorted.
     fitting = marked.where(F.col("drop_reason").isNull()).select("sample_hash")
-    last = (
-        fitting.orderBy("sample_hash")
-        .limit(room)
-        .agg(F.coalesce(F.max("sample_hash"), F.lit("")).alias("last"))
-    )
+    last = fitting.orderBy("sample_hash").limit(room).agg(F.coalesce(F.max("sample_hash"), F.lit("")).alias("last"))
     beyond = F.when(F.col("sample_hash") > F.col("last"), "not_sampled")
     drawn = marked.crossJoin(F.broadcast(last)).withColumn("drop_reason", F.coalesce("drop_reason", beyond))
     return drawn.select(*UNLABELLED.columns, "drop_reason")

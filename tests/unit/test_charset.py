@@ -32,9 +32,7 @@ def test_decode(body: bytes, http: str | None, text: str, charset: str) -> None:
         assert decode_page(body, http) == (text, charset)
 
 
-@pytest.mark.parametrize(
-    "meta", ['<meta charset="euc-jp">', "<META http-equiv=x content='text/html; charset=EUC-JP'>"]
-)
+@pytest.mark.parametrize("meta", ['<meta charset="euc-jp">', "<META http-equiv=x content='text/html; charset=EUC-JP'>"])
 def test_meta(meta: str) -> None:
     page = meta + JAPANESE
     assert decode_page(page.encode("euc-jp"), None) == (page, "euc-jp")

@@ -44,6 +44,7 @@ def test_is_furniture(tag: str, attributes: dict[str, str | None], expected: boo
         "Share this article",
         "Permalink",
         "Last updated 3 May 2019",
+        "This page last modified on 2022-01-20",
         "Copyright © 2019 The Authors",
         "© 2001-2020 Example Inc.",
         "(c) 2004 by the authors",

@@ -14,9 +14,7 @@ CHUNKED = b"".join([b"10\r\n", PAGE[:16], b"\r\n%x\r\n" % len(PAGE[16:]), PAGE[1
 
 @pytest.mark.parametrize("eol", ["\r\n", "\n"])
 def test_split(eol: str) -> None:
-    response = split_response(
-        crawls.http(b"a\n\nb", 'Content-Type: Text/HTML; charset="EUC-JP"\nno colon', eol=eol)
-    )
+    response = split_response(crawls.http(b"a\n\nb", 'Content-Type: Text/HTML; charset="EUC-JP"\nno colon', eol=eol))
     assert (response.status, response.body) == (200, b"a\n\nb")
     assert (response.media_type, response.charset) == ("text/html", "EUC-JP")
 

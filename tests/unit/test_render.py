@@ -32,6 +32,7 @@ def text(body: str) -> str:
         ("<table><tr><th>a<th>b<tr><td>1<td>2 <p>3</table>", "| a | b |\n| --- | --- |\n| 1 | 2 3 |"),
         ("<table><tr><td>1<td>2<tr><td> <td></table>", "| 1 | 2 |"),
         ("<table><tr><td>only<tr><td>column</table>", "only\n\ncolumn"),
+        ("<table><tr><td rowspan=2><img><th>Note<tr><td><p>text</table>", "Note\n\ntext"),
         ("<table><tr><td>menu<td><h2>Head</h2>text</table>", "menu\n\n## Head\n\ntext"),
         ("<table><tr><td>a<td>" + "long " * 200 + "</table>", "a\n\n" + ("long " * 200).strip()),
         ("<table><tr><td>a<script>x</script><td hidden>b</table>", "a"),

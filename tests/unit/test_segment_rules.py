@@ -9,6 +9,8 @@ from transforms.segment_rules import header_fault, is_repetitive, sentences
         ("How to brew tea", None),
         ("Installing SQLite", None),
         ("Comments in C", None),
+        ("The login shell", None),
+        ("Creating a Table of Contents", None),
         ("What the search for meaning found in the forums of ancient Rome and elsewhere", None),
         ("", "empty_header"),
         ("HOW TO BREW", "uppercase_header"),

@@ -60,10 +60,8 @@ def test_clueweb22_with_warcinfo_without_length() -> None:
 
 
 def test_only_responses_and_resources_are_units() -> None:
-    records = crawls.common_crawl() + [
-        crawls.record(b"", kind="revisit"),
-        crawls.record(b"<p>", kind="resource"),
-    ]
+    others = [crawls.record(b"", kind="revisit"), crawls.record(b"<p>", kind="resource")]
+    records = [*crawls.common_crawl(), *others]
     assert [f.block for f in read(b"".join(records))][1:] == [b"<p>"]
 
 
@@ -122,9 +120,7 @@ def test_record_over_the_bound_is_not_read() -> None:
     assert outcome(read(big + numbered(1)[0], max_bytes=100_000)) == ["too_large", "0"]
 
 
-@pytest.mark.parametrize(
-    "data", [b"<html>" * 100, gzip.compress(b"<html>" * 100), b"\x1f\x8b\x08junk", b"\0" * 99]
-)
+@pytest.mark.parametrize("data", [b"<html>" * 100, gzip.compress(b"<html>" * 100), b"\x1f\x8b\x08junk", b"\0" * 99])
 def test_no_warc(data: bytes) -> None:
     with pytest.raises(NotWarcError):
         read(data)

@@ -1,0 +1,176 @@
+"""From WARC files to the pool, on a real lake: accounts, increments, defects, and second runs that write nothing."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from jobs import extract_segments, find_duplicates, ingest_documents, select_unlabelled, sign_segments
+from jobs.config import Recipe, RecipeError
+from jobs.ingest_documents import crawl_files
+from jobs.lake import Lake
+from jobs.runs import Run
+from jobs.select_unlabelled import read_prompts
+from schemas.bronze import DOCUMENTS
+from schemas.ops import QUARANTINE
+from schemas.silver import DUPLICATES, SEED_PAIRS, SEGMENTS, SIGNATURES, UNLABELLED
+from tests import crawls
+
+JOBS = (ingest_documents, extract_segments, sign_segments, find_duplicates, select_unlabelled)
+NOUNS = ["kettle", "water", "leaf", "cup", "pot", "spoon", "window", "garden", "river", "bridge", "road", "letter"]
+VERBS = ["holds", "warms", "fills", "carries", "opens", "crosses", "reaches", "follows", "finds", "keeps"]
+
+
+def prose(seed: int, n_chars: int = 800) -> str:
+    """English-looking sentences that never come twice."""
+    rng, text = random.Random(seed), ""
+    while len(text) < n_chars:
+        one, other, third = rng.sample(NOUNS, 3)
+        text += (
+            f"The old {one} in the {other} {rng.choice(VERBS)} the {third} that I saw on day {rng.randrange(10**6)}. "
+        )
+    return text
+
+
+def page(*sections: tuple[str, str]) -> bytes:
+    body = "".join(f"<h2>{header}</h2><p>{text}</p>" for header, text in sections)
+    return f"<html><body>{body}</body></html>".encode()
+
+
+def response(url: str, body: bytes) -> bytes:
+    return crawls.record(crawls.http(body), url)
+
+
+@pytest.fixture
+def crawl(tmp_path: Path) -> Path:
+    folder = tmp_path / "crawl"
+    folder.mkdir()
+    first = [
+        response("http://a.org/1", page(("Tea", prose(1)), ("Coffee", prose(2)), ("Short", "too little"))),
+        response("http://a.org/2", page(("Tea again", prose(1)), ("LOUD", prose(3)))),
+        response("http://a.org/1", page(("Tea", prose(1)), ("Coffee", prose(2)), ("Short", "too little"))),
+        crawls.record(crawls.http(b"%PDF", "Content-Type: application/pdf"), "http://a.org/3"),
+    ]
+    (folder / "first.warc.gz").write_bytes(crawls.packed(*first))
+    (folder / "empty.warc").write_bytes(b"")
+    cut = crawls.packed(response("http://a.org/4", page(("Milk", prose(4)))), response("http://a.org/5", page()))
+    (folder / "cut.warc.gz").write_bytes(cut[:-20])
+    return folder
+
+
+def recipe(folder: Path, **sections: object) -> Recipe:
+    return Recipe.model_validate(
+        {"name": "test", "base_model": "x", "ingest_documents": {"paths": [str(folder)]}} | sections
+    )
+
+
+@pytest.fixture
+def do(open_lake: Callable[..., Lake]) -> Callable[..., Run]:
+    """Run a job as the command line does, its row in `ops.runs` included."""
+
+    def done(job: ModuleType, plan: Recipe, **run: object) -> Run:
+        lake = open_lake(job, **run)
+        job.run(lake, plan)
+        lake.record("ok")
+        row = lake.run
+        assert row.n_in == row.n_out + sum(row.dropped.values()) + sum(row.quarantined.values())
+        return row
+
+    return done
+
+
+@pytest.mark.spark
+def test_from_crawl_to_pool(
+    crawl: Path, do: Callable[..., Run], open_lake: Callable[..., Lake], tmp_path: Path
+) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text(f'{{"prompt": "{prose(4)[:400]}"}}\n')
+    plan = recipe(crawl, select_unlabelled={"size": 2, "evaluation_paths": [str(prompts)]})
+
+    run = do(ingest_documents, plan)
+    assert (run.n_out, dict(run.dropped)) == (3, {"repeated": 1, "not_html": 1})
+    assert dict(run.quarantined) == {"empty_file": 1, "broken_record": 1}
+    lake = open_lake()
+    assert {row.rule: row.source_file for row in lake.latest(QUARANTINE).collect()} == {
+        "empty_file": str(crawl / "empty.warc"),
+        "broken_record": str(crawl / "cut.warc.gz"),
+    }
+
+    run = do(extract_segments, plan)
+    assert (run.n_out, dict(run.dropped)) == (4, {"too_short": 1, "uppercase_header": 1})
+    segments = {row.header: row for row in lake.latest(SEGMENTS).collect()}
+    assert segments["LOUD"].text is None
+    assert segments["LOUD"].n_chars == len(prose(3).strip())
+    assert (segments["Tea"].language, segments["Tea"].text) == ("en", prose(1).strip())
+
+    assert do(sign_segments, plan).n_out == 4
+    run = do(find_duplicates, plan)
+    assert (run.n_out, dict(run.dropped)) == (3, {"exact": 1})
+    (duplicate,) = lake.latest(DUPLICATES).collect()
+    assert {duplicate.segment_id, duplicate.keeper_id} == {segments["Tea"].segment_id, segments["Tea again"].segment_id}
+
+    run = do(select_unlabelled, plan)
+    assert (run.n_out, dict(run.dropped)) == (2, {"evaluation_overlap": 1})
+
+    tables = (DOCUMENTS, SEGMENTS, SIGNATURES, DUPLICATES, UNLABELLED)
+    versions = [lake.version(table) for table in tables]
+    for job in JOBS:
+        assert (do(job, plan).n_in, job.__name__) == (0, job.__name__)
+    assert [lake.version(table) for table in tables] == versions
+
+    # A new file: only it is read, and what is in use stays.
+    grown = page(("Tea, longer", prose(1) + "And more of it."), ("Juice", prose(6)))
+    (crawl / "second.warc").write_bytes(response("http://a.org/9", grown))
+    assert [do(job, plan).n_in for job in JOBS[:3]] == [1, 2, 2]
+    run = do(find_duplicates, plan)
+    assert (run.n_out, dict(run.dropped)) == (1, {"near": 1})
+    assert [lake.latest(table).count() for table in (DUPLICATES, UNLABELLED)] == [2, 2]
+    keepers = {row.keeper_id for row in lake.latest(DUPLICATES).collect()}
+    assert keepers == {duplicate.keeper_id}
+
+
+@pytest.mark.spark
+def test_new_settings_stand_beside_the_old(crawl: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]) -> None:
+    do(ingest_documents, recipe(crawl))
+    n = do(extract_segments, recipe(crawl)).n_in
+    assert do(extract_segments, recipe(crawl, extract_segments={"language": "de"})).dropped["language"] == 4
+    assert open_lake().latest(SEGMENTS).count() == 2 * n
+
+
+@pytest.mark.spark
+def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]) -> None:
+    plan = recipe(crawl, select_unlabelled={"exclude_url_prefixes": ["http://a.org/4"]})
+    assert do(ingest_documents, plan, limit=1).n_in == 2  # the first new file by name: cut.warc.gz
+    assert do(ingest_documents, plan).n_out == 2
+    do(extract_segments, plan)
+    pair = ("p", "Q?", prose(2), "en", "s", None, "train")
+    lake = open_lake()
+    lake.write(SEED_PAIRS, lake.spark.createDataFrame([pair], SEED_PAIRS.schema))
+    run = do(select_unlabelled, plan, limit=1)
+    assert (run.n_out, dict(run.dropped)) == (1, {"seed_page": 1, "seed_overlap": 1, "not_sampled": 1})
+
+
+def test_crawl_files(tmp_path: Path) -> None:
+    for name in ("a.warc", "b/c.warc.gz", "b/d.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    a, c, d = (str(tmp_path / name) for name in ("a.warc", "b/c.warc.gz", "b/d.txt"))
+    assert crawl_files([str(tmp_path)]) == [a, c]
+    assert crawl_files([a, f"{tmp_path}/*/*.gz", d]) == [a, c, d]
+    with pytest.raises(RecipeError, match=r"no WARC file at .*none\*, .*gone; name files"):
+        crawl_files([a, f"{tmp_path}/none*", f"{tmp_path}/gone"])
+    with pytest.raises(RecipeError, match="no paths are given"):
+        crawl_files([])
+
+
+def test_read_prompts(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('"a"\n\n{"turns": ["b", "c"]}\n')
+    assert read_prompts(str(path)) == ["a", "b", "c"]
+    path.write_text('"a"\n{"answer": "b"}\n')
+    with pytest.raises(RecipeError, match="line 2: it has none of the fields"):
+        read_prompts(str(path))
+    with pytest.raises(RecipeError, match="No such file"):
+        read_prompts(str(tmp_path / "gone"))
