@@ -88,7 +88,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(paragraphs, st.lists(trees, max_size=4))
 def test_pieces_never_overlap_and_keep_the_words_in_order(lead: list[str], forest: list[Node]) -> None:
     html = "".join(f"<p>{x}</p>" for x in lead) + "".join(node.html(1) for node in forest)
@@ -104,7 +104,7 @@ def test_pieces_never_overlap_and_keep_the_words_in_order(lead: list[str], fores
         assert (x["fault"] is None) == (MIN <= x["n_chars"] <= MAX) or x["fault"] == "no_header"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(trees)
 def test_the_largest_fitting_section_is_taken(tree: Node) -> None:
     """No section that is taken lies in a section that would have fitted, and all text is in some piece."""

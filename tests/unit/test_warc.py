@@ -1,8 +1,11 @@
 import gzip
 import io
 from datetime import UTC, datetime
+from itertools import accumulate
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests import crawls
 from transforms.warc import Defect, NotWarcError, Record, parse_date, read_records
@@ -140,3 +143,20 @@ def test_no_warc(data: bytes) -> None:
 )
 def test_dates(text: str, date: datetime | None) -> None:
     assert parse_date(text) == date
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.booleans(), st.integers(0, 2000), st.integers(0, 80), st.binary(max_size=60))
+def test_any_damage_leaves_the_records_before_it(zipped: bool, at: int, removed: int, inserted: bytes) -> None:
+    records = [gzip.compress(r) if zipped else r for r in numbered(4)]
+    data = b"".join(records)
+    at %= len(data)
+    damaged = data[:at] + inserted + data[at + removed :]
+    n_before = sum(end < at for end in accumulate(map(len, records)))
+    try:
+        found = read(damaged)
+    except NotWarcError:
+        assert n_before == 0
+        return
+    assert outcome(found)[:n_before] == [str(i) for i in range(n_before)]
+    assert all(f.offset <= len(damaged) for f in found)
