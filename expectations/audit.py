@@ -7,6 +7,7 @@ from typing import Any
 
 import great_expectations as gx
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.expectations.metadata_types import FailureSeverity
 from pyspark.sql import DataFrame
 
 
@@ -47,11 +48,9 @@ def audit(rows: DataFrame, expectations: list[Any], folder: Path, *, name: str =
     result = checkpoint.run(batch_parameters={"dataframe": rows})
     context.build_data_docs()
     broken = [r for run in result.run_results.values() for r in run.results if not r.success]
-    by_severity = {
-        level: tuple(_sentence(r) for r in broken if (str(r.expectation_config.severity) == "critical") == level)
-        for level in (True, False)
-    }
-    return Audit(by_severity[True], by_severity[False], folder / "index.html")
+    critical = [r for r in broken if r.expectation_config.severity == FailureSeverity.CRITICAL]
+    minor = [r for r in broken if r not in critical]
+    return Audit(tuple(map(_sentence, critical)), tuple(map(_sentence, minor)), folder / "index.html")
 
 
 def _sentence(result: Any) -> str:
