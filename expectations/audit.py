@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import great_expectations as gx
-from great_expectations.data_context.types.base import ProgressBarsConfig
-from great_expectations.expectations.metadata_types import FailureSeverity
 from pyspark.sql import DataFrame
 
 
@@ -26,6 +23,11 @@ def audit(rows: DataFrame, expectations: list[Any], folder: Path, *, name: str =
     `rows` must be materialised (cached, or read from a table's version): a suite of expectations
     reads them many times, and a lazy plan would be computed as often.
     """
+    # Loaded where an audit runs: a second of start-up that no other command needs.
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.expectations.metadata_types import FailureSeverity
+
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)

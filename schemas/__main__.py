@@ -34,5 +34,10 @@ def entry(table: Table) -> str:
     )
 
 
+def dictionary() -> str:
+    """The whole data dictionary, in the order of the flow."""
+    return "\n".join(entry(table) for table in TABLES)
+
+
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(entry(table) for table in TABLES))
+    sys.stdout.write(dictionary())
