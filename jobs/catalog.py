@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from urllib.parse import unquote
 
 from deltalake import CommitProperties, DeltaTable
 from pyspark.sql import DataFrame
@@ -164,8 +163,8 @@ def _vacuum(folder: Path, keep: list[int], grace_hours: int, metadata: str | Non
         keep_versions=keep or None,
         commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}) if metadata else None,
     )
-    # A log remembers files long gone, and names them percent-encoded; checksum files are no data.
-    return [file for file in map(unquote, files) if (folder / file).exists() and not file.endswith(".crc")]
+    # The log remembers files long gone; checksum files are no data.
+    return [file for file in files if (folder / file).exists() and not file.endswith(".crc")]
 
 
 def _pinned_versions(lake: Lake) -> dict[str, set[int]]:

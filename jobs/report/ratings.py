@@ -40,7 +40,8 @@ def histograms(lake: Lake, subject: Experiment) -> list[Row]:
     ).orderBy("scorer").collect():  # fmt: skip
         low, high = RUBRIC_SCALE if scorer in ("rubric", "expected") else quantiles if n else (0.0, 1.0)
         width = (high - low) / BINS or 1.0
-        place = F.greatest(F.lit(0), F.least(F.lit(BINS - 1), F.floor((F.col("score") - low) / width)))
+        inside = F.greatest(F.lit(0), F.least(F.lit(BINS - 1), F.floor((F.col("score") - low) / width)))
+        place = F.when(F.col("score").isNotNull(), inside)  # greatest and least pass over a null
         counted = scores.where(F.col("scorer") == scorer).groupBy("model_id", "status", place.alias("bin"))
         by_model: dict[str, list[Row]] = defaultdict(list)
         for row in rows(counted.agg(F.count("*").alias("n"))):

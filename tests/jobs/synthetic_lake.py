@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from jobs.lake import Lake
 from jobs.runs import Run
@@ -51,10 +52,9 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
     candidates = [_candidate(s, place) for place, s in enumerate(pool[:60])]
     lake.insert(DOCUMENTS, [_document(page) for page in range(N_PAGES)])
     lake.insert(SEGMENTS, segments)
-    lake.insert(DUPLICATES, [
-        {"method_digest": "d1", "segment_id": s["segment_id"], "keeper_id": kept[0]["segment_id"], "kind": "near",
-         "jaccard": 0.91} for s in repeats
-    ])  # fmt: skip
+    found = [(s["segment_id"], kept[0]["segment_id"], "near", 0.91) for s in repeats]
+    rows = spark.createDataFrame([("d1", *row) for row in found], DUPLICATES.schema)
+    lake.write(DUPLICATES, rows.withColumn("drop_reason", F.lit("near_duplicate")))
     lake.insert(UNLABELLED, [
         {k: v for k, v in s.items() if k not in ("method_digest", "drop_reason")}
         | {"experiment": "demo", "sample_hash": key("hash", s["segment_id"])} for s in pool
@@ -67,17 +67,19 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
     lake.insert(CANDIDATES, candidates)
     scores = [s for model in FORWARD[:2] for s in _scores(candidates, model, draw)]
     lake.insert(SCORES, scores)
+    releases = []
     for iteration in (1, 2):
         curated = _curated(candidates, scores, iteration)
         slice = {"experiment": "demo", "iteration": iteration}
         rows = spark.createDataFrame(curated, CURATED.schema)  # type: ignore[type-var]
         version = lake.write(CURATED, rows, slice=slice)
-        lake.insert(RELEASES, [{
+        releases.append({
             "release_id": key("release", iteration), "table": "gold.curated", "experiment": "demo",
             "iteration": iteration, "slice": f"experiment = 'demo' AND iteration = {iteration}", "version": version,
             "n_rows": len(curated), "content_digest": key("content", iteration),
             "expectations_report": "reports/gold.curated/index.html", "published_at": NOW + timedelta(hours=iteration),
-        }])  # fmt: skip
+        })  # fmt: skip
+    lake.insert(RELEASES, releases)
     lake.insert(GENERATIONS, [
         {"model_id": model, "prompt_set": "humpback", "prompt_id": f"p{n}", "sample": 0,
          "prompt": f"Explain what a {TOPICS[n]} is.", "request_id": key("request", model, n),

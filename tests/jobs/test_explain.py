@@ -5,6 +5,7 @@ import pytest
 from jobs.errors import JobError
 from jobs.explain import explain
 from jobs.lake import Lake
+from schemas.gold import CURATED
 from tests.jobs.synthetic_lake import key, url
 
 pytestmark = pytest.mark.spark
@@ -20,8 +21,13 @@ def test_a_page_is_told_piece_by_piece_down_to_its_releases(finished_lake: Lake)
     assert any(line.endswith(": dropped, too_short") for line in pieces)
     assert "in the unlabelled set of demo" in story
     assert "likelihood_gain by forward-0-bbbbbb: " in story
-    assert "curated for demo, iteration 1: likelihood_gain 0." in story
-    assert "released as gold.curated VERSION AS OF 1" in story
+
+
+def test_a_curated_candidate_is_told_with_its_release(finished_lake: Lake) -> None:
+    curated = finished_lake.latest(CURATED).where("iteration = 2").first()
+    story = explain(finished_lake, curated.candidate_id)
+    assert f"curated for demo, iteration 2: likelihood_gain {curated.score:.3f} >= 0.090; released as" in story
+    assert "gold.curated VERSION AS OF 2" in story
 
 
 def test_every_name_of_a_page_tells_the_same(finished_lake: Lake) -> None:
