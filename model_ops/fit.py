@@ -1,6 +1,7 @@
 """Training proper: load the base model, train adapters or all weights, save what is served."""
 
 import logging
+import re
 import resource
 import shutil
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from torch.nn import Linear
 from transformers import AutoConfig, AutoModelForCausalLM, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
@@ -116,13 +118,18 @@ def _trainable(settings: Settings, base: Path, dtype: str) -> Any:
         model,
         LoraConfig(
             task_type="CAUSAL_LM",
-            target_modules="all-linear",
-            layers_to_transform=list(range(first, n_layers)) if first else None,
+            target_modules=_linear_from(model, first) if first else "all-linear",
             r=settings.lora_rank,
             lora_alpha=settings.lora_alpha,
             lora_dropout=settings.dropout,
         ),
     )
+
+
+def _linear_from(model: Any, first: int) -> list[str]:
+    """The linear modules of the layers from `first` on; peft's own option does not go with all-linear."""
+    layer = {name: re.search(r"\.(\d+)\.", name) for name, m in model.named_modules() if isinstance(m, Linear)}
+    return [name for name, number in layer.items() if number and int(number[1]) >= first]
 
 
 def _save(trainer: CompletionTrainer, settings: Settings, base: Path, out: Path) -> None:

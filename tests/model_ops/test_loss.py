@@ -1,0 +1,74 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from model_ops.dataset import Example
+from model_ops.loss import IGNORED, collate, completion_loss, token_losses
+
+pytestmark = pytest.mark.model
+
+EXAMPLES = [
+    Example("long", [1, 50, 51, 52, 53], [60, 61, 62, 2]),
+    Example("short", [1, 54], [63, 2]),
+    Example("short prompt", [1], [64, 65, 66, 67, 68, 2]),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Path) -> Any:
+    return AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32).eval()
+
+
+@pytest.fixture(scope="module")
+def by_hand(model: Any) -> Callable[[Example], list[float]]:
+    """The losses of one example's completion tokens, from all its logits, without padding."""
+
+    def losses(example: Example) -> list[float]:
+        tokens = [*example.prompt, *example.completion]
+        with torch.no_grad():
+            shares = model(input_ids=torch.tensor([tokens])).logits[0].log_softmax(-1)
+        places = range(len(example.prompt), len(tokens))
+        return [-shares[place - 1, tokens[place]].item() for place in places]
+
+    return losses
+
+
+def test_a_batch_ends_at_its_right_edge() -> None:
+    batch = collate(EXAMPLES[:2], pad=9)
+    assert batch["input_ids"].tolist() == [[1, 50, 51, 52, 53, 60, 61, 62], [9, 9, 9, 9, 9, 1, 54, 63]]
+    assert batch["attention_mask"].tolist() == [[1] * 8, [0] * 5 + [1] * 3]
+    assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 0, 0, 0, 0, 1, 2]]
+    assert batch["labels"].tolist() == [[IGNORED, 60, 61, 62, 2], [IGNORED, IGNORED, IGNORED, 63, 2]]
+    assert batch["logits_to_keep"] == 4
+
+
+def test_losses_are_those_of_the_completion_tokens(model: Any, by_hand: Callable[[Example], list[float]]) -> None:
+    batch = collate(EXAMPLES, pad=2)
+    labels = batch.pop("labels")
+    with torch.no_grad():
+        logits = model(**batch).logits
+    assert logits.shape[:2] == (3, 6), "logits only where there may be a loss"
+    losses = token_losses(logits, labels)
+    for row, example in enumerate(EXAMPLES):
+        expected = by_hand(example)
+        assert losses[row, -len(expected) :].tolist() == pytest.approx(expected, abs=1e-5)
+        assert not losses[row, : -len(expected)].any()
+
+
+def test_every_token_of_a_step_weighs_the_same(model: Any, by_hand: Callable[[Example], list[float]]) -> None:
+    """The parts of a step add up to the mean over its tokens, not to a mean of means."""
+    parts = [collate(EXAMPLES[:2], pad=2), collate(EXAMPLES[2:], pad=2)]
+    total = 0.0
+    with torch.no_grad():
+        for batch in parts:
+            labels = batch.pop("labels")
+            total += completion_loss(model(**batch), labels, 12).item()
+    losses = [loss for example in EXAMPLES for loss in by_hand(example)]
+    assert total == pytest.approx(sum(losses) / 12, abs=1e-5)

@@ -1,0 +1,210 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from jobs.config import Finetune
+from model_ops import fit as fit_module
+from model_ops.checkpoints import check_trained_model, folder_digest, read_manifest
+from model_ops.completion_trainer import CompletionTrainer
+from model_ops.settings import Settings, TrainingError
+from model_ops.train import Training, main, parse, run
+from tests.tiny_dataset import DATASET, rows, write_table
+from tests.tiny_model import save_tokenizer
+
+pytestmark = pytest.mark.model
+
+SETTINGS = Finetune(
+    method="lora", learning_rate=1e-2, final_learning_rate=1e-3, dropout=0.0, small_batch_size=4, micro_batch_size=2,
+    epochs=2, max_length=256, lora_rank=4, lora_alpha=8, dtype="float32",
+).settings("forward", 0)  # fmt: skip
+
+
+@pytest.fixture
+def training(tiny: Path, tmp_path: Path) -> Training:
+    table, (n_rows, digest) = write_table(tmp_path / "lake", rows())
+    return Training(
+        table=table, version=0, dataset=DATASET, expect_rows=n_rows, expect_digest=digest, base_model=tiny,
+        settings=Settings(**SETTINGS), config_digest="d" * 16, out=tmp_path / "models" / "forward-0",
+    )  # fmt: skip
+
+
+def command(training: Training, **changes: object) -> list[str]:
+    """The command line that asks for this training."""
+    values = vars(training) | {"settings": json.dumps(vars(training.settings))} | changes
+    return [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(input_ids=torch.tensor([[1, 50, 60, 70]])).logits  # type: ignore[no-any-return]
+
+
+def load(folder: Path) -> Any:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
+def test_the_command_line_says_what_the_recipe_says(training: Training) -> None:
+    assert parse(command(training)) == (training, False)
+    assert parse([*command(training), "--dry-run"])[1]
+
+
+def test_lora_leaves_a_merged_model_its_adapter_and_a_manifest(training: Training, tiny: Path) -> None:
+    assert main(command(training)) == 0
+    manifest = check_trained_model(training.out)
+    assert manifest.n_rows == 8
+    assert manifest.n_examples == 6
+    assert manifest.content_digest == training.expect_digest
+    assert manifest.base_digest == folder_digest(tiny)
+    assert manifest.settings == SETTINGS
+    assert manifest.metrics["steps"] == 4  # ceil(6 / 4) a pass, two passes
+    assert manifest.metrics["dev_loss"] < manifest.metrics["dev_loss_before"]
+    assert manifest.metrics["tokens_per_second"] > 0
+    assert (training.out / "config.json").read_bytes() == (tiny / "config.json").read_bytes()
+    assert not list(training.out.rglob("*.bin"))
+    assert [p.name for p in training.out.parent.iterdir()] == [training.out.name]
+    adapted = logits(PeftModel.from_pretrained(load(tiny), training.out / "adapter"))
+    assert torch.allclose(logits(load(training.out)), adapted, atol=1e-4)
+    assert not torch.allclose(adapted, logits(load(tiny)), atol=1e-2)
+
+
+def test_the_same_training_is_not_done_twice(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(training)
+    monkeypatch.setattr(fit_module, "fit", None)
+    run(training)
+    changed = replace(training.settings, seed=1)
+    with pytest.raises(TrainingError, match="holds another training: config_digest, settings differ; remove it or"):
+        run(replace(training, settings=changed, config_digest="e" * 16))
+
+
+def test_full_finetuning_changes_every_matrix_and_keeps_the_number_format(
+    training: Training, tiny: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base16"
+    AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16).save_pretrained(base)
+    save_tokenizer(base)
+    full = replace(training.settings, method="full", dropout=0.1, dtype="bfloat16")
+    run(replace(training, base_model=base, settings=full))
+    manifest = check_trained_model(training.out)
+    assert manifest.metrics["dev_loss"] < manifest.metrics["dev_loss_before"]
+    assert not (training.out / "adapter").exists()
+    assert not (training.out / "float32").exists()
+    before = AutoModelForCausalLM.from_pretrained(base).state_dict()
+    after = AutoModelForCausalLM.from_pretrained(training.out).state_dict()
+    assert after.keys() == before.keys()
+    assert {tensor.dtype for tensor in after.values()} == {torch.bfloat16}
+    assert all(not torch.equal(before[name], after[name]) for name in before if before[name].dim() > 1)
+
+
+def test_training_twice_gives_the_same_model(training: Training) -> None:
+    again = replace(training, out=training.out.with_name("again"))
+    run(training)
+    run(again)
+    assert read_manifest(training.out).digest == read_manifest(again.out).digest
+
+
+def test_layers_below_the_first_adapted_one_are_left_alone(training: Training, tiny: Path) -> None:
+    run(replace(training, settings=replace(training.settings, lora_layers_from=1)))
+    before, after = load(tiny).state_dict(), load(training.out).state_dict()
+    changed = {name.split(".")[2] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"1"}
+
+
+def test_the_reported_loss_is_the_mean_over_tokens(training: Training) -> None:
+    """One step over all examples in parts of two: the loss before it, every token weighing the same."""
+    one_step = replace(training.settings, small_batch_size=6, epochs=1)
+    run(replace(training, settings=one_step))
+    train_loss = read_manifest(training.out).metrics["train_loss"]
+    swapped = [row | {"split": {"train": "dev", "dev": "train"}[row["split"]]} for row in rows()]
+    table, (n_rows, digest) = write_table(training.out.parent / "swapped", swapped)
+    other = replace(training, table=table, expect_rows=n_rows, expect_digest=digest, out=training.out.with_name("b"))
+    run(other)
+    assert read_manifest(other.out).metrics["dev_loss_before"] == pytest.approx(train_loss, abs=1e-5)
+
+
+def test_the_learning_rate_falls_to_its_end(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = []
+    log = CompletionTrainer.log
+    monkeypatch.setattr(
+        CompletionTrainer, "log",
+        lambda self, logs, *rest: (rates.append(logs.get("learning_rate")), log(self, logs, *rest))[1],
+    )  # fmt: skip
+    run(training)
+    assert [rate for rate in rates if rate] == pytest.approx([1e-2, 7e-3, 4e-3, 1e-3])
+
+
+def test_a_crash_leaves_nothing(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(fit_module, "_save", crash)
+    with pytest.raises(OSError, match="No space left"):
+        run(training)
+    assert list(training.out.parent.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_cleared(training: Training) -> None:
+    left = training.out.with_name("forward-0.unfinished")
+    left.mkdir(parents=True)
+    (left / "model.safetensors").touch()
+    run(training)
+    assert [p.name for p in training.out.parent.iterdir()] == ["forward-0"]
+
+
+def test_a_dry_run_writes_nothing(training: Training) -> None:
+    assert main([*command(training), "--dry-run"]) == 0
+    assert not training.out.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"expect_digest": "0" * 64}, "training demo/forward-0: demo/forward-0 is not what was released: 8 rows"),
+        ({"expect_rows": 9}, "expected 9 with"),
+        ({"version": 7}, "cannot read version 7"),
+        ({"base_model": "/nowhere"}, "/nowhere: no such folder"),
+        ({"settings": json.dumps(SETTINGS | {"max_length": 16})}, "6 of 6 train examples are longer than 16 tokens"),
+        (
+            {"settings": json.dumps(SETTINGS | {"lora_layers_from": 2})},
+            "has 2 layers; lora_layers_from = 2 leaves none",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    training: Training, changes: dict[str, object], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(training, **changes)) == 1
+    written = capsys.readouterr().err
+    assert message in written
+    assert written.strip().count("\n") == 0
+    assert not training.out.exists()
+
+
+def test_a_data_set_without_training_rows(training: Training, tmp_path: Path) -> None:
+    table, (n_rows, digest) = write_table(tmp_path / "dev", rows(0, 3))
+    with pytest.raises(TrainingError, match="has no row of the split train, and 3 of the split dev"):
+        run(replace(training, table=table, expect_rows=n_rows, expect_digest=digest))
+
+
+def test_a_folder_in_the_way_is_left_alone(training: Training) -> None:
+    training.out.mkdir(parents=True)
+    (training.out / "notes.txt").touch()
+    with pytest.raises(TrainingError, match="exists and holds no finished training; remove it or name another"):
+        run(training)
+    assert (training.out / "notes.txt").exists()
+    shutil.rmtree(training.out)
+
+
+def test_wrong_settings_are_wrong_usage(training: Training) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(command(training, settings='{"epoch": 1}'))
+    assert ended.value.code == 2
