@@ -95,6 +95,7 @@ def score_histograms(found: Sequence[Mapping[str, Any]], thresholds: Mapping[tup
             axes.set_title(f"{_spoken(one['scorer'])}, iteration {one['iteration']} (n = {n:,})")
             axes.yaxis.set_major_formatter(THOUSANDS)
             axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.set_ylim(top=1.25 * max(*one["counts"], 1))  # room for the threshold's label
             least = thresholds.get((one["scorer"], one["iteration"]))
             if least is not None:
                 axes.axvline(least, color=ORANGE, linewidth=2)

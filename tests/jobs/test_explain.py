@@ -41,7 +41,7 @@ def test_every_name_of_a_page_tells_the_same(finished_lake: Lake) -> None:
 
 def test_duplicates_name_their_keeper_and_the_keeper_its_duplicates(finished_lake: Lake) -> None:
     keeper = explain(finished_lake, url(0))
-    [kept] = [line for line in keeper.splitlines() if "kept for" in line]
+    [kept] = [line for line in keeper.splitlines() if line.startswith("    kept for")]
     repeat = kept.split(": ")[1].split(", ")[0]
     story = explain(finished_lake, repeat)
     assert "near duplicate (Jaccard 0.91) of " in story
