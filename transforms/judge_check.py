@@ -28,20 +28,20 @@ def auc(true: ArrayLike, mismatched: ArrayLike) -> float:
     above, ranked = np.asarray(true, dtype=float), np.sort(np.asarray(mismatched, dtype=float))
     if not above.size or not ranked.size:
         raise ValueError(f"AUC needs both kinds of pairs: {above.size} true, {ranked.size} mismatched")
-    return float(_auc_sorted(above, ranked))
+    return _auc_sorted(above, ranked)
 
 
-def _auc_sorted(true: NDArray[np.float64], ranked: NDArray[np.float64]) -> np.float64:
+def _auc_sorted(true: NDArray[np.float64], ranked: NDArray[np.float64]) -> float:
     below = np.searchsorted(ranked, true, side="left")
     not_above = np.searchsorted(ranked, true, side="right")
-    return (below + not_above).mean() / (2 * ranked.size)
+    return float((below + not_above).mean()) / (2 * ranked.size)
 
 
 def judge_check(true: ArrayLike, mismatched: ArrayLike, *, level: float = 0.95, seed: int = 0) -> JudgeCheck:
     """The AUC and its percentile bootstrap interval, each kind resampled on its own, repeatably.
 
-    A true pair and its mismatch share a response; taking them as unrelated makes the interval
-    wider, never narrower.
+    A true pair and its mismatch share a response, so their scores move together: resampling them
+    apart errs on the wide side.
 
     Raises:
         ValueError: one of the two is empty.
