@@ -115,15 +115,14 @@ class VllmEngine:
         room = self.max_model_len - len(prompt)
         if room < 1:
             raise ValueError(f"too long: {len(prompt):,} prompt tokens, the model takes {self.max_model_len - 1:,}")
-        # The seed follows from the request, so that asking again repeats the answer, as far as a server can.
-        seed = int(request["request_id"][:8], 16) if sampling.get("temperature") else None
+        # No seed: it would not repeat an answer anyway, since batching changes the numbers, and on the CPU
+        # vLLM 0.32 dies of a seeded request whose prompt is read in chunks. The ledger keeps answers.
         body: dict[str, Any] = {
             "model": self.model,
             "prompt": prompt,
             "max_tokens": min(sampling.get("max_tokens", 1), room),
             "temperature": sampling.get("temperature", 0),
             "top_p": sampling.get("top_p", 1.0),
-            "seed": seed,
         }
         if span is not None:
             body["prompt_logprobs"] = 0
