@@ -169,6 +169,7 @@ class ScoreCandidates(Section):
     rubric_temperature: float = Field(0.0, ge=0)
     rationale_chars: int = Field(1200, ge=1, description="a rubric's rationale is at most this long")
     dev_pairs: int = Field(0, ge=0, description="held-out seed pairs scored beside, true and mismatched")
+    dev_iterations: tuple[int, ...] = Field((), description="in these iterations; empty: in all")
     dev_scorers: tuple[ScorerName, ...] = Field(("likelihood_gain",), description="by these of the scorers")
 
 

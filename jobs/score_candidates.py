@@ -29,7 +29,8 @@ def run(lake: Lake, recipe: Recipe) -> None:
     pairs = pairs.select("candidate_id", "instruction", "response")
     if lake.run.limit:
         pairs = pairs.orderBy("candidate_id").limit(lake.run.limit)
-    dev = dev_pairs_from(lake.read(SEED_PAIRS), n=config.dev_pairs)
+    n_dev = config.dev_pairs if lake.run.iteration in (config.dev_iterations or (lake.run.iteration,)) else 0
+    dev = dev_pairs_from(lake.read(SEED_PAIRS), n=n_dev)
     candidates, held_out = lake.staged(pairs), lake.staged(dev)
     rated = []
     for scorer in config.scorers:

@@ -79,5 +79,5 @@ def test_a_sections_digest_follows_its_values_and_the_method(tmp_path: Path) -> 
 
 def test_demo_trains_each_model_for_its_own_epochs() -> None:
     demo = load_recipe(RECIPES / "demo.toml")
-    assert demo.finetune.settings("forward", 1)["epochs"] == demo.finetune.epochs_of["forward-1"]
+    assert demo.finetune.settings("backward", 0)["epochs"] == demo.finetune.epochs_of["backward-0"]
     assert demo.finetune.settings("forward", 0)["epochs"] == demo.finetune.epochs

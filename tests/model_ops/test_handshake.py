@@ -1,0 +1,86 @@
+"""A server that ignores what we ask for is refused by name, before the first request."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_ops.chat import ChatFormat
+from model_ops.handshake import HandshakeError, probe, served_models
+from model_ops.vllm_server import ServerError, ServerSettings, VllmServer
+from tests.model_ops.fake_server import Reply, completion, serving
+from tests.tiny_model import save_tokenizer
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> ChatFormat:
+    save_tokenizer(tmp_path)
+    return ChatFormat.load(tmp_path)
+
+
+def server(**faults: bool) -> Any:
+    """A script for a sound server, without what `faults` names."""
+
+    def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
+        if path == "/v1/models":
+            return 200, {}, {"data": [{"id": "m-1", "max_model_len": 512}]}
+        assert body is not None
+        choice: dict[str, Any] = {}
+        if "logprob_token_ids" in body and "logprobs" not in faults:
+            choice["logprobs"] = {"top_logprobs": [{f"token_id:{i}": -1.0 for i in body["logprob_token_ids"]}]}
+        if "prompt_logprobs" in body and "spans" not in faults:
+            choice["prompt_logprobs"] = [None] * len(body["prompt"])
+        return completion("zq" if "structured_outputs" in body and "regex" not in faults else "Yes", **choice)
+
+    return script
+
+
+def test_a_sound_server_says_how_long_a_context_it_takes(chat: ChatFormat) -> None:
+    with serving(server()) as endpoint:
+        assert probe(endpoint, "m-1", chat) == 512
+        assert served_models(endpoint) == {"m-1": 512}
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("regex", "ignores structured_outputs: it wrote 'Yes'"),
+        ("logprobs", "ignores logprob_token_ids"),
+        ("spans", "ignores prompt_logprobs"),
+    ],
+)
+def test_what_it_ignores_is_named(chat: ChatFormat, fault: str, message: str) -> None:
+    with serving(server(**{fault: True})) as endpoint, pytest.raises(HandshakeError, match=message) as caught:
+        probe(endpoint, "m-1", chat)
+    assert endpoint in str(caught.value)
+
+
+def test_a_model_that_is_not_served_is_named_with_those_that_are(chat: ChatFormat) -> None:
+    with serving(server()) as endpoint, pytest.raises(HandshakeError, match="does not serve m-2; it serves m-1"):
+        probe(endpoint, "m-2", chat)
+
+
+def test_nobody_there(chat: ChatFormat) -> None:
+    with pytest.raises(HandshakeError, match=r"http://127.0.0.1:9/v1 does not answer .*serving.endpoints"):
+        probe("http://127.0.0.1:9/v1", "m-1", chat)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with serving(server()) as endpoint:
+        yield int(endpoint.split(":")[2].split("/")[0])
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(taken_port: int, tmp_path: Path) -> None:
+    settings = ServerSettings(taken_port, "float32", 64, 1, True, 5, 1)
+    with pytest.raises(ServerError, match=f"port {taken_port} on 127.0.0.1 is taken.*serving.port"):
+        VllmServer(str(tmp_path), "m-1", settings, tmp_path / "log").start()
+
+
+def test_a_server_that_ends_at_start_shows_why(tmp_path: Path) -> None:
+    settings = ServerSettings(18431, "float32", 64, 1, True, 120, 1)
+    server = VllmServer(str(tmp_path / "nothing"), "m-1", settings, tmp_path / "log")
+    server.command = lambda: ["/bin/sh", "-c", "echo 'ValueError: no such model'; exit 1"]  # type: ignore[method-assign]
+    with pytest.raises(ServerError, match=r"ended at start; its log .* ends: ValueError: no such model"):
+        server.start()

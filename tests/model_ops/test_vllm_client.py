@@ -1,0 +1,144 @@
+"""The client's answers to what servers do, against a loopback server with faults to order."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from model_ops.chat import ChatFormat
+from model_ops.vllm_client import VllmEngine
+from tests.model_ops.fake_server import Reply, completion, serving
+from tests.tiny_model import save_tokenizer
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> ChatFormat:
+    folder = tmp_path_factory.mktemp("chat")
+    save_tokenizer(folder)
+    return ChatFormat.load(folder)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: real(0))
+
+
+def engine(chat: ChatFormat, *endpoints: str, window: int = 4, max_model_len: int = 512) -> VllmEngine:
+    return VllmEngine(endpoints, "m-1", chat, max_model_len, window, timeout=5, attempts=3)
+
+
+def request(number: int = 0, **fields: Any) -> dict[str, Any]:
+    sampling = fields.pop("sampling", {"temperature": 0.7, "max_tokens": 9})
+    plain = {"system": "", "prompt": f"Question {number}?", "prefill": "", "span": None}
+    return {"request_id": f"{number:064x}", "sampling": json.dumps(sampling)} | plain | fields
+
+
+def ask(chat: ChatFormat, script: Any, *requests: dict[str, Any], **options: Any) -> list[Any]:
+    with serving(script) as endpoint:
+        return list(engine(chat, endpoint, **options).answers(iter(requests)))
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        (completion("Fine."), "ok"),
+        (completion("Fine, but", "length"), "cut"),
+        (completion("  "), "empty"),
+        ((400, {}, {"error": "bad"}), "refused"),
+        ((413, {}, {"error": "large"}), "refused"),
+        ((500, {}, {"error": "oops"}), "failed"),
+        ((429, {"Retry-After": "1"}, {}), "failed"),
+        ((200, {}, {"choices": []}), "failed"),
+        ((200, {}, b"{cut JSON"), "failed"),
+    ],
+    ids=["ok", "cut", "empty", "400", "413", "500", "429", "no choice", "cut json"],
+)
+def test_statuses(chat: ChatFormat, reply: Reply, status: str) -> None:
+    (answer,) = ask(chat, lambda *_: reply, request())
+    assert answer.status == status
+
+
+def test_trouble_of_the_server_is_tried_again(chat: ChatFormat) -> None:
+    (answer,) = ask(chat, lambda path, body, n: completion() if n == 2 else (503, {}, {}), request())
+    assert (answer.status, answer.text) == ("ok", "Fine.")
+
+
+def test_nobody_there_is_a_failure_with_its_reason(chat: ChatFormat) -> None:
+    (answer,) = engine(chat, "http://127.0.0.1:9/v1").answers(iter([request()]))
+    assert answer.status == "failed"
+    assert answer.error.startswith("3 attempts; the last: ClientConnectorError from http://127.0.0.1:9/v1")
+
+
+def test_a_dead_server_hands_over_to_a_living_one(chat: ChatFormat) -> None:
+    with serving(lambda *_: completion()) as alive:
+        found = list(engine(chat, "http://127.0.0.1:9/v1", alive).answers(map(request, range(20))))
+    assert {a.status for a in found} == {"ok"}
+    assert {a.endpoint for a in found} == {alive}
+
+
+def test_every_request_is_answered_once_with_a_bounded_window(chat: ChatFormat) -> None:
+    taken = 0
+
+    def requests() -> Any:
+        nonlocal taken
+        for number in range(50):
+            taken += 1
+            yield request(number)
+
+    with serving(lambda *_: completion()) as endpoint:
+        answers = engine(chat, endpoint, window=4).answers(requests())
+        first = next(answers)
+        assert taken <= 8, "requests are taken as there is room for them"
+        rest = list(answers)
+    assert len({first.request_id, *(a.request_id for a in rest)}) == 50
+
+
+def test_a_prompt_that_leaves_no_room_is_never_sent(chat: ChatFormat) -> None:
+    (answer,) = ask(chat, lambda *_: completion(), request(prompt="word " * 400), max_model_len=64)
+    assert answer.status == "refused"
+    assert "too long" in answer.error
+
+
+def test_max_tokens_is_clamped_to_what_fits(chat: ChatFormat) -> None:
+    body, boundary = engine(chat, "e", max_model_len=100).body(request(sampling={"max_tokens": 500}))
+    assert body["max_tokens"] == 100 - boundary
+
+
+def test_a_span_is_summed_from_its_own_first_token(chat: ChatFormat) -> None:
+    asked = request(span="the answer", sampling={"max_tokens": 1})
+    _, boundary = engine(chat, "e").body(asked)
+    n_span = len(chat.text_ids("the answer"))
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        assert body["prompt_logprobs"] == 0
+        tokens = [None] + [
+            {str(i): {"logprob": -100.0 if at < boundary else -0.5}} for at, i in enumerate(body["prompt"][1:], 1)
+        ]
+        return completion("x", "length", prompt_logprobs=tokens)
+
+    (answer,) = ask(chat, script, asked)
+    assert (answer.status, answer.span_tokens, answer.span_logprob) == ("ok", n_span, -0.5 * n_span)
+
+
+def test_labels_are_asked_for_by_token_and_come_back_by_name(chat: ChatFormat) -> None:
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        one, two = body["logprob_token_ids"]
+        return completion(
+            "2", "length", logprobs={"top_logprobs": [{f"token_id:{one}": -2.0, f"token_id:{two}": -0.1}]}
+        )
+
+    (answer,) = ask(chat, script, request(prefill="Score: ", sampling={"labels": ["1", "2"], "max_tokens": 1}))
+    assert answer.label_logprobs == {"1": -2.0, "2": -0.1}
+
+
+def test_a_label_that_is_no_single_token_is_refused(chat: ChatFormat) -> None:
+    (answer,) = ask(chat, lambda *_: completion(), request(sampling={"labels": ["quite unheard of"]}))
+    assert answer.status == "refused"
+
+
+def test_the_key_goes_to_the_server_and_nowhere_else(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUMPBACK_API_KEY", "s3cret")
+    (answer,) = ask(chat, lambda *_: (401, {}, {"error": "who?"}), request())
+    assert "s3cret" not in repr(answer)

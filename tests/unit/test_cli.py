@@ -1,0 +1,82 @@
+"""The command line's endings: one sentence and the right exit code, before anything heavy starts."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs import commands
+from jobs.__main__ import main
+from jobs.errors import JobError, RecipeError, StoppedError, WaitingError
+from jobs.failures import sentence
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    file = tmp_path / "recipe.toml"
+    file.write_text('name = "x"\nbase_model = "m"\n')
+    return file
+
+
+def test_a_misspelt_key_is_wrong_usage(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--recipe", str(recipe), "--lake", "l", "--set", "curate.treshold=4"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("humpback: recipe ")
+    assert "curate.treshold" in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_missing_recipe_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--recipe", "nowhere.toml", "--lake", "l"]) == 2
+    assert "nowhere.toml: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["run"], ["no-such-command"], ["curate", "--iteration", "one"]])
+def test_wrong_usage_is_2(words: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+
+
+def test_no_command_shows_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "score-candidates" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(JobError("a"), 1), (RecipeError("a"), 2), (StoppedError("a"), 3), (WaitingError("a"), 4), (KeyError("a"), 1)],
+    ids=lambda e: type(e).__name__,
+)
+def test_every_ending_has_its_code(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int
+) -> None:
+    def fail(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(commands, "run", fail)
+    assert main(["run", "--recipe", str(recipe), "--lake", "l"]) == code
+    assert capsys.readouterr().err.startswith("humpback: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("java.io.IOException: No space left on device", "the disk is full"),
+        ("java.io.IOException: Mkdirs failed to create file:/lake", "choose another --lake"),
+        ("[JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number", "install a Java 17+"),
+        ("unresolved dependency: io.delta#delta-spark_4.2_2.13;4.4.0: not found", "Delta jar"),
+        ("[DELTA_CONCURRENT_APPEND] Files were added", "another process wrote"),
+    ],
+)
+def test_known_trouble_says_what_to_do(text: str, advice: str) -> None:
+    found = sentence(RuntimeError(f"first line\n{text}\nmore"))
+    assert text in found
+    assert advice in found
+    assert "\n" not in found
+
+
+def test_a_workers_own_error_is_what_is_shown() -> None:
+    text = (
+        "An exception was thrown from the Python worker:\nTraceback (most recent call last):\n"
+        '  File "x.py", line 1, in <module>\nValueError: crawl/a.warc: no such file\n'
+    )
+    assert sentence(RuntimeError(text)) == "crawl/a.warc: no such file"
