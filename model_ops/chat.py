@@ -45,21 +45,15 @@ class ChatFormat:
         config = json.loads(_text(folder / "tokenizer_config.json") or "{}")
         template = _text(folder / "chat_template.jinja") or _inline_template(config.get("chat_template"))
         if not template:
-            raise ChatFormatError(
-                f"{folder} has no chat template; add chat_template.jinja beside tokenizer.json"
-            )
-        tokens = {
-            k: v["content"] if isinstance(v, dict) else v for k, v in config.items() if k.endswith("_token")
-        }
+            raise ChatFormatError(f"{folder} has no chat template; add chat_template.jinja beside tokenizer.json")
+        tokens = {k: v["content"] if isinstance(v, dict) else v for k, v in config.items() if k.endswith("_token")}
         named = tuple(sorted((name, token) for name, token in tokens.items() if isinstance(token, str)))
         chat = cls(_text(folder / "tokenizer.json"), template, named)
         try:
             chat.prompt_ids("x", "x")
             _end_id(chat)
         except TemplateError as error:
-            raise ChatFormatError(
-                f"{folder}: the chat template fails on a plain question: {error}"
-            ) from error
+            raise ChatFormatError(f"{folder}: the chat template fails on a plain question: {error}") from error
         return chat
 
     @property
@@ -93,9 +87,7 @@ class ChatFormat:
         system, user, prefill = (codec.marked(text) for text in (system, user, prefill))
         ids = codec.encode(_prompt(self, system, user) + prefill)
         if codec.special(ids) != _skeleton(self, bool(system)):
-            raise ChatFormatError(
-                f"a text of {len(user):,} characters changes the special tokens of its prompt"
-            )
+            raise ChatFormatError(f"a text of {len(user):,} characters changes the special tokens of its prompt")
         return ids
 
     def text_ids(self, text: str) -> list[int]:
@@ -161,9 +153,7 @@ def _end_id(chat: ChatFormat) -> int:
     eos = codec.tokenizer.token_to_id(dict(chat.named_tokens).get("eos_token", ""))
     ends = [*codec.special(codec.encode(after)), *([] if eos is None else [eos])]
     if not ends:
-        raise ChatFormatError(
-            "the chat template ends no turn with a special token, and there is no eos_token"
-        )
+        raise ChatFormatError("the chat template ends no turn with a special token, and there is no eos_token")
     return ends[0]
 
 
@@ -171,9 +161,7 @@ def _end_id(chat: ChatFormat) -> int:
 def _label_id(chat: ChatFormat, prefill: str, label: str) -> int:
     before, after = chat.prompt_ids("", "x", prefill), chat.prompt_ids("", "x", prefill + label)
     if after[:-1] != before:
-        raise ChatFormatError(
-            f"{label!r} is not one token of its own after {prefill!r}; move a space between them?"
-        )
+        raise ChatFormatError(f"{label!r} is not one token of its own after {prefill!r}; move a space between them?")
     return after[-1]
 
 

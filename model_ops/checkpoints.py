@@ -65,9 +65,7 @@ def check_model_folder(folder: Path) -> None:
         ModelFolderError: says what is missing.
     """
     if not folder.is_dir():
-        raise ModelFolderError(
-            f"{folder}: no such folder; a model is a folder of config.json and safetensors"
-        )
+        raise ModelFolderError(f"{folder}: no such folder; a model is a folder of config.json and safetensors")
     config = _json(folder / "config.json")
     architectures = config.get("architectures") or []
     if not any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures):

@@ -41,9 +41,7 @@ def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
 def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The negative log-likelihood of every completion token in nats, 0 elsewhere; rows by positions."""
     targets = labels[:, 1:]
-    losses = cross_entropy(
-        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
-    )
+    losses = cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none")
     return losses.view(targets.shape)
 
 

@@ -134,9 +134,7 @@ def _examples(training: Training, chat: ChatFormat) -> tuple[list[Example], list
     train = examples(rows, "train", chat, limit)
     dev = examples(rows, "dev", chat, limit)[: training.settings.dev_examples]
     if not train:
-        raise TrainingError(
-            f"{training.dataset} has no row of the split train, and {len(dev)} of the split dev"
-        )
+        raise TrainingError(f"{training.dataset} has no row of the split train, and {len(dev)} of the split dev")
     return train, dev
 
 
@@ -150,19 +148,13 @@ def parse(argv: Sequence[str] | None) -> tuple[Training, bool]:
     parser.add_argument("--table", required=True, help="path or URI of gold.training_examples")
     parser.add_argument("--version", type=int, required=True, help="version of the table that was released")
     parser.add_argument("--dataset", required=True, help="e.g. paper/forward-1")
-    parser.add_argument(
-        "--expect-rows", type=int, required=True, help="rows of the data set, from ops.releases"
-    )
-    parser.add_argument(
-        "--expect-digest", required=True, help="content_digest of the data set, from ops.releases"
-    )
+    parser.add_argument("--expect-rows", type=int, required=True, help="rows of the data set, from ops.releases")
+    parser.add_argument("--expect-digest", required=True, help="content_digest of the data set, from ops.releases")
     parser.add_argument("--base-model", type=Path, required=True, help="folder of the model to start from")
     parser.add_argument("--settings", required=True, help="the recipe's finetuning settings, JSON")
     parser.add_argument("--config-digest", default="", help="noted in the manifest")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="check rows, lengths and base model, train nothing"
-    )
+    parser.add_argument("--dry-run", action="store_true", help="check rows, lengths and base model, train nothing")
     values = vars(parser.parse_args(argv))
     dry_run = values.pop("dry_run")
     try:
@@ -174,9 +166,7 @@ def parse(argv: Sequence[str] | None) -> tuple[Training, bool]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: 0 done, 1 and one sentence where it cannot be done, 2 wrong usage."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
-    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("model_ops").setLevel(logging.INFO)
     # Models are folders; nothing may be fetched. Tokenizing is quick enough on one thread.
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}

@@ -52,11 +52,7 @@ def test_width_of_strings_does_not_matter() -> None:
     rows = pa.table({"text": ["a", "b"]})
     wide = rows.cast(pa.schema([("text", pa.large_string())]))
     view = rows.cast(pa.schema([("text", pa.string_view())]))
-    assert (
-        content_digest(rows.to_batches())
-        == content_digest(wide.to_batches())
-        == content_digest(view.to_batches())
-    )
+    assert content_digest(rows.to_batches()) == content_digest(wide.to_batches()) == content_digest(view.to_batches())
 
 
 @pytest.mark.parametrize(
@@ -73,9 +69,9 @@ def test_other_rows_have_another_digest(one: list[dict[str, object]], other: lis
 
 def test_a_swap_between_columns_shows() -> None:
     swapped = [pa.RecordBatch.from_pydict({"prompt": ["b"], "completion": ["a"]})]
-    assert content_digest(
-        [pa.RecordBatch.from_pydict({"prompt": ["a"], "completion": ["b"]})]
-    ) != content_digest(swapped)
+    assert content_digest([pa.RecordBatch.from_pydict({"prompt": ["a"], "completion": ["b"]})]) != content_digest(
+        swapped
+    )
 
 
 def test_maps_are_refused() -> None:
