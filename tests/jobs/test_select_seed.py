@@ -7,6 +7,7 @@ import pytest
 from jobs import ingest_conversations, select_seed
 from jobs.config import IngestConversations, Recipe, SelectSeed
 from schemas.bronze import CONVERSATIONS
+from schemas.ops import RUNS
 from schemas.silver import SEED_PAIRS
 
 pytestmark = pytest.mark.spark
@@ -43,7 +44,7 @@ def test_100_openassistant_trees_hold_94_pairs(open_lake, shared_data: Path) -> 
     assert (again.run.n_out, again.run.version) == (0, None)
     assert again.run.n_in == 687 - 94  # the first run's row is not there yet
 
-    again.record("ok")
+    again.insert(RUNS, [again.run.row("ok")])
     third = open_lake(select_seed)
     select_seed.run(third, recipe)
     assert (third.run.n_in, third.run.version) == (0, None)
@@ -62,7 +63,7 @@ def test_a_limit_is_filled_up_later(open_lake, tmp_path: Path) -> None:
     for limit, added in ((2, 2), (2, 0), (None, 4)):
         lake = open_lake(select_seed, limit=limit)
         select_seed.run(lake, recipe)
-        lake.record("ok")
+        lake.insert(RUNS, [lake.run.row("ok")])
         assert lake.run.n_out == added
 
 
