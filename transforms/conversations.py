@@ -110,9 +110,7 @@ def messages_from(line: bytes, *, collection: str, licence: str | None) -> list[
 def with_repeats(messages: DataFrame) -> DataFrame:
     """Of messages with one id all but one get the `drop_reason` repeated."""
     same = Window.partitionBy("message_id").orderBy(F.col("drop_reason").asc_nulls_first(), "source", "text")
-    repeats = (
-        F.col("message_id").isNotNull() & F.col("drop_reason").isNull() & (F.row_number().over(same) > 1)
-    )
+    repeats = F.col("message_id").isNotNull() & F.col("drop_reason").isNull() & (F.row_number().over(same) > 1)
     return messages.withColumn("drop_reason", F.when(repeats, "repeated").otherwise(F.col("drop_reason")))
 
 

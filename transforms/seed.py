@@ -15,9 +15,7 @@ def seed_pairs_from(
     A message that gives no language passes for `language`. At most `size` pairs are kept, those of
     `known` (rows of `silver.seed_pairs`) first and then by hash, so that a pair once drawn stays.
     """
-    replies = conversations.where(F.col("role") == "assistant").join(
-        _prompts(conversations), "parent_id", "left"
-    )
+    replies = conversations.where(F.col("role") == "assistant").join(_prompts(conversations), "parent_id", "left")
     pairs = replies.select(
         "message_id",
         F.sha2(F.concat_ws(SEPARATOR, "instruction", "text"), 256).alias("pair_id"),

@@ -41,9 +41,7 @@ SOURCES = (
         "GPL-2.0-or-later OR CC-BY-SA-3.0",
         renamed=LANGUAGE,
     ),
-    Source(
-        "debian-reference-en", "usr/share/debian-reference", f"{DEBIAN}/debian-reference/", "GPL-2.0-or-later"
-    ),
+    Source("debian-reference-en", "usr/share/debian-reference", f"{DEBIAN}/debian-reference/", "GPL-2.0-or-later"),
     Source(
         "developers-reference",
         "usr/share/developers-reference",

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from jobs import ingest_conversations
-from jobs.config import IngestConversations, Recipe, RecipeError
+from jobs.config import IngestConversations, Recipe
+from jobs.errors import RecipeError
 from schemas.bronze import CONVERSATIONS
 from schemas.ops import QUARANTINE
 

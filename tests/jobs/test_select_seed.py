@@ -35,9 +35,7 @@ def test_100_openassistant_trees_hold_94_pairs(open_lake, shared_data: Path) -> 
     rows = lake.latest(SEED_PAIRS).collect()
     assert len(rows) == 94
     assert {r.split for r in rows} == {"train", "dev"}
-    assert {(r.language, r.source, r.licence) for r in rows} == {
-        ("en", "oasst_en_100_trees.jsonl", "Apache-2.0")
-    }
+    assert {(r.language, r.source, r.licence) for r in rows} == {("en", "oasst_en_100_trees.jsonl", "Apache-2.0")}
 
     again = open_lake(select_seed)
     select_seed.run(again, recipe)
@@ -68,9 +66,7 @@ def test_a_limit_is_filled_up_later(open_lake, tmp_path: Path) -> None:
 
 
 def test_a_pair_without_an_instruction_is_quarantined(open_lake, tmp_path: Path) -> None:
-    (tmp_path / "seed.jsonl").write_text(
-        '{"instruction": " ", "response": "x"}\n{"instruction": "i", "response": ""}'
-    )
+    (tmp_path / "seed.jsonl").write_text('{"instruction": " ", "response": "x"}\n{"instruction": "i", "response": ""}')
     recipe = Recipe(
         name="test",
         base_model="none",

@@ -23,14 +23,10 @@ def message(message_id: str, parent_id: str | None, rank: int | None = None, **f
     return row | fields
 
 
-def pairs(
-    spark: SparkSession, *messages: dict, known: DataFrame | None = None, **scalars: object
-) -> dict[str, str]:
+def pairs(spark: SparkSession, *messages: dict, known: DataFrame | None = None, **scalars: object) -> dict[str, str]:
     conversations = spark.createDataFrame(list(messages), CONVERSATIONS.schema)
     known = known or spark.createDataFrame([], SEED_PAIRS.schema)
-    frame = seed_pairs_from(
-        conversations, known, **{"language": "en", "size": 100, "dev_share": 0.0} | scalars
-    )
+    frame = seed_pairs_from(conversations, known, **{"language": "en", "size": 100, "dev_share": 0.0} | scalars)
     assert frame.columns == [*SEED_PAIRS.columns, "drop_reason"]
     return {row.response: row.drop_reason for row in frame.collect()}
 

@@ -22,9 +22,7 @@ def node(message_id: str, role: str, *replies: dict, **fields: object) -> dict:
 
 
 def test_tree_is_flattened_parents_first_and_in_order() -> None:
-    tree = node(
-        "p", "prompter", node("a", "assistant", node("q", "prompter"), rank=0), node("b", "assistant", rank=1)
-    )
+    tree = node("p", "prompter", node("a", "assistant", node("q", "prompter"), rank=0), node("b", "assistant", rank=1))
     rows = messages({"message_tree_id": "p", "prompt": tree})
     assert [(r["message_id"], r["parent_id"], r["role"], r["rank"]) for r in rows] == [
         ("p", None, "prompter", None),
@@ -59,16 +57,12 @@ def test_deleted_and_synthetic_messages_are_marked() -> None:
 
 
 def test_a_field_of_the_wrong_type_is_left_to_the_row_rules() -> None:
-    (row,) = messages(
-        {"prompt": {"message_id": 7, "role": "prompter", "text": ["x"], "rank": True, "replies": 3}}
-    )
+    (row,) = messages({"prompt": {"message_id": 7, "role": "prompter", "text": ["x"], "rank": True, "replies": 3}})
     assert [row[c] for c in ("message_id", "text", "rank")] == [None, None, None]
 
 
 def test_pair_becomes_a_prompt_and_its_best_reply() -> None:
-    prompt, reply = messages(
-        {"instruction": "Why?", "response": "Because.", "language": "en", "source": "faq"}
-    )
+    prompt, reply = messages({"instruction": "Why?", "response": "Because.", "language": "en", "source": "faq"})
     assert (prompt["role"], prompt["text"], prompt["parent_id"], prompt["rank"]) == (
         "prompter",
         "Why?",
@@ -101,9 +95,7 @@ def test_broken_json(line: bytes) -> None:
     assert caught.value.rule == "broken_json"
 
 
-@pytest.mark.parametrize(
-    "value", [[], None, 3, {}, {"prompt": "text"}, {"instruction": "only"}, {"a\ud800": 1}]
-)
+@pytest.mark.parametrize("value", [[], None, 3, {}, {"prompt": "text"}, {"instruction": "only"}, {"a\ud800": 1}])
 def test_unknown_shape(value: object) -> None:
     with pytest.raises(BadLineError, match="neither a message tree") as caught:
         messages(value)

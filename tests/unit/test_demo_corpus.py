@@ -18,6 +18,7 @@ from jobs.demo_corpus.seed import questions_of, write_seed
 from jobs.demo_corpus.sources import SEED_URL_PREFIXES, SOURCES, Source, python_source
 from jobs.demo_corpus.warc import Page, read_warc, write_warc
 from jobs.errors import JobError
+from jobs.recipe_file import RECIPES, load_recipe
 from transforms.documents import file_rows
 
 DATE = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
@@ -53,15 +54,11 @@ def packed(folder: Path, tree: dict[str, str]) -> Path:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
     file = folder.with_suffix(".deb")
-    subprocess.run(
-        ["dpkg-deb", "--build", "--root-owner-group", folder, file], check=True, capture_output=True
-    )
+    subprocess.run(["dpkg-deb", "--build", "--root-owner-group", folder, file], check=True, capture_output=True)
     return file
 
 
-CONTROL = (
-    "Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: none <none@localhost>\nDescription: none\n"
-)
+CONTROL = "Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: none <none@localhost>\nDescription: none\n"
 
 
 def page(n: int) -> str:
@@ -72,6 +69,10 @@ def test_every_seed_prefix_belongs_to_a_source() -> None:
     sites = [source.url for source in (*SOURCES, python_source("python3.12-doc"))]
     assert all(any(prefix.startswith(site) for site in sites) for prefix in SEED_URL_PREFIXES)
     assert len({source.package for source in SOURCES}) == len(SOURCES)
+
+
+def test_the_demo_keeps_the_seeds_pages_out_of_its_pool() -> None:
+    assert load_recipe(RECIPES / "demo.toml").select_unlabelled.exclude_url_prefixes == SEED_URL_PREFIXES
 
 
 def test_pages_are_chosen_by_hash_and_seed_pages_always() -> None:
@@ -99,9 +100,7 @@ def test_a_written_warc_reads_back_here_and_in_the_lake(tmp_path: Path) -> None:
     assert (tmp_path / "a.warc.gz").read_bytes() == (tmp_path / "b.warc.gz").read_bytes()
     assert list(read_warc(tmp_path / "a.warc.gz")) == pages
     rows = list(file_rows(str(tmp_path / "a.warc.gz"), 2**20))
-    assert [(r["url"], r["html"], r["crawled_at"]) for r in rows] == [
-        (p.url, p.html.decode(), DATE) for p in pages
-    ]
+    assert [(r["url"], r["html"], r["crawled_at"]) for r in rows] == [(p.url, p.html.decode(), DATE) for p in pages]
 
 
 def test_a_warc_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -200,9 +199,7 @@ def test_a_whole_corpus_needs_no_archive(tmp_path: Path) -> None:
 
 
 def test_questions_are_headers_or_numbered_paragraphs() -> None:
-    sphinx = (
-        "<h3><a class='toc-backref'>Why?</a><a class='headerlink'>¶</a></h3><p>So.</p><h3>No</h3><p>x</p>"
-    )
+    sphinx = "<h3><a class='toc-backref'>Why?</a><a class='headerlink'>¶</a></h3><p>So.</p><h3>No</h3><p>x</p>"
     assert questions_of(sphinx) == [("Why?", "So.")]
     sqlite = "<p><b>(1) How\n so?</b></p><p>A.</p><p>B.</p><p><b>(2) Not asked!</b></p><p>C.</p>"
     assert questions_of(sqlite) == [("How so?", "A.\n\nB.")]
