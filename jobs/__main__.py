@@ -12,10 +12,10 @@ from pathlib import Path
 from types import FrameType
 
 from jobs import commands, serving
-from jobs.recipe_file import load_recipe
 from jobs.errors import JobError
 from jobs.failures import sentence
 from jobs.pipeline import JOBS, job_name
+from jobs.recipe_file import load_recipe
 
 EPILOG = """examples:
   humpback run --recipe jobs/recipes/demo.toml --lake demo/lake

@@ -27,6 +27,11 @@ REJECTED = "struct<rule:string,detail:string,source_file:string,record_offset:bi
 
 
 def conformed(table: Table, rows: DataFrame) -> DataFrame:
+    """The table's columns, with `drop_reason` and `rejected`, null where `rows` have none.
+
+    Raises:
+        SchemaMismatchError: a column is missing or has another type.
+    """
     have = {f.name: f.dataType for f in rows.schema}
     faults = [f"{f.name} is missing" for f in table.schema if f.name not in have]
     faults += [

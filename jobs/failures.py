@@ -10,7 +10,7 @@ KNOWN = (
     (re.compile(r"Permission denied|AccessDenied|not writable|Mkdirs failed|Unable to create"),
      "no permission to write there; choose another --lake or mend the permissions"),
     (re.compile(r"JAVA_GATEWAY_EXITED|Java gateway process exited"),
-     "Java did not start; install a Java 17+ runtime (apt-get install openjdk-17-jre-headless) and see humpback doctor"),
+     "Java did not start; install a Java 17+ runtime (Debian: openjdk-17-jre-headless); see humpback doctor"),
     (re.compile(r"unresolved dependency|download failed"),
      "the Delta jar could not be fetched; run once with access to Maven Central, or put the jar on Spark's class path"),
     (re.compile(r"DELTA_CONCURRENT|ConcurrentAppend|ConcurrentModification"),

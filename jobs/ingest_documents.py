@@ -54,9 +54,7 @@ def crawl_files(paths: Iterable[str]) -> list[str]:
         found.update(os.path.abspath(f) for f in files)
     if empty or not found:
         what = f"no WARC file at {', '.join(empty)}" if empty else "no paths are given"
-        raise RecipeError(
-            f"ingest_documents.paths: {what}; name files, globs or folders of *.warc or *.warc.gz"
-        )
+        raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of *.warc or *.warc.gz")
     return sorted(found)
 
 

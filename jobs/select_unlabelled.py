@@ -28,15 +28,11 @@ def run(lake: Lake, recipe: Recipe) -> None:
     if room <= 0:
         return
     kept = (F.col("method_digest") == segments_digest(recipe)) & F.col("drop_reason").isNull()
-    repeated = (
-        lake.read(DUPLICATES).where(F.col("method_digest") == duplicates_digest(recipe)).select("segment_id")
-    )
+    repeated = lake.read(DUPLICATES).where(F.col("method_digest") == duplicates_digest(recipe)).select("segment_id")
     pool = lake.read(SEGMENTS).where(kept).join(repeated.union(drawn), "segment_id", "left_anti")
     texts = F.explode(F.array("instruction", "response")).alias("text")
     seed = lake.read(SEED_PAIRS).select(texts, F.lit("seed_overlap").alias("reason"))
-    prompts = [
-        (text, "evaluation_overlap") for path in settings.evaluation_paths for text in read_prompts(path)
-    ]
+    prompts = [(text, "evaluation_overlap") for path in settings.evaluation_paths for text in read_prompts(path)]
     known = seed.union(lake.spark.createDataFrame(prompts, "text string, reason string"))
     rules = settings.model_dump(exclude={"size", "evaluation_paths"})
     lake.write(UNLABELLED, unlabelled_from(pool, known, experiment=recipe.name, room=room, **rules))
@@ -57,7 +53,5 @@ def read_prompts(path: str) -> list[str]:
         try:
             texts.extend(prompt_texts(line) if line.strip() else ())
         except ValueError as error:
-            raise RecipeError(
-                f"select_unlabelled.evaluation_paths: {path}, line {number}: {error}"
-            ) from error
+            raise RecipeError(f"select_unlabelled.evaluation_paths: {path}, line {number}: {error}") from error
     return texts

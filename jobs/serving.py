@@ -108,7 +108,8 @@ def _require_served(recipe: Recipe, model: Model) -> None:
             continue
         raise WaitingError(
             f"{endpoint} does not serve {model.model_id}; on that machine, with a copy of {model.path}, run: "
-            f"vllm serve {model.path} --served-model-name {model.model_id} --max-model-len {recipe.serving.max_model_len}"
-            f" (or, for adapters: vllm serve {recipe.base_model} --enable-lora with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1); "
+            f"vllm serve {model.path} --served-model-name {model.model_id} "
+            f"--max-model-len {recipe.serving.max_model_len} (or, for adapters, with "
+            f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 set: vllm serve {recipe.base_model} --enable-lora); "
             "then run the same humpback command again"
         )

@@ -26,6 +26,4 @@ def run(lake: Lake, recipe: Recipe) -> None:
         segments = segments.orderBy("segment_id").limit(lake.run.limit)
     if segments.isEmpty():
         return
-    lake.write(
-        SIGNATURES, signatures_from(segments, **recipe.sign_segments.model_dump(), method_digest=digest)
-    )
+    lake.write(SIGNATURES, signatures_from(segments, **recipe.sign_segments.model_dump(), method_digest=digest))

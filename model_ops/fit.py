@@ -65,11 +65,12 @@ def fit(
     micro, passes = settings.batch_shape(len(train), args.world_size)
     args.per_device_train_batch_size = args.per_device_eval_batch_size = micro
     args.gradient_accumulation_steps = passes
+    args._n_gpu = min(args.n_gpu, 1)  # one process, one GPU: else Trainer would multiply the batch behind our back
     set_seed(settings.seed)
     trainer = CompletionTrainer(
         settings,
         micro * passes * args.world_size,
-        model=_trainable(settings, base, dtype),
+        model=_trainable(settings, base, dtype, max(map(len, [*train, *dev]))),
         args=args,
         train_dataset=train,
         eval_dataset=sorted(dev, key=len, reverse=True),
@@ -98,7 +99,7 @@ def _load(folder: Path, dtype: torch.dtype, **options: Any) -> Any:
     )
 
 
-def _trainable(settings: Settings, base: Path, dtype: str) -> Any:
+def _trainable(settings: Settings, base: Path, dtype: str, longest: int) -> Any:
     if settings.method == "full":
         config = AutoConfig.from_pretrained(base, local_files_only=True)
         for name in DROPOUTS:
@@ -107,6 +108,9 @@ def _trainable(settings: Settings, base: Path, dtype: str) -> Any:
         model = _load(base, torch.float32, config=config)
     else:
         model = _load(base, getattr(torch, dtype))
+    positions = getattr(model.config, "max_position_embeddings", longest)
+    if longest > positions:
+        raise TrainingError(f"{base} takes {positions:,} tokens, the longest example has {longest:,}; lower max_length")
     if "logits_to_keep" not in signature(model.forward).parameters:
         raise TrainingError(f"{base}: {type(model).__name__} cannot limit its logits to the completion")
     if settings.method == "full":

@@ -141,7 +141,7 @@ class VllmServer:
     def _log_end(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
         telling = [line for line in lines if "Error" in line or "error:" in line][-3:]
-        return f"its log {self.log} ends: {' | '.join((telling or lines[-3:]))[-600:]}"
+        return f"its log {self.log} ends: {' | '.join(telling or lines[-3:])[-600:]}"
 
 
 def _group_alive(process: subprocess.Popen[bytes]) -> bool:

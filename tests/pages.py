@@ -7,8 +7,34 @@ from pathlib import Path
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-NOUNS = "printer network kernel garden kitchen engine market library forest river bridge camera mirror window".split()
-VERBS = "checks repairs measures opens compares records explains replaces collects protects".split()
+NOUNS = [
+    "printer",
+    "network",
+    "kernel",
+    "garden",
+    "kitchen",
+    "engine",
+    "market",
+    "library",
+    "forest",
+    "river",
+    "bridge",
+    "camera",
+    "mirror",
+    "window",
+]
+VERBS = [
+    "checks",
+    "repairs",
+    "measures",
+    "opens",
+    "compares",
+    "records",
+    "explains",
+    "replaces",
+    "collects",
+    "protects",
+]
 ENDINGS = (
     "before anyone asks for it", "whenever the weather changes", "with a little patience and care",
     "because the older way was slower", "although few people notice it", "and notes the result in a book",

@@ -48,7 +48,7 @@ def save_word_tokenizer(folder: Path) -> None:
     )
 
 
-def save_model(folder: Path, **config: object) -> Path:
+def save_model(folder: Path, positions: int = 256) -> Path:
     """A random two-layer Llama with its tokenizer, as a model folder."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -58,7 +58,7 @@ def save_model(folder: Path, **config: object) -> Path:
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-            max_position_embeddings=256, tie_word_embeddings=True, eos_token_id=2, bos_token_id=1, **config,
+            max_position_embeddings=positions, tie_word_embeddings=True, eos_token_id=2, bos_token_id=1,
         )
     )  # fmt: skip
     model.save_pretrained(folder)

@@ -16,9 +16,7 @@ END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 HTML_TYPES = {"text/html", "application/xhtml+xml"}
 HTML_TAGS = r"!doctype\s+html|html|head|body|title|meta|h[1-6]|div|p|table|center|font|script|link"
-HTML_START = re.compile(
-    rf"\s*(?:<\?xml[^>]*>|<!--.*?-->|\s)*<(?:{HTML_TAGS})\b".encode(), re.IGNORECASE | re.DOTALL
-)
+HTML_START = re.compile(rf"\s*(?:<\?xml[^>]*>|<!--.*?-->|\s)*<(?:{HTML_TAGS})\b".encode(), re.IGNORECASE | re.DOTALL)
 SNIFF_BYTES = 4096
 
 
@@ -42,9 +40,7 @@ class Response:
     @property
     def charset(self) -> str | None:
         """The label that the server gave, which may name no encoding."""
-        found = re.search(
-            r"""charset\s*=\s*["']?([^\s"';,]+)""", self.headers.get("content-type", ""), re.IGNORECASE
-        )
+        found = re.search(r"""charset\s*=\s*["']?([^\s"';,]+)""", self.headers.get("content-type", ""), re.IGNORECASE)
         return found[1] if found else None
 
 

@@ -195,9 +195,7 @@ class _Renderer:
         if tag == "table":
             text = "\n".join(table_lines(node))
         else:
-            lines = [
-                line.rstrip() for line in "".join(visible_texts(node)).translate(_CODE_UNSEEN).split("\n")
-            ]
+            lines = [line.rstrip() for line in "".join(visible_texts(node)).translate(_CODE_UNSEEN).split("\n")]
             text = "\n".join(lines).strip("\n")
             text = f"```\n{text}\n```" if text.strip() else ""
         if text:

@@ -1,7 +1,5 @@
 """The ledger: a request is sent once, ever; what failed is asked again; too many failures stop the job."""
 
-from collections.abc import Iterator
-
 import pytest
 from pyspark.sql import DataFrame
 
@@ -35,11 +33,11 @@ def requests(lake, *subjects: str, prompt: str = "Tell me of ") -> DataFrame:  #
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str | None]]:
+def failing(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """What the fake engine fails on, for now."""
     on: list[str | None] = [None]
     monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(FakeEngine(fail_on=on[0])))
-    yield on
+    return on
 
 
 def test_each_request_is_sent_once_over_runs_and_waves(open_lake: OpenLake) -> None:

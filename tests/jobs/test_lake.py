@@ -42,7 +42,9 @@ def test_append_adds_only_new_keys_and_a_second_write_commits_nothing(open_lake:
 
 def test_a_row_that_breaks_a_rule_is_quarantined_by_its_name_and_counted(open_lake: OpenLake) -> None:
     lake = lake_writing(open_lake, SEED_PAIRS)
-    lake.write(SEED_PAIRS, pairs(lake, PAIR, ("b", " ", "r", None, "s", None, "dev"), ("c", "i", "r", None, "s", None, "test")))
+    lake.write(
+        SEED_PAIRS, pairs(lake, PAIR, ("b", " ", "r", None, "s", None, "dev"), ("c", "i", "r", None, "s", None, "test"))
+    )
 
     assert lake.run.n_in == 3
     assert lake.run.n_out == 1

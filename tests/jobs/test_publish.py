@@ -56,7 +56,7 @@ def test_the_same_rows_are_not_published_twice(open_lake: OpenLake) -> None:
 def test_a_broken_critical_expectation_publishes_nothing(open_lake: OpenLake) -> None:
     lake = open_lake(curate)
     with pytest.raises(
-        StoppedError, match="nothing published, 1 expectations failed on 2 staged rows.*score_at_threshold"
+        StoppedError, match=r"nothing published, 1 expectations failed on 2 staged rows.*score_at_threshold"
     ):
         publish(lake, CURATED, rows(lake, 5.0, 3.0), slice=SLICE, iteration=1, least=1)
     assert not lake.exists(CURATED)

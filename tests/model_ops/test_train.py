@@ -19,7 +19,7 @@ from model_ops.completion_trainer import CompletionTrainer
 from model_ops.settings import Settings, TrainingError
 from model_ops.train import Training, main, parse, run
 from tests.tiny_dataset import DATASET, rows, write_table
-from tests.tiny_model import save_tokenizer
+from tests.tiny_model import save_model, save_tokenizer
 
 pytestmark = pytest.mark.model
 
@@ -193,6 +193,12 @@ def test_a_data_set_without_training_rows(training: Training, tmp_path: Path) ->
     table, (n_rows, digest) = write_table(tmp_path / "dev", rows(0, 3))
     with pytest.raises(TrainingError, match="has no row of the split train, and 3 of the split dev"):
         run(replace(training, table=table, expect_rows=n_rows, expect_digest=digest))
+
+
+def test_an_example_longer_than_the_model_takes(training: Training, tmp_path: Path) -> None:
+    base = save_model(tmp_path / "short", positions=64)
+    with pytest.raises(TrainingError, match="takes 64 tokens, the longest example has 71; lower max_length"):
+        run(replace(training, base_model=base))
 
 
 def test_a_folder_in_the_way_is_left_alone(training: Training) -> None:

@@ -48,7 +48,7 @@ def test_a_bad_override_says_how(tmp_path: Path, override: str, message: str) ->
 
 
 def test_a_missing_recipe_names_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="no such file.*demo, paper"):
+    with pytest.raises(RecipeError, match=r"no such file.*demo, paper"):
         load_recipe(tmp_path / "none.toml")
 
 
