@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 
 from pyspark.sql import SparkSession
 
@@ -12,6 +13,7 @@ SETTINGS = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.parquet.compression.codec": "zstd",
     "spark.log.level": "ERROR",
 }
 LOCAL = {  # one machine: the defaults, made for a cluster, turn every small commit into seconds
@@ -23,6 +25,8 @@ LOCAL = {  # one machine: the defaults, made for a cluster, turn every small com
     "spark.driver.memory": "4g",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
+    # Names of tables live in the session only; Spark makes a folder for each database all the same.
+    "spark.sql.warehouse.dir": f"{tempfile.gettempdir()}/humpback-warehouse",
 }
 
 

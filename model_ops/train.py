@@ -32,7 +32,7 @@ from model_ops.codec import ChatFormatError
 from model_ops.dataset import Example, check_rows, examples, read_rows
 from model_ops.settings import Settings, TrainingError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("model_ops.train")  # this module runs as __main__
 
 PACKAGES = ("accelerate", "deltalake", "humpback", "peft", "tokenizers", "torch", "transformers")
 
@@ -170,6 +170,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("model_ops").setLevel(logging.INFO)
     # Models are folders; nothing may be fetched. Tokenizing is quick enough on one thread.
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    # torch's threads must not spin while they wait: where anything else runs, that made training many times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     signal.signal(signal.SIGTERM, _end)
     training, dry_run = parse(argv)
     try:

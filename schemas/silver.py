@@ -62,6 +62,8 @@ SIGNATURES = Table(
     ),
     key=("method_digest", "segment_id"),
     partition_by=("method_digest",),
+    # find-duplicates reads back the version that it has judged already.
+    properties=RETENTION,
 )
 
 DUPLICATES = Table(
