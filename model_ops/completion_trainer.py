@@ -19,17 +19,17 @@ log = logging.getLogger(__name__)
 
 
 class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
-    """Trains on completions, in batches of `step_size` examples over all devices."""
+    """Trains on completions, in batches of `step_size` examples over all devices.
+
+    Where there are several, the last batch of an epoch is filled up with examples of its first, so
+    that every device has something to do.
+    """
 
     def __init__(self, settings: Settings, step_size: int, **options: Any) -> None:
         """`options` are Trainer's own."""
         super().__init__(compute_loss_func=completion_loss, compute_metrics=_mean_loss, **options)
         self.settings, self.step_size = settings, step_size
         self.remove_callback(PrinterCallback)
-
-    def dev_loss(self) -> float:
-        """Nats per completion token over the held-out examples."""
-        return float(self.evaluate()["eval_loss"])
 
     def _get_train_sampler(self, train_dataset: Any = None) -> "EpochOrder":
         return EpochOrder([len(e) for e in self.train_dataset], self.step_size, self.settings.seed)
@@ -82,20 +82,28 @@ class Progress(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
     def __init__(self, tokens_per_epoch: int) -> None:
         """Tokens without padding."""
         self.tokens_per_epoch = tokens_per_epoch
-        self.began = time.monotonic()
+        self.began: float | None = None
+        self.seconds = 0.0
+        """From the first step on, without the losses taken before."""
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clock."""
-        self.began = time.monotonic()
+        self.began = self.began or time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop it, for the time being."""
+        self.seconds = time.monotonic() - (self.began or 0.0)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """One line per report of the training loss, from one process."""
-        if not state.is_world_process_zero or "loss" not in (logs or {}):
+        """One line per report of a loss, from one process."""
+        logs = (logs or {}) if state.is_world_process_zero else {}
+        if "eval_loss" in logs:
+            log.info("step=%d held_out_loss=%.3f", state.global_step, logs["eval_loss"])
+        if "loss" not in logs:
             return
-        seconds = time.monotonic() - self.began
         log.info(
             "step=%d/%d loss=%.3f learning_rate=%.1e tokens_per_s=%.0f eta_s=%.0f",
             state.global_step, state.max_steps, logs["loss"], logs["learning_rate"],
-            state.epoch * self.tokens_per_epoch / seconds,
-            seconds / state.global_step * (state.max_steps - state.global_step),
+            state.epoch * self.tokens_per_epoch / self.seconds,
+            self.seconds / state.global_step * (state.max_steps - state.global_step),
         )  # fmt: skip

@@ -4,7 +4,6 @@ import logging
 import re
 import resource
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -60,7 +59,7 @@ def fit(
         output_dir=str(out), report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=0.02,
         seed=settings.seed, num_train_epochs=settings.epochs, learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay, bf16=dtype == "bfloat16", use_cpu=not cuda,
-        remove_unused_columns=False, dataloader_pin_memory=cuda,
+        remove_unused_columns=False, dataloader_pin_memory=cuda, eval_on_start=bool(dev),
     )  # fmt: skip
     micro, passes = settings.batch_shape(len(train), args.world_size)
     args.per_device_train_batch_size = args.per_device_eval_batch_size = micro
@@ -75,17 +74,16 @@ def fit(
         train_dataset=train,
         eval_dataset=sorted(dev, key=len, reverse=True),
         data_collator=partial(collate, pad=pad),
-        callbacks=[Progress(sum(map(len, train)))],
+        callbacks=[progress := Progress(sum(map(len, train)))],
     )
-    metrics = {"dev_loss_before": trainer.dev_loss()} if dev else {}
-    began = time.monotonic()
-    metrics["train_loss"] = trainer.train().training_loss
-    seconds = time.monotonic() - began
+    metrics = {"train_loss": trainer.train().training_loss}
     if dev:
-        metrics["dev_loss"] = trainer.dev_loss()
+        # Not a call of its own before: a model evaluated first is then trained without its gradients shared.
+        metrics["dev_loss_before"] = next(e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e)
+        metrics["dev_loss"] = trainer.evaluate()["eval_loss"]
     tokens = sum(map(len, train)) * trainer.state.epoch
     metrics |= {
-        "tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds,
+        "tokens": tokens, "seconds": progress.seconds, "tokens_per_second": tokens / progress.seconds,
         "steps": trainer.state.global_step, "peak_memory_mib": _peak_memory_mib(cuda),
     }  # fmt: skip
     _save(trainer, settings, base, out)

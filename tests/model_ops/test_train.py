@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +134,25 @@ def test_the_reported_loss_is_the_mean_over_tokens(training: Training) -> None:
     assert read_manifest(other.out).metrics["dev_loss_before"] == pytest.approx(train_loss, abs=1e-5)
 
 
+def test_two_processes_train_as_one(training: Training, tmp_path: Path) -> None:
+    """Each takes every second part of a batch; gradients are shared, so the losses stay together."""
+    table, (n_rows, digest) = write_table(tmp_path / "even", rows(8, 2))
+    training = replace(training, table=table, expect_rows=n_rows, expect_digest=digest)
+    run(training)
+    together = replace(training, out=training.out.with_name("together"))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*launch, "-m", "model_ops.train", *command(together)], env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    alone, shared = read_manifest(training.out), read_manifest(together.out)
+    assert shared.n_processes == 2
+    for metric in ("train_loss", "dev_loss_before", "dev_loss", "steps", "tokens"):
+        assert shared.metrics[metric] == pytest.approx(alone.metrics[metric], abs=2e-4), metric
+
+
 def test_the_learning_rate_falls_to_its_end(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     rates = []
     log = CompletionTrainer.log
@@ -197,7 +219,7 @@ def test_a_data_set_without_training_rows(training: Training, tmp_path: Path) ->
 
 def test_an_example_longer_than_the_model_takes(training: Training, tmp_path: Path) -> None:
     base = save_model(tmp_path / "short", positions=64)
-    with pytest.raises(TrainingError, match="takes 64 tokens, the longest example has 71; lower max_length"):
+    with pytest.raises(TrainingError, match="takes 64 tokens, the longest example has 75; lower max_length"):
         run(replace(training, base_model=base))
 
 
