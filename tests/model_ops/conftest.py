@@ -1,5 +1,6 @@
 """Models for the tests: a tiny random one, and the demo's real one."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from model_ops.base_model import make_base_model
 from model_ops.checkpoints import ModelFolderError
 from tests.tiny_model import save_model
+
+# As the trainer sets it, and before anything imports torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture(scope="session")
