@@ -26,7 +26,7 @@ demo: bootstrap ## the whole loop on real pages with a real model, ending in DEM
 	@$(BIN)/humpback report --lake $(DEMO_DIR)/lake --out $(DEMO_DIR)/report.html
 
 test: lint ## every check: style, types, import rules, lock, and all tests, those without a JVM first
-	@$(BIN)/python -m pytest -q tests/unit tests
+	@$(BIN)/python -m pytest -q
 
 lint: bootstrap ## style, types, import rules and the lock file
 	@$(BIN)/ruff check $(CODE)

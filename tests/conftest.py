@@ -15,6 +15,13 @@ from schemas.ops import RUNS
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those without a JVM first, the whole loop last: what breaks most often and soonest is seen first."""
+    items.sort(
+        key=lambda i: ("end_to_end" in i.nodeid, "unit" not in i.path.parts, bool(i.get_closest_marker("model")))
+    )
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = {
