@@ -64,6 +64,7 @@ method = "lora"
 learning_rate = 1e-3
 dropout = 0.0
 epochs = 1.0
+epochs_of = {{ backward-0 = 5.0 }}
 [serving]
 mode = "merged"
 eager = true
@@ -72,8 +73,7 @@ port = 8791
 rows_per_wave = 8
 [generate_candidates]
 n_segments = 8
-temperature = 0.0
-max_tokens = 24
+max_tokens = 64
 [score_candidates]
 scorers = ["likelihood_gain", "expected", "rubric"]
 limits = {{ rubric = 2 }}
