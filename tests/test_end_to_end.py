@@ -63,6 +63,7 @@ size = 30
 method = "lora"
 learning_rate = 1e-3
 dropout = 0.0
+micro_batch_size = 2
 epochs = 1.0
 epochs_of = {{ backward-0 = 5.0 }}
 [serving]
