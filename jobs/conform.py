@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from schemas.result import REJECTED
 from schemas.table import Table
 
 
@@ -21,9 +22,6 @@ def _literal(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-REJECTED = "struct<rule:string,detail:string,source_file:string,record_offset:bigint,payload:string>"
 
 
 def conformed(table: Table, rows: DataFrame) -> DataFrame:

@@ -11,9 +11,9 @@ from typing import Any
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from schemas.bronze import CONVERSATIONS
+from schemas.result import result_schema
 
 SEPARATOR = "\u001f"
 PAYLOAD_BYTES = 4096
@@ -21,23 +21,7 @@ PAYLOAD_BYTES = 4096
 Message = dict[str, Any]
 """The columns of `bronze.conversations`, with `drop_reason`."""
 
-REJECTED = StructType(
-    [
-        StructField("rule", StringType()),
-        StructField("detail", StringType()),
-        StructField("source_file", StringType()),
-        StructField("record_offset", LongType()),
-        StructField("payload", StringType()),
-    ]
-)
-
-ROWS = StructType(
-    [
-        *(StructField(f.name, f.dataType) for f in CONVERSATIONS.schema),
-        StructField("drop_reason", StringType()),
-        StructField("rejected", REJECTED),
-    ]
-)
+ROWS = result_schema(CONVERSATIONS)
 """What `rows_from` yields: a message, or a line rejected (`record_offset` is its number, from 1)."""
 
 

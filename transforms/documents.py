@@ -10,31 +10,16 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from schemas.bronze import DOCUMENTS
+from schemas.result import result_schema
 from transforms.charset import UndecodableError, decode_page
 from transforms.http import TooLargeError, is_html, split_response, unpack_body
 from transforms.warc import Defect, NotWarcError, Record, read_records
 
 NO_PAGES = ("unreadable_file", "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole
 BATCH_BYTES = 16 * 2**20  # of text in one Arrow batch, whatever the number of pages
-REJECTED = StructType(
-    [
-        StructField("rule", StringType()),
-        StructField("detail", StringType()),
-        StructField("source_file", StringType()),
-        StructField("record_offset", LongType()),
-        StructField("payload", StringType()),
-    ]
-)
-ROWS = StructType(
-    [
-        *(StructField(f.name, f.dataType) for f in DOCUMENTS.schema),
-        StructField("drop_reason", StringType()),
-        StructField("rejected", REJECTED),
-    ]
-)
+ROWS = result_schema(DOCUMENTS)
 Row = dict[str, Any]
 
 

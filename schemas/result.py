@@ -1,0 +1,27 @@
+"""The shape of a job's result: a table's columns, and what becomes of the rows that do not enter it."""
+
+from pyspark.sql.types import LongType, StringType, StructField, StructType
+
+from schemas.table import Table
+
+REJECTED = StructType(
+    [
+        StructField("rule", StringType()),
+        StructField("detail", StringType()),
+        StructField("source_file", StringType()),
+        StructField("record_offset", LongType()),
+        StructField("payload", StringType()),
+    ]
+)
+"""Why and where a reader rejected a record, for `ops.quarantine`; null for a sound row."""
+
+
+def result_schema(table: Table) -> StructType:
+    """The table's columns, all nullable, with `drop_reason` and `rejected`."""
+    return StructType(
+        [
+            *(StructField(f.name, f.dataType) for f in table.schema),
+            StructField("drop_reason", StringType()),
+            StructField("rejected", REJECTED),
+        ]
+    )
