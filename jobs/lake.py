@@ -27,7 +27,8 @@ class Lake:
     def __init__(self, spark: SparkSession, root: str, run: Run) -> None:
         """`root` is a folder or any URI that Spark can write."""
         self.spark = spark
-        self.root = root.rstrip("/")
+        # Delta takes a relative path for a table's name.
+        self.root = root.rstrip("/") if ":/" in root else str(Path(root).absolute())
         self.run = run
         self._existing: set[str] = set()
 
@@ -192,9 +193,7 @@ class Lake:
 
     def folder(self, name: str) -> Path:
         """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""
-        if "://" in self.root:
-            return Path(f"humpback-{name}")
-        return Path(self.root).resolve() / name
+        return Path(f"humpback-{name}") if ":/" in self.root else Path(self.root) / name
 
 
 def _last_commit(spark: SparkSession, path: str) -> Any:

@@ -1,6 +1,7 @@
 """The one write path: conform, validate, quarantine, commit, count."""
 
 import json
+from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
@@ -38,6 +39,16 @@ def test_append_adds_only_new_keys_and_a_second_write_commits_nothing(open_lake:
     assert again.write(SEED_PAIRS, pairs(lake, PAIR)) is None
     assert (again.run.n_in, again.run.version) == (0, None)
     assert again.version(SEED_PAIRS) == version
+
+
+def test_a_relative_root_is_taken_from_where_the_command_stands(
+    open_lake: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lake = lake_writing(open_lake, SEED_PAIRS)
+    relative = Lake(lake.spark, "lake", lake.run)
+    assert relative.write(SEED_PAIRS, pairs(lake, PAIR)) is not None
+    assert lake.read(SEED_PAIRS).count() == 1
 
 
 def test_a_row_that_breaks_a_rule_is_quarantined_by_its_name_and_counted(open_lake: OpenLake) -> None:
