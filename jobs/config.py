@@ -108,7 +108,7 @@ class Finetune(Section):
     epochs: float = Field(3.0, gt=0, description="paper, table 18: about 3 at most sizes")
     max_length: int = Field(2048, ge=16, description="tokens; a longer example is an error, never cut silently")
     dev_examples: int = Field(256, ge=0, description="held-out examples whose loss is taken before and after")
-    lora_rank: int = Field(16, ge=1)
+    lora_rank: int = Field(16, ge=1, le=512)
     lora_alpha: int = Field(32, ge=1)
     lora_layers_from: int = Field(0, ge=0, description="layers below it get no adapter and no gradient")
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"

@@ -1,17 +1,17 @@
 """What `humpback run` would do: new inputs, requests to send, tokens, trainings; nothing is written."""
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Direction, Recipe
 from jobs.errors import JobError
+from jobs.inference import SETTLED
+from jobs.ingest_documents import new_files
 from jobs.lake import Lake
 from jobs.models import trained_model
-from jobs.pipeline import job_name, steps
-from schemas.bronze import DOCUMENTS
-from schemas.gold import GENERATIONS
-from schemas.silver import CANDIDATES, SCORES, UNLABELLED
-from schemas.table import Table
+from jobs.pipeline import Step, job_name, require_inputs, steps
+from jobs.prompt_sets import read_prompts
+from schemas.bronze import COMPLETIONS
+from schemas.silver import UNLABELLED
 
 PLAN = "step string, iteration int, would_do string, n bigint, tokens bigint"
 CHARS_PER_TOKEN = 4  # English under a 50,000-word vocabulary; good enough to plan with
@@ -20,63 +20,70 @@ Row = tuple[str, int | None, str, int | None, int | None]
 
 
 def plan(lake: Lake, recipe: Recipe) -> list[Row]:
-    """One row per step of the loop, with what can be known of it now.
+    """One row per step of the loop: how many files, trainings or requests it stands before, at most.
 
-    A step behind an untrained model is counted as if that model were new: all its requests.
+    `tokens` (read, not generated) is null where the pool that they come from is not drawn yet.
+
+    Raises:
+        JobError, ModelFolderError: an input that the loop needs is not there.
     """
-    rows: list[Row] = [("documents in the lake", None, "kept", lake.latest(DOCUMENTS).count(), None)]
-    pool = lake.latest(UNLABELLED).where(F.col("experiment") == recipe.name)
-    if recipe.generate_candidates.max_chars:
-        pool = pool.where(F.col("n_chars") <= recipe.generate_candidates.max_chars)
-    n_pool, n_chars = _size(pool.select("n_chars"))
-    n_asked = min(n_pool, recipe.generate_candidates.n_segments or n_pool)
-    tokens = n_asked * n_chars // max(n_pool, 1) // CHARS_PER_TOKEN
-    trained: dict[tuple[str, int], str | None] = {}
-    for step in steps(recipe):
-        name = job_name(step.job)
-        if name == "finetune":
+    require_inputs(lake, recipe)
+    n_segments, tokens = _pool(lake, recipe)
+    return [_row(lake, recipe, step, n_segments, tokens) for step in steps(recipe)]
+
+
+def _row(lake: Lake, recipe: Recipe, step: Step, n_segments: int, tokens: int | None) -> Row:
+    """`n_segments` go to the models, of `tokens` each on average."""
+
+    def requests(direction: Direction, iteration: int, stage: str, what: str, n: int) -> Row:
+        model_id = _model_id(lake, recipe, direction, iteration)
+        todo = max(0, n - _answered(lake, model_id, stage)) if model_id else n
+        return name, step.iteration, what, todo, None if tokens is None else todo * tokens
+
+    name = job_name(step.job)
+    match name:
+        case "ingest-documents":
+            return name, None, "read new crawl files", len(new_files(lake, recipe)), None
+        case "finetune":
             assert step.direction is not None
             assert step.iteration is not None
             model_id = _model_id(lake, recipe, step.direction, step.iteration)
-            trained[step.direction, step.iteration] = model_id
-            rows.append(
-                (
-                    name,
-                    step.iteration,
-                    f"have {model_id}" if model_id else f"train {step.direction}",
-                    int(not model_id),
-                    None,
-                )
-            )
-        elif name == "generate-candidates":
-            done = _count(lake, CANDIDATES, trained["backward", 0])
-            rows.append((name, None, "ask for instructions", max(0, n_asked - done), tokens if done < n_asked else 0))
-        elif name == "score-candidates":
+            what = f"nothing: {model_id} is there" if model_id else f"train the {step.direction} model"
+            return name, step.iteration, what, int(not model_id), None
+        case "generate-candidates":
+            return requests("backward", 0, "candidates", "ask for instructions", n_segments)
+        case "score-candidates":
             assert step.iteration is not None
-            calls = n_asked * sum(2 if s == "likelihood_gain" else 1 for s in recipe.score_candidates.scorers)
-            done = _count(lake, SCORES, trained["forward", step.iteration - 1])
-            rows.append(
-                (
-                    name,
-                    step.iteration,
-                    "ask for ratings",
-                    0 if done else calls,
-                    0 if done else calls * 2 * tokens // max(n_asked, 1),
-                )
-            )
-        elif name == "generate-answers":
+            n = _n_ratings(recipe, step.iteration, n_segments)
+            return requests("forward", step.iteration - 1, "scores", "ask for ratings", n)
+        case "generate-answers":
             assert step.iteration is not None
-            done = _count(lake, GENERATIONS, trained["forward", step.iteration])
-            rows.append((name, step.iteration, "have answers" if done else "ask for answers", int(not done), None))
-        else:
-            rows.append((name, step.iteration, "look for new inputs", None, None))
-    return rows
+            n = len(read_prompts(recipe.generate_answers.prompts))
+            return *requests("forward", step.iteration, "answers", "ask for answers", n)[:4], None
+        case _:
+            return name, step.iteration, "look for new rows", None, None
 
 
-def _size(chars: DataFrame) -> tuple[int, int]:
-    row = chars.agg(F.count(F.lit(1)), F.coalesce(F.sum("n_chars"), F.lit(0))).first()
-    assert row is not None
-    return int(row[0]), int(row[1])
+def _pool(lake: Lake, recipe: Recipe) -> tuple[int, int | None]:
+    """How many segments go to the models, and the mean tokens of one; before it is drawn, the most there can be."""
+    settings = recipe.generate_candidates
+    pool = lake.latest(UNLABELLED).where(F.col("experiment") == recipe.name)
+    if settings.max_chars:
+        pool = pool.where(F.col("n_chars") <= settings.max_chars)
+    n, mean = pool.agg(F.count(F.lit(1)), F.mean("n_chars")).collect()[0]
+    most = settings.n_segments or recipe.select_unlabelled.size
+    return (min(n, most), int(mean) // CHARS_PER_TOKEN) if n else (most, None)
+
+
+def _n_ratings(recipe: Recipe, iteration: int, n_segments: int) -> int:
+    """Requests for the ratings of one iteration; a likelihood gain takes two."""
+    s = recipe.score_candidates
+    n_held_out = 2 * s.dev_pairs if iteration in (s.dev_iterations or (iteration,)) else 0
+    return sum(
+        (2 if scorer == "likelihood_gain" else 1)
+        * (min(n_segments, s.limits.get(scorer, n_segments)) + (n_held_out if scorer in s.dev_scorers else 0))
+        for scorer in s.scorers
+    )
 
 
 def _model_id(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> str | None:
@@ -87,6 +94,7 @@ def _model_id(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) 
     return model.model_id if model else None
 
 
-def _count(lake: Lake, table: Table, model_id: str | None) -> int:
-    """Rows that a model has in a table already."""
-    return lake.latest(table).where(F.col("model_id") == model_id).count() if model_id else 0
+def _answered(lake: Lake, model_id: str, stage: str) -> int:
+    """Requests of a stage that a model has answered for good."""
+    mine = (F.col("model_id") == model_id) & F.col("stage").startswith(stage) & F.col("status").isin(*SETTLED)
+    return lake.latest(COMPLETIONS).where(mine).select("request_id").distinct().count()

@@ -28,13 +28,19 @@ ROWS_PER_BATCH = 1000
 
 def run(lake: Lake, recipe: Recipe) -> None:
     """Read every file anew (a seed is small); messages that the lake knows are left out by the write."""
-    files = _files(lake, [os.path.expanduser(path) for path in recipe.ingest_conversations.paths])
+    files = conversation_files(lake, recipe)
     read = partial(_read, licence=recipe.ingest_conversations.licence)
     messages = files.select("path", "content").mapInArrow(read, ROWS)
     lake.write(CONVERSATIONS, with_repeats(messages))
 
 
-def _files(lake: Lake, paths: list[str]) -> DataFrame:
+def conversation_files(lake: Lake, recipe: Recipe) -> DataFrame:
+    """The recipe's conversation files, `path` and `content`.
+
+    Raises:
+        RecipeError: no paths are given, or some match no file; lists them.
+    """
+    paths = [os.path.expanduser(path) for path in recipe.ingest_conversations.paths]
     if not paths:
         raise RecipeError("ingest_conversations.paths is empty: name the seed's JSONL files, plain or .gz")
     missing = []

@@ -26,16 +26,20 @@ UNIT = "records"
 
 def run(lake: Lake, recipe: Recipe) -> None:
     """Read the new files, in parallel by file."""
-    settings = recipe.ingest_documents
+    files = new_files(lake, recipe)[: lake.run.limit]
+    if not files:
+        return
+    frame = lake.spark.createDataFrame([(f,) for f in files], "source_file string").repartition(len(files))
+    lake.write(DOCUMENTS, documents_from(frame, max_bytes=recipe.ingest_documents.max_record_bytes))
+
+
+def new_files(lake: Lake, recipe: Recipe) -> list[str]:
+    """The recipe's crawl files that have not been read yet."""
     without_pages = F.col("rule").isin(*NO_PAGES) & (F.col("table") == DOCUMENTS.name)
     read = lake.latest(DOCUMENTS).select("source_file")
     read = read.union(lake.latest(QUARANTINE).where(without_pages).select("source_file"))
     known = {row.source_file for row in read.distinct().collect()}
-    files = [f for f in crawl_files(settings.paths) if f not in known][: lake.run.limit]
-    if not files:
-        return
-    frame = lake.spark.createDataFrame([(f,) for f in files], "source_file string").repartition(len(files))
-    lake.write(DOCUMENTS, documents_from(frame, max_bytes=settings.max_record_bytes))
+    return [f for f in crawl_files(recipe.ingest_documents.paths) if f not in known]
 
 
 def crawl_files(paths: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -29,7 +30,9 @@ from jobs.config import Direction, Recipe
 from jobs.errors import JobError
 from jobs.failures import sentence
 from jobs.lake import Lake
+from jobs.prompt_sets import read_prompts
 from jobs.runs import Run
+from model_ops.checkpoints import check_model_folder
 from schemas.ops import RUNS
 
 log = logging.getLogger(__name__)
@@ -82,12 +85,27 @@ def steps(recipe: Recipe) -> Iterator[Step]:
         yield Step(generate_answers, recipe.iterations)
 
 
+def require_inputs(lake: Lake, recipe: Recipe) -> None:
+    """Find what the loop would only stumble over hours later.
+
+    Raises:
+        RecipeError, JobError, ModelFolderError: a file or folder that the recipe names is not there or not readable.
+    """
+    ingest_documents.crawl_files(recipe.ingest_documents.paths)
+    ingest_conversations.conversation_files(lake, recipe)
+    check_model_folder(Path(recipe.base_model))
+    for path in recipe.select_unlabelled.evaluation_paths:
+        select_unlabelled.read_prompts(path)
+    read_prompts(recipe.generate_answers.prompts)
+
+
 def run_loop(spark: SparkSession, root: str, recipe: Recipe, limit: int | None = None) -> list[Run]:
     """Run every step in order; what has been done before costs a look. The runs, in order.
 
     Each step that did something is recorded at once; those that found nothing new share a commit.
     """
     loop_id, all_steps = uuid.uuid4().hex, list(steps(recipe))
+    require_inputs(Lake(spark, root, Run("run", recipe.name, recipe.digest(), RUNS)), recipe)
     runs: list[Run] = []
     unrecorded: list[dict[str, Any]] = []
     try:

@@ -10,10 +10,10 @@ from jobs.config import Recipe
 from jobs.errors import WaitingError
 from jobs.models import Model
 from model_ops.chat import ChatFormat
-from model_ops.devices import served_dtype
+from model_ops.devices import has_gpu, served_dtype
 from model_ops.engine import Engine
 from model_ops.fake_engine import FakeEngine
-from model_ops.handshake import load_adapter, probe, served_models
+from model_ops.handshake import HandshakeError, load_adapter, probe, served_models
 from model_ops.vllm_client import VllmEngine
 from model_ops.vllm_server import ServerSettings, VllmServer
 
@@ -83,20 +83,34 @@ def stop() -> None:
 
 
 def _start_local(recipe: Recipe, model: Model, logs: Path) -> None:
+    """Serve the model here: as an adapter beside others where that is fast, else merged and alone."""
+    adapter = Path(model.path) / "adapter"
+    # On a CPU an adapter costs 14 times the speed of a merged model.
+    if recipe.serving.mode == "merged" or not adapter.is_dir() or not has_gpu():
+        _serve(recipe, model.path, model.model_id, logs)
+        return
+    endpoint = _serve(recipe, recipe.base_model, "base", logs, lora_rank=recipe.finetune.lora_rank)
+    if model.model_id not in served_models(endpoint) and not load_adapter(endpoint, model.model_id, adapter):
+        raise HandshakeError(f"{endpoint} can't load the adapter {adapter}; try --set 'serving.mode=\"merged\"'")
+
+
+def _serve(recipe: Recipe, folder: str, name: str, logs: Path, lora_rank: int | None = None) -> str:
+    """Our server's address; it is started, in place of another one, unless it serves `name` already."""
     global _server
     s = recipe.serving
-    if _server is not None and _server.name == model.model_id:
-        return
+    if _server is not None and _server.name == name:
+        return _server.endpoint
     stop()
     settings = ServerSettings(
         port=s.port, dtype=served_dtype(s.dtype), max_model_len=s.max_model_len, max_num_seqs=s.max_num_seqs,
-        eager=s.eager, start_timeout=s.start_timeout, kv_cache_gb=s.kv_cache_gb,
+        eager=s.eager, start_timeout=s.start_timeout, kv_cache_gb=s.kv_cache_gb, lora_rank=lora_rank,
     )  # fmt: skip
-    server = VllmServer(model.path, model.model_id, settings, logs / f"vllm-{model.model_id}.log")
-    log.info("server starting model=%s port=%d dtype=%s log=%s", model.model_id, s.port, settings.dtype, server.log)
+    server = VllmServer(folder, name, settings, logs / f"vllm-{name}.log")
+    log.info("server starting model=%s port=%d dtype=%s log=%s", name, s.port, settings.dtype, server.log)
     server.start()
     _server = server
-    log.info("server ready model=%s", model.model_id)
+    log.info("server ready model=%s", name)
+    return server.endpoint
 
 
 def _require_served(recipe: Recipe, model: Model) -> None:

@@ -20,6 +20,12 @@ def served_dtype(setting: Literal["auto", "bfloat16", "float32"]) -> Dtype:
 
 
 @cache
+def has_gpu() -> bool:
+    """Whether models run on a GPU here."""
+    return _gpu_capability() is not None
+
+
+@cache
 def auto_dtype() -> Dtype:
     """bfloat16 on GPUs (compute capability 8.0 or more) and CPUs that have it, else float32."""
     capability = _gpu_capability()

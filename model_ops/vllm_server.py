@@ -16,6 +16,8 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the sizes that vLLM makes room for
+
 
 class ServerError(RuntimeError):
     """A server that could not be started, with the end of its log."""
@@ -64,7 +66,7 @@ class VllmServer:
         if s.eager:
             line.append("--enforce-eager")
         if s.lora_rank is not None:
-            line += ["--enable-lora", "--max-lora-rank", str(s.lora_rank)]
+            line += ["--enable-lora", "--max-lora-rank", str(min(r for r in LORA_RANKS if r >= s.lora_rank))]
         return line
 
     def start(self, on_wait: Callable[[float], None] | None = None) -> None:

@@ -1,18 +1,23 @@
 """One Spark session for all tests, a fresh lake for each."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from pyspark.sql import SparkSession
 
+from jobs import commands
+from jobs.__main__ import main
 from jobs.lake import Lake
 from jobs.runs import Run
 from jobs.session import spark_session
 from schemas.ops import RUNS
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
+# Many short jobs: half of the JVM's time would go into optimising code that is about to end.
+QUICK_JVM = "-XX:TieredStopAtLevel=1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,12 +31,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = {
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
-        # Many short jobs: half of the JVM's time would go into optimising code that is about to end.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.driver.extraJavaOptions": QUICK_JVM,
     }
     session = spark_session(**settings)
     yield session
     session.stop()
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def humpback(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """`humpback("sql", ..., "--lake", ...)`: a command as typed, in the tests' own session."""
+    monkeypatch.setattr(commands, "spark_session", lambda: spark)
+    monkeypatch.setattr(spark, "stop", lambda: None)
+
+    def said(*words: object) -> Said:
+        capsys.readouterr()
+        code = main([str(w) for w in words])
+        return Said(code, *capsys.readouterr())
+
+    return said
 
 
 OpenLake = Callable[..., Lake]

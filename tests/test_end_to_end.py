@@ -5,7 +5,9 @@ write nothing but its rows in `ops.runs`, and call no model.
 """
 
 import json
+import os
 import random
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,15 +18,23 @@ from pyspark.sql import SparkSession
 
 from schemas import TABLES
 from tests.audit import faults
+from tests.conftest import QUICK_JVM, Command
 from tests.pages import write_warc
+from tests.readme import blocks
 
 pytestmark = [pytest.mark.spark, pytest.mark.model, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).parent.parent
+PORT = 8791
+(TRACE,) = blocks("sql")
 
 
-def humpback(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "jobs", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+def process(*words: object) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, as a user starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "jobs", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False,
+        env=os.environ | {"JDK_JAVA_OPTIONS": QUICK_JVM},
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
                 "response": f"Tool {i} {a} the files that you name, and then {b} what it found, one line for each.",
                 "language": "en", "licence": "CC0-1.0",
             }) + "\n")  # fmt: skip
-    (folder / "recipe.toml").write_text(RECIPE.format(folder=folder))
+    (folder / "recipe.toml").write_text(RECIPE.format(folder=folder, port=PORT))
     return folder, ["--recipe", str(folder / "recipe.toml"), "--lake", str(folder / "lake")]
 
 
@@ -57,6 +67,8 @@ paths = ["{folder}/*.warc.gz"]
 paths = ["{folder}/seed.jsonl"]
 [select_seed]
 dev_share = 0.3
+[extract_segments]
+max_chars = 1500
 [select_unlabelled]
 size = 30
 [finetune]
@@ -69,7 +81,7 @@ epochs_of = {{ backward-0 = 5.0 }}
 [serving]
 mode = "merged"
 eager = true
-port = 8791
+port = {port}
 [inference]
 rows_per_wave = 8
 [generate_candidates]
@@ -94,56 +106,56 @@ def versions(lake: Path) -> dict[str, int]:
     return {t.name: DeltaTable(str(lake / t.path)).version() for t in TABLES if (lake / t.path / "_delta_log").is_dir()}
 
 
-def test_the_loop_runs_closes_its_accounts_and_is_done(made: tuple[Path, list[str]], spark: SparkSession) -> None:
+def test_the_loop_runs_closes_its_accounts_and_is_done(
+    made: tuple[Path, list[str]], spark: SparkSession, humpback: Command
+) -> None:
     folder, options = made
+    lake = folder / "lake"
     planned = humpback("run", *options, "--dry-run")
-    assert planned.returncode == 0, planned.stderr
-    assert not (folder / "lake").exists(), "a dry run writes nothing"
+    assert planned.code == 0, planned.err
+    assert not lake.exists(), "a dry run writes nothing"
 
-    first = humpback("run", *options, "--json")
+    first = process("run", *options, "--json")
     assert first.returncode == 0, first.stderr[-3000:]
-    assert faults(spark, str(folder / "lake")) == []
-    models = DeltaTable(str(folder / "lake/ops/models")).to_pyarrow_table().to_pylist()
+    assert faults(spark, str(lake)) == []
+    models = DeltaTable(str(lake / "ops/models")).to_pyarrow_table().to_pylist()
     assert {(m["direction"], m["iteration"]) for m in models} == {
         ("backward", 0),
         ("forward", 0),
         ("forward", 1),
         ("forward", 2),
     }
-    curated = DeltaTable(str(folder / "lake/gold/curated")).to_pyarrow_table().to_pylist()
+    curated = DeltaTable(str(lake / "gold/curated")).to_pyarrow_table().to_pylist()
     assert {c["iteration"] for c in curated} == {1, 2}
 
-    before = versions(folder / "lake")
-    second = humpback("run", *options, "--json")
+    before = versions(lake)
+    second = process("run", *options, "--json")
     assert second.returncode == 0, second.stderr[-3000:]
     runs = [json.loads(line) for line in second.stdout.splitlines()]
     assert sum(r["n_calls"] for r in runs) == 0
-    after = versions(folder / "lake")
+    after = versions(lake)
     assert [t for t, v in after.items() if v != before[t]] == ["ops.runs"]
     for word in ("starting", "wave="):
         assert word not in second.stderr, "the second run starts no server and sends no request"
-    still_there = subprocess.run(["pgrep", "-f", "port 8791"], capture_output=True, check=False)
+    still_there = subprocess.run(["pgrep", "-f", f"port {PORT}"], capture_output=True, check=False)
     assert still_there.returncode == 1, "no server is left running"
 
     report = humpback("report", *options[2:])
-    assert report.returncode == 0, report.stderr
-    assert (folder / "lake/reports/report.html").stat().st_size > 10_000
+    assert report.code == 0, report.err
+    assert (lake / "reports/report.html").stat().st_size > 10_000
     answer = humpback("sql", TRACE, *options[2:], "--json")
-    assert answer.returncode == 0, answer.stderr
-    traced = [json.loads(line) for line in answer.stdout.splitlines()]
-    assert traced
+    assert answer.code == 0, answer.err
+    traced = [json.loads(line) for line in answer.out.splitlines()]
+    assert {row["trained_model"] for row in traced} == {m["model_id"] for m in models if m["iteration"] in (1, 2)}
     assert all(row["url"].startswith("https://example.org/") and row["template"] == "backward" for row in traced)
 
-
-TRACE = """
-SELECT e.dataset, e.example_id, d.url, d.source_file, d.record_offset, s.header, c.model_id, p.name AS template,
-       m.table_version
-FROM gold.training_examples e
-JOIN silver.candidates c ON c.candidate_id = e.source_id
-JOIN silver.segments s USING (segment_id)
-JOIN bronze.documents d USING (document_id)
-JOIN (SELECT DISTINCT request_id, prompt_id FROM bronze.completions WHERE status = 'ok') q ON q.request_id = c.request_id
-JOIN ops.prompts p USING (prompt_id)
-JOIN ops.models m ON m.dataset = e.dataset
-WHERE e.origin = 'augmented'
-"""
+    # A model that has not answered yet needs a server; what is wrong with it is said, and nothing is written.
+    asking = ("generate-answers", "--iteration", 1, *options, "--set")
+    silent = humpback(*asking, 'serving.endpoints=["http://127.0.0.1:9/v1"]')
+    assert silent.code == 1
+    assert "http://127.0.0.1:9/v1 does not answer" in silent.err.splitlines()[-1]
+    with socket.create_server(("127.0.0.1", PORT)):
+        taken = humpback(*asking, "inference.partitions=1")
+    assert taken.code == 1
+    assert f"port {PORT} on 127.0.0.1 is taken" in taken.err.splitlines()[-1]
+    assert [t for t, v in versions(lake).items() if v != after[t]] == ["ops.runs"]

@@ -10,19 +10,13 @@ from jobs.__main__ import parser
 from jobs.config import Recipe
 from jobs.recipe_file import load_recipe
 from schemas.__main__ import dictionary
+from tests.readme import TEXT, blocks, part
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_data_dictionary_is_current() -> None:
-    found = re.search(r"<!-- dictionary -->\n(.*)<!-- /dictionary -->", README, re.DOTALL)
-    assert found
-    assert found[1].strip() == dictionary().strip(), "paste the output of `python -m schemas`"
+    assert part("dictionary") == dictionary().strip(), "paste the output of `python -m schemas`"
 
 
 COMMANDS = [
@@ -43,16 +37,16 @@ def test_there_are_commands() -> None:
 
 
 def test_the_worked_recipe_is_one(tmp_path: Path) -> None:
-    recipe, *parts = blocks("toml")
+    recipe, *sections = blocks("toml")
     (tmp_path / "r.toml").write_text(recipe)
     assert isinstance(load_recipe(tmp_path / "r.toml"), Recipe)
-    for part in parts:
-        (tmp_path / "p.toml").write_text('name = "x"\nbase_model = "m"\n' + part)
+    for section in sections:
+        (tmp_path / "p.toml").write_text('name = "x"\nbase_model = "m"\n' + section)
         load_recipe(tmp_path / "p.toml")
 
 
 def test_every_file_named_is_there() -> None:
-    for name in re.findall(r"`((?:jobs|schemas|transforms|deploy|benchmarks)/[\w/.]+\.\w+)`", README):
+    for name in re.findall(r"`((?:jobs|schemas|transforms|deploy|benchmarks)/[\w/.]+\.\w+)`", TEXT):
         assert (ROOT / name).exists(), name
 
 

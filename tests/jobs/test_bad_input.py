@@ -1,0 +1,87 @@
+"""Bad input at the command line: one sentence, the right exit code, and a lake that the next run goes on from.
+
+Other endings are elsewhere: a seed with broken lines in `test_ingest_conversations.py`; misspelt keys, no Java and a full disk in `tests/unit/test_cli.py` and
+`tests/jobs/test_doctor.py`; silent endpoints and taken ports in `tests/test_end_to_end.py`.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from tests import crawls
+from tests.conftest import Command
+
+pytestmark = pytest.mark.spark
+
+TEXT = b"<html><body><h1>Tea</h1><p>" + b"Water first, and then the leaves. " * 30 + b"</p></body></html>"
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> list[object]:
+    """The options of every command; crawl, seed and base model of the recipe are not there yet."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        f'name = "bad"\nbase_model = "{tmp_path}/base"\n'
+        f'ingest_documents.paths = ["{tmp_path}/crawl/*"]\ningest_conversations.paths = ["{tmp_path}/seed.jsonl"]\n'
+    )
+    return ["--recipe", recipe, "--lake", tmp_path / "lake"]
+
+
+def rows(folder: Path, table: str) -> list[dict[str, object]]:
+    return DeltaTable(str(folder / "lake" / table)).to_pyarrow_table().to_pylist()
+
+
+def test_a_crawl_that_is_missing_then_damaged_then_whole(
+    tmp_path: Path, options: list[object], humpback: Command
+) -> None:
+    missing = humpback("ingest-documents", *options)
+    assert missing.code == 2
+    assert f"ingest_documents.paths: no WARC file at {tmp_path}/crawl/*; name" in missing.err.splitlines()[-1]
+
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    (crawl / "empty.warc").write_bytes(b"")
+    one, other = crawls.record(crawls.http(TEXT), "http://a.org/1"), crawls.record(crawls.http(TEXT), "http://a.org/2")
+    (crawl / "cut.warc.gz").write_bytes(crawls.packed(one, other)[:-30])
+    unknown = crawls.http(b"\xff\xfe\x00" + TEXT, "Content-Type: text/html; charset=klingon")
+    (crawl / "odd.warc.gz").write_bytes(crawls.packed(crawls.record(unknown, "http://a.org/3")))
+    damaged = humpback("ingest-documents", *options, "--json")
+    assert damaged.code == 0, damaged.err
+    run = json.loads(damaged.out)
+    assert run["n_in"] == run["n_out"] + sum(run["quarantined"].values())
+    assert {(Path(q["source_file"]).name, q["rule"]) for q in rows(tmp_path, "ops/quarantine")} == {  # type: ignore[arg-type]
+        ("empty.warc", "empty_file"),
+        ("cut.warc.gz", "truncated"),
+        ("odd.warc.gz", "undecodable"),
+    }
+    assert [d["url"] for d in rows(tmp_path, "bronze/documents")] == ["http://a.org/1"]
+
+    (crawl / "whole.warc.gz").write_bytes(crawls.packed(crawls.record(crawls.http(TEXT), "http://a.org/4")))
+    later = humpback("ingest-documents", *options, "--json")
+    assert later.code == 0, later.err
+    assert json.loads(later.out)["n_in"] == 1, "only the new file is read"
+
+
+def test_a_base_model_that_is_none_stops_the_loop_before_it_reads_a_page(
+    tmp_path: Path, options: list[object], humpback: Command
+) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "crawl").mkdir()
+    (tmp_path / "crawl" / "a.warc").write_bytes(crawls.record())
+    (tmp_path / "seed.jsonl").write_text("{}\n")
+    stopped = humpback("run", *options)
+    assert stopped.code == 1
+    assert f"{tmp_path}/base" in stopped.err.splitlines()[-1]
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_lake_that_cannot_be_written(tmp_path: Path, options: list[object], humpback: Command) -> None:
+    (tmp_path / "crawl").mkdir()
+    (tmp_path / "crawl" / "a.warc").write_bytes(crawls.record(crawls.http(TEXT)))
+    (tmp_path / "lake").write_text("a file, not a folder")
+    refused = humpback("ingest-documents", *options)
+    assert refused.code == 1
+    assert "choose another --lake" in refused.err.splitlines()[-1]
+    assert (tmp_path / "lake").read_text() == "a file, not a folder"
