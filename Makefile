@@ -8,6 +8,9 @@ BIN := .venv/bin
 UV = $(shell uv --version >/dev/null 2>&1 && echo uv || echo .cache/uv/bin/uv)
 CODE := jobs transforms model_ops schemas expectations tests
 
+# Many short jobs: most of what the JVM would spend on optimising code goes to waste.
+export JDK_JAVA_OPTIONS ?= -XX:TieredStopAtLevel=1
+
 DEMO_RECIPE = --recipe jobs/recipes/demo.toml --lake $(DEMO_DIR)/lake \
 	--set 'base_model="$(DEMO_DIR)/base"' \
 	--set 'ingest_documents.paths=["$(DEMO_DIR)/corpus/*.warc.gz"]' \
@@ -20,10 +23,16 @@ help: ## say what each target does
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: bootstrap ## the whole loop on real pages with a real model, ending in DEMO_DIR/report.html
-	@$(BIN)/python -m model_ops.base_model --out $(DEMO_DIR)/base
-	@$(BIN)/python -m jobs.demo_corpus --out $(DEMO_DIR)/corpus --cache $(CACHE_DIR)/packages
+	@$(MAKE) --no-print-directory --jobs=2 $(DEMO_DIR)/base $(DEMO_DIR)/corpus
 	@$(BIN)/humpback run $(DEMO_RECIPE)
 	@$(BIN)/humpback report --lake $(DEMO_DIR)/lake --out $(DEMO_DIR)/report.html
+
+.PHONY: $(DEMO_DIR)/base $(DEMO_DIR)/corpus
+$(DEMO_DIR)/base:
+	@$(BIN)/python -m model_ops.base_model --out $@
+
+$(DEMO_DIR)/corpus:
+	@$(BIN)/python -m jobs.demo_corpus --out $@ --cache $(CACHE_DIR)/packages
 
 test: lint ## every check: style, types, import rules, lock, and all tests, those without a JVM first
 	@$(BIN)/python -m pytest -q

@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the input goes")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where downloads are kept (OUT/cache)")
     longest = "leave out longer answers (%(default)s)"
-    parser.add_argument("--max-response-chars", type=int, default=1200, metavar="N", help=longest)
+    parser.add_argument("--max-response-chars", type=int, default=1000, metavar="N", help=longest)
     given = parser.parse_args()
     try:
         write_corpus(given.out, lambda: Archive(given.cache or given.out / "cache"), _say)

@@ -48,7 +48,7 @@ def write_corpus(out: Path, open_archive: Callable[[], Packages], say: Say) -> N
         archive = open_archive()
         if not has_python:
             missing += map(python_source, archive.names(PYTHON_PACKAGE)[-1:])
-        say(f"fetching {len(missing)} documentation packages with apt-get, some 110 MB in all")
+        say(f"taking {len(missing)} documentation packages; apt-get brings what the cache lacks, some 110 MB in all")
         for source in missing:
             if entry := _write_source(out, source, archive, say):
                 done[source.package] = entry
