@@ -38,7 +38,7 @@ pip_uv() { PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-
 
 java_is_recent() {
     local version
-    version=$("${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -nE '1s/.*"([0-9]+).*/\1/p') && [ "${version:-0}" -ge 17 ]
+    version=$("${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p') && [ "${version:-0}" -ge 17 ]
 }
 
 has_libnuma() { [ "$(uname -m)" != x86_64 ] || PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libnuma\.so\.1'; }
