@@ -8,9 +8,6 @@ BIN := .venv/bin
 UV = $(shell uv --version >/dev/null 2>&1 && echo uv || echo .cache/uv/bin/uv)
 CODE := jobs transforms model_ops schemas expectations tests
 
-# Many short jobs: most of what the JVM would spend on optimising code goes to waste.
-export JDK_JAVA_OPTIONS ?= -XX:TieredStopAtLevel=1
-
 DEMO_RECIPE = --recipe jobs/recipes/demo.toml --lake $(DEMO_DIR)/lake \
 	--set 'base_model="$(DEMO_DIR)/base"' \
 	--set 'ingest_documents.paths=["$(DEMO_DIR)/corpus/*.warc.gz"]' \

@@ -6,13 +6,12 @@ humpback generate-candidates --recipe FILE --lake URI
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
-from jobs.inference import complete, prompt_id
+from jobs.inference import ask
 from jobs.lake import Lake
 from jobs.models import the_model
 from schemas.silver import CANDIDATES, UNLABELLED
 from transforms.candidates import backward_prompts, candidates_from
 from transforms.prompts import BACKWARD
-from transforms.requests import requests_from
 
 READS = (UNLABELLED,)
 WRITES = CANDIDATES
@@ -20,21 +19,19 @@ UNIT = "segments"
 
 
 def run(lake: Lake, recipe: Recipe) -> None:
-    """Ask once for every segment of the pool and write what was answered."""
+    """Ask once for every segment of the pool that has no instruction yet, and write what was answered."""
     config, model = recipe.generate_candidates, the_model(lake, recipe, "backward", 0)
     segments = lake.read(UNLABELLED).where(F.col("experiment") == recipe.name)
     if config.max_chars:
         segments = segments.where(F.col("n_chars") <= config.max_chars)
     if n := lake.run.limit or config.n_segments:
         segments = segments.orderBy("sample_hash").limit(n)
-    drawn = lake.staged(segments)
-    requests = requests_from(
-        backward_prompts(drawn),
-        stage="candidates",
-        model_id=model.model_id,
-        model_digest=model.digest,
-        prompt_id=prompt_id(lake, model, BACKWARD, recipe),
-        sampling={"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens},
+    known = lake.latest(CANDIDATES).where(F.col("model_id") == model.model_id).select("segment_id")
+    drawn = lake.staged(segments.join(known, "segment_id", "left_anti"))
+    if drawn.isEmpty():
+        return
+    sampling = {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens}
+    requests, completions = ask(
+        lake, recipe, model, backward_prompts(drawn), stage="candidates", template=BACKWARD, sampling=sampling
     )
-    completions = complete(lake, requests, recipe, model)
     lake.write(CANDIDATES, candidates_from(drawn, requests, completions))

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import time
+from typing import Any
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -17,6 +18,7 @@ from model_ops.engine import through
 from schemas.bronze import COMPLETIONS
 from schemas.ops import PROMPTS
 from transforms.prompts import Template
+from transforms.requests import requests_from
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,18 @@ def prompt_id(lake: Lake, model: Model, template: Template, recipe: Recipe) -> s
     row = {"prompt_id": identity, "name": template.name, "text": template.text, "chat_template_digest": digest}
     lake.insert(PROMPTS, [row])
     return identity
+
+
+def ask(
+    lake: Lake, recipe: Recipe, model: Model, prompts: DataFrame, *, stage: str, template: Template,
+    sampling: dict[str, Any],
+) -> tuple[DataFrame, DataFrame]:  # fmt: skip
+    """The requests that `prompts` (with `subject_id`) make, and the settled answers to them."""
+    requests = requests_from(
+        prompts, stage=stage, model_id=model.model_id, model_digest=model.digest,
+        prompt_id=prompt_id(lake, model, template, recipe), sampling=sampling,
+    )  # fmt: skip
+    return requests, complete(lake, requests, recipe, model)
 
 
 def complete(lake: Lake, requests: DataFrame, recipe: Recipe, model: Model) -> DataFrame:

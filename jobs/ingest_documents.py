@@ -1,8 +1,9 @@
-"""Read WARC files into `bronze.documents`, those files only that have not been read yet.
+"""Read crawl files into `bronze.documents`, those files only that have not been read yet.
 
     humpback ingest-documents --recipe FILE --lake URI [--limit N: the first N new files]
 
-A file counts as read when it gave a page, or a note in the quarantine that it has none.
+WARC (`.warc`, `.warc.gz`, `.warc.zst`), Common Crawl's WET and ClueWeb22's text (`.json.gz`). A file
+counts as read when it gave a page, or a note in the quarantine that it has none.
 """
 
 import glob
@@ -17,20 +18,44 @@ from jobs.errors import RecipeError
 from jobs.lake import Lake
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE
-from transforms.documents import NO_PAGES, documents_from
+from transforms.documents import NO_PAGES, documents_from, files_without_pages
 
 READS = ()
 WRITES = DOCUMENTS
 UNIT = "records"
 
+ENDINGS = ("*.warc", "*.warc.gz", "*.warc.zst", "*.warc.wet", "*.warc.wet.gz", "*.json.gz", "*.arc", "*.arc.gz")
+PART = "source_file string, start bigint, end bigint"
+
 
 def run(lake: Lake, recipe: Recipe) -> None:
-    """Read the new files, in parallel by file."""
+    """Read the new files, in parallel by file and by parts of large ones."""
     files = new_files(lake, recipe)[: lake.run.limit]
     if not files:
         return
-    frame = lake.spark.createDataFrame([(f,) for f in files], "source_file string").repartition(len(files))
-    lake.write(DOCUMENTS, documents_from(frame, max_bytes=recipe.ingest_documents.max_record_bytes))
+    settings = recipe.ingest_documents
+    parts = [part for file in files for part in _parts(file, settings.split_bytes)]
+    frame = lake.spark.createDataFrame(parts, PART).repartition(len(parts))
+    lake.write(DOCUMENTS, documents_from(frame, max_bytes=settings.max_record_bytes))
+    silent = sorted(set(files) & set(new_files(lake, recipe)))
+    if silent:
+        lake.write(
+            DOCUMENTS, files_without_pages(lake.spark.createDataFrame([(f,) for f in silent], "source_file string"))
+        )
+
+
+def _parts(file: str, size: int) -> list[tuple[str, int | None, int | None]]:
+    """The parts that tasks read a file in. Only gzip members can be told from what a page holds."""
+    if not file.endswith(".gz") or file.endswith(".json.gz") or (length := _length(file)) <= size:
+        return [(file, None, None)]
+    return [(file, start, min(start + size, length)) for start in range(0, length, size)]
+
+
+def _length(file: str) -> int:
+    try:
+        return os.path.getsize(file)
+    except OSError:  # the task that reads it names the trouble in the quarantine
+        return 0
 
 
 def new_files(lake: Lake, recipe: Recipe) -> list[str]:
@@ -43,7 +68,7 @@ def new_files(lake: Lake, recipe: Recipe) -> list[str]:
 
 
 def crawl_files(paths: Iterable[str]) -> list[str]:
-    """The crawl files that paths, globs and folders (`*.warc`, `*.warc.gz` below) name, absolute and sorted.
+    """The crawl files that paths, globs and folders (all `ENDINGS` below) name, absolute and sorted.
 
     Raises:
         RecipeError: there are no paths, or some name no file; lists them.
@@ -58,9 +83,9 @@ def crawl_files(paths: Iterable[str]) -> list[str]:
         found.update(os.path.abspath(f) for f in files)
     if empty or not found:
         what = f"no WARC file at {', '.join(empty)}" if empty else "no paths are given"
-        raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of *.warc or *.warc.gz")
+        raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of *.warc.gz")
     return sorted(found)
 
 
 def _below(folder: Path) -> list[Path]:
-    return [f for ending in ("*.warc", "*.warc.gz") for f in folder.rglob(ending)]
+    return [f for ending in ENDINGS for f in folder.rglob(ending)]

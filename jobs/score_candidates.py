@@ -9,11 +9,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
-from jobs.inference import complete, prompt_id
+from jobs.inference import ask
 from jobs.lake import Lake
 from jobs.models import Model, the_model
 from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS
-from transforms.requests import requests_from
 from transforms.scores import TEMPLATES, dev_pairs_from, score_prompts, score_sampling, scores_from
 
 READS = (CANDIDATES, SEED_PAIRS)
@@ -25,33 +24,35 @@ def run(lake: Lake, recipe: Recipe) -> None:
     """Rate the candidates of M_yx, and the held-out pairs, with the model of the iteration before."""
     config, model = recipe.score_candidates, the_model(lake, recipe, "forward", lake.run.needed_iteration - 1)
     backward = the_model(lake, recipe, "backward", 0)
-    pairs = lake.read(CANDIDATES).where(F.col("model_id") == backward.model_id)
-    pairs = pairs.select("candidate_id", "instruction", "response")
+    candidates = lake.read(CANDIDATES).where(F.col("model_id") == backward.model_id)
+    candidates = candidates.select("candidate_id", "instruction", "response")
     if lake.run.limit:
-        pairs = pairs.orderBy("candidate_id").limit(lake.run.limit)
+        candidates = candidates.orderBy("candidate_id").limit(lake.run.limit)
     n_dev = config.dev_pairs if lake.run.iteration in (config.dev_iterations or (lake.run.iteration,)) else 0
-    dev = dev_pairs_from(lake.read(SEED_PAIRS), n=n_dev)
-    candidates, held_out = lake.staged(pairs), lake.staged(dev)
+    held_out = dev_pairs_from(lake.read(SEED_PAIRS), n=n_dev)
+    known = lake.latest(SCORES).where(F.col("model_id") == model.model_id)
     rated = []
     for scorer in config.scorers:
-        some = candidates
+        pairs = candidates
         if scorer in config.limits:
-            some = candidates.orderBy("candidate_id").limit(config.limits[scorer])
+            pairs = candidates.orderBy("candidate_id").limit(config.limits[scorer])
         if scorer in config.dev_scorers:
-            some = some.unionByName(held_out)
-        rated.append(_scores(lake, recipe, model, some, scorer))
-    lake.write(SCORES, reduce(DataFrame.unionByName, rated))
+            pairs = pairs.unionByName(held_out)
+        unrated = pairs.join(known.where(F.col("scorer") == scorer), "candidate_id", "left_anti")
+        pairs = lake.staged(unrated)
+        if not pairs.isEmpty():
+            rated.append(_scores(lake, recipe, model, pairs, scorer))
+    if rated:
+        lake.write(SCORES, reduce(DataFrame.unionByName, rated))
 
 
 def _scores(lake: Lake, recipe: Recipe, model: Model, pairs: DataFrame, scorer: str) -> DataFrame:
     config = recipe.score_candidates
-    requests = requests_from(
+    requests, completions = ask(
+        lake, recipe, model,
         score_prompts(pairs, scorer=scorer, system=recipe.build_training_examples.inference_tag),
         stage=f"scores/{scorer}",
-        model_id=model.model_id,
-        model_digest=model.digest,
-        prompt_id=prompt_id(lake, model, TEMPLATES[scorer], recipe),
+        template=TEMPLATES[scorer],
         sampling=score_sampling(scorer, temperature=config.rubric_temperature, rationale_chars=config.rationale_chars),
-    )
-    completions = complete(lake, requests, recipe, model)
+    )  # fmt: skip
     return scores_from(requests, completions, scorer=scorer, model_id=model.model_id)

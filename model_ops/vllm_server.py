@@ -63,12 +63,12 @@ class VllmServer:
             "--model", self.model_dir, "--served-model-name", self.name,
             "--host", "127.0.0.1", "--port", str(s.port), "--dtype", s.dtype,
             "--max-model-len", str(s.max_model_len), "--max-num-seqs", str(s.max_num_seqs),
-            # In the engine's own process: a worker process of its own would import vLLM once more (11 s).
-            "--distributed-executor-backend", "uni", "--disable-uvicorn-access-log",
+            "--disable-uvicorn-access-log",
         ]  # fmt: skip
         if not has_gpu():
-            # Of a prompt's beginning only whole blocks are reused: CPUs have 128 tokens by default, GPUs 16.
-            line += ["--block-size", "32"]
+            # Of a prompt's beginning only whole blocks are reused: by default of 128 tokens on a CPU. `uni`,
+            # together with the environment below, saves a process that imports vLLM once more (11 s).
+            line += ["--block-size", "32", "--distributed-executor-backend", "uni"]
         if s.eager:
             line.append("--enforce-eager")
         if s.lora_rank is not None:
@@ -154,6 +154,7 @@ def cpu_environment(kv_cache_gb: int) -> dict[str, str]:
     openmp = Path(sys.prefix) / "lib" / "libiomp5.so"  # comes with vLLM's CPU build; its manual advises it
     return {
         "VLLM_CPU_KVCACHE_SPACE": str(kv_cache_gb),
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "OMP_NUM_THREADS": cores,  # else vLLM computes on one core while it serves
         "KMP_BLOCKTIME": "1",
     } | ({"LD_PRELOAD": str(openmp)} if openmp.is_file() else {})

@@ -16,8 +16,6 @@ from jobs.session import spark_session
 from schemas.ops import RUNS
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
-# Many short jobs: half of the JVM's time would go into optimising code that is about to end.
-QUICK_JVM = "-XX:TieredStopAtLevel=1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,7 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = {
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
-        "spark.driver.extraJavaOptions": QUICK_JVM,
+        # Many short jobs: half of the JVM's time would go into optimising code that is about to end.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     }
     session = spark_session(**settings)
     yield session

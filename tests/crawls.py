@@ -1,6 +1,9 @@
 """Own WARC records, as crawlers write them and as they get damaged; imitations, nothing is copied."""
 
 import gzip
+from io import BytesIO
+
+from fastwarc.stream_io import ZstdWriter
 
 PAGE = b"<html><body><h1>Tea</h1><p>Water first.</p></body></html>"
 
@@ -43,6 +46,18 @@ def record(
 def packed(*records: bytes) -> bytes:
     """One gzip member for each record, as the standard asks."""
     return b"".join(gzip.compress(r) for r in records)
+
+
+def zstandard(*records: bytes) -> bytes:
+    """One Zstandard frame for each record."""
+    packed = BytesIO()
+    for each in records:
+        frame = BytesIO()
+        writer = ZstdWriter(frame)
+        writer.write(each)
+        writer.close()
+        packed.write(frame.getvalue())
+    return packed.getvalue()
 
 
 def clueweb09(body: bytes = PAGE, url: str = "http://example.org/tea") -> bytes:

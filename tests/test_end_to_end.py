@@ -5,7 +5,6 @@ write nothing but its rows in `ops.runs`, and call no model.
 """
 
 import json
-import os
 import random
 import socket
 import subprocess
@@ -18,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from schemas import TABLES
 from tests.audit import faults
-from tests.conftest import QUICK_JVM, Command
+from tests.conftest import Command
 from tests.pages import write_warc
 from tests.readme import blocks
 
@@ -32,8 +31,7 @@ PORT = 8791
 def process(*words: object) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, as a user starts it."""
     return subprocess.run(
-        [sys.executable, "-m", "jobs", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False,
-        env=os.environ | {"JDK_JAVA_OPTIONS": QUICK_JVM},
+        [sys.executable, "-m", "jobs", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
     )  # fmt: skip
 
 

@@ -2,20 +2,21 @@
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from schemas.bronze import DOCUMENTS
 from schemas.result import result_schema
 from transforms.charset import UndecodableError, decode_page
-from transforms.http import TooLargeError, is_html, split_response, unpack_body
-from transforms.warc import Defect, NotWarcError, Record, read_records
+from transforms.clueweb22 import read_texts
+from transforms.http import Response, TooLargeError, is_html, split_response, unpack_body
+from transforms.warc import Defect, NotWarcError, Record, read_records, records_of_part
 
 NO_PAGES = ("unreadable_file", "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole
 BATCH_BYTES = 16 * 2**20  # of text in one Arrow batch, whatever the number of pages
@@ -23,21 +24,22 @@ ROWS = result_schema(DOCUMENTS)
 Row = dict[str, Any]
 
 
-def documents_from(files: DataFrame, *, max_bytes: int) -> DataFrame:
-    """The pages of the WARC files named in `source_file`, with `drop_reason` and `rejected`.
+def documents_from(parts: DataFrame, *, max_bytes: int) -> DataFrame:
+    """The pages of crawl files, with `drop_reason` and `rejected`.
 
-    Drop reasons: `http_status` (not 200), `not_html`, `empty_body`, and `repeated` for every copy
-    of a page (same address and bytes) but the first by file and offset. Records that are no
-    response or resource are no pages and give no row. Rejected: what `file_rows` and `page` name.
-    The files must be readable by path on every executor.
+    `parts` has `source_file`, and the bytes `start` to `end` of it (null: the whole file). Drop
+    reasons: `http_status` (not 200), `not_html`, `empty_body`, and `repeated` for every copy of a
+    page (same address and bytes) but the first by file and offset. Records that are no pages give
+    no row. Rejected: what `file_rows` and `page` name. The files must be readable by path on every
+    executor.
     """
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = to_arrow_schema(ROWS, timezone="UTC")
         rows, size = [], 0
         for batch in batches:
-            for path in batch.column(0).to_pylist():
-                for row in file_rows(str(path), max_bytes):
+            for part in batch.to_pylist():
+                for row in file_rows(part["source_file"], max_bytes, part["start"], part["end"]):
                     rows.append(row)
                     size += len(row.get("html") or "")
                     if size >= BATCH_BYTES or len(rows) >= 10_000:
@@ -46,45 +48,52 @@ def documents_from(files: DataFrame, *, max_bytes: int) -> DataFrame:
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema)
 
-    place = F.concat_ws(":", "source_file", F.coalesce("record_offset", F.lit(-1)))
-    copies = Window.partitionBy(F.coalesce("document_id", place)).orderBy("source_file", "record_offset")
+    place = F.concat_ws(":", "source_file", F.coalesce("record_offset", F.lit(-1)), "source_id")
+    copies = Window.partitionBy(F.coalesce("document_id", place)).orderBy("source_file", "record_offset", "source_id")
     is_copy = F.col("document_id").isNotNull() & (F.row_number().over(copies) > 1)
-    rows = files.select("source_file").mapInArrow(read, ROWS)
+    rows = parts.select("source_file", "start", "end").mapInArrow(read, ROWS)
     return rows.withColumn("drop_reason", F.when(is_copy, "repeated").otherwise(F.col("drop_reason")))
 
 
-def file_rows(path: str, max_bytes: int) -> Iterator[Row]:
-    """One row for each page of a WARC file, and for each defect in it.
+def file_rows(path: str, max_bytes: int, start: int | None = None, end: int | None = None) -> Iterator[Row]:
+    """One row for each page of a crawl file, or of a part of it, and for each defect in it.
 
-    A file that holds no page that can be kept gives one row more, so that it is known to have been
-    read: rule `unreadable_file`, `empty_file`, `not_a_warc` or `no_pages`.
+    Rejected as a whole: `unreadable_file`, `empty_file`, `not_a_warc`.
     """
-    kept, other = 0, Counter[str]()
     try:
         with open(path, "rb") as stream:
             if os.fstat(stream.fileno()).st_size == 0:
                 yield _rejected(path, None, "empty_file", "0 bytes")
                 return
-            for found in read_records(stream, max_bytes):
-                row = page(found, path, max_bytes)
-                outcome = row.get("drop_reason") or (row.get("rejected") or {}).get("rule")
-                if outcome:
-                    other[outcome] += 1
-                else:
-                    kept += 1
-                yield row
+            if start is not None and end is not None:
+                records = records_of_part(stream, max_bytes, start, end)
+            elif path.endswith(".json.gz"):
+                records = read_texts(stream, max_bytes)
+            else:
+                records = read_records(stream, max_bytes)
+            for found in records:
+                yield page(found, path, max_bytes)
     except NotWarcError as error:
         yield _rejected(path, None, "not_a_warc", str(error))
     except OSError as error:
         yield _rejected(path, None, "unreadable_file", f"{type(error).__name__}: {error}")
-    else:
-        if not kept:
-            detail = ", ".join(f"{n:,} {what}" for what, n in sorted(other.items())) or "no response records"
-            yield _rejected(path, None, "no_pages", detail)
+
+
+def files_without_pages(files: DataFrame) -> DataFrame:
+    """The rows of files (`source_file`) that were read and gave no page, so that they are known to have been read."""
+    detail = "it was read to its end, and no page in it was kept"
+    known: dict[str, Column] = {
+        "source_file": F.col("source_file"),
+        "rejected": F.struct(
+            F.lit("no_pages").alias("rule"), F.lit(detail).alias("detail"), "source_file",
+            F.lit(None).cast("bigint").alias("record_offset"), F.lit(None).cast("string").alias("payload"),
+        ),
+    }  # fmt: skip
+    return files.select(*(known.get(f.name, F.lit(None).cast(f.dataType)).alias(f.name) for f in ROWS))
 
 
 def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
-    """The row of one record: kept, dropped by a rule, or rejected.
+    """The row of one record: kept, dropped by a rule, or rejected. Plain text becomes a `<pre>` element.
 
     Rejected: `broken_record`, `too_large` (more than `max_bytes`, also after decoding) and
     `undecodable` (text in no known encoding).
@@ -99,18 +108,22 @@ def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
     }
     if not found.url:
         return _rejected(path, found.offset, "broken_record", "it has no WARC-Target-URI")
-    response = split_response(found.block)
+    response = Response(200, {"content-type": "text/plain; charset=utf-8"}, found.block)
+    if not found.is_text:
+        response = split_response(found.block)
     http = found.content_type.startswith("application/http")
     if response.status != 200:
         return place | {"drop_reason": "http_status"}
     try:
         body = unpack_body(response, max_bytes)
         stored_type = found.identified_type if http else found.content_type.partition(";")[0]
-        if not is_html(response, body, stored_type):
+        if not found.is_text and not is_html(response, body, stored_type):
             return place | {"drop_reason": "not_html"}
         if not body.strip():
             return place | {"drop_reason": "empty_body"}
         html, charset = decode_page(body, response.charset)
+        if found.is_text:
+            html = f"<pre>{escape(html, quote=False)}</pre>"
         if (n := len(html.encode())) > max_bytes:
             raise TooLargeError(f"{n:,} bytes of text, {max_bytes:,} allowed")
     except TooLargeError as error:

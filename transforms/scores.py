@@ -9,7 +9,6 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from schemas.silver import SCORES
 from transforms.prompts import EXPECTED, FORWARD, RUBRIC, Template
 
 LABELS = ["1", "2", "3", "4", "5"]
@@ -52,7 +51,10 @@ def score_prompts(pairs: DataFrame, *, scorer: str, system: str) -> DataFrame:
 
 
 def scores_from(requests: DataFrame, completions: DataFrame, *, scorer: str, model_id: str) -> DataFrame:
-    """Rows of `silver.scores`, one for every subject of `requests`, whatever became of its answers."""
+    """Rows of `silver.scores`, one for every subject of `requests`, whatever became of its answers.
+
+    Where an answer is still missing the row has the `drop_reason` `unanswered`: it is asked for again.
+    """
     asked = requests.select("request_id", F.col("subject_id").alias("candidate_id"), "prompt")
     answers = asked.join(
         completions.select(
@@ -71,7 +73,8 @@ def scores_from(requests: DataFrame, completions: DataFrame, *, scorer: str, mod
         "label_mass",
         F.lit(PARSERS[scorer]).alias("parser"),
         "request_ids",
-    ).select(*SCORES.columns)
+        F.when(F.col("missing") > 0, "unanswered").alias("drop_reason"),
+    )
 
 
 def written_score(reply: Column) -> Column:
@@ -108,6 +111,7 @@ def _ratings(answers: DataFrame, scorer: str) -> DataFrame:
         .withColumn("label_mass", mass)
         .withColumn("status", status)
         .withColumn("request_ids", F.array("request_id"))
+        .withColumn("missing", F.col("answered").isNull().cast("int"))
     )
 
 
@@ -119,6 +123,7 @@ def _gains(answers: DataFrame) -> DataFrame:
         F.max(F.when(alone, F.col("span_logprob"))).alias("alone"),
         F.max("span_tokens").alias("tokens"),
         F.sort_array(F.collect_list("request_id")).alias("request_ids"),
+        F.count_if(F.col("answered").isNull()).alias("missing"),
     )
     score = (F.col("given") - F.col("alone")) / F.when(F.col("tokens") > 0, F.col("tokens"))
     return (

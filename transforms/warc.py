@@ -4,7 +4,9 @@ FastWARC reads the records; `quirks_mode` makes it accept LF-only headers, `WARC
 that are too small (ClueWeb09), `parse_http=False` keeps it from eating bodies as headers.
 """
 
+import os
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,14 +16,15 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 HTTP_HEADER_BYTES = 64 * 2**10  # what a record may hold beside the page itself
 OVERRUN_BYTES = 1024  # how near its end a record may hold the start of the next one
-GZIP_MAGIC = b"\x1f\x8b\x08"
+GZIP, ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
+ARC = b"filedesc://"
 VERSION = re.compile(rb"\r?\nWARC/[01]\.\d{1,2}\r?\n")
-PAGES = WarcRecordType.response | WarcRecordType.resource
+PAGES = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
 
 
 @dataclass(frozen=True)
 class Record:
-    """A response or resource record, read whole."""
+    """A response, resource or conversion record, read whole; `offset` is where its compressed member begins."""
 
     offset: int
     url: str
@@ -30,6 +33,7 @@ class Record:
     content_type: str
     identified_type: str
     block: bytes
+    is_text: bool = False  # what a crawl has taken from a page: no HTTP, no markup
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,38 @@ class NotWarcError(ValueError):
     """A file in which not one WARC record could be found."""
 
 
-def read_records(stream: BinaryIO, max_bytes: int) -> Iterator[Record | Defect]:
-    """The response and resource records of a WARC file, plain or gzipped, one in memory at a time.
+class Part:
+    """The bytes of a file up to `end`, at their places in the file."""
+
+    def __init__(self, stream: BinaryIO, end: int) -> None:
+        """`stream` is read and moved on the caller's behalf."""
+        self._stream, self._end = stream, end
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, none from `end` on."""
+        left = max(0, self._end - self._stream.tell())
+        return self._stream.read(left if size < 0 else min(size, left))
+
+    def close(self) -> None:
+        """Nothing: the stream is the caller's."""
+
+
+def records_of_part(stream: BinaryIO, max_bytes: int, start: int, end: int) -> Iterator[Record | Defect]:
+    """What `read_records` gives for the gzip members that begin in `start` to `end` of a file.
+
+    The parts of a file give all its records, each of them once: a part begins at the first member
+    after `start` that opens with a WARC version, and ends where the next part begins.
+    """
+    first = next_member(stream, start) if start else 0
+    last = next_member(stream, end)
+    if first is not None and (last is None or first < last):
+        whole = Part(stream, last if last is not None else stream.seek(0, os.SEEK_END))
+        yield from read_records(whole, max_bytes, first)
+
+
+def read_records(stream: BinaryIO | Part, max_bytes: int, start: int | None = 0) -> Iterator[Record | Defect]:
+    """The page records of a WARC file, plain, gzip or Zstandard, one in memory at a time.
 
     Every other record that is whole is passed over; every one that is not becomes a `Defect`.
     `max_bytes` bounds the page within a record.
@@ -54,7 +88,6 @@ def read_records(stream: BinaryIO, max_bytes: int) -> Iterator[Record | Defect]:
     Raises:
         NotWarcError: the file holds no record at all.
     """
-    start: int | None = 0
     n_records = 0
     damage: Defect | None = None
     while start is not None:
@@ -70,11 +103,13 @@ def read_records(stream: BinaryIO, max_bytes: int) -> Iterator[Record | Defect]:
             start = None
         except OSError as error:
             found = Defect(last, "broken_record", f"at or after this place: {error}")
-            start = _next_start(stream, last + 1)
+            start = next_member(stream, last + 1)
             if n_records > n_before:  # else the same damage goes on
                 yield found
             damage = damage or found
     if not n_records:
+        if _head(stream, 0).startswith(ARC):
+            raise NotWarcError("an ARC file, the format before WARC: convert it with `warcio recompress`")
         raise NotWarcError(damage.detail if damage else "it holds no WARC record")
 
 
@@ -119,6 +154,7 @@ def _record(record: WarcRecord, offset: int, block: bytes) -> Record:
         content_type=header("Content-Type").lower(),
         identified_type=header("WARC-Identified-Payload-Type").partition(";")[0].strip().lower(),
         block=block,
+        is_text=record.record_type == WarcRecordType.conversion,
     )
 
 
@@ -131,21 +167,37 @@ def parse_date(text: str) -> datetime | None:
         return None
 
 
-def _next_start(stream: BinaryIO, after: int) -> int | None:
-    """Where the next record may begin at or after a position: a gzip member, or a version line."""
+def next_member(stream: BinaryIO | Part, after: int, opening: bytes = b"WARC/") -> int | None:
+    """Where the next record may begin at or after a position: a compressed member, or a version line.
+
+    A gzip member's magic number comes by chance once in 16 MiB, so it must open with `opening`.
+    """
     stream.seek(0)
-    packed = stream.read(2) == GZIP_MAGIC[:2]
-    stream.seek(after)
+    head = stream.read(4)
+    magic = next((m for m in (GZIP, ZSTD) if head.startswith(m[: len(head)] if head else m)), None)
     at, tail = after, b""
+    stream.seek(after)
     while data := stream.read(2**20):
         window = tail + data
-        if packed:
-            found = window.find(GZIP_MAGIC)
-        else:
-            match = VERSION.search(window)
-            found = match.start() + len(match[0]) - len(match[0].lstrip()) if match else -1
-        if found >= 0:
-            return at - len(tail) + found
-        tail = window[-16:]
+        starts = re.finditer(re.escape(magic), window) if magic else VERSION.finditer(window)
+        for found in starts:
+            # A version line begins after the line break that ends the record before it.
+            place = at - len(tail) + found.start() + (0 if magic else len(found[0]) - len(found[0].lstrip()))
+            if magic != GZIP or _head(stream, place).startswith(opening):
+                return place
         at += len(data)
+        tail = window[-16:]
+        stream.seek(at)
     return None
+
+
+def _head(stream: BinaryIO | Part, place: int) -> bytes:
+    """The first bytes of what lies at a place, unpacked if it is a gzip member; none if that can't be unpacked."""
+    stream.seek(place)
+    data = stream.read(1024)
+    if not data.startswith(GZIP):
+        return data
+    try:
+        return zlib.decompressobj(31).decompress(data, 64).lstrip()
+    except zlib.error:
+        return b""

@@ -1,12 +1,18 @@
 import gzip
 import hashlib
+import json
+import random
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests import crawls
-from transforms.documents import NO_PAGES, file_rows
+from transforms.documents import file_rows
+from transforms.warc import Record, read_records, records_of_part
 
 MAX = 100_000
 
@@ -74,18 +80,79 @@ def test_id_depends_on_address_and_bytes_only(tmp_path: Path) -> None:
 )
 def test_each_outcome(tmp_path: Path, record: bytes, expected: str) -> None:
     found = outcomes(tmp_path, record)
-    assert found == [expected] if expected == "kept" else found == [expected, "no_pages"]
+    assert found == [expected]
 
 
 def test_files_without_pages(tmp_path: Path) -> None:
     assert outcomes(tmp_path, b"") == ["empty_file"]
     assert outcomes(tmp_path, gzip.compress(b"")) == ["not_a_warc"]
     assert outcomes(tmp_path, crawls.PAGE) == ["not_a_warc"]
-    assert outcomes(tmp_path, crawls.record(kind="request")) == ["no_pages"]
+    assert outcomes(tmp_path, crawls.record(kind="request")) == []
     for missing in (tmp_path / "none.warc", tmp_path):
         (row,) = file_rows(str(missing), MAX)
         assert outcome(row) == "unreadable_file"
-    assert set(NO_PAGES) == {"empty_file", "not_a_warc", "no_pages", "unreadable_file"}
+
+
+def test_plain_text_of_a_crawl_is_a_page_without_markup(tmp_path: Path) -> None:
+    text = "Tea & <water>.\nHTTP/1.1 is no header here."
+    (row,) = rows(tmp_path, crawls.record(text.encode(), kind="conversion", content_type="text/plain"))
+    assert row["html"] == "<pre>Tea &amp; &lt;water&gt;.\nHTTP/1.1 is no header here.</pre>"
+
+
+def test_zstandard(tmp_path: Path) -> None:
+    assert outcomes(tmp_path, crawls.zstandard(crawls.record(), crawls.record(url="http://example.org/2"))) == [
+        "kept",
+        "kept",
+    ]
+
+
+def test_arc_is_named(tmp_path: Path) -> None:
+    arc = b"filedesc://a.arc 0.0.0.0 20000101000000 text/plain 9\n1 0 Tea\n\n\n"
+    for data in (arc, gzip.compress(arc)):
+        (row,) = rows(tmp_path, data)
+        assert outcome(row) == "not_a_warc"
+        assert "an ARC file" in row["rejected"]["detail"]
+
+
+def text_line(number: int, **changed: object) -> bytes:
+    value = {"URL": f"http://example.org/{number}\n", "ClueWeb22-ID": f"clueweb22-en0000-00-{number:05}",
+             "Clean-Text": f"Text number {number}.", "Language": "en"}  # fmt: skip
+    return json.dumps(value | changed).encode() + b"\n"
+
+
+@pytest.mark.parametrize("in_one", [True, False], ids=["one member", "a member for each"])
+def test_clueweb22_text(tmp_path: Path, in_one: bool) -> None:
+    lines = [text_line(0), b"{broken\n", text_line(2, **{"Clean-Text": None}), text_line(3, **{"Clean-Text": "x" * MAX * 2}),
+             text_line(4)]  # fmt: skip
+    path = tmp_path / "en0000-00.json.gz"
+    members = [gzip.compress(b"".join(lines))] if in_one else [gzip.compress(line) for line in lines]
+    path.write_bytes(b"".join(members))
+    found = list(file_rows(str(path), MAX))
+    assert [outcome(row) for row in found] == ["kept", "broken_record", "broken_record", "too_large", "kept"]
+    assert (found[0]["url"], found[0]["source_id"]) == ("http://example.org/0", "clueweb22-en0000-00-00000")
+    assert found[4]["html"] == "<pre>Text number 4.</pre>"
+    assert found[4]["record_offset"] == (0 if in_one else sum(map(len, members[:4])))
+
+    path.write_bytes(b"".join(members)[:-9])
+    assert [outcome(row) for row in file_rows(str(path), MAX)][-1] == "broken_record"
+    path.write_bytes(gzip.compress(b"[1, 2]\n"))
+    assert [outcome(row) for row in file_rows(str(path), MAX)] == ["broken_record", "not_a_warc"]
+
+
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=12), st.integers(50, 2000))
+def test_the_parts_of_a_file_give_each_record_once(sizes: list[int], part: int) -> None:
+    rng = random.Random(len(sizes))
+    records = [crawls.record(crawls.http(rng.randbytes(n)), f"http://example.org/{i}") for i, n in enumerate(sizes)]
+    data = crawls.packed(*records)
+    found = [
+        (record.url, record.offset)
+        for start in range(0, len(data), part)
+        for record in records_of_part(BytesIO(data), MAX, start, min(start + part, len(data)))
+        if isinstance(record, Record)
+    ]
+    whole = [(record.url, record.offset) for record in read_records(BytesIO(data), MAX) if isinstance(record, Record)]
+    assert found == whole
+    assert len(found) == len(sizes)
 
 
 def test_readable_records_of_a_cut_file_stay(tmp_path: Path) -> None:
@@ -101,13 +168,13 @@ def test_readable_records_of_a_cut_file_stay(tmp_path: Path) -> None:
         ("warcio_example-iana.org-chunked.warc", ["kept"]),
         ("warcio_example-resource.warc.gz", ["kept"]),
         ("warcio_example-wget-bad-target-uri.warc.gz", ["kept", "not_html", "not_html"]),
-        ("warcio_example-space-in-target-uri.warc.gz", ["not_html", "no_pages"]),
+        ("warcio_example-space-in-target-uri.warc.gz", ["not_html"]),
         ("warcio_example-trunc.warc", ["kept"]),
         ("warcio_example-bad-non-chunked.warc.gz", ["kept"]),
         ("warcio_example-bad.warc.gz.bad", ["kept", "http_status"]),
         ("warcio_example-wrong-chunks.warc.gz", ["kept"]),
-        ("warcio_example-digest.warc", ["no_pages"]),
-        ("warcio_post-test.warc.gz", ["not_html", "not_html", "not_html", "no_pages"]),
+        ("warcio_example-digest.warc", []),
+        ("warcio_post-test.warc.gz", ["not_html", "not_html", "not_html"]),
         ("warcio_example.arc.gz", ["not_a_warc"]),
         ("warcio_bad.arc", ["not_a_warc"]),
     ],
