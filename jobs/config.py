@@ -32,6 +32,25 @@ class IngestDocuments(Section):
     )
 
 
+class Quality(Section):
+    """Limits of the rules in `transforms.quality_rules`; a rule without a limit is not applied."""
+
+    min_words: int | None = Field(50, description="Gopher")
+    min_word_chars: float | None = Field(3, description="Gopher")
+    max_word_chars: float | None = Field(10, description="Gopher")
+    max_symbols: float | None = Field(0.1, description="Gopher: words with #, or with an ellipsis")
+    min_letters: float | None = Field(0.7, description="words with a letter; Gopher's 0.8 is for pages")
+    min_stop_words: int | None = Field(2, description="Gopher: of the, be, to, of, and, that, have, with")
+    max_bullets: float | None = Field(0.9, description="Gopher: lines")
+    max_ellipses: float | None = Field(0.3, description="Gopher: lines that end in one")
+    max_repeated_lines: float | None = Field(0.3, description="Gopher")
+    min_ended_lines: float | None = Field(0.12, description="FineWeb: lines that end in punctuation")
+    max_short_lines: float | None = Field(0.67, description="FineWeb: lines of at most 30 characters")
+    max_lines_per_word: float | None = Field(0.3, description="FineWeb")
+    max_policy: int | None = Field(0, description="C4: phrases such as privacy policy")
+    max_lorem_ipsum: int | None = Field(0, description="C4")
+
+
 class ExtractSegments(Section):
     """The paper's rules for a self-contained segment."""
 
@@ -40,6 +59,7 @@ class ExtractSegments(Section):
     language: str = Field("en", description="paper: the English part of ClueWeb22")
     max_sentence_jaccard: float = Field(0.7, gt=0, le=1, description="own choice: the paper names no threshold")
     sentence_ngram: int = Field(3, ge=1, description="own choice: the paper names no n")
+    quality: Quality = Quality()
 
 
 class SignSegments(Section):

@@ -1,6 +1,7 @@
 """Bronze: data as received, from the web, from people and from models."""
 
 from pyspark.sql.types import (
+    ArrayType,
     BooleanType,
     DoubleType,
     IntegerType,
@@ -32,6 +33,8 @@ DOCUMENTS = Table(
             column("charset", StringType(), "encoding the page was decoded with, WHATWG name"),
             column("html", StringType(), "the page as text, at most 8 MiB"),
             column("payload_digest", StringType(), "sha256 of the page's bytes before decoding, hex"),
+            column("robots", ArrayType(StringType(), False), "robots directives of the page, e.g. noarchive"),
+            column("licences", ArrayType(StringType(), False), "Creative Commons licences it links to, SPDX names"),
         ]
     ),
     key=("document_id",),

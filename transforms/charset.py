@@ -3,6 +3,8 @@
 import codecs
 import re
 
+from ftfy import fix_encoding
+from ftfy.badness import badness
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs.BOM_UTF16_BE, "utf-16be"))
@@ -29,6 +31,11 @@ CODECS = {
 }
 MAX_BAD_SHARE = 0.01  # of the characters; a page cut in the middle of a character is still a page
 CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")
+# UTF-8 read as Latin-1 or windows-1252 has such pairs; ftfy itself is too slow to see every page.
+SUSPECT = re.compile(
+    "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u2022\u2026\u2030\u2039"
+    "\u203a\u20ac\u2122]"
+)
 
 
 class UndecodableError(ValueError):
@@ -49,10 +56,27 @@ def decode_page(body: bytes, http_charset: str | None) -> tuple[str, str]:
         if name in tried:
             continue
         tried.append(name)
-        text = body.decode(CODECS.get(name, name), errors="replace").removeprefix("\ufeff")
+        text = repair(body.decode(CODECS.get(name, name), errors="replace").removeprefix("\ufeff"))
         if len(CONTROLS.findall(text)) <= MAX_BAD_SHARE * len(text):
             return text, name
     raise UndecodableError(f"{len(body):,} bytes are no text in {', '.join(tried)}")
+
+
+def repair(text: str) -> str:
+    """The text with those lines mended that were decoded wrongly before they were encoded (`MÃ¼nchen`).
+
+    A line is changed only where ftfy finds it bad, and less bad afterwards.
+    """
+    if not SUSPECT.search(text):
+        return text
+    return "\n".join(_repaired_line(line) for line in text.split("\n"))
+
+
+def _repaired_line(line: str) -> str:
+    if not SUSPECT.search(line) or not (bad := badness(line)):
+        return line
+    mended = fix_encoding(line)
+    return mended if badness(mended) < bad else line
 
 
 def whatwg_name(label: str) -> str | None:

@@ -16,6 +16,7 @@ from schemas.result import result_schema
 from transforms.charset import UndecodableError, decode_page
 from transforms.clueweb22 import read_texts
 from transforms.http import Response, TooLargeError, is_html, split_response, unpack_body
+from transforms.rights import licences, robots_directives
 from transforms.warc import Defect, NotWarcError, Record, read_records, records_of_part
 
 NO_PAGES = ("unreadable_file", "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole
@@ -137,6 +138,8 @@ def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
         "charset": charset,
         "html": html,
         "payload_digest": payload_digest,
+        "robots": robots_directives(html, response.headers.get("x-robots-tag", "")),
+        "licences": licences(html),
     }
 
 

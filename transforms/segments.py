@@ -19,10 +19,11 @@ from pyspark.sql.types import StructField, StructType
 from schemas.silver import SEGMENTS
 from transforms.html import is_too_deep
 from transforms.language import identify_language
+from transforms.quality_rules import Limits, quality_fault
 from transforms.render import Page, render
 from transforms.segment_rules import header_fault, is_repetitive
 
-METHOD_VERSION = "segments-1"
+METHOD_VERSION = "segments-2"
 MAX_SECTIONS = 10_000  # a page with more is an index or an attack
 ROWS = StructType([StructField(f.name, f.dataType) for f in SEGMENTS.schema if f.name != "method_digest"])
 
@@ -44,13 +45,14 @@ def segments_from(
     language: str,
     max_sentence_jaccard: float,
     sentence_ngram: int,
+    quality: Limits,
     method_digest: str,
 ) -> DataFrame:
     """Every piece of every document; `drop_reason` names the first of the rules that it breaks.
 
     In this order: `too_deep`, `too_many_headers`, `no_header` (the whole page, one row);
     `too_short`, `too_long`; `empty_header`, `uppercase_header`, `navigation_header`; `repetitive`;
-    `language`, which costs most and is looked at last.
+    `language`; then those of `transforms.quality_rules`, which look at the text as a whole.
     """
 
     def extract(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -83,7 +85,10 @@ def segments_from(
             yield pa.RecordBatch.from_pylist(rows, schema)
 
     rows = documents.select("document_id", "url", "html").mapInArrow(extract, ROWS)
-    return rows.withColumn("method_digest", F.lit(method_digest))
+    reason = F.coalesce("drop_reason", quality_fault(F.col("text"), quality))
+    judged = rows.withColumn("drop_reason", reason)
+    kept = judged.withColumn("text", F.when(F.col("drop_reason").isNull(), F.col("text")))
+    return kept.withColumn("method_digest", F.lit(method_digest))
 
 
 def pieces(html: str, min_chars: int, max_chars: int) -> Iterator[dict[str, Any]]:

@@ -45,16 +45,17 @@ def test_a_crawl_that_is_missing_then_damaged_then_whole(
     (crawl / "empty.warc").write_bytes(b"")
     one, other = crawls.record(crawls.http(TEXT), "http://a.org/1"), crawls.record(crawls.http(TEXT), "http://a.org/2")
     (crawl / "cut.warc.gz").write_bytes(crawls.packed(one, other)[:-30])
-    unknown = crawls.http(b"\xff\xfe\x00" + TEXT, "Content-Type: text/html; charset=klingon")
+    unknown = crawls.http(bytes(range(32)) * 20, "Content-Type: text/html; charset=klingon")
     (crawl / "odd.warc.gz").write_bytes(crawls.packed(crawls.record(unknown, "http://a.org/3")))
     damaged = humpback("ingest-documents", *options, "--json")
     assert damaged.code == 0, damaged.err
     run = json.loads(damaged.out)
-    assert run["n_in"] == run["n_out"] + sum(run["quarantined"].values())
+    assert run["n_in"] == run["n_out"] + sum(run["dropped"].values()) + sum(run["quarantined"].values())
     assert {(Path(q["source_file"]).name, q["rule"]) for q in rows(tmp_path, "ops/quarantine")} == {  # type: ignore[arg-type]
         ("empty.warc", "empty_file"),
-        ("cut.warc.gz", "truncated"),
+        ("cut.warc.gz", "broken_record"),
         ("odd.warc.gz", "undecodable"),
+        ("odd.warc.gz", "no_pages"),
     }
     assert [d["url"] for d in rows(tmp_path, "bronze/documents")] == ["http://a.org/1"]
 

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from transforms.charset import UndecodableError, decode_page, whatwg_name
+from transforms.charset import UndecodableError, decode_page, repair, whatwg_name
 
 GERMAN = "<p>Grüße aus Köln: schöne Straßen, müde Füße.</p>" * 5
 JAPANESE = "<p>日本語のページです。漢字とかなを使います。</p>" * 5
@@ -36,6 +36,16 @@ def test_decode(body: bytes, http: str | None, text: str, charset: str) -> None:
 def test_meta(meta: str) -> None:
     page = meta + JAPANESE
     assert decode_page(page.encode("euc-jp"), None) == (page, "euc-jp")
+
+
+def test_text_that_was_encoded_twice_is_mended_line_by_line() -> None:
+    twice = GERMAN.encode().decode("latin-1") + "\n日本語 café “quoted”\n" + GERMAN
+    assert decode_page(twice.encode(), "utf-8") == (f"{GERMAN}\n日本語 café “quoted”\n{GERMAN}", "utf-8")
+
+
+@pytest.mark.parametrize("text", ["Citroën, “café”…", "São Paulo, MARÇO", "Â", "naïve Ã la carte"])
+def test_text_that_only_looks_odd_stays(text: str) -> None:
+    assert repair(text) == text
 
 
 def test_http_before_meta() -> None:
