@@ -6,7 +6,7 @@ CACHE_DIR ?= .cache
 
 BIN := .venv/bin
 UV = $(shell uv --version >/dev/null 2>&1 && echo uv || echo .cache/uv/bin/uv)
-CODE := jobs transforms model_ops schemas expectations tests
+CODE := jobs transforms model_ops schemas expectations tests benchmarks
 
 DEMO_RECIPE = --recipe jobs/recipes/demo.toml --lake $(DEMO_DIR)/lake \
 	--set 'base_model="$(DEMO_DIR)/base"' \
@@ -21,8 +21,7 @@ help: ## say what each target does
 
 demo: bootstrap ## the whole loop on real pages with a real model, ending in DEMO_DIR/report.html
 	@$(MAKE) --no-print-directory --jobs=2 $(DEMO_DIR)/base $(DEMO_DIR)/corpus
-	@$(BIN)/humpback run $(DEMO_RECIPE)
-	@$(BIN)/humpback report --lake $(DEMO_DIR)/lake --out $(DEMO_DIR)/report.html
+	@$(BIN)/humpback run $(DEMO_RECIPE) --report $(DEMO_DIR)/report.html
 
 .PHONY: $(DEMO_DIR)/base $(DEMO_DIR)/corpus
 $(DEMO_DIR)/base:

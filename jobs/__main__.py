@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--dry-run", action="store_true", help="only say what would be done: inputs, requests, tokens, trainings"
     )
+    run.add_argument("--report", type=Path, metavar="FILE", help="write the HTML report there at the end, if it is due")
     for job in JOBS:
         summary = (job.__doc__ or "").partition("\n")[0]
         job_parser = sub.add_parser(

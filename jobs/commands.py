@@ -29,7 +29,7 @@ def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
     try:
         if options.command == "run" and not options.dry_run:
             assert recipe is not None
-            return _say_runs(run_loop(spark, options.lake, recipe, options.limit), options.json)
+            return _loop(options, recipe, spark)
         for job in JOBS:
             if options.command == job_name(job):
                 assert recipe is not None
@@ -40,6 +40,17 @@ def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
         return _look(options, recipe, spark)
     finally:
         spark.stop()
+
+
+def _loop(options: argparse.Namespace, recipe: Recipe, spark: SparkSession) -> int:
+    """The whole loop, and the report on it where one is asked for and something is new in it."""
+    runs = run_loop(spark, options.lake, recipe, options.limit)
+    code = _say_runs(runs, options.json)
+    if options.report and (any(r.version is not None or r.n_calls for r in runs) or not options.report.exists()):
+        report(Lake(spark, options.lake, Run("report", recipe.name, recipe.digest(), RUNS)), options.report)
+    if options.report and not options.json:
+        _say([f"report: {options.report}"])
+    return code
 
 
 def _look(options: argparse.Namespace, recipe: Recipe | None, spark: SparkSession) -> int:
@@ -85,12 +96,16 @@ def _say_runs(runs: Sequence[Run], as_json: bool) -> int:
         _say(json.dumps(row) for row in rows)
         return 0
     _say(
-        f"{r['job']:<24} {r['unit']:<10} in {r['n_in']:>8,}  out {r['n_out']:>8,}  calls {r['n_calls']:>6,}  "
+        f"{_step_name(run):<34} {r['unit']:<10} in {r['n_in']:>8,}  out {r['n_out']:>8,}  calls {r['n_calls']:>6,}  "
         f"tokens {r['n_tokens']:>9,}  {r['seconds']:>7,.1f} s"
-        for r in rows
+        for run, r in zip(runs, rows, strict=True)
     )
     _say([f"{len(rows)} jobs, {sum(float(str(r['seconds'])) for r in rows):,.0f} s"])
     return 0
+
+
+def _step_name(run: Run) -> str:
+    return " ".join(str(word) for word in (run.job, run.direction, run.iteration) if word is not None)
 
 
 def _print(frame: DataFrame, as_json: bool) -> None:

@@ -87,13 +87,15 @@ class Lake:
         *,
         slice: Mapping[str, object] | None = None,
         transaction: str | None = None,
+        computed: bool = False,
     ) -> int | None:
         """Conform, validate, quarantine, commit and count; the version written, None if nothing was new.
 
         `rows` may carry, beside the table's columns, `drop_reason` (a rule of the method, null for
         a row that passes) and `rejected`, a struct of the quarantine's `rule`, `detail`,
         `source_file`, `record_offset`, `payload` (null for a sound row). `slice` names the
-        partition that a `replace` table swaps; `transaction` makes a repeated commit harmless.
+        partition that a `replace` table swaps; `transaction` makes a repeated commit harmless;
+        `computed` says that `rows` are staged or local, and need not be staged once more.
 
         Raises:
             SchemaMismatchError: `rows` lacks a column or has one of another type.
@@ -102,7 +104,8 @@ class Lake:
         shaped = conform.conformed(table, rows)
         if table.write == "append" and self.exists(table):
             shaped = self._without_known(table, shaped)
-        staged = self.staged(with_breaches(shaped, table.rules))
+        judged = with_breaches(shaped, table.rules)
+        staged = judged if computed else self.staged(judged)
         passes = F.col("drop_reason").isNull()
         belongs = {"kept": passes, "dropped": ~passes, "all": F.lit(True)}[table.holds]
         # A row that is not written, because the method drops it, need not meet the rules.
@@ -181,7 +184,7 @@ class Lake:
 
     def insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
         """Write a few rows that this process made itself."""
-        self.write(table, self.spark.createDataFrame(rows, table.schema))  # type: ignore[type-var]
+        self.write(table, self.spark.createDataFrame(rows, table.schema), computed=True)  # type: ignore[type-var]
 
     def staged(self, rows: DataFrame) -> DataFrame:
         """The rows computed once, now, and cut off from their plan: for what is counted, split and written.

@@ -52,7 +52,7 @@ def publish(lake: Lake, table: Table, rows: DataFrame, *, slice: Mapping[str, ob
             f"{table.name} where {conform.predicate(slice)}: nothing published, {len(result.failures)} expectations "
             f"failed on {n_rows:,} staged rows: {'; '.join(result.failures)}; report: {result.report}"
         )
-    version = lake.write(table, staged, slice=slice)
+    version = lake.write(table, staged, slice=slice, computed=True)
     assert version is not None
     n_rows, digest = digest_of(lake.at(table, version).where(conform.predicate(slice)))
     release = Release(version, n_rows, digest)

@@ -39,6 +39,7 @@ class Run:
     version: int | None = None
     n_calls: int = 0
     n_tokens: int = 0
+    seconds: float | None = None
     _clock: float = field(default_factory=time.monotonic)
 
     @property
@@ -70,6 +71,12 @@ class Run:
             }
         )
 
+    def end(self) -> float:
+        """Stop the run's clock, if it still goes; the seconds that the run took."""
+        if self.seconds is None:
+            self.seconds = round(time.monotonic() - self._clock, 3)
+        return self.seconds
+
     def row(self, status: str) -> dict[str, object]:
         """The run's row in `ops.runs`."""
         return {
@@ -87,7 +94,7 @@ class Run:
             "version": self.version,
             "recipe_digest": self.recipe_digest,
             "code_version": CODE_VERSION,
-            "seconds": round(time.monotonic() - self._clock, 3),
+            "seconds": self.end(),
             "n_calls": self.n_calls,
             "n_tokens": self.n_tokens,
             "status": status,

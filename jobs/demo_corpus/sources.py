@@ -18,7 +18,7 @@ class Source:
     licence: str
     pages: tuple[str, ...] = ("*.html",)
     renamed: tuple[str, str] = ("", "")
-    limit: int = 250
+    limit: int = 150
 
 
 DEBIAN = "https://www.debian.org/doc/manuals"

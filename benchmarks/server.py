@@ -1,0 +1,81 @@
+"""What a model server does with the demo's three kinds of requests, from a bare async client.
+
+python -m benchmarks.server http://127.0.0.1:8000/v1 MODEL
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+
+OPEN = 64
+WORDS = [
+    "the",
+    "system",
+    "reads",
+    "a",
+    "table",
+    "and",
+    "writes",
+    "rows",
+    "to",
+    "disk",
+    "when",
+    "users",
+    "ask",
+    "for",
+    "it",
+]
+
+
+def prompts(n: int, n_words: int, fixed: int) -> list[str]:
+    """`n` texts of `n_words` words (about as many tokens), of which the first `fixed` are the same in all."""
+    rng = random.Random(n_words)
+    beginning = [rng.choice(WORDS) for _ in range(fixed)]
+    return [" ".join([*beginning, *(rng.choice(WORDS) for _ in range(n_words - fixed))]) for _ in range(n)]
+
+
+KINDS: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "warm up": (prompts(8, 50, 0), {"max_tokens": 4}),
+    "likelihood of the prompt": (prompts(64, 190, 0), {"max_tokens": 1, "prompt_logprobs": 0}),
+    "one token, half the prompt shared": (prompts(48, 390, 200), {"max_tokens": 1, "logprobs": 5}),
+    "12 tokens": (prompts(48, 220, 0), {"max_tokens": 12, "min_tokens": 12}),
+}
+
+
+async def measure(endpoint: str, model: str) -> None:
+    """Print requests/s and tokens/s of each kind, 64 requests open at once."""
+    connector = aiohttp.TCPConnector(limit=OPEN)
+    async with aiohttp.ClientSession(connector=connector, raise_for_status=True) as session:
+
+        async def ask(prompt: str, options: dict[str, Any]) -> int:
+            body = {"model": model, "prompt": prompt, "temperature": 0} | options
+            async with session.post(f"{endpoint}/completions", json=body) as reply:
+                return int((await reply.json())["usage"]["total_tokens"])
+
+        for kind, (texts, options) in KINDS.items():
+            began = time.perf_counter()
+            tokens = await asyncio.gather(*(ask(text, options) for text in texts))
+            seconds = time.perf_counter() - began
+            sys.stdout.write(
+                f"{kind:<36} {len(texts) / seconds:6.2f} requests/s {sum(tokens) / seconds:8,.0f} tokens/s\n"
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
+    parser.add_argument("endpoint")
+    parser.add_argument("model")
+    options = parser.parse_args(arguments)
+    asyncio.run(measure(options.endpoint.rstrip("/"), options.model))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
