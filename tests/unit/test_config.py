@@ -77,7 +77,7 @@ def test_a_sections_digest_follows_its_values_and_the_method(tmp_path: Path) -> 
     assert a.sign_segments.digest("1") == b.sign_segments.digest("1")
 
 
-def test_demo_trains_each_model_for_its_own_epochs() -> None:
-    demo = load_recipe(RECIPES / "demo.toml")
-    assert demo.finetune.settings("backward", 0)["epochs"] == demo.finetune.epochs_of["backward-0"]
+def test_a_model_can_have_its_own_epochs() -> None:
+    demo = load_recipe(RECIPES / "demo.toml", ["finetune.epochs_of={backward-0=2.5}"])
+    assert demo.finetune.settings("backward", 0)["epochs"] == 2.5
     assert demo.finetune.settings("forward", 0)["epochs"] == demo.finetune.epochs
