@@ -6,7 +6,7 @@ humpback generate-answers --iteration 2 --recipe FILE --lake URI
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
-from jobs.inference import ask
+from jobs.inference import ask, requests_for
 from jobs.lake import Lake
 from jobs.models import the_model
 from jobs.prompt_sets import read_prompts
@@ -30,9 +30,10 @@ def run(lake: Lake, recipe: Recipe) -> None:
     asked = lake.staged(prompts.join(known, "prompt_id", "left_anti"))
     if asked.isEmpty():
         return
-    system = recipe.build_training_examples.inference_tag
-    sampling = {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens}
-    requests, completions = ask(
-        lake, recipe, model, forward_prompts(asked, system=system), stage="answers", template=FORWARD, sampling=sampling
-    )
+    requests = requests_for(
+        recipe, model, forward_prompts(asked, system=recipe.build_training_examples.inference_tag), stage="answers",
+        template=FORWARD,
+        sampling={"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens},
+    )  # fmt: skip
+    completions = ask(lake, recipe, model, requests, FORWARD)
     lake.write(GENERATIONS, generations_from(asked, requests, completions, prompt_set=config.prompt_set))

@@ -6,7 +6,7 @@ humpback generate-candidates --recipe FILE --lake URI
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
-from jobs.inference import ask
+from jobs.inference import ask, requests_for
 from jobs.lake import Lake
 from jobs.models import the_model
 from schemas.silver import CANDIDATES, UNLABELLED
@@ -26,12 +26,13 @@ def run(lake: Lake, recipe: Recipe) -> None:
         segments = segments.where(F.col("n_chars") <= config.max_chars)
     if n := lake.run.limit or config.n_segments:
         segments = segments.orderBy("sample_hash").limit(n)
-    known = lake.latest(CANDIDATES).where(F.col("model_id") == model.model_id).select("segment_id")
-    drawn = lake.staged(segments.join(known, "segment_id", "left_anti"))
-    if drawn.isEmpty():
-        return
+    drawn = lake.staged(segments)
     sampling = {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens}
-    requests, completions = ask(
-        lake, recipe, model, backward_prompts(drawn), stage="candidates", template=BACKWARD, sampling=sampling
+    requests = requests_for(
+        recipe, model, backward_prompts(drawn), stage="candidates", template=BACKWARD, sampling=sampling
     )
+    requests = lake.staged(requests.join(lake.latest(CANDIDATES).select("request_id"), "request_id", "left_anti"))
+    if requests.isEmpty():
+        return
+    completions = ask(lake, recipe, model, requests, BACKWARD)
     lake.write(CANDIDATES, candidates_from(drawn, requests, completions))

@@ -27,25 +27,27 @@ log = logging.getLogger(__name__)
 SETTLED = ("ok", "cut", "empty", "refused")
 
 
-def prompt_id(lake: Lake, model: Model, template: Template, recipe: Recipe) -> str:
-    """The template's identity under the model's chat format, noted in `ops.prompts`."""
-    digest = "fake" if recipe.inference.engine == "fake" else chat_format(model.path).digest
-    identity = template.prompt_id(digest)
-    row = {"prompt_id": identity, "name": template.name, "text": template.text, "chat_template_digest": digest}
-    lake.insert(PROMPTS, [row])
-    return identity
-
-
-def ask(
-    lake: Lake, recipe: Recipe, model: Model, prompts: DataFrame, *, stage: str, template: Template,
-    sampling: dict[str, Any],
-) -> tuple[DataFrame, DataFrame]:  # fmt: skip
-    """The requests that `prompts` (with `subject_id`) make, and the settled answers to them."""
-    requests = requests_from(
+def requests_for(
+    recipe: Recipe, model: Model, prompts: DataFrame, *, stage: str, template: Template, sampling: dict[str, Any]
+) -> DataFrame:
+    """The requests that `prompts` (with `subject_id`) make of a model, whether they have been answered or not."""
+    return requests_from(
         prompts, stage=stage, model_id=model.model_id, model_digest=model.digest,
-        prompt_id=prompt_id(lake, model, template, recipe), sampling=sampling,
+        prompt_id=template.prompt_id(_chat_digest(recipe, model)), sampling=sampling,
     )  # fmt: skip
-    return requests, complete(lake, requests, recipe, model)
+
+
+def ask(lake: Lake, recipe: Recipe, model: Model, requests: DataFrame, template: Template) -> DataFrame:
+    """The settled answers to requests that were made with `template`, which is noted in `ops.prompts`."""
+    digest = _chat_digest(recipe, model)
+    row = {"prompt_id": template.prompt_id(digest), "name": template.name, "text": template.text,
+           "chat_template_digest": digest}  # fmt: skip
+    lake.insert(PROMPTS, [row])
+    return complete(lake, requests, recipe, model)
+
+
+def _chat_digest(recipe: Recipe, model: Model) -> str:
+    return "fake" if recipe.inference.engine == "fake" else chat_format(model.path).digest
 
 
 def complete(lake: Lake, requests: DataFrame, recipe: Recipe, model: Model) -> DataFrame:

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
-from jobs.inference import ask
+from jobs.inference import ask, requests_for
 from jobs.lake import Lake
 from jobs.models import Model, the_model
 from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS
@@ -48,11 +48,12 @@ def run(lake: Lake, recipe: Recipe) -> None:
 
 def _scores(lake: Lake, recipe: Recipe, model: Model, pairs: DataFrame, scorer: str) -> DataFrame:
     config = recipe.score_candidates
-    requests, completions = ask(
-        lake, recipe, model,
+    requests = requests_for(
+        recipe, model,
         score_prompts(pairs, scorer=scorer, system=recipe.build_training_examples.inference_tag),
         stage=f"scores/{scorer}",
         template=TEMPLATES[scorer],
         sampling=score_sampling(scorer, temperature=config.rubric_temperature, rationale_chars=config.rationale_chars),
     )  # fmt: skip
+    completions = ask(lake, recipe, model, requests, TEMPLATES[scorer])
     return scores_from(requests, completions, scorer=scorer, model_id=model.model_id)

@@ -19,7 +19,7 @@ SETTINGS = {
 LOCAL = {  # one machine: the defaults, made for a cluster, turn every small commit into seconds
     "spark.jars.packages": DELTA,
     "spark.sql.shuffle.partitions": str(len(os.sched_getaffinity(0))),
-    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.memory": "4g",
