@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.errors import JobError
-from jobs.lake import Lake
+from jobs.lake import Lake, local_path
 from schemas import BY_NAME, TABLES
 from schemas.ops import MODELS, RELEASES
 from schemas.table import Table
@@ -43,14 +43,6 @@ def register(lake: Lake, tables: Iterable[Table] = TABLES) -> None:
 
 def _layer(table: Table) -> str:
     return table.name.split(".")[0]
-
-
-def local_path(uri: str) -> Path | None:
-    """The folder that a lake's root names on this machine, or None where it is elsewhere."""
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
-    if not scheme:
-        return Path(uri).absolute()
-    return Path("/" + uri[5:].lstrip("/")) if scheme[1] == "file" else None
 
 
 def _location(lake: Lake, table: Table) -> str:

@@ -46,7 +46,7 @@ def _loop(options: argparse.Namespace, recipe: Recipe, spark: SparkSession) -> i
     """The whole loop, and the report on it where one is asked for and something is new in it."""
     runs = run_loop(spark, options.lake, recipe, options.limit)
     code = _say_runs(runs, options.json)
-    if options.report and (any(r.version is not None or r.n_calls for r in runs) or not options.report.exists()):
+    if options.report and (any(run.is_news for run in runs) or not options.report.exists()):
         report(Lake(spark, options.lake, Run("report", recipe.name, recipe.digest(), RUNS)), options.report)
     if options.report and not options.json:
         _say([f"report: {options.report}"])

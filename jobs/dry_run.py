@@ -2,6 +2,7 @@
 
 from pyspark.sql import functions as F
 
+from jobs import finetune
 from jobs.config import Direction, Recipe
 from jobs.errors import JobError
 from jobs.inference import SETTLED
@@ -16,6 +17,7 @@ from schemas.silver import UNLABELLED
 PLAN = "step string, iteration int, would_do string, n bigint, tokens bigint"
 CHARS_PER_TOKEN = 4  # English under a 50,000-word vocabulary; good enough to plan with
 
+Models = dict[tuple[Direction, int], str | None]
 Row = tuple[str, int | None, str, int | None, int | None]
 
 
@@ -29,14 +31,19 @@ def plan(lake: Lake, recipe: Recipe) -> list[Row]:
     """
     require_inputs(lake, recipe)
     n_segments, tokens = _pool(lake, recipe)
-    return [_row(lake, recipe, step, n_segments, tokens) for step in steps(recipe)]
+    models = {
+        (step.direction, step.iteration): _model_id(lake, recipe, step.direction, step.iteration)
+        for step in steps(recipe)
+        if step.job is finetune and step.direction is not None and step.iteration is not None
+    }
+    return [_row(lake, recipe, models, step, n_segments, tokens) for step in steps(recipe)]
 
 
-def _row(lake: Lake, recipe: Recipe, step: Step, n_segments: int, tokens: int | None) -> Row:
-    """`n_segments` go to the models, of `tokens` each on average."""
+def _row(lake: Lake, recipe: Recipe, models: Models, step: Step, n_segments: int, tokens: int | None) -> Row:
+    """`n_segments` go to the models, of `tokens` each on average; `models` are those trained already."""
 
     def requests(direction: Direction, iteration: int, stage: str, what: str, n: int) -> Row:
-        model_id = _model_id(lake, recipe, direction, iteration)
+        model_id = models[direction, iteration]
         todo = max(0, n - _answered(lake, model_id, stage)) if model_id else n
         return name, step.iteration, what, todo, None if tokens is None else todo * tokens
 
@@ -47,7 +54,7 @@ def _row(lake: Lake, recipe: Recipe, step: Step, n_segments: int, tokens: int | 
         case "finetune":
             assert step.direction is not None
             assert step.iteration is not None
-            model_id = _model_id(lake, recipe, step.direction, step.iteration)
+            model_id = models[step.direction, step.iteration]
             what = f"nothing: {model_id} is there" if model_id else f"train the {step.direction} model"
             return name, step.iteration, what, int(not model_id), None
         case "generate-candidates":

@@ -7,7 +7,7 @@ from pyspark.errors import PySparkException
 
 KNOWN = (
     (re.compile(r"No space left on device"), "the disk is full; free some space and run the same command again"),
-    (re.compile(r"Permission denied|AccessDenied|not writable|Mkdirs failed|Unable to create|[nN]ot a directory"),
+    (re.compile(r"Permission denied|AccessDenied|not writable|Mkdirs failed|Unable to create|Parent path is not a dir"),
      "nothing can be written there; choose another --lake or mend the permissions"),
     (re.compile(r"JAVA_GATEWAY_EXITED|Java gateway process exited"),
      "Java did not start; install a Java 17+ runtime (Debian: openjdk-17-jre-headless); see humpback doctor"),

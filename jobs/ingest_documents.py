@@ -18,7 +18,7 @@ from jobs.errors import RecipeError
 from jobs.lake import Lake
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE
-from transforms.documents import NO_PAGES, documents_from, files_without_pages
+from transforms.documents import NO_PAGES, ROWS, documents_from, file_without_pages
 
 READS = ()
 WRITES = DOCUMENTS
@@ -39,9 +39,8 @@ def run(lake: Lake, recipe: Recipe) -> None:
     lake.write(DOCUMENTS, documents_from(frame, max_bytes=settings.max_record_bytes))
     silent = sorted(set(files) & set(new_files(lake, recipe)))
     if silent:
-        lake.write(
-            DOCUMENTS, files_without_pages(lake.spark.createDataFrame([(f,) for f in silent], "source_file string"))
-        )
+        rows = lake.spark.createDataFrame([file_without_pages(f) for f in silent], ROWS)  # type: ignore[type-var]
+        lake.write(DOCUMENTS, rows, computed=True)
 
 
 def _parts(file: str, size: int) -> list[tuple[str, int | None, int | None]]:

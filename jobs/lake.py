@@ -1,5 +1,6 @@
 """The one read and write path to the lake's Delta tables."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ class Lake:
     def __init__(self, spark: SparkSession, root: str, run: Run) -> None:
         """`root` is a folder or any URI that Spark can write."""
         self.spark = spark
-        # Delta takes a relative path for a table's name.
-        self.root = root.rstrip("/") if ":/" in root else str(Path(root).absolute())
+        local = local_path(root)
+        self.root = str(local) if local else root.rstrip("/")  # Delta takes a relative path for a table's name
         self.run = run
         self._existing: set[str] = set()
 
@@ -196,7 +197,16 @@ class Lake:
 
     def folder(self, name: str) -> Path:
         """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""
-        return Path(f"humpback-{name}") if ":/" in self.root else Path(self.root) / name
+        local = local_path(self.root)
+        return local / name if local else Path(f"humpback-{name}")
+
+
+def local_path(uri: str) -> Path | None:
+    """The folder that a lake's root names on this machine, or None where it is elsewhere."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
+    if not scheme:
+        return Path(uri).absolute()
+    return Path("/" + uri[5:].lstrip("/")) if scheme[1] == "file" else None
 
 
 def _last_commit(spark: SparkSession, path: str) -> Any:

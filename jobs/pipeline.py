@@ -112,7 +112,7 @@ def run_loop(spark: SparkSession, root: str, recipe: Recipe, limit: int | None =
         for number, step in enumerate(all_steps, 1):
             log.info("step %d/%d", number, len(all_steps))
             runs.append(_run(spark, root, recipe, replace(step, limit=limit), loop_id, unrecorded))
-            if runs[-1].version is not None or runs[-1].n_calls:
+            if runs[-1].is_news:
                 _record(spark, root, unrecorded)
     finally:
         _record(spark, root, unrecorded)

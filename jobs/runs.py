@@ -71,6 +71,11 @@ class Run:
             }
         )
 
+    @property
+    def is_news(self) -> bool:
+        """Whether it wrote something or asked a model."""
+        return self.version is not None or self.n_calls > 0
+
     def end(self) -> float:
         """Stop the run's clock, if it still goes; the seconds that the run took."""
         if self.seconds is None:

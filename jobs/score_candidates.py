@@ -38,10 +38,9 @@ def run(lake: Lake, recipe: Recipe) -> None:
             pairs = candidates.orderBy("candidate_id").limit(config.limits[scorer])
         if scorer in config.dev_scorers:
             pairs = pairs.unionByName(held_out)
-        unrated = pairs.join(known.where(F.col("scorer") == scorer), "candidate_id", "left_anti")
-        pairs = lake.staged(unrated)
-        if not pairs.isEmpty():
-            rated.append(_scores(lake, recipe, model, pairs, scorer))
+        unrated = lake.staged(pairs.join(known.where(F.col("scorer") == scorer), "candidate_id", "left_anti"))
+        if not unrated.isEmpty():
+            rated.append(_scores(lake, recipe, model, unrated, scorer))
     if rated:
         lake.write(SCORES, reduce(DataFrame.unionByName, rated))
 

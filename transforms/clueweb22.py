@@ -55,7 +55,8 @@ def _lines(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes | Defe
                     line.clear()
             if line.strip():
                 yield start, bytes(line)
-            after = next_member(stream, stream.tell(), b"{")
+            end = stream.tell()
+            after = end if stream.read(1) else None
         except (zlib.error, EOFError) as error:
             yield start, Defect(start, "broken_record", f"at or after this place: {error}")
             after = next_member(stream, start + 1, b"{")

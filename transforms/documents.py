@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
@@ -21,6 +21,7 @@ from transforms.warc import Defect, NotWarcError, Record, read_records, records_
 
 NO_PAGES = ("unreadable_file", "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole
 BATCH_BYTES = 16 * 2**20  # of text in one Arrow batch, whatever the number of pages
+TEXT_HEADERS = {"content-type": "text/plain; charset=utf-8"}
 ROWS = result_schema(DOCUMENTS)
 Row = dict[str, Any]
 
@@ -80,17 +81,9 @@ def file_rows(path: str, max_bytes: int, start: int | None = None, end: int | No
         yield _rejected(path, None, "unreadable_file", f"{type(error).__name__}: {error}")
 
 
-def files_without_pages(files: DataFrame) -> DataFrame:
-    """The rows of files (`source_file`) that were read and gave no page, so that they are known to have been read."""
-    detail = "it was read to its end, and no page in it was kept"
-    known: dict[str, Column] = {
-        "source_file": F.col("source_file"),
-        "rejected": F.struct(
-            F.lit("no_pages").alias("rule"), F.lit(detail).alias("detail"), "source_file",
-            F.lit(None).cast("bigint").alias("record_offset"), F.lit(None).cast("string").alias("payload"),
-        ),
-    }  # fmt: skip
-    return files.select(*(known.get(f.name, F.lit(None).cast(f.dataType)).alias(f.name) for f in ROWS))
+def file_without_pages(path: str) -> Row:
+    """The row of a file that was read and gave no page, so that it is known to have been read."""
+    return _rejected(path, None, "no_pages", "it was read to its end, and no page in it was kept")
 
 
 def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
@@ -109,9 +102,7 @@ def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
     }
     if not found.url:
         return _rejected(path, found.offset, "broken_record", "it has no WARC-Target-URI")
-    response = Response(200, {"content-type": "text/plain; charset=utf-8"}, found.block)
-    if not found.is_text:
-        response = split_response(found.block)
+    response = Response(200, TEXT_HEADERS, found.block) if found.is_text else split_response(found.block)
     http = found.content_type.startswith("application/http")
     if response.status != 200:
         return place | {"drop_reason": "http_status"}

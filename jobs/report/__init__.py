@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from jobs import catalog
-from jobs.lake import Lake
+from jobs.lake import Lake, local_path
 from jobs.report import facts, ratings
 from jobs.report.page import page
 from schemas.gold import CURATED
@@ -19,7 +19,7 @@ from schemas.gold import CURATED
 def report(lake: Lake, out: Path) -> Path:
     """Write the report on the lake's experiment (the run's, or the last that ran) to `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    root = catalog.local_path(lake.root)
+    root = local_path(lake.root)
     docs_root = os.path.relpath(root, out.parent) if root else None
     out.write_text(page(gather(lake), docs_root), encoding="utf-8")
     return out

@@ -135,6 +135,8 @@ def test_clueweb22_text(tmp_path: Path, in_one: bool) -> None:
 
     path.write_bytes(b"".join(members)[:-9])
     assert [outcome(row) for row in file_rows(str(path), MAX)][-1] == "broken_record"
+    path.write_bytes(gzip.compress(text_line(0)) + gzip.compress(b"[1, 2]\n") + gzip.compress(text_line(2)))
+    assert [outcome(row) for row in file_rows(str(path), MAX)] == ["kept", "broken_record", "kept"]
     path.write_bytes(gzip.compress(b"[1, 2]\n"))
     assert [outcome(row) for row in file_rows(str(path), MAX)] == ["broken_record", "not_a_warc"]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.catalog import local_path
+from jobs.lake import local_path
 
 
 @pytest.mark.parametrize(
