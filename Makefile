@@ -30,8 +30,11 @@ $(DEMO_DIR)/base:
 $(DEMO_DIR)/corpus:
 	@$(BIN)/python -m jobs.demo_corpus --out $@ --cache $(CACHE_DIR)/packages
 
+# Spark's tests keep one core busy, so two processes share them; a model takes all cores.
 test: lint ## every check: style, types, import rules, lock, and all tests, those without a JVM first
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q tests/unit
+	@$(BIN)/python -m pytest -q --ignore tests/unit -m "not model" --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest -q --ignore tests/unit -m model
 
 lint: bootstrap ## style, types, import rules and the lock file
 	@$(BIN)/ruff check $(CODE)

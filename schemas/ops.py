@@ -101,6 +101,7 @@ RUNS = Table(
     ),
     key=("run_id",),
     write="log",
+    properties={"delta.checkpointInterval": "100"},  # one row a commit: checkpoints cost more than they save
 )
 
 QUARANTINE = Table(

@@ -7,34 +7,14 @@ from pathlib import Path
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-NOUNS = [
-    "printer",
-    "network",
-    "kernel",
-    "garden",
-    "kitchen",
-    "engine",
-    "market",
-    "library",
-    "forest",
-    "river",
-    "bridge",
-    "camera",
-    "mirror",
-    "window",
-]
-VERBS = [
-    "checks",
-    "repairs",
-    "measures",
-    "opens",
-    "compares",
-    "records",
-    "explains",
-    "replaces",
-    "collects",
-    "protects",
-]
+COLOURS = ("blue", "green", "grey", "white", "yellow", "brown", "red", "black")
+NOUNS = (
+    "printer", "network", "kernel", "garden", "kitchen", "engine", "market", "library", "forest", "river", "bridge",
+    "camera", "mirror", "window",
+)  # fmt: skip
+VERBS = (
+    "checks", "repairs", "measures", "opens", "compares", "records", "explains", "replaces", "collects", "protects",
+)  # fmt: skip
 ENDINGS = (
     "before anyone asks for it", "whenever the weather changes", "with a little patience and care",
     "because the older way was slower", "although few people notice it", "and notes the result in a book",
@@ -42,10 +22,10 @@ ENDINGS = (
 
 
 def paragraph(rng: random.Random, n_sentences: int) -> str:
-    """English prose that no other seed repeats."""
+    """English prose that no other seed repeats, in words that a tokenizer keeps whole."""
     return " ".join(
-        f"The {rng.choice(NOUNS)} of house {rng.randint(1, 9999)} {rng.choice(VERBS)} the {rng.choice(NOUNS)} "
-        f"number {rng.randint(1, 9999)} {rng.choice(ENDINGS)}."
+        f"The {rng.choice(COLOURS)} {rng.choice(NOUNS)} {rng.choice(VERBS)} the {rng.choice(COLOURS)} "
+        f"{rng.choice(NOUNS)} {rng.choice(ENDINGS)}."
         for _ in range(n_sentences)
     )
 
