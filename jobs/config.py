@@ -27,9 +27,7 @@ class IngestDocuments(Section):
 
     paths: tuple[str, ...] = Field((), description="crawl files, globs, or folders with such files below")
     split_bytes: int = Field(256 * 2**20, ge=2**20, description="a larger *.warc.gz is read by several tasks")
-    max_record_bytes: int = Field(
-        8 * 2**20, gt=0, le=8 * 2**20, description="larger pages are quarantined; 8 MiB is the table's own limit"
-    )
+    max_record_bytes: int = Field(8 * 2**20, gt=0, le=8 * 2**20, description="larger pages are quarantined")
 
 
 class Quality(Section):
@@ -160,12 +158,15 @@ class Serving(Section):
 class Inference(Section):
     """How requests travel from Spark to the servers."""
 
-    rows_per_wave: int = Field(2048, ge=1, description="one commit each; a crash costs one wave")
-    partitions: int = Field(2, ge=1)
-    in_flight: int = Field(64, ge=1, description="requests open at once, over all partitions")
+    rows_per_wave: int = Field(2048, ge=1, description="one commit each; two are open, and a crash costs those")
+    partitions: int = Field(2, ge=1, description="tasks of one wave, at most; two waves take half of the cores each")
+    in_flight: int = Field(64, ge=1, description="requests that a wave keeps open; one to two times what servers take")
     timeout: float = Field(600, gt=0, description="seconds for one request")
+    patience: float = Field(300, ge=0, description="seconds that all servers may be silent before requests fail")
     attempts: int = Field(4, ge=1, description="tries of one request before it counts as failed")
     max_failed_share: float = Field(0.02, ge=0, le=1, description="above it the job stops with exit code 3")
+    max_failed_in_a_row: int = Field(50, ge=1, description="so many, and the job sends no more and stops likewise")
+    ask_again: tuple[Literal["failed", "empty", "cut"], ...] = ("failed", "empty")  # once more, in the same run
     engine: Literal["vllm", "fake"] = Field("vllm", description="fake: deterministic, without weights, for tests")
 
 

@@ -1,29 +1,23 @@
 """The one place where a job meets a model: every request is sent once, ever."""
 
-import hashlib
-import logging
-import time
 from typing import Any
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
-from jobs.errors import StoppedError
 from jobs.lake import Lake
 from jobs.models import Model
 from jobs.progress import watched
 from jobs.serving import chat_format, endpoints, engine_for
-from model_ops.engine import through
+from jobs.waves import send, tasks_of_a_wave
 from schemas.bronze import COMPLETIONS
 from schemas.ops import PROMPTS
 from transforms.prompts import Template
 from transforms.requests import requests_from
 
-log = logging.getLogger(__name__)
-
 # An answer that says something of the model, for good. A `failed` one says something of the
-# network or the server, and is asked for again by the next run.
+# network or the server, and is asked for again by every run.
 SETTLED = ("ok", "cut", "empty", "refused")
 
 
@@ -53,19 +47,31 @@ def _chat_digest(recipe: Recipe, model: Model) -> str:
 def complete(lake: Lake, requests: DataFrame, recipe: Recipe, model: Model) -> DataFrame:
     """The settled answer to every request that has one; only unanswered requests are sent.
 
-    Requests go out in waves, each of them one commit of the ledger, so that a crash costs at most
-    one. No server is started where there is nothing to ask.
+    No server is started where there is nothing to ask. Answers with a status of
+    `inference.ask_again` are asked for once more at the end, and then stand.
 
     Raises:
-        StoppedError: more requests failed than `inference.max_failed_share` allows.
+        StoppedError: more requests failed than `inference` allows.
     """
     answered = answers(lake, requests)
-    pending = requests.dropDuplicates(["request_id"]).join(answered, "request_id", "left_anti")
-    staged = lake.staged(pending)
-    total = staged.count()
+    pending = lake.staged(requests.dropDuplicates(["request_id"]).join(answered, "request_id", "left_anti"))
+    total = pending.count()
     if total:
-        _send(lake, staged, total, recipe, model)
+        _send(lake, pending, total, recipe, model)
     return answers(lake, requests)
+
+
+def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Model) -> None:
+    settings = recipe.inference
+    window = -(-settings.in_flight // tasks_of_a_wave(lake.spark, settings.partitions))
+    load = engine_for(recipe, model, lake.folder("logs"), window)
+    with watched(endpoints(recipe), lake.run, total):
+        done = send(lake, pending, total, load, settings, attempt=1)
+        if again := sum(done.statuses[status] for status in settings.ask_again):
+            mine = lake.latest(COMPLETIONS).where(F.col("run_id") == lake.run.run_id)
+            poor = mine.where(F.col("status").isin(*settings.ask_again))
+            once_more = lake.staged(pending.join(poor, "request_id", "left_semi"))
+            send(lake, once_more, again, load, settings, attempt=2)
 
 
 def answers(lake: Lake, requests: DataFrame) -> DataFrame:
@@ -74,42 +80,3 @@ def answers(lake: Lake, requests: DataFrame) -> DataFrame:
     mine = ledger.join(requests.select("request_id").distinct(), "request_id", "left_semi")
     order = Window.partitionBy("request_id").orderBy((F.col("status") != "ok"), "created_at", "run_id", "attempt")
     return mine.withColumn("place", F.row_number().over(order)).where("place = 1").drop("place")
-
-
-def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Model) -> None:
-    settings = recipe.inference
-    load = engine_for(recipe, model, lake.folder("logs"))
-    n_waves = -(-total // settings.rows_per_wave)
-    # By hash of the key, never by row order: Spark may evaluate a wave twice.
-    wave_of = F.pmod(F.xxhash64("request_id"), F.lit(n_waves))
-    asked, failed, began = 0, 0, time.monotonic()
-    stage = str(pending.select("stage").first()["stage"])  # type: ignore[index]
-    with watched(endpoints(recipe), f"{lake.run.job} {stage}", total):
-        for wave in range(n_waves):
-            batch = pending.where(wave_of == wave).repartition(settings.partitions, "request_id")
-            rows = batch.mapInPandas(through(load, lake.run.run_id, 1), COMPLETIONS.schema)
-            transaction = hashlib.sha256(f"{lake.run.run_id}/{stage}/{wave}".encode()).hexdigest()
-            landed = lake.staged(rows)
-            lake.write(COMPLETIONS, landed, transaction=transaction)
-            wave_facts = landed.agg(
-                F.count(F.lit(1)), F.count_if(F.col("status") == "failed"),
-                F.coalesce(F.sum(F.col("n_prompt_tokens") + F.col("n_completion_tokens")), F.lit(0)),
-            ).first()  # fmt: skip
-            n_asked, n_failed, n_tokens = tuple(wave_facts)  # type: ignore[arg-type]
-            asked, failed = asked + n_asked, failed + n_failed
-            lake.run.n_calls += n_asked
-            lake.run.n_tokens += n_tokens
-            rate = asked / (time.monotonic() - began)
-            log.info("wave=%d/%d answered=%d/%d failed=%d rows_per_s=%.2f eta_s=%.0f", wave + 1, n_waves, asked, total,
-                     failed, rate, (total - asked) / rate if rate else 0)  # fmt: skip
-            if failed > settings.max_failed_share * max(asked, 20):
-                example = (
-                    lake.latest(COMPLETIONS)
-                    .where((F.col("run_id") == lake.run.run_id) & (F.col("status") == "failed"))
-                    .first()
-                )
-                raise StoppedError(
-                    f"{stage}: {failed:,} of {asked:,} requests failed ({failed / asked:.0%}, allowed "
-                    f"{settings.max_failed_share:.0%}); e.g. {example.error if example else 'none'}; "
-                    "the answers so far are kept, run the same command again when the servers are well"
-                )

@@ -18,8 +18,15 @@ from schemas.table import Table
 PAYLOAD_CHARS = 4096
 
 
+RECENT_COMMITS = 20  # among them is one that has just been made, whatever other writers did meanwhile
+
+
 class DuplicateKeyError(ValueError):
     """Two rows with one key: a fault in the transform that made them."""
+
+
+class LostCommitError(RuntimeError):
+    """A commit that Delta took without complaint and that is not in the table."""
 
 
 class Lake:
@@ -131,7 +138,7 @@ class Lake:
         self, table: Table, rows: DataFrame, slice: Mapping[str, object] | None, transaction: str | None
     ) -> int:
         self.create(table)
-        writer = rows.write.format("delta").mode("append").option("userMetadata", self.run.metadata())
+        writer = rows.write.format("delta").mode("append").option("userMetadata", self.run.metadata(transaction))
         if table.write == "replace":
             if not slice:
                 raise ValueError(f"{table.name}: a replace needs the slice it replaces")
@@ -139,10 +146,24 @@ class Lake:
         if transaction:
             writer = writer.option("txnAppId", transaction).option("txnVersion", 1)
         writer.save(self.path(table))
-        version = int(_last_commit(self.spark, self.path(table))["version"])
+        version = int(self._commit_of(table, transaction)["version"])
         if table is self.run.writes:
             self.run.version = version
         return version
+
+    def _commit_of(self, table: Table, transaction: str | None) -> Any:
+        """The newest commit, or the one of a transaction: Delta skips a repeated one, whatever it holds."""
+        if transaction is None:
+            return _last_commit(self.spark, self.path(table))
+        commits = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT_COMMITS)
+        mine = commits.where(F.get_json_object("userMetadata", "$.transaction") == transaction)
+        commit = mine.orderBy(F.desc("version")).first()
+        if commit is None:
+            raise LostCommitError(
+                f"{table.name}: transaction {transaction} is not among the last {RECENT_COMMITS} commits; "
+                f"another run has used its name; see humpback history {table.name}"
+            )
+        return commit
 
     def _count(self, table: Table, marked: DataFrame) -> tuple[int, int]:
         """Enter the rows into the run's account; how many will be written and how many are bad."""

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from importlib.resources import files
 from pathlib import Path
 
 from jobs.errors import JobError
 from transforms.evaluation_prompts import prompt_texts
 
-OWN = Path(__file__).parent / "data" / "evaluation_prompts.jsonl"
+OWN = files("jobs") / "data" / "evaluation_prompts.jsonl"  # may lie in a wheel
 
 
 def read_prompts(file: str | None) -> list[tuple[str, str]]:

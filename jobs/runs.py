@@ -39,6 +39,8 @@ class Run:
     version: int | None = None
     n_calls: int = 0
     n_tokens: int = 0
+    prefix_tokens: int = 0
+    prefix_hits: int = 0
     seconds: float | None = None
     _clock: float = field(default_factory=time.monotonic)
 
@@ -56,10 +58,11 @@ class Run:
             raise JobError(f"{self.job}: which model? say --direction backward or --direction forward")
         return self.direction
 
-    def metadata(self) -> str:
+    def metadata(self, transaction: str | None = None) -> str:
         """The facts that every commit of this run carries, as JSON."""
         return json.dumps(
             {
+                "transaction": transaction,
                 "run_id": self.run_id,
                 "loop_id": self.loop_id,
                 "job": self.job,
@@ -102,6 +105,7 @@ class Run:
             "seconds": self.end(),
             "n_calls": self.n_calls,
             "n_tokens": self.n_tokens,
+            "prefix_hit_rate": self.prefix_hits / self.prefix_tokens if self.prefix_tokens else None,
             "status": status,
             "started_at": self.started_at,
         }

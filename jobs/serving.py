@@ -33,8 +33,10 @@ class LoadEngine:
         return self.engine
 
 
-def engine_for(recipe: Recipe, model: Model, logs: Path) -> Callable[[], Engine]:
+def engine_for(recipe: Recipe, model: Model, logs: Path, window: int) -> Callable[[], Engine]:
     """An engine for `model`, proven to answer as we need; starts or changes our own server if need be.
+
+    `window` is how many requests each copy of it keeps open.
 
     Raises:
         WaitingError: no endpoint of the recipe serves the model; the message says how to.
@@ -55,8 +57,9 @@ def engine_for(recipe: Recipe, model: Model, logs: Path) -> Callable[[], Engine]
             model=model.model_id,
             chat=chat,
             max_model_len=min(limits),
-            window=-(-inference.in_flight // inference.partitions),
+            window=window,
             timeout=inference.timeout,
+            patience=inference.patience,
             attempts=inference.attempts,
         )
     )

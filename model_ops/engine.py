@@ -48,27 +48,35 @@ ECHOED = ("stage", "model_id", "subject_id", "prompt_id", "sampling", "sample")
 
 
 def through(
-    load: Callable[[], Engine], run_id: str, attempt: int, rows_per_batch: int = 64
+    load: Callable[[], Engine], run_id: str, attempt: int, max_failed_in_a_row: int, rows_per_batch: int = 64
 ) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     """A function for `mapInPandas`: request frames in, rows of the ledger out.
 
     The engine is loaded on the worker, and one window of requests moves across all batches of the
-    partition, so that the servers never run dry between two of them.
+    partition, so that the servers never run dry between two of them. When so many answers in a row
+    are failures, or a server's refusals, the rest of the partition is not sent and has no answer.
     """
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         asked: dict[str, Mapping[str, Any]] = {}
+        in_a_row = 0
 
         def requests() -> Iterator[Mapping[str, Any]]:
             for frame in frames:
                 for values in frame.itertuples(index=False, name=None):
                     record = dict(zip(frame.columns, values, strict=True))
+                    if in_a_row >= max_failed_in_a_row:
+                        return
                     asked[record["request_id"]] = record
                     yield record
 
         rows: list[dict[str, Any]] = []
         for answer in load().answers(requests()):
             request = asked.pop(answer.request_id)
+            if answer.status == "failed" or (answer.status == "refused" and answer.endpoint):
+                in_a_row += 1
+            elif answer.endpoint:
+                in_a_row = 0
             facts = asdict(answer) | {name: request[name] for name in ECHOED}
             facts |= {"run_id": run_id, "attempt": attempt, "created_at": datetime.now(UTC)}
             facts["error"] = (answer.error or "")[:ERROR_CHARS] or None

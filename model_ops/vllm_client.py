@@ -5,31 +5,26 @@ import json
 import math
 import os
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
 from model_ops.chat import ChatFormat
 from model_ops.engine import Answer
+from model_ops.servers import Servers, SilenceError
 
-REST_SECONDS = 15.0
-RETRIED = {408, 425, 429}  # and every 5xx: the server's trouble, not the request's
+ROW_FAULTS = {400, 413, 422}  # the request's own; any other status is the server's trouble, and passes
+ABSURD = (ValueError, KeyError, IndexError, TypeError, AttributeError)  # what reading a senseless reply raises
 
 
 def headers() -> dict[str, str]:
     """The API key of the environment, if there is one; it is never logged or stored."""
     key = os.environ.get("HUMPBACK_API_KEY")
     return {"Authorization": f"Bearer {key}"} if key else {}
-
-
-@dataclass
-class _Server:
-    url: str
-    open_requests: int = 0
-    rests_until: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,29 +41,32 @@ class VllmEngine:
     max_model_len: int
     window: int
     timeout: float
+    patience: float
     attempts: int
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
-        """One answer for every request, as they come back; at most `window` requests are open."""
+        """One answer for every request, as they come back; at most `window` requests are open.
+
+        As many again are made ready, or wait to be sent once more, so that no place stays empty.
+        """
         loop = asyncio.new_event_loop()
         session: aiohttp.ClientSession | None = None
         try:
-            session = loop.run_until_complete(_session(self.window, self.timeout))
-            pool = _Pool([_Server(url) for url in self.endpoints])
-            open_tasks: set[asyncio.Task[Answer]] = set()
+            session = loop.run_until_complete(_session(self.window))
+            servers = Servers(self.endpoints, self.timeout, self.patience)
+            places = asyncio.Semaphore(self.window)
+            tasks: set[asyncio.Task[Answer]] = set()
             exhausted = False
             while True:
-                while not exhausted and len(open_tasks) < self.window:
+                while not exhausted and len(tasks) < 2 * self.window:
                     request = next(requests, None)
                     if request is None:
                         exhausted = True
                     else:
-                        open_tasks.add(loop.create_task(self._ask(session, pool, request)))
-                if not open_tasks:
+                        tasks.add(loop.create_task(self._ask(session, servers, places, request)))
+                if not tasks:
                     return
-                done, open_tasks = loop.run_until_complete(
-                    asyncio.wait(open_tasks, return_when=asyncio.FIRST_COMPLETED)
-                )
+                done, tasks = loop.run_until_complete(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
                 for task in done:
                     yield task.result()
         finally:
@@ -76,29 +74,46 @@ class VllmEngine:
                 loop.run_until_complete(session.close())
             loop.close()
 
-    async def _ask(self, session: aiohttp.ClientSession, pool: "_Pool", request: Mapping[str, Any]) -> Answer:
+    async def _ask(
+        self, session: aiohttp.ClientSession, servers: Servers, places: asyncio.Semaphore, request: Mapping[str, Any]
+    ) -> Answer:
         request_id = request["request_id"]
         try:
             body, boundary = self.body(request)
         except ValueError as error:
             return Answer(request_id, "refused", error=str(error))
-        fault = "no attempt made"
-        for attempt in range(self.attempts):
-            server = pool.take()
-            try:
-                async with session.post(f"{server.url}/completions", json=body) as response:
-                    if response.status == 200:
-                        return self._read(request, await response.json(), boundary, server.url)
-                    fault = f"HTTP {response.status} from {server.url}: {(await response.text())[:300]}"
-                    if response.status < 500 and response.status not in RETRIED:
-                        return Answer(request_id, "refused", error=fault, endpoint=server.url)
-                    wait = _seconds(response.headers.get("Retry-After"))
-            except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
-                fault, wait = f"{type(error).__name__} from {server.url}: {error}", None
-                server.rests_until = time.monotonic() + REST_SECONDS if len(pool.servers) > 1 else 0.0
-            finally:
-                pool.give(server)
-            await asyncio.sleep(wait if wait is not None else random.uniform(0.2, 1.0) * 2**attempt)
+        attempts = hung = 0
+        fault = "nothing was sent"
+        while attempts < self.attempts:
+            async with places:
+                try:
+                    server = await servers.take()
+                except SilenceError as silence:
+                    return Answer(request_id, "failed", error=f"{silence}; the last: {fault}")
+                limit = servers.patience_for(hung) if attempts + 1 < self.attempts else self.timeout
+                began, wait, unreachable = time.monotonic(), None, False
+                try:
+                    timeout = aiohttp.ClientTimeout(total=limit)
+                    async with session.post(f"{server.url}/completions", json=body, timeout=timeout) as response:
+                        if response.status == 200:
+                            answer = self._read(request, await response.json(), body, boundary, server.url)
+                            servers.answered(server, time.monotonic() - began)
+                            return answer
+                        fault = f"HTTP {response.status} from {server.url}: {(await response.text())[:300]}"
+                        if response.status in ROW_FAULTS:
+                            servers.answered(server)
+                            return Answer(request_id, "refused", error=fault, endpoint=server.url)
+                        wait = _seconds(response.headers.get("Retry-After"))
+                except TimeoutError:
+                    hung += 1
+                    fault = f"no answer from {server.url} within {limit:.0f} s"
+                except (aiohttp.ClientError, *ABSURD) as error:
+                    unreachable = isinstance(error, aiohttp.ClientConnectorError)
+                    fault = f"{type(error).__name__} from {server.url}: {error}"
+                finally:
+                    server.open_requests -= 1
+            attempts += servers.failed(server, unreachable=unreachable, rest=wait)
+            await asyncio.sleep(wait if wait is not None else random.uniform(0.2, 1.0) * 2 ** max(attempts - 1, 0))
         return Answer(request_id, "failed", error=f"{self.attempts} attempts; the last: {fault}")
 
     def body(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
@@ -133,52 +148,42 @@ class VllmEngine:
             body["structured_outputs"] = {"regex": sampling["regex"]}
         return body, boundary
 
-    def _read(self, request: Mapping[str, Any], reply: dict[str, Any], boundary: int, url: str) -> Answer:
+    def _read(
+        self, request: Mapping[str, Any], reply: dict[str, Any], body: dict[str, Any], boundary: int, url: str
+    ) -> Answer:
+        """The answer in a reply; raises one of `ABSURD` for a reply that makes no sense."""
         sampling, choice, usage = json.loads(request["sampling"]), reply["choices"][0], reply["usage"]
+        text, finish = choice["text"], choice["finish_reason"]
         facts: dict[str, Any] = {
-            "text": choice["text"],
-            "finish_reason": choice["finish_reason"],
-            "n_prompt_tokens": usage["prompt_tokens"],
-            "n_completion_tokens": usage["completion_tokens"],
+            "text": text,
+            "finish_reason": finish,
+            "n_prompt_tokens": int(usage["prompt_tokens"]),
+            "n_completion_tokens": int(usage["completion_tokens"]),
             "endpoint": url,
         }
         status = "ok"
         if request["span"] is not None:
-            tokens = choice["prompt_logprobs"][boundary:]
+            given = choice["prompt_logprobs"]
+            if len(given) != len(body["prompt"]):
+                raise ValueError(f"log-probabilities of {len(given)} tokens, not {len(body['prompt'])}")
+            tokens = given[boundary:]
             facts |= {"text": "", "span_tokens": len(tokens)}
             facts["span_logprob"] = math.fsum(next(iter(t.values()))["logprob"] for t in tokens)
         elif "labels" in sampling:
             given = choice["logprobs"]["top_logprobs"][0]
-            ids = {f"token_id:{self.chat.label_id(request['prefill'], label)}": label for label in sampling["labels"]}
-            facts["label_logprobs"] = {label: given[key] for key, label in ids.items() if key in given}
-        elif not choice["text"].strip():
+            ids = {label: self.chat.label_id(request["prefill"], label) for label in sampling["labels"]}
+            facts["label_logprobs"] = {label: float(given[f"token_id:{i}"]) for label, i in ids.items()}
+        elif not text.strip():
             status = "empty"
-        elif choice["finish_reason"] == "length":
+        elif finish == "length":
             status = "cut"
+        elif "regex" in sampling and not re.fullmatch(sampling["regex"], text):
+            raise ValueError(f"the answer breaks its constraint: {text[:80]!r}")
         return Answer(request["request_id"], status, **facts)
 
 
-@dataclass
-class _Pool:
-    """The servers, the least loaded one first; one that just failed rests, unless all do."""
-
-    servers: list[_Server] = field(default_factory=list)
-
-    def take(self) -> _Server:
-        now = time.monotonic()
-        awake = [s for s in self.servers if s.rests_until <= now] or self.servers
-        server = min(awake, key=lambda s: s.open_requests)
-        server.open_requests += 1
-        return server
-
-    def give(self, server: _Server) -> None:
-        server.open_requests -= 1
-
-
-async def _session(window: int, timeout: float) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=window), timeout=aiohttp.ClientTimeout(total=timeout), headers=headers()
-    )
+async def _session(window: int) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=window), headers=headers())
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -95,6 +95,12 @@ RUNS = Table(
             column("seconds", DoubleType(), "wall-clock time"),
             column("n_calls", LongType(), "model calls"),
             column("n_tokens", LongType(), "tokens read and written by models, or trained on"),
+            column(
+                "prefix_hit_rate",
+                DoubleType(),
+                "share of the prompts' tokens that the servers' prefix caches held; null where none say",
+                nullable=True,
+            ),
             column("status", StringType(), "ok, failed, stopped (an expectation) or waiting (outside work)"),
             column("started_at", TimestampType(), "UTC"),
         ]

@@ -1,11 +1,11 @@
 """Plain numbers in, one self-contained HTML page out."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from jobs.report import charts
@@ -16,16 +16,14 @@ MAX_URL = 2000
 
 def page(facts: Mapping[str, Any], docs_root: str | None = None) -> str:
     """The report as HTML. `docs_root` is the way from the page to the lake's root, for links to Data Docs."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "n": number, "score": score, "bytes": size, "span": duration, "short": shortened,
         "web": web_address, "when": when, "spoken": lambda name: str(name).replace("_", " "),
     }  # fmt: skip
     environment.globals["doc"] = lambda path: document_link(docs_root, path)
-    return environment.get_template("report.html.j2").render(facts, charts=pictures(facts))
+    template = (files("jobs.report") / "report.html.j2").read_text(encoding="utf-8")  # it may lie in a wheel
+    return environment.from_string(template).render(facts, charts=pictures(facts))
 
 
 def pictures(facts: Mapping[str, Any]) -> dict[str, Markup]:

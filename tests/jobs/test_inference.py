@@ -1,6 +1,14 @@
 """The ledger: a request is sent once, ever; what failed is asked again; too many failures stop the job."""
 
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 
 from jobs import generate_candidates, inference
@@ -9,6 +17,7 @@ from jobs.errors import StoppedError
 from jobs.inference import answers, complete
 from jobs.models import Model
 from jobs.serving import LoadEngine
+from model_ops.engine import Answer
 from model_ops.fake_engine import FakeEngine
 from schemas.bronze import COMPLETIONS
 from tests.conftest import OpenLake
@@ -83,7 +92,7 @@ def test_what_failed_is_asked_again_and_its_first_good_answer_stands(
     assert complete(later, requests(later, *"abcde"), recipe(), MODEL).count() == 5
     assert later.run.n_calls == 1
     ledger = later.latest(COMPLETIONS).where("subject_id = 'e'").orderBy("created_at").collect()
-    assert [r.status for r in ledger] == ["failed", "ok"]
+    assert [(r.status, r.attempt) for r in ledger] == [("failed", 1), ("failed", 2), ("ok", 1)]
 
 
 def test_too_many_failures_stop_the_job_and_keep_the_good_answers(
@@ -95,3 +104,61 @@ def test_too_many_failures_stop_the_job_and_keep_the_good_answers(
         complete(lake, requests(lake, "a", "b"), recipe(max_failed_share=0.0), MODEL)
     assert answers(lake, requests(lake, "a", "b")).count() == 1
     assert StoppedError.exit_code == 3
+
+
+def test_failures_in_a_row_stop_the_sending(open_lake: OpenLake, failing: list[str | None]) -> None:
+    failing[0] = "Tell"
+    lake = open_lake(generate_candidates)
+    limits = recipe(max_failed_in_a_row=3, max_failed_share=1.0)
+    with pytest.raises(StoppedError, match=r"3 in a row failed, so 4 were not sent; e\.g\. fake failure"):
+        complete(lake, requests(lake, *"abcdefg"), limits, MODEL)
+    assert (lake.run.n_calls, lake.latest(COMPLETIONS).count()) == (3, 3)
+
+
+def test_an_empty_answer_is_asked_for_once_more_and_then_stands(
+    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(Mute()))
+    lake = open_lake(generate_candidates)
+    assert complete(lake, requests(lake, "a", "b"), recipe(), MODEL).count() == 2
+    assert lake.run.n_calls == 4
+    later = open_lake(generate_candidates)
+    assert [r.status for r in complete(later, requests(later, "a", "b"), recipe(), MODEL).collect()] == ["empty"] * 2
+    assert later.run.n_calls == 0
+
+
+def test_two_waves_are_open_at_once_and_each_is_a_commit_of_its_own(
+    open_lake: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(Together(str(tmp_path))))
+    lake = open_lake(generate_candidates)
+    subjects = [f"s{n}" for n in range(40)]
+    found = complete(lake, requests(lake, *subjects), recipe(rows_per_wave=30, partitions=8), MODEL).collect()
+    assert [r.text for r in found] == ["together"] * 40
+    commits = DeltaTable(lake.path(COMPLETIONS)).history()
+    transactions = {json.loads(c["userMetadata"])["transaction"] for c in commits if "userMetadata" in c} - {None}
+    assert len(transactions) == 2
+    assert all(t.startswith(f"{lake.run.run_id}/candidates/") for t in transactions)
+
+
+@dataclass(frozen=True)
+class Mute:
+    """A model with nothing to say."""
+
+    def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
+        return (Answer(r["request_id"], "empty", "", finish_reason="stop", endpoint="mute") for r in requests)
+
+
+@dataclass(frozen=True)
+class Together:
+    """An engine that waits until another copy of it is at work too."""
+
+    folder: str
+
+    def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
+        asked = [r["request_id"] for r in requests]
+        (Path(self.folder) / f"{asked[0]}.at-work").touch()
+        began = time.monotonic()
+        while (n := len(list(Path(self.folder).glob("*.at-work")))) < 2 and time.monotonic() - began < 30:
+            time.sleep(0.05)
+        return (Answer(i, "ok", "together" if n == 2 else "alone", finish_reason="stop", endpoint="x") for i in asked)

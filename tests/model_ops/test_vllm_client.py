@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import threading
+import time
 from typing import Any
 
 import pytest
 
+from model_ops import servers
 from model_ops.chat import ChatFormat
 from model_ops.vllm_client import VllmEngine
-from tests.model_ops.fake_server import Reply, completion, serving
+from tests.model_ops.fake_server import RESET, Reply, completion, faulty, serving
 from tests.tiny_model import save_tokenizer
 
 
@@ -25,8 +28,11 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio, "sleep", lambda seconds: real(0))
 
 
-def engine(chat: ChatFormat, *endpoints: str, window: int = 4, max_model_len: int = 512) -> VllmEngine:
-    return VllmEngine(endpoints, "m-1", chat, max_model_len, window, timeout=5, attempts=3)
+def engine(
+    chat: ChatFormat, *endpoints: str, window: int = 4, max_model_len: int = 512, timeout: float = 5,
+    patience: float = 0.1,
+) -> VllmEngine:  # fmt: skip
+    return VllmEngine(endpoints, "m-1", chat, max_model_len, window, timeout, patience, attempts=3)
 
 
 def request(number: int = 0, **fields: Any) -> dict[str, Any]:
@@ -48,16 +54,45 @@ def ask(chat: ChatFormat, script: Any, *requests: dict[str, Any], **options: Any
         (completion("  "), "empty"),
         ((400, {}, {"error": "bad"}), "refused"),
         ((413, {}, {"error": "large"}), "refused"),
+        ((422, {}, {"error": "odd"}), "refused"),
+        ((401, {}, {"error": "who?"}), "failed"),
+        ((404, {}, {"error": "no such model"}), "failed"),
         ((500, {}, {"error": "oops"}), "failed"),
         ((429, {"Retry-After": "1"}, {}), "failed"),
         ((200, {}, {"choices": []}), "failed"),
         ((200, {}, b"{cut JSON"), "failed"),
+        ((200, {"Content-Length": "99"}, b'{"choices"'), "failed"),
+        ((200, {}, b"\xff\xfe"), "failed"),
+        ((200, {"Content-Type": "text/html"}, b"<html>"), "failed"),
+        ((200, {}, []), "failed"),
+        (completion(None), "failed"),
+        ((RESET, {}, None), "failed"),
     ],
-    ids=["ok", "cut", "empty", "400", "413", "500", "429", "no choice", "cut json"],
+    ids=[
+        "ok",
+        "cut",
+        "empty",
+        "400",
+        "413",
+        "422",
+        "401",
+        "404",
+        "500",
+        "429",
+        "no choice",
+        "cut json",
+        "cut body",
+        "no text",
+        "html",
+        "a list",
+        "null",
+        "reset",
+    ],
 )
 def test_statuses(chat: ChatFormat, reply: Reply, status: str) -> None:
     (answer,) = ask(chat, lambda *_: reply, request())
     assert answer.status == status
+    assert bool(answer.error) == (status in ("failed", "refused"))
 
 
 def test_trouble_of_the_server_is_tried_again(chat: ChatFormat) -> None:
@@ -66,9 +101,92 @@ def test_trouble_of_the_server_is_tried_again(chat: ChatFormat) -> None:
 
 
 def test_nobody_there_is_a_failure_with_its_reason(chat: ChatFormat) -> None:
-    (answer,) = engine(chat, "http://127.0.0.1:9/v1").answers(iter([request()]))
-    assert answer.status == "failed"
-    assert answer.error.startswith("3 attempts; the last: ClientConnectorError from http://127.0.0.1:9/v1")
+    found = list(engine(chat, "http://127.0.0.1:9/v1", window=2).answers(map(request, range(9))))
+    assert [a.status for a in found] == ["failed"] * 9
+    assert any(
+        a.error.startswith(
+            "no server has answered for 0.1 s; the last: ClientConnectorError from http://127.0.0.1:9/v1"
+        )
+        for a in found
+    )
+
+
+def test_an_answer_that_breaks_its_constraint_is_no_answer(chat: ChatFormat) -> None:
+    asked = request(sampling={"regex": "[^\n]+\nScore: [1-5]", "max_tokens": 9})
+    replies = [completion("Well.\nScore: 6"), completion("Well.\nScore: 5")]
+    (answer,) = ask(chat, lambda path, body, n: replies[n], asked)
+    assert answer.text == "Well.\nScore: 5"
+    (answer,) = ask(chat, lambda *_: replies[0], asked)
+    assert (answer.status, "breaks its constraint" in answer.error) == ("failed", True)
+
+
+def test_log_probabilities_of_other_tokens_are_no_answer(chat: ChatFormat) -> None:
+    short = completion("x", "length", prompt_logprobs=[None, {"1": {"logprob": -1.0}}])
+    (answer,) = ask(chat, lambda *_: short, request(span="the answer", sampling={"max_tokens": 1}))
+    assert (answer.status, "of 2 tokens, not" in answer.error) == ("failed", True)
+
+
+def test_what_hangs_is_sent_again_long_before_the_timeout(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "HUNG_SECONDS", 0.2)
+    hangs = threading.Event()
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        if number == 30:
+            hangs.wait(20)
+        return completion()
+
+    with serving(script) as endpoint:
+        began = time.monotonic()
+        found = list(engine(chat, endpoint, timeout=20).answers(map(request, range(40))))
+        hangs.set()
+    assert [a.status for a in found] == ["ok"] * 40
+    assert time.monotonic() - began < 10
+
+
+def test_a_server_that_comes_back_is_used_again(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "REST_SECONDS", 0.2)
+    with serving(lambda *_: completion()) as gone:
+        port = int(gone.split(":")[2].split("/")[0])
+
+    def slowly(*_: Any) -> Reply:
+        time.sleep(0.02)
+        return completion()
+
+    with serving(slowly) as alive:
+        answers = engine(chat, gone, alive, window=2).answers(map(request, range(100)))
+        found = [next(answers) for _ in range(10)]
+        with serving(slowly, port) as back:
+            found += list(answers)
+    assert back == gone
+    assert {a.status for a in found} == {"ok"}
+    assert {a.endpoint for a in found[:10]} == {alive}
+    assert sum(a.endpoint == back for a in found) > 20, "and it takes its share"
+
+
+def test_all_servers_dark_for_a_while_cost_no_row(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "REST_SECONDS", 0.1)
+    dark_until = time.monotonic() + 1.0
+    seen = []
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        seen.append(number)
+        return (503, {}, {}) if time.monotonic() < dark_until else completion()
+
+    with serving(script) as endpoint:
+        found = list(engine(chat, endpoint, window=16, patience=30).answers(map(request, range(60))))
+    assert {a.status for a in found} == {"ok"}
+    assert len(seen) < 60 + 16 + 20, "while it is dark, one request at a time finds that out"
+
+
+def test_every_kind_of_fault_at_once_loses_no_row(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "HUNG_SECONDS", 0.3)
+    monkeypatch.setattr(servers, "REST_SECONDS", 0.1)
+    with serving(faulty(lambda body: completion(str(len(body["prompt"]))), share=0.1, hangs_for=2)) as endpoint:
+        found = list(engine(chat, endpoint, window=16, patience=30).answers(map(request, range(600))))
+    assert len({a.request_id for a in found}) == 600
+    assert {a.status for a in found} <= {"ok", "empty", "refused", "failed"}
+    assert sum(a.status == "ok" for a in found) >= 570, "what is left is empty text, and a proxy's own refusals"
+    assert all(a.error for a in found if a.status in ("refused", "failed"))
 
 
 def test_a_dead_server_hands_over_to_a_living_one(chat: ChatFormat) -> None:

@@ -1,0 +1,91 @@
+"""What a faulty way to the servers costs: the same requests on a clean run and on one with faults and an outage.
+
+python -m benchmarks.faults
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from model_ops.chat import ChatFormat
+from model_ops.engine import Answer
+from model_ops.vllm_client import VllmEngine
+from tests.model_ops.fake_server import RESET, Reply, Script, completion, faulty, serving
+from tests.tiny_model import save_tokenizer
+
+WINDOW = 64
+SERVED = 64  # requests that the server computes at a time
+SECONDS = 1.0  # for each
+
+
+def sound(body: dict[str, Any]) -> Reply:
+    """A server with a fixed capacity."""
+    with _PLACES:
+        time.sleep(SECONDS)
+    return completion(f"Answer to {len(body['prompt'])} tokens.")
+
+
+_PLACES = threading.BoundedSemaphore(SERVED)
+
+
+def with_outage(script: Script, begins: float, lasts: float) -> Script:
+    """The same, but every connection is reset from `begins` (seconds from now) on, for so many seconds."""
+    start = time.monotonic() + begins
+
+    def answer(path: str, body: dict[str, Any] | None, number: int) -> Reply:
+        if start <= time.monotonic() < start + lasts:
+            return RESET, {}, None
+        return script(path, body, number)
+
+    return answer
+
+
+def measure(chat: ChatFormat, script: Script, n: int) -> tuple[float, list[Answer]]:
+    """Seconds and answers of `n` requests."""
+    sampling = json.dumps({"temperature": 0.7, "max_tokens": 9})
+    requests = (
+        {"request_id": str(i), "sampling": sampling, "system": "", "prompt": f"Row {i}", "prefill": "", "span": None}
+        for i in range(n)
+    )
+    with serving(script) as endpoint:
+        engine = VllmEngine((endpoint,), "m-1", chat, 512, WINDOW, timeout=600, patience=300, attempts=4)
+        began = time.monotonic()
+        answers = list(engine.answers(requests))
+        return time.monotonic() - began, answers
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print both runs; exit code 1 if a row was lost or throughput outside the outage fell under 85 %."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
+    parser.add_argument("--requests", type=int, default=3000)
+    parser.add_argument("--share", type=float, default=0.1, help="of the replies that are faults")
+    parser.add_argument("--outage", type=float, default=20.0, help="seconds")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        save_tokenizer(Path(folder))
+        chat = ChatFormat.load(folder)
+        clean, _ = measure(chat, lambda path, body, number: sound(body or {}), options.requests)
+        script = with_outage(faulty(sound, options.share, hangs_for=600), 10, options.outage)
+        seconds, answers = measure(chat, script, options.requests)
+    statuses = Counter(a.status for a in answers)
+    share = clean / (seconds - options.outage)
+    whole = len({a.request_id for a in answers}) == options.requests
+    sys.stdout.write(
+        f"clean {clean:.1f} s, {options.requests / clean:.1f} requests/s; with {options.share:.0%} faults and "
+        f"{options.outage:g} s of silence {seconds:.1f} s, outside it {share:.1%} of the clean throughput; "
+        f"{dict(statuses)}\n"
+    )
+    for answer in [a for a in answers if a.error][:5]:
+        sys.stdout.write(f"{answer.status}: {answer.error}\n")
+    return 0 if whole and share >= 0.85 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

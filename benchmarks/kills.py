@@ -1,0 +1,141 @@
+"""A run of requests that is killed again and again: is every row there once, and how many were asked twice?
+
+python -m benchmarks.kills --rows 3000 --kills 20
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+from pyspark.sql import functions as F
+
+from jobs.config import Recipe
+from jobs.inference import complete
+from jobs.lake import Lake
+from jobs.models import Model
+from jobs.runs import Run
+from jobs.session import spark_session
+from schemas.bronze import COMPLETIONS
+from schemas.silver import CANDIDATES
+from tests.model_ops.fake_server import Reply, completion, serving
+from tests.tiny_model import save_tokenizer
+from transforms.requests import requests_from
+
+ROOT = Path(__file__).parent.parent
+MODEL = "m-1"
+ROWS_PER_WAVE = 300
+
+
+def ask(root: str, endpoint: str, folder: str, n_rows: int) -> None:
+    """One run, in this process: ask for `n_rows` completions and write them to the ledger."""
+    recipe = Recipe.model_validate({
+        "name": "kills", "base_model": folder, "serving": {"endpoints": [endpoint]},
+        "inference": {"rows_per_wave": ROWS_PER_WAVE, "in_flight": 16},
+    })  # fmt: skip
+    spark = spark_session(**{"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"})
+    lake = Lake(spark, root, Run("kills", "kills", recipe.digest(), CANDIDATES))
+    subject, text, nothing = F.col("id").cast("string"), F.concat(F.lit("Row "), "id"), F.lit("")
+    prompts = spark.range(n_rows).select(
+        subject.alias("subject_id"), nothing.alias("system"), text.alias("prompt"), nothing.alias("prefill"),
+        F.lit(None).cast("string").alias("span"),
+    )  # fmt: skip
+    requests = requests_from(prompts, stage="candidates", model_id=MODEL, model_digest="d", prompt_id="p",
+                             sampling={"temperature": 0.7, "max_tokens": 9})  # fmt: skip
+    complete(lake, requests, recipe, Model(MODEL, folder, "d"))
+    spark.stop()
+
+
+@dataclass
+class Server:
+    """A deterministic model behind HTTP, which counts and can kill the process that asks when it has counted so far."""
+
+    asked: int = 0
+    kill_at: int | None = None
+    victim: int = 0
+
+    def script(self, path: str, body: dict[str, Any] | None, number: int) -> Reply:
+        """Answer as vLLM does; the handshake's questions do not count."""
+        if body is None:
+            return (200, {}, {"data": [{"id": MODEL, "max_model_len": 512}]}) if "models" in path else (404, {}, {})
+        if "top_p" not in body:
+            labels = {f"token_id:{i}": -1.0 for i in body.get("logprob_token_ids", [])}
+            text = "zq" if "structured_outputs" in body else "Yes"
+            return completion(text, logprobs={"top_logprobs": [labels]}, prompt_logprobs=[None] * len(body["prompt"]))
+        with _LOCK:
+            self.asked += 1
+            if self.asked == self.kill_at:
+                os.kill(self.victim, signal.SIGKILL)
+        time.sleep(0.01)
+        return completion(answer(body["prompt"]))
+
+
+_LOCK = threading.Lock()
+
+
+def answer(prompt: list[int]) -> str:
+    """What the model says to these tokens."""
+    return hashlib.sha256(str(prompt).encode()).hexdigest()
+
+
+def run(root: Path, folder: Path, endpoint: str, n_rows: int, server: Server, kill_after: int | None) -> bool:
+    """One run in a process of its own, killed after so many requests; whether it came to its end."""
+    code = "import sys; from benchmarks.kills import ask; ask(*sys.argv[1:4], int(sys.argv[4]))"
+    words = [sys.executable, "-c", code, str(root), endpoint, str(folder), str(n_rows)]
+    process = subprocess.Popen(words, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    server.victim = process.pid
+    server.kill_at = None if kill_after is None else server.asked + kill_after
+    return process.wait() == 0
+
+
+def ledger(root: Path) -> list[tuple[str, str, str]]:
+    """(subject, status, text) of every row, sorted."""
+    table = DeltaTable(str(root / COMPLETIONS.path)).to_pyarrow_table(columns=["subject_id", "status", "text"])
+    return sorted((r["subject_id"], r["status"], r["text"]) for r in table.to_pylist())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what the kills cost; exit code 1 if a row was lost, doubled or changed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
+    parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--kills", type=int, default=20)
+    options = parser.parse_args(arguments)
+    draw, server = random.Random(1), Server()
+    with tempfile.TemporaryDirectory() as scratch, serving(server.script) as endpoint:
+        folder, whole, killed = Path(scratch) / "model", Path(scratch) / "whole", Path(scratch) / "killed"
+        save_tokenizer(folder)
+        assert run(whole, folder, endpoint, options.rows, server, None)
+        expected, before = ledger(whole), server.asked
+        kills = 0
+        while kills < options.kills:
+            # So early that all the kills find something left to do.
+            after = draw.randrange(1, 2 * options.rows // options.kills + 2 * ROWS_PER_WAVE)
+            if run(killed, folder, endpoint, options.rows, server, after):
+                break
+            kills += 1
+        assert run(killed, folder, endpoint, options.rows, server, None)
+        asked, found = server.asked - before, ledger(killed)
+    extra = asked - options.rows
+    per_kill = extra / kills / ROWS_PER_WAVE
+    same = found == expected
+    sys.stdout.write(
+        f"{options.rows:,} rows, {kills} kills: {len(found):,} rows in the ledger, "
+        f"{'the same as' if same else 'NOT THE SAME AS'} of a whole run; {extra:,} requests asked more than once, "
+        f"{per_kill:.2f} waves of {ROWS_PER_WAVE} a kill\n"
+    )
+    return 0 if same and per_kill <= 2 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

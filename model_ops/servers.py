@@ -1,0 +1,84 @@
+"""Which server a request goes to: the least loaded of those that answer."""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FAULTS_IN_A_ROW = 5  # then a server rests, and one request at a time finds out whether it is back
+REST_SECONDS = 2.0
+HUNG = 3.0  # a request that takes so many times the longest wait so far is given up and sent again
+HUNG_SECONDS = 2.0  # but not before
+KNOWN = 20  # answers that must have come before that is judged
+
+
+class SilenceError(RuntimeError):
+    """No server has answered for longer than we wait."""
+
+
+@dataclass
+class Server:
+    """One server, as this client sees it."""
+
+    url: str
+    open_requests: int = 0
+    faults: int = 0
+    """In a row."""
+    rests_until: float = 0.0
+    """By the monotonic clock, seconds."""
+
+
+class Servers:
+    """All servers of one model, each with its own circuit breaker."""
+
+    def __init__(self, urls: Sequence[str], timeout: float, patience: float) -> None:
+        """`timeout` and `patience` are seconds: for one answer, and until any server answers."""
+        self._servers = [Server(url) for url in urls]
+        self._timeout = timeout
+        self._patience = patience
+        self._heard = time.monotonic()
+        self._answers = 0
+        self._longest = 0.0
+
+    async def take(self) -> Server:
+        """The least loaded server that does not rest, with one more open request; waits for one.
+
+        Raises:
+            SilenceError: none has answered for `patience` seconds.
+        """
+        while True:
+            now = time.monotonic()
+            if awake := [s for s in self._servers if s.rests_until <= now]:
+                server = min(awake, key=lambda s: s.open_requests)
+                if server.faults >= FAULTS_IN_A_ROW:
+                    server.rests_until = now + REST_SECONDS  # for all but this request
+                server.open_requests += 1
+                return server
+            if now - self._heard > self._patience:
+                raise SilenceError(f"no server has answered for {self._patience:g} s")
+            await asyncio.sleep(min(s.rests_until for s in self._servers) - now + random.uniform(0, 0.1))
+
+    def patience_for(self, times_hung: int) -> float:
+        """Seconds to wait for an answer to a request that was given up so many times."""
+        if self._answers < KNOWN:
+            return self._timeout
+        return min(self._timeout, max(HUNG_SECONDS, HUNG * self._longest) * 2**times_hung)
+
+    def answered(self, server: Server, seconds: float | None = None) -> None:
+        """It answered, after so many seconds if that took computing."""
+        server.faults, server.rests_until, self._heard = 0, 0.0, time.monotonic()
+        if seconds is not None:
+            self._answers += 1
+            self._longest = max(self._longest, seconds)
+
+    def failed(self, server: Server, *, unreachable: bool = False, rest: float | None = None) -> bool:
+        """Note a fault; whether it may be the request's, and is not just a dead server's.
+
+        `rest` is what the server asked for, seconds.
+        """
+        server.faults = max(server.faults + 1, FAULTS_IN_A_ROW if unreachable else 0)
+        if server.faults < FAULTS_IN_A_ROW:
+            return True
+        server.rests_until = time.monotonic() + max(rest or 0.0, REST_SECONDS)
+        return False

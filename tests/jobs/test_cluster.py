@@ -1,0 +1,140 @@
+"""A real Spark cluster: one master, two workers, and a driver that is none of them, each a process of its own."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyspark
+import pytest
+from deltalake import DeltaTable
+
+from jobs import generate_candidates
+from jobs.config import Recipe
+from jobs.models import config_digest
+from jobs.session import DELTA
+from schemas.ops import MODELS, RELEASES
+from schemas.silver import UNLABELLED
+from tests.conftest import OpenLake
+from tests.pages import write_warc
+from tests.tiny_model import save_tokenizer
+
+pytestmark = pytest.mark.spark
+ROOT = Path(__file__).parent.parent.parent
+BIN = Path(pyspark.__file__).parent / "bin"
+# Python reads this at its start: no process of the cluster, nor the driver, sees the sources.
+NO_SOURCES = "import os, sys\nsys.path[:] = [p for p in sys.path if not os.path.isdir(os.path.join(p, 'model_ops'))]\n"
+RECIPE = """
+name = "test"
+base_model = "{folder}/base"
+[ingest_documents]
+paths = ["{folder}/*.warc.gz"]
+[inference]
+engine = "fake"
+partitions = 8
+rows_per_wave = 8
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """As on a machine where humpback's requirements are installed, but not humpback."""
+    (tmp_path / "start").mkdir()
+    (tmp_path / "start" / "sitecustomize.py").write_text(NO_SOURCES)
+    return os.environ | {
+        "PYTHONPATH": str(tmp_path / "start"), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LOCAL_DIRS": str(tmp_path / "spark"), "SPARK_DAEMON_MEMORY": "256m",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def master(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
+    """The address of a cluster of two workers with two cores each."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"spark://127.0.0.1:{free.getsockname()[1]}"
+    port = url.rpartition(":")[2]
+    deploy = "org.apache.spark.deploy"
+    commands = [[f"{deploy}.master.Master", "--host", "127.0.0.1", "--port", port, "--webui-port", "0"]] + [
+        [f"{deploy}.worker.Worker", "--cores", "2", "--memory", "1g", "--webui-port", "0",
+         "--work-dir", str(tmp_path / f"worker-{n}"), url] for n in range(2)
+    ]  # fmt: skip
+    processes = []
+    try:
+        for n, command in enumerate(commands):
+            log = (tmp_path / f"daemon-{n}.log").open("wb")
+            processes.append(subprocess.Popen([str(BIN / "spark-class"), *command], env=environment, stderr=log))
+        deadline = time.monotonic() + 60
+        while (tmp_path / "daemon-0.log").read_text().count("Registering worker") < 2:
+            assert time.monotonic() < deadline, (tmp_path / "daemon-0.log").read_text()
+            time.sleep(0.2)
+        yield url
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(30)
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    uv = shutil.which("uv") or str(ROOT / ".cache/uv/bin/uv")
+    subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", str(tmp_path / "dist")], cwd=ROOT, check=True)
+    (file,) = (tmp_path / "dist").glob("*.whl")
+    return file
+
+
+def test_both_kinds_of_job_run_from_the_wheel_alone(
+    tmp_path: Path, wheel: Path, master: str, environment: dict[str, str], open_lake: OpenLake
+) -> None:
+    write_warc(tmp_path / "crawl.warc.gz", n_pages=12)
+    _with_backward_model(tmp_path, open_lake)
+    settings = {
+        "spark.jars.packages": DELTA, "spark.executor.memory": "512m", "spark.sql.shuffle.partitions": "2",
+        "spark.databricks.delta.snapshotPartitions": "1", "spark.ui.enabled": "false",
+        "spark.executorEnv.PYTHONPATH": environment["PYTHONPATH"],
+    }  # fmt: skip
+    submit = [str(BIN / "spark-submit"), "--master", master, "--py-files", str(wheel)]
+    submit += [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
+    for job in ("ingest-documents", "generate-candidates"):
+        options = [job, "--recipe", str(tmp_path / "recipe.toml"), "--lake", str(tmp_path / "lake"), "--json"]
+        command = [*submit, str(ROOT / "deploy" / "humpback_main.py"), *options]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        run = json.loads(done.stdout.splitlines()[-1])
+        assert (run["job"], run["n_in"], run["n_out"]) == (job, *((12, 12) if job == "ingest-documents" else (20, 20)))
+    executors = {folder.parent.parent.name for folder in tmp_path.glob("worker-*/app-*/[0-9]*")}
+    assert executors == {"worker-0", "worker-1"}
+    instructions = DeltaTable(str(tmp_path / "lake/silver/candidates")).to_pyarrow_table()["instruction"].to_pylist()
+    assert len(instructions) == 20
+    assert all(text.startswith("What does the text say about") for text in instructions)
+
+
+def _with_backward_model(folder: Path, open_lake: OpenLake) -> None:
+    """Write a recipe, and a lake in which the pool is drawn and M_yx is trained."""
+    save_tokenizer(folder / "base")
+    (folder / "base" / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    (folder / "base" / "model.safetensors").touch()
+    (folder / "recipe.toml").write_text(RECIPE.format(folder=folder))
+    recipe, lake = Recipe(name="test", base_model=str(folder / "base")), open_lake(generate_candidates)
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    lake.insert(UNLABELLED, [
+        {"method_digest": "m", "segment_id": f"{n:064}", "document_id": "d", "url": "https://example.org/", "position": n,
+         "header": "Care", "header_level": 2, "header_path": [], "text": f"How to care for it {n}.", "n_chars": 20,
+         "language": "en", "language_score": 1.0, "experiment": "test", "sample_hash": f"{n:064}"} for n in range(20)
+    ])  # fmt: skip
+    lake.insert(RELEASES, [
+        {"release_id": "r", "table": "gold.training_examples", "experiment": "test", "iteration": 0,
+         "slice": "dataset = 'test/backward-0'", "version": 1, "n_rows": 1, "content_digest": "c",
+         "expectations_report": None, "published_at": now}
+    ])  # fmt: skip
+    lake.insert(MODELS, [
+        {"model_id": "backward-0-abc", "experiment": "test", "direction": "backward", "iteration": 0, "base_model": "b",
+         "path": str(folder / "base"), "digest": "d", "dataset": "test/backward-0", "table_version": 1, "n_examples": 1,
+         "content_digest": "c", "config_digest": config_digest(recipe, "backward", 0), "metrics": {}, "run_id": "r"}
+    ])  # fmt: skip

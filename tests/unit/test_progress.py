@@ -1,0 +1,37 @@
+"""What the servers' own counters say of a run."""
+
+import pytest
+
+from jobs.progress import watched
+from jobs.runs import Run
+from schemas.silver import CANDIDATES
+from tests.model_ops.fake_server import serving
+
+METRICS = """# HELP vllm:prefix_cache_queries_total Prefix cache queries, in terms of number of queried tokens.
+vllm:prefix_cache_queries_total{{engine="0",model_name="m"}} {queries}
+vllm:prefix_cache_hits_total{{engine="0",model_name="m"}} {hits}
+vllm:request_success_total{{engine="0",finished_reason="stop",model_name="m"}} 3.0
+"""
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run("generate-candidates", "test", "0" * 16, CANDIDATES)
+
+
+def test_the_prefix_caches_hits_are_of_this_run_alone(run: Run) -> None:
+    looks = iter([(1e6, 2e5), (1.5e6, 6e5), (1.5e6, 6e5)])
+
+    def script(*_: object) -> tuple[int, dict[str, str], bytes]:
+        queries, hits = next(looks)
+        return 200, {}, METRICS.format(queries=queries, hits=hits).encode()
+
+    with serving(script) as endpoint, watched((endpoint,), run, 3):
+        pass
+    assert run.row("ok")["prefix_hit_rate"] == 0.8
+
+
+def test_a_server_that_does_not_count_says_nothing(run: Run) -> None:
+    with serving(lambda *_: (404, {}, {})) as endpoint, watched((endpoint,), run, 3):
+        pass
+    assert run.row("ok")["prefix_hit_rate"] is None

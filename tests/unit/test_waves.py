@@ -1,0 +1,29 @@
+"""How many tasks a wave may have on a cluster of some size."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from jobs.errors import JobError
+from jobs.waves import tasks_of_a_wave
+
+
+def spark(cores: int, **settings: str) -> Any:
+    """As much of a session as is asked."""
+    conf = {f"spark.{key.replace('_', '.')}": value for key, value in settings.items()}
+    return SimpleNamespace(conf=conf, sparkContext=SimpleNamespace(defaultParallelism=cores))
+
+
+@pytest.mark.parametrize(("cores", "partitions", "tasks"), [(1, 2, 1), (2, 2, 1), (4, 8, 2), (64, 8, 8), (16, 8, 8)])
+def test_two_waves_fit_side_by_side(cores: int, partitions: int, tasks: int) -> None:
+    assert tasks_of_a_wave(spark(cores), partitions) == tasks
+
+
+def test_a_cluster_that_grows_on_demand_gets_what_is_asked_for() -> None:
+    assert tasks_of_a_wave(spark(2, dynamicAllocation_enabled="true"), 8) == 8
+
+
+def test_speculation_is_refused() -> None:
+    with pytest.raises(JobError, match="would send requests twice"):
+        tasks_of_a_wave(spark(2, speculation="true"), 2)
