@@ -5,7 +5,12 @@ spark-submit --py-files dist/humpback-0.1.0-py3-none-any.whl deploy/humpback_mai
 
 import sys
 
+from pyspark import SparkContext
+
 from jobs.__main__ import main
+
+# A wheel is a zip; Spark brings it to the executors, but puts only what ends in these on their Python's path.
+SparkContext.PACKAGE_EXTENSIONS = (*SparkContext.PACKAGE_EXTENSIONS, ".whl")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -26,13 +26,13 @@ def run(lake: Lake, recipe: Recipe) -> None:
         segments = segments.where(F.col("n_chars") <= config.max_chars)
     if n := lake.run.limit or config.n_segments:
         segments = segments.orderBy("sample_hash").limit(n)
-    drawn = lake.staged(segments)
     sampling = {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens}
     requests = requests_for(
-        recipe, model, backward_prompts(drawn), stage="candidates", template=BACKWARD, sampling=sampling
+        recipe, model, backward_prompts(segments), stage="candidates", template=BACKWARD, sampling=sampling
     )
-    requests = lake.staged(requests.join(lake.latest(CANDIDATES).select("request_id"), "request_id", "left_anti"))
+    requests = requests.join(lake.latest(CANDIDATES).select("request_id"), "request_id", "left_anti")
     if requests.isEmpty():
         return
+    drawn, requests = lake.staged(segments), lake.staged(requests)
     completions = ask(lake, recipe, model, requests, BACKWARD)
     lake.write(CANDIDATES, candidates_from(drawn, requests, completions))

@@ -79,6 +79,8 @@ class Lake:
 
     def create(self, table: Table) -> None:
         """Create the table where it does not exist yet, with its comments, constraints and retention."""
+        if self.exists(table):
+            return
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.comment)
         builder = builder.addColumns(table.schema)
         if table.partition_by:
@@ -139,6 +141,7 @@ class Lake:
     ) -> int:
         self.create(table)
         writer = rows.write.format("delta").mode("append").option("userMetadata", self.run.metadata(transaction))
+        writer = writer.option("mergeSchema", "true")  # a lake of an older version gets the columns it lacks
         if table.write == "replace":
             if not slice:
                 raise ValueError(f"{table.name}: a replace needs the slice it replaces")

@@ -79,8 +79,7 @@ def send(
     Raises:
         StoppedError: more requests failed than the settings allow.
     """
-    stage = str(staged.select("stage").first()["stage"])  # type: ignore[index]
-    numbered, waves = _waves(staged, total, settings.rows_per_wave)
+    stage, numbered, waves = _waves(staged, total, settings.rows_per_wave)
     lake.create(COMPLETIONS)  # once, before two waves would
     tag = f"humpback-{lake.run.run_id}"
 
@@ -121,8 +120,8 @@ def send(
     return done
 
 
-def _waves(staged: DataFrame, total: int, rows_per_wave: int) -> tuple[DataFrame, list[Wave]]:
-    """The staged requests with their `wave`, by hash: Spark may compute a row's wave twice.
+def _waves(staged: DataFrame, total: int, rows_per_wave: int) -> tuple[str, DataFrame, list[Wave]]:
+    """Their stage; the staged requests with their `wave`, by hash: Spark may compute a row's wave twice.
 
     The first wave is half as large as the others, so that no two waves end together.
     """
@@ -130,12 +129,13 @@ def _waves(staged: DataFrame, total: int, rows_per_wave: int) -> tuple[DataFrame
     halves = F.pmod(F.xxhash64("request_id"), F.lit(2 * n_waves - 1))
     numbered = staged.withColumn("wave", F.floor((halves + 1) / 2).cast("int"))
     found = (
-        numbered.groupBy("wave")
+        numbered.groupBy("stage", "wave")
         .agg(F.count(F.lit(1)).alias("n"), F.bit_xor(F.xxhash64("request_id", F.lit(1))).alias("content"))
         .orderBy("wave")
         .collect()
     )
-    return numbered, [Wave(w.wave, w.n, hashlib.sha256(f"{w.content}/{w.n}".encode()).hexdigest()) for w in found]
+    waves = [Wave(w.wave, w.n, hashlib.sha256(f"{w.content}/{w.n}".encode()).hexdigest()) for w in found]
+    return found[0].stage, numbered, waves
 
 
 def _by_status(answers: DataFrame) -> list[Row]:

@@ -63,7 +63,7 @@ class Servers:
         """Seconds to wait for an answer to a request that was given up so many times."""
         if self._answers < KNOWN:
             return self._timeout
-        return min(self._timeout, max(HUNG_SECONDS, HUNG * self._longest) * 2**times_hung)
+        return min(self._timeout, max(HUNG_SECONDS, HUNG * self._longest) * 2.0**times_hung)
 
     def answered(self, server: Server, seconds: float | None = None) -> None:
         """It answered, after so many seconds if that took computing."""

@@ -1,13 +1,15 @@
 """The one write path: conform, validate, quarantine, commit, count."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from jobs.conform import SchemaMismatchError, predicate
-from jobs.lake import DuplicateKeyError, Lake
+from jobs.lake import DuplicateKeyError, Lake, LostCommitError
 from schemas import TABLES
 from schemas.gold import CURATED
 from schemas.ops import QUARANTINE, RUNS
@@ -142,6 +144,24 @@ def test_a_repeated_transaction_is_written_once(open_lake: OpenLake) -> None:
     lake.write(RUNS, row, transaction="wave-1")
     lake.write(RUNS, row, transaction="wave-1")
     assert lake.latest(RUNS).count() == 1
+
+
+def test_a_transaction_that_is_not_in_the_table_is_an_error(
+    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = open_lake()
+    row = lake.spark.createDataFrame([lake.run.row("ok")], RUNS.schema)
+    lake.write(RUNS, row, transaction="wave-1")
+    monkeypatch.setattr(lake.run, "metadata", lambda transaction: "{}")
+    with pytest.raises(LostCommitError, match="transaction wave-2 is not among the last 20 commits"):
+        lake.write(RUNS, row, transaction="wave-2")
+
+
+def test_a_lake_of_an_older_version_gets_the_columns_it_lacks(open_lake: OpenLake) -> None:
+    lake = open_lake()
+    lake.create(replace(RUNS, schema=StructType([f for f in RUNS.schema if f.name != "prefix_hit_rate"])))
+    lake.insert(RUNS, [lake.run.row("ok") | {"prefix_hit_rate": 0.5}])
+    assert [r.prefix_hit_rate for r in lake.latest(RUNS).collect()] == [0.5]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
