@@ -64,7 +64,7 @@ def measure(chat: ChatFormat, script: Script, n: int) -> tuple[float, list[Answe
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print both runs; exit code 1 if a row was lost or throughput outside the outage fell under 85 %."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
-    parser.add_argument("--requests", type=int, default=3000)
+    parser.add_argument("--requests", type=int, default=4000)
     parser.add_argument("--share", type=float, default=0.1, help="of the replies that are faults")
     parser.add_argument("--outage", type=float, default=20.0, help="seconds")
     options = parser.parse_args(arguments)

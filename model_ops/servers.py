@@ -3,14 +3,19 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 FAULTS_IN_A_ROW = 5  # then a server rests, and one request at a time finds out whether it is back
-REST_SECONDS = 2.0
+REST_SECONDS = 1.0
 HUNG = 3.0  # a request that takes so many times the longest wait so far is given up and sent again
 HUNG_SECONDS = 2.0  # but not before
 KNOWN = 20  # answers that must have come before that is judged
+LOOK_SECONDS = 1.0  # so often, since what is known of answers grows
+
+
+T = TypeVar("T")
 
 
 class SilenceError(RuntimeError):
@@ -59,11 +64,23 @@ class Servers:
                 raise SilenceError(f"no server has answered for {self._patience:g} s")
             await asyncio.sleep(min(s.rests_until for s in self._servers) - now + random.uniform(0, 0.1))
 
-    def patience_for(self, times_hung: int) -> float:
-        """Seconds to wait for an answer to a request that was given up so many times."""
-        if self._answers < KNOWN:
-            return self._timeout
-        return min(self._timeout, max(HUNG_SECONDS, HUNG * self._longest) * 2.0**times_hung)
+    async def unless_hung(self, call: Coroutine[Any, Any, T], times_hung: int | None) -> T:
+        """What `call` returns, for a request that hung so many times before; None gives it all the time.
+
+        Raises:
+            TimeoutError: it took longer than allowed, or far longer than any answer so far.
+        """
+        began, task = time.monotonic(), asyncio.ensure_future(call)
+        while True:
+            limit = self._timeout
+            if times_hung is not None and self._answers >= KNOWN:
+                limit = min(limit, max(HUNG_SECONDS, HUNG * self._longest) * 2.0**times_hung)
+            left = began + limit - time.monotonic()
+            if left <= 0:
+                task.cancel()
+                raise TimeoutError(f"no answer within {limit:.0f} s")
+            if (await asyncio.wait([task], timeout=min(left, LOOK_SECONDS)))[0]:
+                return task.result()
 
     def answered(self, server: Server, seconds: float | None = None) -> None:
         """It answered, after so many seconds if that took computing."""

@@ -90,23 +90,22 @@ class VllmEngine:
                     server = await servers.take()
                 except SilenceError as silence:
                     return Answer(request_id, "failed", error=f"{silence}; the last: {fault}")
-                limit = servers.patience_for(hung) if attempts + 1 < self.attempts else self.timeout
-                began, wait, unreachable = time.monotonic(), None, False
+                wait, unreachable = None, False
                 try:
-                    timeout = aiohttp.ClientTimeout(total=limit)
-                    async with session.post(f"{server.url}/completions", json=body, timeout=timeout) as response:
-                        if response.status == 200:
-                            answer = self._read(request, await response.json(), body, boundary, server.url)
-                            servers.answered(server, time.monotonic() - began)
-                            return answer
-                        fault = f"HTTP {response.status} from {server.url}: {(await response.text())[:300]}"
-                        if response.status in ROW_FAULTS:
-                            servers.answered(server)
-                            return Answer(request_id, "refused", error=fault, endpoint=server.url)
-                        wait = _seconds(response.headers.get("Retry-After"))
-                except TimeoutError:
+                    last = attempts + 1 == self.attempts
+                    reply = await servers.unless_hung(_post(session, server.url, body), None if last else hung)
+                    if reply.status == 200:
+                        answer = self._read(request, json.loads(reply.content), body, boundary, server.url)
+                        servers.answered(server, reply.seconds)
+                        return answer
+                    fault = f"HTTP {reply.status} from {server.url}: {reply.content[:300].decode(errors='replace')}"
+                    if reply.status in ROW_FAULTS:
+                        servers.answered(server)
+                        return Answer(request_id, "refused", error=fault, endpoint=server.url)
+                    wait = reply.retry_after
+                except TimeoutError as error:
                     hung += 1
-                    fault = f"no answer from {server.url} within {limit:.0f} s"
+                    fault = f"{server.url}: {error}"
                 except (aiohttp.ClientError, *ABSURD) as error:
                     unreachable = isinstance(error, aiohttp.ClientConnectorError)
                     fault = f"{type(error).__name__} from {server.url}: {error}"
@@ -182,8 +181,26 @@ class VllmEngine:
         return Answer(request["request_id"], status, **facts)
 
 
+@dataclass(frozen=True)
+class _Reply:
+    status: int
+    content: bytes
+    retry_after: float | None
+    seconds: float
+
+
+async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> _Reply:
+    began = time.monotonic()
+    async with session.post(f"{url}/completions", json=body) as response:
+        content = await response.read()
+        wait = _seconds(response.headers.get("Retry-After"))
+        return _Reply(response.status, content, wait, time.monotonic() - began)
+
+
 async def _session(window: int) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=window), headers=headers())
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=window), timeout=aiohttp.ClientTimeout(total=None), headers=headers()
+    )
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -28,6 +28,7 @@ from tests.tiny_model import save_tokenizer
 pytestmark = pytest.mark.spark
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(pyspark.__file__).parent / "bin"
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"  # many JVMs that live for seconds, on few cores
 # Python reads this at its start: no process of the cluster, nor the driver, sees the sources.
 NO_SOURCES = "import os, sys\nsys.path[:] = [p for p in sys.path if not os.path.isdir(os.path.join(p, 'model_ops'))]\n"
 RECIPE = """
@@ -50,6 +51,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return os.environ | {
         "PYTHONPATH": str(tmp_path / "start"), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_LOCAL_DIRS": str(tmp_path / "spark"), "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_DAEMON_JAVA_OPTS": QUICK,
     }  # fmt: skip
 
 
@@ -97,7 +99,8 @@ def test_both_kinds_of_job_run_from_the_wheel_alone(
     settings = {
         "spark.jars.packages": DELTA, "spark.executor.memory": "512m", "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "1", "spark.ui.enabled": "false",
-        "spark.executorEnv.PYTHONPATH": environment["PYTHONPATH"],
+        "spark.executorEnv.PYTHONPATH": environment["PYTHONPATH"], "spark.driver.extraJavaOptions": QUICK,
+        "spark.executor.extraJavaOptions": QUICK, "spark.sql.codegen.wholeStage": "false",
     }  # fmt: skip
     submit = [str(BIN / "spark-submit"), "--master", master, "--py-files", str(wheel)]
     submit += [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]

@@ -126,12 +126,16 @@ def test_log_probabilities_of_other_tokens_are_no_answer(chat: ChatFormat) -> No
     assert (answer.status, "of 2 tokens, not" in answer.error) == ("failed", True)
 
 
-def test_what_hangs_is_sent_again_long_before_the_timeout(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("nth", [2, 30], ids=["one of the first", "a later one"])
+def test_what_hangs_is_sent_again_long_before_the_timeout(
+    chat: ChatFormat, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
     monkeypatch.setattr(servers, "HUNG_SECONDS", 0.2)
+    monkeypatch.setattr(servers, "LOOK_SECONDS", 0.1)
     hangs = threading.Event()
 
     def script(path: str, body: dict[str, Any], number: int) -> Reply:
-        if number == 30:
+        if number == nth:
             hangs.wait(20)
         return completion()
 
