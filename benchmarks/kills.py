@@ -36,14 +36,13 @@ from transforms.requests import requests_from
 
 ROOT = Path(__file__).parent.parent
 MODEL = "m-1"
-WAVES = 10  # of a whole run
 
 
-def ask(spark: SparkSession, root: Path, endpoint: str, folder: Path, n_rows: int) -> None:
+def ask(spark: SparkSession, root: Path, endpoint: str, folder: Path, n_rows: int, rows_per_wave: int) -> None:
     """One run, in this process: ask for `n_rows` completions and write them to the ledger."""
     recipe = Recipe.model_validate({
         "name": "kills", "base_model": str(folder), "serving": {"endpoints": [endpoint]},
-        "inference": {"rows_per_wave": n_rows // WAVES, "in_flight": 16},
+        "inference": {"rows_per_wave": rows_per_wave, "in_flight": 16},
     })  # fmt: skip
     lake = Lake(spark, str(root), Run("kills", "kills", recipe.digest(), CANDIDATES))
     subject, text, nothing = F.col("id").cast("string"), F.concat(F.lit("Row "), "id"), F.lit("")
@@ -56,10 +55,10 @@ def ask(spark: SparkSession, root: Path, endpoint: str, folder: Path, n_rows: in
     complete(lake, requests, recipe, Model(MODEL, str(folder), "d"))
 
 
-def ask_in_own_session(root: str, endpoint: str, folder: str, n_rows: str) -> None:
+def ask_in_own_session(root: str, endpoint: str, folder: str, n_rows: str, rows_per_wave: str) -> None:
     """What a process that is to be killed does."""
     spark = spark_session(**{"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"})
-    ask(spark, Path(root), endpoint, Path(folder), int(n_rows))
+    ask(spark, Path(root), endpoint, Path(folder), int(n_rows), int(rows_per_wave))
     spark.stop()
 
 
@@ -95,10 +94,12 @@ def answer(prompt: list[int]) -> str:
     return hashlib.sha256(str(prompt).encode()).hexdigest()
 
 
-def run(root: Path, folder: Path, endpoint: str, n_rows: int, server: Server, kill_after: int | None) -> bool:
+def run(
+    root: Path, folder: Path, endpoint: str, n_rows: int, rows_per_wave: int, server: Server, kill_after: int | None
+) -> bool:
     """One run in a process of its own, killed after so many requests; whether it came to its end."""
     code = "import sys; from benchmarks.kills import ask_in_own_session; ask_in_own_session(*sys.argv[1:])"
-    words = [sys.executable, "-c", code, str(root), endpoint, str(folder), str(n_rows)]
+    words = [sys.executable, "-c", code, str(root), endpoint, str(folder), str(n_rows), str(rows_per_wave)]
     process = subprocess.Popen(words, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
     server.victim = process.pid
     server.kill_at = None if kill_after is None else server.asked + kill_after
@@ -121,24 +122,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--rows-per-wave", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1, help="of the points where it is killed")
     options = parser.parse_args(arguments)
-    draw, server = random.Random(1), Server()
+    draw, server, sizes = random.Random(options.seed), Server(), (options.rows, options.rows_per_wave)
     with tempfile.TemporaryDirectory() as scratch, serving(server.script) as endpoint:
         folder, whole, killed = Path(scratch) / "model", Path(scratch) / "whole", Path(scratch) / "killed"
         save_tokenizer(folder)
-        assert run(whole, folder, endpoint, options.rows, server, None)
+        assert run(whole, folder, endpoint, *sizes, server, None)
         expected, before = ledger(whole), server.asked
         kills = 0
         while kills < options.kills:
             # So early that all the kills find something left to do.
-            after = draw.randrange(1, 2 * options.rows // options.kills + 2 * options.rows // WAVES)
-            if run(killed, folder, endpoint, options.rows, server, after):
+            after = draw.randrange(1, 2 * options.rows // options.kills + 2 * options.rows_per_wave)
+            if run(killed, folder, endpoint, *sizes, server, after):
                 break
             kills += 1
-        assert run(killed, folder, endpoint, options.rows, server, None)
+        assert run(killed, folder, endpoint, *sizes, server, None)
         asked, found = server.asked - before, ledger(killed)
     extra = asked - options.rows
-    per_kill = extra / kills / (options.rows // WAVES)
+    per_kill = extra / kills / options.rows_per_wave
     same = found == expected
     sys.stdout.write(
         f"{options.rows:,} rows, {kills} kills: {len(found):,} rows in the ledger, "

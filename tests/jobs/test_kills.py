@@ -5,25 +5,25 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from benchmarks.kills import WAVES, Server, answer, ask, ledger, run
+from benchmarks.kills import Server, answer, ask, ledger, run
 from model_ops.chat import ChatFormat
 from tests.model_ops.fake_server import serving
 from tests.tiny_model import save_tokenizer
 
 pytestmark = pytest.mark.spark
-N_ROWS = 1000
+N_ROWS, ROWS_PER_WAVE = 800, 200
 
 
 def test_kills_cost_at_most_two_waves_each_and_no_row(tmp_path: Path, spark: SparkSession) -> None:
     model, lake, server = tmp_path / "model", tmp_path / "lake", Server()
     save_tokenizer(model)
     with serving(server.script) as endpoint:
-        for kill_after in (400, 250):
-            assert not run(lake, model, endpoint, N_ROWS, server, kill_after)
+        for kill_after in (420, 200):
+            assert not run(lake, model, endpoint, N_ROWS, ROWS_PER_WAVE, server, kill_after)
         asked, kept = server.asked, len(ledger(lake))
         assert 0 < kept <= asked - 2, "the kills came while requests were open"
-        assert asked - kept <= 2 * 2 * 1.25 * N_ROWS / WAVES, "two waves a kill, whose sizes vary with the hash"
-        ask(spark, lake, endpoint, model, N_ROWS)
+        assert asked - kept <= 2 * 2 * 1.25 * ROWS_PER_WAVE, "two waves a kill, whose sizes vary with the hash"
+        ask(spark, lake, endpoint, model, N_ROWS, ROWS_PER_WAVE)
         assert server.asked == asked + N_ROWS - kept, "what is in the ledger is not asked again"
     chat = ChatFormat.load(model)
     expected = [(str(n), "ok", answer(chat.prompt_ids("", f"Row {n}"))) for n in range(N_ROWS)]
