@@ -57,20 +57,20 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def master(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The address of a cluster of two workers with two cores each."""
+    """The address of a cluster of two workers with one core each."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"spark://127.0.0.1:{free.getsockname()[1]}"
     port = url.rpartition(":")[2]
     deploy = "org.apache.spark.deploy"
     commands = [[f"{deploy}.master.Master", "--host", "127.0.0.1", "--port", port, "--webui-port", "0"]] + [
-        [f"{deploy}.worker.Worker", "--cores", "2", "--memory", "1g", "--webui-port", "0",
+        [f"{deploy}.worker.Worker", "--cores", "1", "--memory", "1g", "--webui-port", "0",
          "--work-dir", str(tmp_path / f"worker-{n}"), url] for n in range(2)
     ]  # fmt: skip
     processes = []
     try:
         for n, command in enumerate(commands):
-            log = (tmp_path / f"daemon-{n}.log").open("wb")
-            processes.append(subprocess.Popen([str(BIN / "spark-class"), *command], env=environment, stderr=log))
+            with (tmp_path / f"daemon-{n}.log").open("wb") as log:
+                processes.append(subprocess.Popen([str(BIN / "spark-class"), *command], env=environment, stderr=log))
         deadline = time.monotonic() + 60
         while (tmp_path / "daemon-0.log").read_text().count("Registering worker") < 2:
             assert time.monotonic() < deadline, (tmp_path / "daemon-0.log").read_text()
@@ -104,13 +104,13 @@ def test_both_kinds_of_job_run_from_the_wheel_alone(
     }  # fmt: skip
     submit = [str(BIN / "spark-submit"), "--master", master, "--py-files", str(wheel)]
     submit += [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-    for job in ("ingest-documents", "generate-candidates"):
+    for job, n in {"ingest-documents": 12, "generate-candidates": 20}.items():
         options = [job, "--recipe", str(tmp_path / "recipe.toml"), "--lake", str(tmp_path / "lake"), "--json"]
         command = [*submit, str(ROOT / "deploy" / "humpback_main.py"), *options]
         done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         run = json.loads(done.stdout.splitlines()[-1])
-        assert (run["job"], run["n_in"], run["n_out"]) == (job, *((12, 12) if job == "ingest-documents" else (20, 20)))
+        assert (run["job"], run["n_in"], run["n_out"]) == (job, n, n)
     executors = {folder.parent.parent.name for folder in tmp_path.glob("worker-*/app-*/[0-9]*")}
     assert executors == {"worker-0", "worker-1"}
     instructions = DeltaTable(str(tmp_path / "lake/silver/candidates")).to_pyarrow_table()["instruction"].to_pylist()
