@@ -114,7 +114,8 @@ def offline(folder: str) -> None:
     model = LLM(folder, max_model_len=LONGEST, max_num_seqs=64, enforce_eager=True, block_size=32,
                 dtype=served_dtype("auto"), disable_log_stats=True)  # fmt: skip
     for body in json.load(sys.stdin):
-        sampling = {k: v for k, v in body[0].items() if k in ("max_tokens", "temperature", "top_p", "logprobs")}
+        named = ("max_tokens", "temperature", "top_p", "logprobs", "logprob_token_ids")
+        sampling = {k: v for k, v in body[0].items() if k in named}
         began = time.perf_counter()
         model.generate([{"prompt_token_ids": b["prompt"]} for b in body], SamplingParams(**sampling), use_tqdm=False)
         sys.stdout.write(f"seconds {time.perf_counter() - began}\n")
@@ -147,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report(kind, "bare client", options.requests, clean[0], clean[0])
             for n in options.partitions:
                 engine = engine_of(server, chat, -(-IN_FLIGHT // n))
-                through_spark(spark, engine, requests(kind, 4 * n, f"{kind}/warm/{n}"), n)
+                through_spark(spark, engine, requests(kind, 2 * n, f"{kind}/warm/{n}"), n)
                 with busy_seconds(server) as seconds:
                     through_spark(spark, engine, requests(kind, options.requests, f"{kind}/spark/{n}"), n)
                 report(kind, f"Spark, {n} partitions", options.requests, seconds[0], clean[0])
