@@ -106,31 +106,36 @@ def measure(root: str, n: int) -> None:
     """Print wall-clock seconds and the greatest memory of the JVM and of the Python processes."""
     recipe = Path(root, "recipe.toml")
     recipe.write_text(f'name = "{RECIPE.name}"\nbase_model = "{RECIPE.base_model}"\n')
-    seconds, peak = {}, {"JVM": 0, "Python": 0}
+    seconds, peak, cores = {}, {"JVM": 0, "Python": 0}, 0.0
     for job in JOBS:
         began = time.perf_counter()
         with Path(root, "log").open("w") as log:
             command = [sys.executable, "-m", "jobs", job, "--recipe", str(recipe), "--lake", root]
             process = subprocess.Popen(command, stdout=log, stderr=log)
+            used: dict[int, float] = {}
             while process.poll() is None:
-                for kind, size in resident(process.pid).items():
+                for kind, size in look(process.pid, used).items():
                     peak[kind] = max(peak[kind], size)
                 time.sleep(0.1)
         if process.returncode:
             raise SystemExit(f"{job}: {Path(root, 'log').read_text()}")
         seconds[job] = time.perf_counter() - began
+        cores += sum(used.values())
     total = sum(seconds.values())
     shown = [f"{job} {s:.1f} s" for job, s in seconds.items()] + [f"{k} {v / 2**30:.2f} GiB" for k, v in peak.items()]
-    sys.stdout.write(f"{n:>9,} rows {total:7.1f} s {n / total:8,.0f} rows/s ({', '.join(shown)} at most)\n")
+    sys.stdout.write(
+        f"{n:>9,} rows {total:7.1f} s {n / total:8,.0f} rows/s, {cores:.0f} core seconds ({', '.join(shown)} at most)\n"
+    )
 
 
-def resident(pid: int) -> dict[str, int]:
-    """Bytes in memory of a process and its descendants, by kind."""
+def look(pid: int, used: dict[int, float]) -> dict[str, int]:
+    """Bytes in memory of a process and its descendants, by kind; the core seconds of each are put into `used`."""
     sizes = {"JVM": 0, "Python": 0}
     try:
         command = psutil.Process(pid)
         for process in (command, *command.children(recursive=True)):
             sizes["JVM" if process.name() == "java" else "Python"] += process.memory_info().rss
+            used[process.pid] = sum(process.cpu_times()[:2])
     except psutil.NoSuchProcess:  # one of them has just ended: the next look counts the rest
         pass
     return sizes

@@ -69,12 +69,13 @@ def jaccard(one: str, other: str, n: int) -> float:
 
 def crowds(rng: random.Random) -> Segments:
     """Short texts of few words and bands of few values: chains, copies, and crowded buckets of unlike rows."""
-    texts = [" ".join(rng.sample("abcdefghijkl", rng.randint(1, 12))) for _ in range(120)]
-    bands = [(rng.randint(0, 3), rng.randint(4, 30)) for _ in texts]
+    texts = [" ".join(rng.sample("abcdefghijkl", rng.randint(1, 12))) for _ in range(65)]
+    texts += texts[:5]
+    bands = [(rng.randint(0, 2), rng.randint(3, 20)) for _ in texts]
     return {f"s{i:03}": Segment(text, bands[i], text, rng.random() < 0.8) for i, text in enumerate(texts)}
 
 
-@settings(max_examples=3, deadline=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=2, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(seed=st.integers(0, 2**32), partitions=st.integers(1, 5))
 def test_verdicts_are_those_of_a_plain_loop(spark: SparkSession, seed: int, partitions: int) -> None:
     segments = crowds(random.Random(seed))
@@ -115,8 +116,8 @@ def test_each_kind_of_copy(spark: SparkSession) -> None:
         # b is longer (one sign more), so it is the keeper.
         "exact_a": ("exact", "exact_b"),
         "exact_c": ("exact", "exact_b"),
-        # Longer again; c is too far from both.
-        "near_a": ("near", "near_b"),
+        # As long as each other, so the smaller id is the keeper; c is too far from both.
+        "near_b": ("near", "near_a"),
         # a is no copy of c, though b is one of both: it stays.
         "chain_b": ("near", "chain_c"),
         # What is in use stays, even beside something longer, and is what an exact copy of a dropped one gets.
