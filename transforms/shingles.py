@@ -4,6 +4,7 @@ Arrow and numpy do the work, in a quarter of the time that Spark's own functions
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,21 +22,24 @@ PRIME = np.uint64(0x100000001B3)  # FNV-1a, over 32-bit words
 BASIS = np.uint64(0xCBF29CE484222325)
 
 
-def words(texts: pa.StringArray) -> pa.ListArray:
+def words(texts: pa.StringArray) -> "pa.ListArray[Any]":
     """The words of each text in lower case, punctuation and markup gone; of an empty text one empty word."""
-    spaced = pc.replace_substring_regex(pc.utf8_lower(texts), NOT_A_WORD, " ")
+    lower: Any = pc.utf8_lower(texts)
+    spaced: Any = pc.replace_substring_regex(lower, NOT_A_WORD, " ")
     _, offsets, characters = spaced.buffers()
     # ASCII is swapped byte for byte, which is far quicker than an expression for all of it.
     plain = pa.py_buffer(characters.to_pybytes().translate(ASCII_WORDS))
-    return pc.ascii_split_whitespace(pc.ascii_trim_whitespace(pa.StringArray.from_buffers(len(spaced), offsets, plain)))
+    trimmed: Any = pc.ascii_trim_whitespace(pa.StringArray.from_buffers(len(spaced), offsets, plain))
+    found: pa.ListArray[Any] = pc.ascii_split_whitespace(trimmed)
+    return found
 
 
-def ngrams(words: pa.ListArray, n: int) -> pa.ListArray:
+def ngrams(words: "pa.ListArray[Any]", n: int) -> "pa.ListArray[Any]":
     """64-bit hashes of the runs of `n` words of each text, repeated ones too; a shorter text counts as one run."""
-    spelled = words.flatten().dictionary_encode()
+    spelled: Any = words.flatten().dictionary_encode()
     hashes = pd.util.hash_array(spelled.dictionary.to_numpy(zero_copy_only=False), categorize=False)
     hashes = hashes[spelled.indices.to_numpy()]
-    sizes = words.value_lengths().to_numpy()
+    sizes: npt.NDArray[np.int32] = words.value_lengths().to_numpy()
     ends = sizes.cumsum()
     left = np.repeat(ends, sizes) - np.arange(hashes.size)  # words from here to the end of the text
     runs = np.full(hashes.size, BASIS)
@@ -69,9 +73,10 @@ def jaccard(left: Column, right: Column) -> Column:
     return shared / (F.size(left) + F.size(right) - shared)
 
 
-def _by_arrow(function: Callable[[pa.StringArray], pa.Array], kind: str) -> Callable[[Column], Column]:
-    @F.arrow_udf(kind)
-    def by_arrow(texts: pa.Array) -> pa.Array:
+def _by_arrow(function: Callable[[pa.StringArray], Any], kind: str) -> Callable[[Column], Column]:
+    # Spark takes the kind of the function from its annotations.
+    def by_arrow(texts: pa.Array) -> pa.Array:  # type: ignore[type-arg]
         return pa.concat_arrays([function(texts[at : at + TEXTS]) for at in range(0, len(texts) or 1, TEXTS)])
 
-    return by_arrow
+    wrapped: Callable[[Column], Column] = F.arrow_udf(by_arrow, kind)
+    return wrapped
