@@ -103,7 +103,7 @@ def fill(root: str, corpus: Corpus) -> None:
 
 
 def measure(root: str, n: int) -> None:
-    """Print wall-clock seconds and the greatest memory of the JVM and of the Python processes."""
+    """Print wall-clock and core seconds, and the greatest memory of the JVM and of the Python processes."""
     recipe = Path(root, "recipe.toml")
     recipe.write_text(f'name = "{RECIPE.name}"\nbase_model = "{RECIPE.base_model}"\n')
     seconds, peak, cores = {}, {"JVM": 0, "Python": 0}, 0.0
