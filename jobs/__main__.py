@@ -14,7 +14,7 @@ from types import FrameType
 from jobs import commands, serving
 from jobs.errors import JobError
 from jobs.failures import sentence
-from jobs.pipeline import JOBS, job_name
+from jobs.pipeline import JOBS, LIMITED, job_name
 from jobs.recipe_file import load_recipe
 
 EPILOG = """examples:
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         prog="humpback", description="Instruction backtranslation as a data lakehouse.", epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    lake, recipe = argparse.ArgumentParser(add_help=False), argparse.ArgumentParser(add_help=False)
+    lake, recipe, limit = (argparse.ArgumentParser(add_help=False) for _ in range(3))
     lake.add_argument(
         "--lake", required=True, metavar="URI", help="root of the lake: a folder or any URI Spark can write"
     )
@@ -44,20 +44,24 @@ def parser() -> argparse.ArgumentParser:
     )
     recipe.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
                         help="override a recipe key with a TOML value; repeatable")  # fmt: skip
-    recipe.add_argument(
-        "--limit", type=_positive, metavar="N", help="at most N new inputs of each job, for a quick try"
+    limit.add_argument(
+        "--limit",
+        type=_positive,
+        metavar="N",
+        help="at most N new inputs of each job that can take less, for a quick try",
     )
     sub = top.add_subparsers(dest="command", required=True, metavar="command", title="commands")
 
-    run = sub.add_parser("run", parents=[recipe, lake], help="the whole loop; stops and resumes anywhere")
+    run = sub.add_parser("run", parents=[recipe, lake, limit], help="the whole loop; stops and resumes anywhere")
     run.add_argument(
         "--dry-run", action="store_true", help="only say what would be done: inputs, requests, tokens, trainings"
     )
     run.add_argument("--report", type=Path, metavar="FILE", help="write the HTML report there at the end, if it is due")
     for job in JOBS:
         summary = (job.__doc__ or "").partition("\n")[0]
+        parents = [recipe, lake, limit] if job in LIMITED else [recipe, lake]
         job_parser = sub.add_parser(
-            job_name(job), parents=[recipe, lake], help=summary, description=job.__doc__,
+            job_name(job), parents=parents, help=summary, description=job.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         job_parser.add_argument("--iteration", type=int, metavar="T", help="self-curation round; models count from 0")

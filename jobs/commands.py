@@ -33,9 +33,8 @@ def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
         for job in JOBS:
             if options.command == job_name(job):
                 assert recipe is not None
-                step = Step(
-                    job, options.iteration, options.direction, options.limit, getattr(options, "argument", None)
-                )
+                limit, argument = getattr(options, "limit", None), getattr(options, "argument", None)
+                step = Step(job, options.iteration, options.direction, limit, argument)
                 return _say_runs([run_step(spark, options.lake, recipe, step)], options.json)
         return _look(options, recipe, spark)
     finally:

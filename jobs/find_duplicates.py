@@ -17,12 +17,18 @@ from jobs.lake import Lake
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, SEGMENTS, SIGNATURES
 from transforms.duplicates import (
+    SMALL,
+    bucket_entries,
     candidate_pairs,
     duplicates_from,
+    leaves,
+    ranked,
     select_open,
     select_settled,
+    shingle_sets,
     verified_pairs,
-    with_leader,
+    waiting_for,
+    with_places,
 )
 
 READS = (SEGMENTS, SIGNATURES)
@@ -41,11 +47,11 @@ def run(lake: Lake, recipe: Recipe) -> None:
     earlier = lake.at(SIGNATURES, judged).where(of_method) if judged is not None else None
     signatures = lake.read(SIGNATURES).where(of_method)
     segments = lake.read(SEGMENTS).where(F.col("method_digest") == segments_digest(recipe))
-    members = with_leader(_members(lake, signatures, earlier, segments, digest)).localCheckpoint()
+    members = ranked(_members(lake, signatures, earlier, segments, digest)).localCheckpoint()
     if members.where("is_new").isEmpty():
         return
     settled = settled_pairs(
-        members.where("segment_id = leader_id"),
+        members.where("rank = leader"),
         segments,
         shingle_words=recipe.sign_segments.shingle_words,
         min_jaccard=recipe.find_duplicates.min_jaccard,
@@ -68,29 +74,34 @@ def _members(
 
 def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int, min_jaccard: float) -> DataFrame:
     """The near duplicates among the leaders, each with its keeper; rounds go on while buckets are crowded."""
-    alive, pairs, tried = leaders, None, None
+    placed = with_places(bucket_entries(leaders)).localCheckpoint()
+    rows = leaders.join(placed.select("rank").distinct(), "rank").join(segments, "segment_id").select("rank", "text")
+    sets = shingle_sets(rows, shingle_words=shingle_words).localCheckpoint()
+    pivots, settled, tried, pairs = 0, [], None, None
     while True:
-        met = candidate_pairs(alive)
-        if tried is not None:
-            met = met.join(tried, ["segment_id", "keeper_id"], "left_anti")
-        met = met.localCheckpoint()
-        found = verified_pairs(met, segments, shingle_words=shingle_words, min_jaccard=min_jaccard)
-        pairs = (found if pairs is None else pairs.union(found)).localCheckpoint()
-        settled = _resolve(pairs)
-        if met.where("crowded").isEmpty():
-            return settled
-        met = met.drop("crowded")
-        tried = met if tried is None else tried.union(met).localCheckpoint()
-        alive = leaders.join(settled.select("segment_id"), "segment_id", "left_anti")
+        met = candidate_pairs(placed, pivots)
+        met = (met if tried is None else met.join(tried, ["rank", "keeper"], "left_anti")).localCheckpoint()
+        found = verified_pairs(met, sets, min_jaccard=min_jaccard)
+        pairs = (found if pairs is None else pairs.unionByName(found)).localCheckpoint()
+        rest = placed.where(~leaves(pivots))
+        steps, pairs = _resolve(pairs, waiting_for(rest).localCheckpoint())
+        settled += steps
+        if rest.isEmpty():
+            return reduce(DataFrame.union, settled)
+        dropped = reduce(DataFrame.union, steps).select("rank")
+        placed = with_places(rest.join(dropped, "rank", "left_anti")).localCheckpoint()
+        tried = met if tried is None else tried.unionByName(met).localCheckpoint()
+        pivots = 2 * pivots or SMALL
 
 
-def _resolve(pairs: DataFrame) -> DataFrame:
-    """Drop what sure survivors drop, until every pair is settled."""
+def _resolve(pairs: DataFrame, waiting: DataFrame) -> tuple[list[DataFrame], DataFrame]:
+    """Drop what sure survivors drop, step by step; what was dropped, and the pairs that have to wait."""
     steps: list[DataFrame] = []
-    while not steps or not pairs.isEmpty():
-        steps.append(select_settled(pairs).localCheckpoint())
+    while True:
+        steps.append(select_settled(pairs, waiting).localCheckpoint())
+        if steps[-1].isEmpty():
+            return steps, pairs
         pairs = select_open(pairs, steps[-1]).localCheckpoint()
-    return reduce(DataFrame.union, steps)
 
 
 def _judged_version(lake: Lake, digest: str) -> int | None:

@@ -42,6 +42,10 @@ JOBS: tuple[ModuleType, ...] = (
     select_seed, build_training_examples, finetune, register_model, generate_candidates, score_candidates, curate,
     generate_answers,
 )  # fmt: skip
+LIMITED = (  # the jobs that can stop after some of their new inputs; the others judge or train on all or nothing
+    ingest_documents, extract_segments, sign_segments, select_unlabelled, select_seed, generate_candidates,
+    score_candidates, generate_answers,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

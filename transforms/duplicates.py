@@ -1,104 +1,140 @@
 """Which segments repeat another: exact by digest, near by MinHash bands and then exact Jaccard.
 
 Segments are ranked: those judged in an earlier run first, then the longer text, then the smaller
-`segment_id`. A segment is dropped if a surviving segment of better rank is at least `min_jaccard`
-similar *to it*; similarity is never passed on along a chain. This is the greedy maximal
-independent set by rank, so it depends neither on the order of the rows nor on their partitions,
-and a survivor of an earlier run is never displaced.
+`segment_id`. In this order, a segment is dropped if a survivor of better rank shares a band with
+it and is at least `min_jaccard` similar *to it*; the best-ranked such survivor is its keeper.
+Similarity is never passed on along a chain, no two survivors that share a band are that similar,
+a survivor of an earlier run is never displaced, and neither the order of the rows nor their
+partitions matter.
+
+Rows that share a band lie in one bucket. A bucket of up to `SMALL` rows is compared at once, all
+with all. A crowded one first like a star: each row with the best-ranked row of its buckets, which
+is the end of a crowd of near copies. Then, in rounds, the best-ranked 8, 16, 32, ... of the rows
+that are left are compared with all others, and leave the bucket: a row meets those that survive,
+and at most as many that do not.
 """
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from transforms.shingles import jaccard, ngrams_of, words_of
+from transforms.shingles import jaccard, ngrams_of
 
-METHOD_VERSION = "duplicates-1"
-ANCHORS = 8  # a row of a bucket is compared with the best-ranked 8 of it, never with all
-
-
-def _rank() -> list[Column]:
-    return [F.col("is_new").asc(), F.col("n_chars").desc(), F.col("segment_id").asc()]
+METHOD_VERSION = "duplicates-2"
+SMALL = 8
 
 
-def with_leader(signatures: DataFrame) -> DataFrame:
-    """Each signature (`is_new`, `n_chars`, `text_digest`) with `leader_id`: the best of its exact copies."""
-    copies = Window.partitionBy("text_digest").orderBy(*_rank())
-    return signatures.withColumn("leader_id", F.first("segment_id").over(copies))
+def ranked(signatures: DataFrame) -> DataFrame:
+    """Signatures (`is_new`, `n_chars`, `text_digest`) with `rank`, and `leader`: the rank of the best exact copy.
 
-
-def candidate_pairs(leaders: DataFrame) -> DataFrame:
-    """Pairs (`segment_id`, `keeper_id` of better rank) that share a band; the first is always new.
-
-    In a bucket each row meets only the best-ranked `ANCHORS`, so its cost is linear; `crowded` says
-    that there are more. Once the copies of the anchors are out, the next round meets the rest.
+    Ranks grow from the best to the worst and are unique, with gaps; they hold for one computation
+    of the plan, so that the result must be staged before it is used twice.
     """
-    bucketed = leaders.select("segment_id", "is_new", "n_chars", F.explode("bands").alias("bucket"))
+    order = [F.col("is_new").asc(), F.col("n_chars").desc(), F.col("segment_id").asc()]
+    numbered = signatures.orderBy(*order).withColumn("rank", F.monotonically_increasing_id())
+    return numbered.withColumn("leader", F.min("rank").over(Window.partitionBy("text_digest")))
+
+
+def bucket_entries(leaders: DataFrame) -> DataFrame:
+    """A row (`bucket`, `rank`, `is_new`) for each band of each leader."""
+    return leaders.select(F.explode("bands").alias("bucket"), "rank", "is_new")
+
+
+def with_places(entries: DataFrame) -> DataFrame:
+    """The entries of the buckets in which something new has company, with `place`, `n` and `front`.
+
+    `place` is that by rank, from 1; `n` the bucket's size; `front` the rank of its best.
+    """
     bucket = Window.partitionBy("bucket")
-    placed = bucketed.select(
-        "bucket",
-        "segment_id",
-        "is_new",
-        F.row_number().over(bucket.orderBy(*_rank())).alias("place"),
-        F.count(F.lit(1)).over(bucket).alias("n"),
-    ).where(F.col("n") > 1)
-    anchors = placed.where(F.col("place") <= ANCHORS).select(
-        "bucket", F.col("segment_id").alias("keeper_id"), F.col("place").alias("keeper_place")
+    placed = entries.select("bucket", "rank", "is_new", F.row_number().over(bucket.orderBy("rank")).alias("place"))
+    sized = placed.withColumns(
+        {
+            "n": F.count(F.lit(1)).over(bucket),
+            "front": F.min("rank").over(bucket),
+            "has_new": F.max("is_new").over(bucket),
+        }
     )
-    met = placed.where("is_new").join(anchors, "bucket").where(F.col("keeper_place") < F.col("place"))
-    return met.groupBy("segment_id", "keeper_id").agg((F.max("n") > ANCHORS).alias("crowded"))
+    return sized.where("n > 1 and has_new").drop("has_new")
 
 
-def verified_pairs(pairs: DataFrame, segments: DataFrame, *, shingle_words: int, min_jaccard: float) -> DataFrame:
-    """The pairs whose texts really are `min_jaccard` similar or more, with `jaccard`."""
-    ids = pairs.select("segment_id").union(pairs.select("keeper_id")).distinct()
-    words = segments.join(ids, "segment_id").select("segment_id", words_of(F.col("text")).alias("words"))
-    sets = words.select("segment_id", ngrams_of(F.col("words"), shingle_words).alias("shingles"))
-    keepers = sets.select(F.col("segment_id").alias("keeper_id"), F.col("shingles").alias("keeper_shingles"))
-    return (
-        pairs.join(sets, "segment_id")
-        .join(keepers, "keeper_id")
-        .withColumn("jaccard", jaccard(F.col("shingles"), F.col("keeper_shingles")))
-        .where(F.col("jaccard") >= min_jaccard)
-        .select("segment_id", "keeper_id", "jaccard")
-    )
+def leaves(pivots: int) -> Column:
+    """Whether an entry is compared with the whole bucket in a round of so many pivots, and leaves it then."""
+    return (F.col("n") <= SMALL) | (F.col("place") <= pivots)
 
 
-def select_settled(pairs: DataFrame) -> DataFrame:
-    """The segments that a sure survivor drops, with the most similar one as `keeper_id`.
+def candidate_pairs(placed: DataFrame, pivots: int) -> DataFrame:
+    """The pairs (`rank`, `keeper` of better rank) of this round; the first is always new.
 
-    A sure survivor has no pair left with a keeper of its own.
+    With 0 pivots each new row of the crowded buckets meets one row, the best-ranked of them.
     """
-    survivors = pairs.select("keeper_id").distinct()
-    survivors = survivors.join(pairs.select(F.col("segment_id").alias("keeper_id")), "keeper_id", "left_anti")
-    best = F.max_by(F.struct("keeper_id", "jaccard"), F.struct("jaccard", "keeper_id")).alias("best")
-    return pairs.join(survivors, "keeper_id").groupBy("segment_id").agg(best).select("segment_id", "best.*")
+    new = placed.where("is_new")
+    keepers = placed.where(leaves(pivots)).select("bucket", F.col("rank").alias("keeper"))
+    pairs = new.join(keepers, "bucket").where("keeper < rank").select("rank", "keeper").distinct()
+    if pivots:
+        return pairs
+    star = new.where(~leaves(0) & (F.col("front") < F.col("rank"))).groupBy("rank").agg(F.min("front").alias("keeper"))
+    return pairs.union(star).distinct()
+
+
+def waiting_for(rest: DataFrame) -> DataFrame:
+    """The new rows that have better-ranked ones (`front` is the best) in their buckets still to meet."""
+    front = F.min("rank").over(Window.partitionBy("bucket"))
+    behind = rest.withColumn("front", front).where("is_new and front < rank")
+    return behind.groupBy("rank").agg(F.min("front").alias("front"))
+
+
+def shingle_sets(rows: DataFrame, *, shingle_words: int) -> DataFrame:
+    """Of each row (`rank`, `text`) the set of its shingles."""
+    return rows.select("rank", ngrams_of(F.col("text"), shingle_words).alias("shingles"))
+
+
+def verified_pairs(pairs: DataFrame, sets: DataFrame, *, min_jaccard: float) -> DataFrame:
+    """The pairs whose sets really are `min_jaccard` similar or more, with `jaccard`."""
+    keepers = sets.select(F.col("rank").alias("keeper"), F.col("shingles").alias("keeper_shingles"))
+    return (
+        pairs.join(sets, "rank")
+        .join(keepers, "keeper")
+        .select("rank", "keeper", jaccard(F.col("shingles"), F.col("keeper_shingles")).alias("jaccard"))
+        .where(F.col("jaccard") >= min_jaccard)
+    )
+
+
+def select_settled(pairs: DataFrame, waiting: DataFrame) -> DataFrame:
+    """The rows whose best-ranked similar one is sure to survive: dropped, with it as `keeper`.
+
+    It is sure if it has no pair with a keeper of its own, and neither it nor the row has a better one to meet.
+    """
+    best = pairs.groupBy("rank").agg(F.min(F.struct("keeper", "jaccard")).alias("best")).select("rank", "best.*")
+    unsure = pairs.select("rank").union(waiting.select("rank")).withColumnRenamed("rank", "keeper")
+    sure = best.join(unsure, "keeper", "left_anti").join(waiting, "rank", "left")
+    return sure.where("front is null or keeper <= front").select("rank", "keeper", "jaccard")
 
 
 def select_open(pairs: DataFrame, settled: DataFrame) -> DataFrame:
-    """The pairs in which neither side has been dropped yet and the segment's fate is open."""
-    dropped = settled.select("segment_id")
-    return pairs.join(dropped, "segment_id", "left_anti").join(
-        dropped.withColumnRenamed("segment_id", "keeper_id"), "keeper_id", "left_anti"
-    )
+    """The pairs in which neither side has been dropped yet."""
+    dropped = settled.select("rank")
+    keepers = dropped.withColumnRenamed("rank", "keeper")
+    return pairs.join(dropped, "rank", "left_anti").join(keepers, "keeper", "left_anti")
 
 
-def duplicates_from(signatures: DataFrame, settled: DataFrame, *, method_digest: str) -> DataFrame:
-    """The verdict on every new signature (with `leader_id`): `drop_reason` is `exact`, `near` or null.
+def duplicates_from(members: DataFrame, settled: DataFrame, *, method_digest: str) -> DataFrame:
+    """The verdict on every new member (`ranked`): `drop_reason` is `exact`, `near` or null.
 
     An exact copy follows its leader: where the leader itself is dropped, the leader's keeper is its.
     """
-    near = settled.select(F.col("segment_id").alias("leader_id"), F.col("keeper_id").alias("near_id"), "jaccard")
-    is_copy = F.col("segment_id") != F.col("leader_id")
-    kind = F.when(F.col("near_id").isNotNull(), "near").when(is_copy, "exact")
-    return (
-        signatures.where("is_new")
-        .join(near, "leader_id", "left")
+    near = settled.select(F.col("rank").alias("leader"), F.col("keeper").alias("near"), "jaccard")
+    copied = F.when(F.col("rank") != F.col("leader"), F.col("leader"))
+    kind = F.when(F.col("near").isNotNull(), "near").when(copied.isNotNull(), "exact")
+    verdicts = (
+        members.where("is_new")
+        .join(near, "leader", "left")
         .select(
             F.lit(method_digest).alias("method_digest"),
             "segment_id",
-            F.coalesce("near_id", F.when(is_copy, F.col("leader_id"))).alias("keeper_id"),
+            F.coalesce("near", copied).alias("keeper"),
             kind.alias("kind"),
-            F.coalesce("jaccard", F.when(is_copy, F.lit(1.0))).alias("jaccard"),
+            F.coalesce("jaccard", F.when(copied.isNotNull(), 1.0)).alias("jaccard"),
             kind.alias("drop_reason"),
         )
     )
+    keepers = members.select(F.col("rank").alias("keeper"), F.col("segment_id").alias("keeper_id"))
+    return verdicts.join(keepers, "keeper", "left").drop("keeper")

@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.silver import UNLABELLED
-from transforms.shingles import ngrams_of, words_of
+from transforms.shingles import ngrams_of, word_count_of
 
 
 def unlabelled_from(
@@ -50,21 +50,20 @@ def overlaps_with(pool: DataFrame, known: DataFrame, ngram_words: int, short_ngr
     A known text shorter than `ngram_words` is matched by runs of `short_ngram_words`; one shorter
     than that is not looked for, since such phrases occur by chance.
     """
-    words = words_of(F.col("text"))
-    length = F.size("words")
-    texts = known.select("reason", words.alias("words"))
+    text, length = F.col("text"), F.col("length")
+    texts = known.select("reason", "text", word_count_of(text).alias("length"))
     runs = (
         texts.where(length >= ngram_words)
-        .select("reason", F.explode(ngrams_of(F.col("words"), ngram_words)).alias("run"))
+        .select("reason", F.explode(ngrams_of(text, ngram_words)).alias("run"))
         .union(
             texts.where((length >= short_ngram_words) & (length < ngram_words)).select(
-                "reason", F.explode(ngrams_of(F.col("words"), short_ngram_words)).alias("run")
+                "reason", F.explode(ngrams_of(text, short_ngram_words)).alias("run")
             )
         )
         .distinct()
     )
-    both = F.concat(ngrams_of(F.col("words"), ngram_words), ngrams_of(F.col("words"), short_ngram_words))
-    own = pool.select("segment_id", words.alias("words")).select("segment_id", F.explode(both).alias("run"))
+    both = F.concat(ngrams_of(text, ngram_words), ngrams_of(text, short_ngram_words))
+    own = pool.select("segment_id", F.explode(both).alias("run"))
     # `seed_overlap` sorts after `evaluation_overlap`, and is the one to name where both hold.
     return own.join(runs, "run").groupBy("segment_id").agg(F.max("reason").alias("overlap"))
 

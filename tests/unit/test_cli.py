@@ -1,5 +1,6 @@
 """The command line's endings: one sentence and the right exit code, before anything heavy starts."""
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from jobs import commands
 from jobs.__main__ import main
 from jobs.errors import JobError, RecipeError, StoppedError, WaitingError
 from jobs.failures import sentence
+from jobs.pipeline import JOBS, LIMITED
 
 
 @pytest.fixture
@@ -34,6 +36,18 @@ def test_a_missing_recipe_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> 
 def test_wrong_usage_is_2(words: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(words)
+
+
+@pytest.mark.parametrize("job", ["find-duplicates", "ingest-conversations", "curate"])
+def test_a_job_of_all_or_nothing_refuses_a_limit(job: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([job, "--recipe", "r", "--lake", "l", "--limit", "5"])
+    assert "unrecognized arguments: --limit 5" in capsys.readouterr().err
+
+
+def test_every_job_that_heeds_a_limit_offers_it() -> None:
+    heeding = {job for job in JOBS if "lake.run.limit" in inspect.getsource(job)}
+    assert heeding == set(LIMITED)
 
 
 def test_no_command_shows_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,164 @@
+"""Segments to signatures to duplicates by the two commands, start-up included: speed, memory, and what is found.
+
+python -m benchmarks.duplicates demo/corpus/*.warc.gz --rows 25000 100000
+python -m benchmarks.duplicates demo/corpus/*.warc.gz --rows 50000 100000 --crowd 50000
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import deltalake
+import psutil
+import pyarrow as pa
+from pyspark.sql import functions as F
+
+from benchmarks.planted_copies import Corpus, jaccard, pairs_at_least, planted, shingles
+from jobs.config import ExtractSegments, FindDuplicates, IngestDocuments, Recipe
+from jobs.digests import segments_digest
+from jobs.lake import Lake
+from jobs.runs import Run
+from jobs.session import spark_session
+from schemas.silver import DUPLICATES, SEGMENTS
+from transforms.documents import file_rows
+from transforms.segments import pieces
+
+RULES = ExtractSegments()
+RECIPE = Recipe(name="benchmark", base_model="none")
+JOBS = ("sign-segments", "find-duplicates")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """One line for each number of rows, and one for what was found among them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.duplicates", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, help="WARC files whose words are taken")
+    parser.add_argument("--rows", nargs="+", type=int, default=[100_000], metavar="N")
+    parser.add_argument("--crowd", type=int, default=0, metavar="N", help="near-identical pages in the last of them")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="write the last of them as two JSONL files, for datatrove"
+    )
+    options = parser.parse_args(arguments)
+    found = list(real_pieces(options.files))
+    for n in options.rows:
+        last = n == options.rows[-1]
+        corpus = planted(found, n, options.crowd if last else 0)
+        if last and options.keep:
+            write_jsonl(corpus, options.keep)
+        with tempfile.TemporaryDirectory() as lake:
+            fill(lake, corpus)
+            measure(lake, n)
+            check(lake, corpus)
+    return 0
+
+
+def real_pieces(files: Sequence[Path]) -> Iterator[str]:
+    """The texts that the demo's rules would keep."""
+    for file in files:
+        for row in file_rows(str(file), IngestDocuments().max_record_bytes):
+            for piece in pieces(row["html"], RULES.min_chars, RULES.max_chars) if row.get("html") else ():
+                if not piece["fault"]:
+                    yield piece["text"]
+
+
+def name_of(place: int) -> str:
+    """The segment's id: as long, and as far from any order, as a real one."""
+    return hashlib.sha256(str(place).encode()).hexdigest()
+
+
+def write_jsonl(corpus: Corpus, folder: Path) -> None:
+    """One file for each of datatrove's tasks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for task in range(2):
+        with (folder / f"{task}.jsonl").open("w") as out:
+            for place in range(task, len(corpus.texts), 2):
+                out.write(json.dumps({"id": name_of(place), "text": corpus.texts[place]}) + "\n")
+
+
+def fill(root: str, corpus: Corpus) -> None:
+    """`silver.segments` with the texts."""
+    spark = spark_session()
+    names = [name_of(place) for place in range(len(corpus.texts))]
+    rows = spark.createDataFrame(pa.table({"segment_id": names, "text": corpus.texts}))
+    rest = {
+        "method_digest": F.lit(segments_digest(RECIPE)),
+        "document_id": F.col("segment_id"),
+        "url": F.lit(""),
+        "position": F.lit(0),
+        "header": F.lit(""),
+        "header_level": F.lit(1),
+        "header_path": F.array().cast("array<string>"),
+        "n_chars": F.length("text"),
+        "language": F.lit("en"),
+        "language_score": F.lit(1.0),
+        "drop_reason": F.lit(None).cast("string"),
+    }
+    Lake(spark, root, Run("fill", "", "", SEGMENTS)).write(SEGMENTS, rows.withColumns(rest))
+    spark.stop()
+
+
+def measure(root: str, n: int) -> None:
+    """Print wall-clock and core seconds, and the greatest memory of the JVM and of the Python processes."""
+    recipe = Path(root, "recipe.toml")
+    recipe.write_text(f'name = "{RECIPE.name}"\nbase_model = "{RECIPE.base_model}"\n')
+    seconds, peak, cores = {}, {"JVM": 0, "Python": 0}, 0.0
+    for job in JOBS:
+        began = time.perf_counter()
+        with Path(root, "log").open("w") as log:
+            command = [sys.executable, "-m", "jobs", job, "--recipe", str(recipe), "--lake", root]
+            process = subprocess.Popen(command, stdout=log, stderr=log)
+            used: dict[int, float] = {}
+            while process.poll() is None:
+                for kind, size in look(process.pid, used).items():
+                    peak[kind] = max(peak[kind], size)
+                time.sleep(0.1)
+        if process.returncode:
+            raise SystemExit(f"{job}: {Path(root, 'log').read_text()}")
+        seconds[job] = time.perf_counter() - began
+        cores += sum(used.values())
+    total = sum(seconds.values())
+    shown = [f"{job} {s:.1f} s" for job, s in seconds.items()] + [f"{k} {v / 2**30:.2f} GiB" for k, v in peak.items()]
+    sys.stdout.write(
+        f"{n:>9,} rows {total:7.1f} s {n / total:8,.0f} rows/s, {cores:.0f} core seconds ({', '.join(shown)} at most)\n"
+    )
+
+
+def look(pid: int, used: dict[int, float]) -> dict[str, int]:
+    """Bytes in memory of a process and its descendants, by kind; the core seconds of each are put into `used`."""
+    sizes = {"JVM": 0, "Python": 0}
+    try:
+        command = psutil.Process(pid)
+        for process in (command, *command.children(recursive=True)):
+            sizes["JVM" if process.name() == "java" else "Python"] += process.memory_info().rss
+            used[process.pid] = sum(process.cpu_times()[:2])
+    except psutil.NoSuchProcess:  # one of them has just ended: the next look counts the rest
+        pass
+    return sizes
+
+
+def check(root: str, corpus: Corpus) -> None:
+    """Print which of the true pairs lost a side, and how far below the threshold any drop was."""
+    places = {name_of(place): place for place in range(len(corpus.texts))}
+    rows = deltalake.DeltaTable(f"{root}/{DUPLICATES.path}").to_pyarrow_table().to_pylist()
+    keepers = {places[row["segment_id"]]: places[row["keeper_id"]] for row in rows}
+    least = FindDuplicates().min_jaccard
+    pairs = pairs_at_least(corpus, least)
+    lost = sum(a in keepers or b in keepers for a, b in pairs)
+    worst = min(
+        (jaccard(shingles(corpus.texts[a]), shingles(corpus.texts[b])) for a, b in keepers.items()), default=1.0
+    )
+    gone = sum(keeper in keepers for keeper in keepers.values())
+    sys.stdout.write(
+        f"{'':>14} {lost:,} of {len(pairs):,} planted pairs of Jaccard {least} or more lost a side"
+        f" ({lost / max(len(pairs), 1):.2%}); {len(keepers):,} dropped, none less like its keeper than {worst:.3f};"
+        f" {gone} keepers dropped\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
