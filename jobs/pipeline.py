@@ -20,6 +20,7 @@ from jobs import (
     generate_candidates,
     ingest_conversations,
     ingest_documents,
+    judge_check,
     register_model,
     score_candidates,
     select_seed,
@@ -39,8 +40,8 @@ log = logging.getLogger(__name__)
 
 JOBS: tuple[ModuleType, ...] = (
     ingest_documents, extract_segments, sign_segments, find_duplicates, select_unlabelled, ingest_conversations,
-    select_seed, build_training_examples, finetune, register_model, generate_candidates, score_candidates, curate,
-    generate_answers,
+    select_seed, build_training_examples, finetune, register_model, generate_candidates, score_candidates, judge_check,
+    curate, generate_answers,
 )  # fmt: skip
 
 
@@ -76,6 +77,8 @@ def steps(recipe: Recipe) -> Iterator[Step]:
     yield Step(generate_candidates)
     for t in range(1, recipe.iterations + 1):
         yield Step(score_candidates, t)
+        if t - 1 in recipe.judge_check.iterations:
+            yield Step(judge_check, t - 1)
         if t - 1 in answering:
             yield Step(generate_answers, t - 1)
         yield Step(curate, t)

@@ -16,7 +16,10 @@ CURATED = Table(
             column("response", StringType(), "the segment's text"),
             column("score", DoubleType(), "the score that curation used, on the scorer's scale"),
             column("scorer", StringType(), "the scorer, or combination of scorers, that curation used"),
-            column("model_id", StringType(), "-> ops.models: the model that scored"),
+            column("model_id", StringType(), "-> ops.models: the forward model of the round before, which scored"),
+            column(
+                "method_digests", ArrayType(StringType(), False), "-> silver.scores: one of each scorer, then each gate"
+            ),
             column("threshold", DoubleType(), "the least score that was kept"),
             column("segment_id", StringType(), "-> silver.segments"),
             column("url", StringType(), "the page's address"),

@@ -134,7 +134,7 @@ def _candidate(segment: Row, place: int) -> Row:
 def _scores(candidates: list[Row], model: str, draw: np.random.Generator) -> list[Row]:
     def row(subject: str, scorer: str, score: float | None, status: str = "ok") -> Row:
         return {
-            "candidate_id": subject, "model_id": model, "scorer": scorer, "score": score, "status": status,
+            "method_digest": f"{scorer}-1", "candidate_id": subject, "model_id": model, "scorer": scorer, "score": score, "status": status,
             "label_mass": None, "parser": f"{scorer}/1", "request_ids": [],
         }  # fmt: skip
 
@@ -147,8 +147,8 @@ def _scores(candidates: list[Row], model: str, draw: np.random.Generator) -> lis
             score = float(draw.integers(1, 6))
             rows.append(row(subject, "rubric", score) if place else row(subject, "rubric", None, "unparsed"))
     for n in range(1, 60, 2):
-        rows.append(row(f"dev-true-{key('pair', n)}", "likelihood_gain", float(draw.normal(0.12, 0.05))))
-        rows.append(row(f"dev-mismatched-{key('pair', n)}", "likelihood_gain", float(draw.normal(0.0, 0.05))))
+        rows.append(row(f"known/seed/true/{n}/x", "likelihood_gain", float(draw.normal(0.12, 0.05))))
+        rows.append(row(f"known/seed/mismatched/{n}/x", "likelihood_gain", float(draw.normal(0.0, 0.05))))
     return rows
 
 
@@ -158,7 +158,7 @@ def _curated(candidates: list[Row], scores: list[Row], iteration: int) -> list[R
     of = {(s["candidate_id"], s["scorer"]): s["score"] for s in scores if s["model_id"] == model}
     return [
         {"experiment": "demo", "iteration": iteration, "score": of[c["candidate_id"], "likelihood_gain"],
-         "scorer": "likelihood_gain", "model_id": model, "threshold": THRESHOLD, "url": "https://docs.example.org/",
+         "scorer": "likelihood_gain", "model_id": model, "threshold": THRESHOLD, "method_digests": ["likelihood_gain-1", "expected-1"], "url": "https://docs.example.org/",
          **{k: c[k] for k in ("candidate_id", "instruction", "response", "segment_id")}}
         for c in candidates
         if of[c["candidate_id"], "likelihood_gain"] >= THRESHOLD and of[c["candidate_id"], "expected"] >= 3
