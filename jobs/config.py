@@ -181,6 +181,14 @@ class GenerateAnswers(Section):
     max_tokens: int = Field(512, ge=1)
 
 
+class JudgeAnswers(Section):
+    """Which of two models' answers a judge prefers."""
+
+    judge: str | None = Field(None, description="a model_id of ops.models; none: the last forward model")
+    reference: int = Field(0, ge=0, description="the forward model whose answers are compared with")
+    iterations: tuple[int, ...] = Field((), description="forward models that `humpback run` judges; empty: none")
+
+
 class Recipe(Section):
     """A full set of parameters: one experiment."""
 
@@ -204,6 +212,7 @@ class Recipe(Section):
     judge_check: JudgeCheck = JudgeCheck()
     curate: Curate = Curate()
     generate_answers: GenerateAnswers = GenerateAnswers()
+    judge_answers: JudgeAnswers = JudgeAnswers()
 
     @property
     def answering_iterations(self) -> tuple[int, ...]:

@@ -70,6 +70,9 @@ def _row(lake: Lake, recipe: Recipe, models: Models, step: Step, n_segments: int
             n = len(read_prompts(recipe.generate_answers.prompts))
             n = _unanswered(lake, models["forward", iteration], "answers", n)
             return name, step.iteration, "ask for answers", n, None
+        case "judge-answers":
+            n = 2 * len(read_prompts(recipe.generate_answers.prompts))
+            return name, step.iteration, "ask for verdicts, both orders", n, None
         case _:
             return name, step.iteration, "look for new rows", None, None
 

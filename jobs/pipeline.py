@@ -20,6 +20,7 @@ from jobs import (
     generate_candidates,
     ingest_conversations,
     ingest_documents,
+    judge_answers,
     judge_check,
     register_model,
     score_candidates,
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 JOBS: tuple[ModuleType, ...] = (
     ingest_documents, extract_segments, sign_segments, find_duplicates, select_unlabelled, ingest_conversations,
     select_seed, build_training_examples, finetune, register_model, generate_candidates, score_candidates, judge_check,
-    curate, generate_answers,
+    curate, generate_answers, judge_answers,
 )  # fmt: skip
 
 
@@ -86,6 +87,8 @@ def steps(recipe: Recipe) -> Iterator[Step]:
         yield Step(finetune, t, "forward")
     if recipe.iterations in answering:
         yield Step(generate_answers, recipe.iterations)
+    for t in recipe.judge_answers.iterations:
+        yield Step(judge_answers, t)
 
 
 def require_inputs(lake: Lake, recipe: Recipe) -> None:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 @dataclass(frozen=True)
 class Template:
-    """A prompt with the placeholders `{instruction}` and `{response}`; what varies comes last,
+    """A prompt with placeholders, `{instruction}` and `{response}` as a rule; what varies comes last,
     so that servers can reuse the work on the fixed beginning.
     """
 
@@ -25,7 +25,7 @@ class Template:
 
     def filled(self, **values: Column) -> Column:
         """The text with columns in its placeholders; the columns' own braces mean nothing."""
-        parts = re.split(r"\{(instruction|response)\}", self.text)
+        parts = re.split(r"\{(instruction|response|first|second)\}", self.text)
         return F.concat(*(values[part] if i % 2 else F.lit(part) for i, part in enumerate(parts)))
 
 
@@ -91,4 +91,21 @@ Instruction:
 Answer:
 {response}""",
     prefill="Score: ",
+)
+
+VERDICT = Template(
+    "verdict",
+    """Two assistants answered the same instruction. Say which answer is the better one: the one that does \
+what was asked, correctly, completely and clearly. The order in which they stand means nothing. \
+Reply with the number alone: 1 or 2.
+
+Instruction:
+{instruction}
+
+Answer 1:
+{first}
+
+Answer 2:
+{second}""",
+    prefill="Better answer: ",
 )

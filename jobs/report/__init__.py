@@ -49,6 +49,7 @@ def gather(lake: Lake) -> dict[str, Any]:
         "lengths": ratings.lengths(lake, subject),
         "examples": ratings.examples(lake, scores, subject),
         "answers": ratings.answers(lake, subject),
+        "win_rates": trust.win_rates(lake, subject),
         "models": subject.models,
         "releases": facts.releases(lake, subject),
         "work": facts.last_work(subject.runs),

@@ -1,12 +1,17 @@
 """Whether to trust the scores: the check on pairs whose truth is known, and what changed from model to model."""
 
 from collections import defaultdict
+from functools import partial
 from typing import Any
 
+import numpy as np
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.lake import Lake
 from jobs.report.facts import Experiment, Row, rows
+from schemas.gold import JUDGEMENTS
+from transforms.estimates import Floats, estimate
 from transforms.judge_check import measures
 from transforms.known_pairs import SEED, is_known
 
@@ -76,3 +81,30 @@ def drift(scores: DataFrame, subject: Experiment, thresholds: list[Row]) -> list
             "points": [(point.old, point.new) for point in points],
         })  # fmt: skip
     return found
+
+
+def win_rates(lake: Lake, subject: Experiment) -> list[Row]:
+    """For each judge and pair of the experiment's models: the mean preference as a share, with its interval.
+
+    A prompt without a verdict leaves the count; it is no loss.
+    """
+    iterations = {model_id: iteration for iteration, model_id in subject.forward.items()}
+    judged = lake.latest(JUDGEMENTS).where(
+        F.col("model_id").isin([*iterations]) & F.col("reference_id").isin([*iterations])
+    )
+    sides = ["judge_id", "prompt_set", "model_id", "reference_id", "method_digest"]
+    found = rows(
+        judged.groupBy(*sides)
+        .agg(F.sort_array(F.collect_list(F.col("preference") - 1)).alias("wins"), F.count("*").alias("n_asked"))
+        .orderBy(*sides)
+    )
+    for one in found:
+        wins = np.array(one.pop("wins"))
+        weighed = partial(_mean, wins)
+        one["rate"] = estimate(weighed, np.arange(len(wins))) if len(wins) else None
+        one |= {"n": len(wins), "iteration": iterations[one["model_id"]], "reference": iterations[one["reference_id"]]}
+    return found
+
+
+def _mean(values: Floats, weight: Floats | None = None) -> float:
+    return float(np.average(values, weights=weight))

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from jobs.lake import Lake
 from jobs.runs import Run
 from schemas.bronze import DOCUMENTS
-from schemas.gold import CURATED, GENERATIONS
+from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS
 from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 
@@ -85,6 +85,11 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
          "prompt": f"Explain what a {TOPICS[n]} is.", "request_id": key("request", model, n),
          "output": " ".join(s.format(TOPICS[n]) for s in SENTENCES[: 1 + n % 4]) + (HOSTILE if n == 0 else "")}
         for model in (FORWARD[0], FORWARD[2]) for n in range(6)
+    ])  # fmt: skip
+    lake.insert(JUDGEMENTS, [
+        {"method_digest": "j1", "judge_id": FORWARD[2], "prompt_set": "humpback", "prompt_id": f"p{n}",
+         "model_id": FORWARD[2], "reference_id": FORWARD[0], "preference": 1.25 if n % 2 else 2.0, "status": "ok",
+         "request_ids": []} for n in range(6)
     ])  # fmt: skip
     lake.insert(MODELS, [_model(model) for model in [BACKWARD, *FORWARD]])
     lake.insert(QUARANTINE, [{

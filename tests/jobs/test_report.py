@@ -92,6 +92,10 @@ def test_examples_say_why_a_pair_was_rejected(facts: dict) -> None:
 
 def test_answers_stand_side_by_side(facts: dict) -> None:
     assert facts["answers"]["iterations"] == [0, 2]
+    (rate,) = facts["win_rates"]
+    assert (rate["iteration"], rate["reference"], rate["n"], rate["n_asked"]) == (2, 0, 6, 6)
+    assert rate["rate"].value == pytest.approx(0.625)
+    assert rate["rate"].low < 0.625 < rate["rate"].high
     assert [one["prompt_id"] for one in facts["answers"]["prompts"]] == [f"p{n}" for n in range(6)]
 
 

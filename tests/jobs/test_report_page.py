@@ -11,13 +11,14 @@ import pytest
 
 from jobs.report.facts import KEPT, Stage
 from jobs.report.page import document_link, duration, number, page, shortened, size, web_address
+from transforms.estimates import Estimate
 from transforms.judge_check import PAPER, measures
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EMPTY: dict[str, Any] = {
     "experiment": "demo", "root": "demo/lake", "last_run": None, "funnel": [Stage("documents", 0)] * 6,
     "pieces": {}, "seed": {}, "accounts": [], "histograms": [], "thresholds": [], "checks": [], "lengths": [],
-    "drift": [], "paper": PAPER,
+    "drift": [], "paper": PAPER, "win_rates": [],
     "examples": {"iteration": None, "kept": [], "rejected": []}, "answers": {"iterations": [], "prompts": []},
     "models": [], "releases": [], "work": [], "tables": [],
 }  # fmt: skip
@@ -110,6 +111,8 @@ def full() -> dict[str, Any]:
              "first": "A link.", "last": "A symbolic link is a file that names another file. " * 8}
             for i in range(3)
         ]},
+        "win_rates": [{"judge_id": "forward-2-0a1b2c", "prompt_set": "humpback", "iteration": 2, "reference": 0, "n": 11,
+                       "n_asked": 12, "rate": Estimate(0.612, 0.4, 0.8)}],
         "models": [
             {"model_id": f"{direction}-{iteration}-0a1b2c", "direction": direction, "iteration": iteration,
              "base_model": "SmolLM2-135M-Instruct", "dataset": f"demo/{direction}-{iteration}",
@@ -180,7 +183,7 @@ def test_page_shows_the_numbers() -> None:
     html = full_page()
     assert html.count("<svg") == 6
     for text in ("38,211", "2 min 41 s", "below threshold", "(0.020 &lt; 0.100)", "gate expected", "M2",
-                 'href="../lake/reports/docs%20a/index.html"', "gold.curated VERSION AS OF 1"):  # fmt: skip
+                 'href="../lake/reports/docs%20a/index.html"', "gold.curated VERSION AS OF 1", "<b>0.612</b>", "on 11 of 12 prompts"):  # fmt: skip
         assert text in html, text
 
 
