@@ -34,6 +34,6 @@ def scores_digest(recipe: Recipe, name: ScorerName) -> str:
     method: list[object] = [asdict(scorer), sampling, scores.PARSER]
     if scorer.answer == "written":
         method += [s.samples, s.constrain]
-    if scorer.answer == "likelihood" and scorer.direction == "forward":
+    if scorer.tagged:
         method.append(recipe.build_training_examples.inference_tag)
     return digest(method)

@@ -126,7 +126,7 @@ def _n_checks(lake: Lake, recipe: Recipe, models: Models, iteration: int) -> int
 
 
 def _n_per_pair(recipe: Recipe, name: ScorerName) -> int:
-    return {"written": recipe.score_candidates.samples, "labels": 1, "likelihood": 2}[SCORERS[name].answer]
+    return {"written": recipe.score_candidates.samples, "labels": 1, "end": 1, "likelihood": 2}[SCORERS[name].answer]
 
 
 def _n_requests(lake: Lake, recipe: Recipe, models: Models, iteration: int, pairs: DataFrame, name: ScorerName) -> int:

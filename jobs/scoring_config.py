@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from jobs.section import Section
 from transforms.known_pairs import Kind
 
-ScorerName = Literal["rubric", "additive", "expected", "likelihood_gain", "backward_gain"]
+ScorerName = Literal["rubric", "additive", "expected", "likelihood_gain", "ending", "backward_gain"]
 
 
 class ScoreCandidates(Section):

@@ -92,6 +92,8 @@ limits = {{ rubric = 2 }}
 rationale_chars = 40
 [judge_check]
 pairs = 4
+kinds = ["mismatched", "cut"]
+scorers = ["likelihood_gain", "expected"]
 iterations = [0]
 [curate]
 scorers = ["likelihood_gain"]

@@ -11,7 +11,7 @@ from operator import or_
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from transforms.scorers import LABELS, Scorer
+from transforms.scorers import END, LABELS, Scorer
 
 PARSER = "scores/2"
 LAST_SCORE = r"(?i)(?:^|\n)\s*\**score\s*:\s*(\d+(?:\.\d+)?)(?:\s*/\s*5)?[.*\s]*$"
@@ -22,19 +22,21 @@ UNREADABLE = ("unparsed", "out_of_range", "cut")
 def score_prompts(pairs: DataFrame, *, scorer: Scorer, system: str) -> DataFrame:
     """What `scorer` asks about each pair; a likelihood is asked for twice, given the other side and alone.
 
-    `system` is what a forward model was trained with; only a likelihood under it depends on it.
+    `system` is what a forward model was trained with.
     """
     sides = {"instruction": F.col("instruction"), "response": F.col("response")}
-    prompts, span, tag = [scorer.template.filled(**sides)], F.lit(None).cast("string"), ""
+    prompts, prefill = [scorer.template.filled(**sides)], F.lit(scorer.template.prefill)
+    span = F.lit(None).cast("string")
     if scorer.answer == "likelihood":
-        forward = scorer.direction == "forward"
         prompts.append(F.lit(alone(scorer)))
-        span, tag = sides["response" if forward else "instruction"], system if forward else ""
+        span = sides["response" if scorer.direction == "forward" else "instruction"]
+    elif scorer.answer == "end":
+        prefill = sides["response"]
     return pairs.select(
         F.col("candidate_id").alias("subject_id"),
-        F.lit(tag).alias("system"),
+        F.lit(system if scorer.tagged else "").alias("system"),
         F.explode(F.array(*prompts)).alias("prompt"),
-        F.lit(scorer.template.prefill).alias("prefill"),
+        prefill.alias("prefill"),
         span.alias("span"),
     )
 
@@ -104,14 +106,18 @@ def label_mass(label_logprobs: Column) -> Column:
 
 
 def _ratings(answers: DataFrame, scorer: Scorer) -> DataFrame:
-    assert scorer.scale is not None
     labels = scorer.answer == "labels"
-    value = expected_score(F.col("label_logprobs")) if labels else written_score(F.col("text"))
+    value = {
+        "written": written_score(F.col("text")),
+        "labels": expected_score(F.col("label_logprobs")),
+        "end": F.col("label_logprobs")[END],
+    }[scorer.answer]
+    least, most = scorer.scale or (float("-inf"), 0.0)  # a log-probability has no other
     status = (
         F.when(F.col("answered") == "cut", "cut")
         .when(~F.coalesce(F.col("answered") == "ok", F.lit(False)), "failed")
         .when(F.col("value").isNull(), "unparsed")
-        .when(~F.col("value").between(*scorer.scale), "out_of_range")
+        .when(~F.col("value").between(least, most), "out_of_range")
         .otherwise("ok")
     )
     read = answers.withColumn("value", value).withColumn("outcome", status)

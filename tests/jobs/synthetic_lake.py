@@ -66,6 +66,9 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
     ])  # fmt: skip
     lake.insert(CANDIDATES, candidates)
     scores = [s for model in FORWARD[:2] for s in _scores(candidates, model, draw)]
+    by_old_prompt = {"method_digest": "likelihood_gain-0", "score": 9.0}
+    lake.insert(SCORES, [s | by_old_prompt for s in scores if s["candidate_id"] == candidates[-1]["candidate_id"]
+                         and s["scorer"] == "likelihood_gain"])  # fmt: skip
     lake.insert(SCORES, scores)
     releases = []
     for iteration in (1, 2):

@@ -60,7 +60,7 @@ def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
     assert {(r.scorer, r.model_id, r.status) for r in first} == {
         (s, JUDGES["backward" if s == "backward_gain" else "forward"].model_id, "ok") for s in scorers.SCORERS
     }
-    assert (lake.run.n_calls, lake.run.n_in, lake.run.n_out) == (3 * 2 + 2 * 4, 10, 10)
+    assert (lake.run.n_calls, lake.run.n_in, lake.run.n_out) == (4 * 2 + 2 * 4, 12, 12)
     before = scoring.methods(every, JUDGES, ["rubric", "expected"])
 
     again, same = scored(open_lake, every)
@@ -71,7 +71,7 @@ def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
     )
     monkeypatch.setitem(scorers.SCORERS, "rubric", changed)
     lake, both = scored(open_lake, every)
-    assert (lake.run.n_calls, len(both)) == (2, 12)
+    assert (lake.run.n_calls, len(both)) == (2, 14)
     after = scoring.methods(every, JUDGES, ["rubric", "expected"])
     assert after["rubric"] != before["rubric"]
     assert after["expected"] == before["expected"]
@@ -80,7 +80,7 @@ def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
 
     monkeypatch.setattr(scores, "PARSER", "scores/next")
     lake, read_again = scored(open_lake, every)
-    assert (lake.run.n_calls, lake.run.n_out, len(read_again)) == (0, 10, 22)
+    assert (lake.run.n_calls, lake.run.n_out, len(read_again)) == (0, 12, 26)
     assert {r.parser for r in read_again} == {first[0].parser, "scores/next"}
     now = scores.made_by(lake.latest(SCORES), scoring.methods(every, JUDGES, ["rubric"])).collect()
     newest = scores.made_by(lake.latest(SCORES), {"rubric": after["rubric"]}).collect()

@@ -131,6 +131,16 @@ def test_a_segment_cannot_set_its_own_score(spark: SparkSession) -> None:
     assert rated(asked, ledger, "rubric")["a"].score == 1.0
 
 
+def test_ending_is_the_log_probability_that_nothing_follows(spark: SparkSession) -> None:
+    asked = requests(spark, "ending", ("a", "Why?", "Because."), ("b", "Why?", "Because of"))
+    assert {(r.prompt, r.prefill, r.system, r.span) for r in asked.collect()} == {
+        ("Why?", "Because.", "tags", None), ("Why?", "Because of", "tags", None),
+    }  # fmt: skip
+    ledger = answered(spark, asked, a={"label_logprobs": {"": -0.5}}, b={"label_logprobs": {}})
+    found = rated(asked, ledger, "ending")
+    assert {c: (r.status, r.score) for c, r in found.items()} == {"a": ("ok", -0.5), "b": ("unparsed", None)}
+
+
 def test_backward_gain_is_of_the_instruction_given_the_response(spark: SparkSession) -> None:
     asked = requests(spark, "backward_gain", ("a", "Why is it so?", "Because."))
     given, alone = sorted(asked.collect(), key=lambda r: -len(r.prompt))
