@@ -15,6 +15,7 @@ from jobs.prompt_sets import read_prompts
 from jobs.scoring import score_requests
 from jobs.scoring_config import ScorerName
 from schemas.bronze import COMPLETIONS
+from schemas.gold import JUDGEMENTS
 from schemas.silver import CANDIDATES, SEED_PAIRS, UNLABELLED
 from transforms.scorers import SCORERS
 from transforms.scores import score_prompts
@@ -71,8 +72,8 @@ def _row(lake: Lake, recipe: Recipe, models: Models, step: Step, n_segments: int
             n = _unanswered(lake, models["forward", iteration], "answers", n)
             return name, step.iteration, "ask for answers", n, None
         case "judge-answers":
-            n = 2 * len(read_prompts(recipe.generate_answers.prompts))
-            return name, step.iteration, "ask for verdicts, both orders", n, None
+            n = 2 * (len(read_prompts(recipe.generate_answers.prompts)) - _n_judged(lake, models["forward", iteration]))
+            return name, step.iteration, "ask for verdicts, in both orders", max(0, n), None
         case _:
             return name, step.iteration, "look for new rows", None, None
 
@@ -101,6 +102,10 @@ def _unanswered(lake: Lake, model: Model | None, stage: str, n: int) -> int:
         return n
     mine = (F.col("model_id") == model.model_id) & (F.col("stage") == stage) & F.col("status").isin(*SETTLED)
     return max(0, n - lake.latest(COMPLETIONS).where(mine).select("request_id").distinct().count())
+
+
+def _n_judged(lake: Lake, model: Model | None) -> int:
+    return lake.latest(JUDGEMENTS).where(F.col("model_id") == model.model_id).count() if model else 0
 
 
 def _n_ratings(lake: Lake, recipe: Recipe, models: Models, iteration: int, n_segments: int) -> int:

@@ -75,6 +75,8 @@ def drift(scores: DataFrame, subject: Experiment, thresholds: list[Row]) -> list
             F.count("*").alias("n"), F.count_if(was & ~stays).alias("falls"), F.count_if(~was & stays).alias("rises"),
             F.corr("old", "new").alias("correlation"),
         ).first()  # fmt: skip
+        if not counts.n:
+            continue  # a combination of scorers: its ranks are in no table
         points = both.orderBy(F.xxhash64("candidate_id")).limit(MAX_POINTS).select("old", "new").collect()
         found.append({
             "scorer": scorer, "iteration": t, "before": before, "after": after, **counts.asDict(),
