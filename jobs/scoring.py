@@ -50,10 +50,11 @@ def _rated(lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: S
     if not written or recipe.score_candidates.constrain == "always":
         return _asked(lake, recipe, models, pairs, name, constrained=written)
     free = lake.staged(_asked(lake, recipe, models, pairs, name, constrained=False))
-    unread = free.where(F.col("status").isin(*UNREADABLE)).select("candidate_id")
-    again = pairs.join(unread, "candidate_id", "left_semi")
-    forced = _asked(lake, recipe, models, again, name, constrained=True)
-    return free.join(unread, "candidate_id", "left_anti").unionByName(forced)
+    unread = F.col("status").isin(*UNREADABLE)
+    again = lake.staged(pairs.join(free.where(unread).select("candidate_id"), "candidate_id", "left_semi"))
+    if again.isEmpty():
+        return free
+    return free.where(~unread).unionByName(_asked(lake, recipe, models, again, name, constrained=True))
 
 
 def _asked(

@@ -24,6 +24,8 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 def current(lake: Lake, subject: Experiment) -> DataFrame:
     """The scores by the experiment's models; of several methods of a scorer, those of the one written last."""
     scores = lake.latest(SCORES).where(F.col("model_id").isin([*subject.forward.values(), *subject.backward.values()]))
+    if not lake.exists(SCORES):
+        return scores
     method = ["scorer", "model_id", "method_digest"]
     newest = Window.partitionBy("scorer", "model_id").orderBy(F.desc("written_at"), "method_digest")
     methods = scores.groupBy(*method).agg(F.max("_metadata.file_modification_time").alias("written_at"))

@@ -121,7 +121,7 @@ def test_report_is_written_beside_the_lake_it_links_into(finished_lake: Lake, tm
     html = out.read_text(encoding="utf-8")
     assert "<script" not in html
     assert "/lake/reports/gold.curated/index.html" in html
-    assert html.count("<svg") == 5
+    assert html.count("<svg") == 6
 
 
 def test_report_of_an_empty_lake(open_lake, tmp_path: Path) -> None:
