@@ -89,7 +89,8 @@ def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Mod
         for wave in range(n_waves):
             batch = pending.where(wave_of == wave).repartition(settings.partitions, "request_id")
             rows = batch.mapInPandas(through(load, lake.run.run_id, 1), COMPLETIONS.schema)
-            transaction = hashlib.sha256(f"{lake.run.run_id}/{stage}/{wave}".encode()).hexdigest()
+            # The calls before it tell a wave from those of an earlier question of the same run and stage.
+            transaction = hashlib.sha256(f"{lake.run.run_id}/{stage}/{lake.run.n_calls}".encode()).hexdigest()
             landed = lake.staged(rows)
             lake.write(COMPLETIONS, landed, transaction=transaction)
             wave_facts = landed.agg(
