@@ -5,6 +5,7 @@ expectation or error budget stopped it; 4 waiting for outside work.
 """
 
 import argparse
+import json
 import logging
 import signal
 import sys
@@ -68,6 +69,17 @@ def parser() -> argparse.ArgumentParser:
         job_parser.add_argument("--direction", choices=["backward", "forward"], help="which of the two models")
         if job_name(job) == "register-model":
             job_parser.add_argument("argument", metavar="DIR", help="the trained model's folder")
+        if job_name(job) == "judge-check":
+            job_parser.add_argument(
+                "--pairs", metavar="FILE", dest="overrides", action="append",
+                type=lambda file: f"judge_check.file={json.dumps(file)}",
+                help="your own labels: JSON lines of instruction, response and label (true or false)",
+            )  # fmt: skip
+            job_parser.add_argument(
+                "--precision", metavar="P", dest="overrides", action="append",
+                type=lambda share: f"judge_check.precision={float(share)}",
+                help="say the lowest threshold whose precision reaches P",
+            )  # fmt: skip
     sql = sub.add_parser("sql", parents=[lake], help="Spark SQL over the lake's tables, VERSION AS OF included")
     sql.add_argument("query", help='e.g. "SELECT drop_reason, count(*) FROM silver.segments GROUP BY 1"')
     sub.add_parser("tables", parents=[lake], help="what is there: tables, versions, rows, sizes")

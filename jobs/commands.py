@@ -4,11 +4,11 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs import catalog, doctor, printing
+from jobs import catalog, doctor, judge_check, printing
 from jobs.config import Recipe
 from jobs.dry_run import PLAN, plan
 from jobs.explain import explain
@@ -35,7 +35,11 @@ def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
                 assert recipe is not None
                 limit, argument = getattr(options, "limit", None), getattr(options, "argument", None)
                 step = Step(job, options.iteration, options.direction, limit, argument)
-                return _say_runs([run_step(spark, options.lake, recipe, step)], options.json)
+                done = run_step(spark, options.lake, recipe, step)
+                if job is judge_check:
+                    found = judge_check.figures(Lake(spark, options.lake, done), recipe, done.needed_iteration)
+                    _print(spark.createDataFrame([*map(astuple, found)], judge_check.FIGURES), options.json)
+                return _say_runs([done], options.json)
         return _look(options, recipe, spark)
     finally:
         spark.stop()

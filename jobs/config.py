@@ -3,23 +3,14 @@
 Sources: "paper" is arXiv 2308.06259; the rest says what it is.
 """
 
-import hashlib
-import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from jobs.scoring_config import Curate, JudgeCheck, ScoreCandidates
+from jobs.section import Section
 
 Direction = Literal["backward", "forward"]
-
-
-class Section(BaseModel):
-    """A part of the recipe: frozen, and a misspelt key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def digest(self, *method: str) -> str:
-        """16 hex digits of these settings and of the method (versions, upstream digests) they steer."""
-        return digest([self.model_dump(mode="json"), list(method)])
 
 
 class IngestDocuments(Section):
@@ -180,31 +171,6 @@ class GenerateCandidates(Section):
     max_tokens: int = Field(256, ge=1)
 
 
-ScorerName = Literal["rubric", "expected", "likelihood_gain"]
-
-
-class ScoreCandidates(Section):
-    """Self-curation: which scorers rate the candidates."""
-
-    scorers: tuple[ScorerName, ...] = ("rubric",)
-    limits: dict[ScorerName, int] = Field({}, description="scorer -> at most this many candidates, by hash")
-    rubric_temperature: float = Field(0.0, ge=0)
-    rationale_chars: int = Field(1200, ge=1, description="a rubric's rationale is at most this long")
-    dev_pairs: int = Field(0, ge=0, description="held-out seed pairs scored beside, true and mismatched")
-    dev_iterations: tuple[int, ...] = Field((), description="in these iterations; empty: in all")
-    dev_scorers: tuple[ScorerName, ...] = Field(("likelihood_gain",), description="by these of the scorers")
-
-
-class Curate(Section):
-    """A_k: which candidates are good enough."""
-
-    scorers: tuple[ScorerName, ...] = Field(("rubric",), min_length=1, description="several: their mean rank")
-    threshold: float | None = Field(4.5, description="paper, section 3.3: k = 5 means a score of 4.5 or more")
-    top_fraction: float | None = Field(None, gt=0, le=1, description="instead of a threshold, after the gates")
-    gates: dict[ScorerName, float] = Field({}, description="scorer -> least score, for all that is kept")
-    min_rows: int = Field(1, ge=0, description="fewer curated rows stop the run with exit code 3")
-
-
 class GenerateAnswers(Section):
     """Answers to evaluation prompts."""
 
@@ -214,6 +180,14 @@ class GenerateAnswers(Section):
     temperature: float = Field(0.7, ge=0)  # paper, section 3.1
     top_p: float = Field(0.9, gt=0, le=1)  # paper, section 3.1
     max_tokens: int = Field(512, ge=1)
+
+
+class JudgeAnswers(Section):
+    """Which of two models' answers a judge prefers."""
+
+    judge: str | None = Field(None, description="a model_id of ops.models; none: the last forward model")
+    reference: int = Field(0, ge=0, description="the forward model whose answers are compared with")
+    iterations: tuple[int, ...] = Field((), description="forward models that `humpback run` judges; empty: none")
 
 
 class Recipe(Section):
@@ -236,16 +210,12 @@ class Recipe(Section):
     inference: Inference = Inference()
     generate_candidates: GenerateCandidates = GenerateCandidates()
     score_candidates: ScoreCandidates = ScoreCandidates()
+    judge_check: JudgeCheck = JudgeCheck()
     curate: Curate = Curate()
     generate_answers: GenerateAnswers = GenerateAnswers()
+    judge_answers: JudgeAnswers = JudgeAnswers()
 
     @property
     def answering_iterations(self) -> tuple[int, ...]:
         """The forward models that answer the evaluation prompts."""
         return self.generate_answers.iterations or (0, self.iterations)
-
-
-def digest(value: object) -> str:
-    """16 hex digits that name a JSON-able value."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

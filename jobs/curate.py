@@ -7,8 +7,8 @@ from pyspark.sql import functions as F
 
 from jobs.config import Recipe
 from jobs.lake import Lake
-from jobs.models import the_model
 from jobs.publish import publish
+from jobs.scoring import judges, methods
 from schemas.gold import CURATED
 from schemas.silver import CANDIDATES, SCORES, UNLABELLED
 from transforms.curation import select_curated
@@ -21,16 +21,16 @@ UNIT = "candidates"
 def run(lake: Lake, recipe: Recipe) -> None:
     """Publish the curated set of `lake.run.iteration`, scored by the model of the iteration before."""
     config, iteration = recipe.curate, lake.run.needed_iteration
-    scorer_model = the_model(lake, recipe, "forward", iteration - 1)
-    backward = the_model(lake, recipe, "backward", 0)
+    models = judges(lake, recipe, iteration - 1)
     pool = lake.read(UNLABELLED).where(F.col("experiment") == recipe.name).select("segment_id", "url")
-    candidates = lake.read(CANDIDATES).where(F.col("model_id") == backward.model_id).join(pool, "segment_id")
+    candidates = lake.read(CANDIDATES).where(F.col("model_id") == models["backward"].model_id).join(pool, "segment_id")
     curated = select_curated(
         candidates,
         lake.read(SCORES),
         experiment=recipe.name,
         iteration=iteration,
-        model_id=scorer_model.model_id,
+        model_id=models["forward"].model_id,
+        methods=methods(recipe, models, (*config.scorers, *config.gates)),
         scorers=config.scorers,
         threshold=config.threshold,
         top_fraction=config.top_fraction,

@@ -1,7 +1,12 @@
-"""The method digests of the corpus: which settings and method versions made a row, upstream ones included."""
+"""Method digests: which settings and method versions made a row, upstream ones included."""
+
+from dataclasses import asdict
 
 from jobs.config import Recipe
-from transforms import duplicates, segments, signatures
+from jobs.scoring_config import ScorerName
+from jobs.section import digest
+from transforms import duplicates, scores, segments, signatures
+from transforms.scorers import SCORERS, score_sampling
 
 
 def segments_digest(recipe: Recipe) -> str:
@@ -17,3 +22,18 @@ def signatures_digest(recipe: Recipe) -> str:
 def duplicates_digest(recipe: Recipe) -> str:
     """`method_digest` of this recipe's rows in `silver.duplicates`."""
     return recipe.find_duplicates.digest(duplicates.METHOD_VERSION, signatures_digest(recipe))
+
+
+def scores_digest(recipe: Recipe, name: ScorerName) -> str:
+    """`method_digest` of one scorer's rows in `silver.scores`: prompt, sampling and parser.
+
+    The model, its chat template included, is what `model_id` says.
+    """
+    scorer, s = SCORERS[name], recipe.score_candidates
+    sampling = score_sampling(scorer, temperature=s.temperature, rationale_chars=s.rationale_chars, constrained=True)
+    method: list[object] = [asdict(scorer), sampling, scores.PARSER]
+    if scorer.answer == "written":
+        method += [s.samples, s.constrain]
+    if scorer.tagged:
+        method.append(recipe.build_training_examples.inference_tag)
+    return digest(method)

@@ -1,23 +1,29 @@
 """What `humpback run` would do: new inputs, requests to send, tokens, trainings; nothing is written."""
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs import finetune
+from jobs import finetune, judge_check
 from jobs.config import Direction, Recipe
 from jobs.errors import JobError
-from jobs.inference import SETTLED
+from jobs.inference import SETTLED, answers
 from jobs.ingest_documents import new_files
 from jobs.lake import Lake
-from jobs.models import trained_model
+from jobs.models import Model, trained_model
 from jobs.pipeline import Step, job_name, require_inputs, steps
 from jobs.prompt_sets import read_prompts
+from jobs.scoring import score_requests
+from jobs.scoring_config import ScorerName
 from schemas.bronze import COMPLETIONS
-from schemas.silver import UNLABELLED
+from schemas.gold import JUDGEMENTS
+from schemas.silver import CANDIDATES, SEED_PAIRS, UNLABELLED
+from transforms.scorers import SCORERS
+from transforms.scores import score_prompts
 
 PLAN = "step string, iteration int, would_do string, n bigint, tokens bigint"
 CHARS_PER_TOKEN = 4  # English under a 50,000-word vocabulary; good enough to plan with
 
-Models = dict[tuple[Direction, int], str | None]
+Models = dict[tuple[Direction, int], Model | None]
 Row = tuple[str, int | None, str, int | None, int | None]
 
 
@@ -32,7 +38,7 @@ def plan(lake: Lake, recipe: Recipe) -> list[Row]:
     require_inputs(lake, recipe)
     n_segments, tokens = _pool(lake, recipe)
     models = {
-        (step.direction, step.iteration): _model_id(lake, recipe, step.direction, step.iteration)
+        (step.direction, step.iteration): _model(lake, recipe, step.direction, step.iteration)
         for step in steps(recipe)
         if step.job is finetune and step.direction is not None and step.iteration is not None
     }
@@ -41,32 +47,33 @@ def plan(lake: Lake, recipe: Recipe) -> list[Row]:
 
 def _row(lake: Lake, recipe: Recipe, models: Models, step: Step, n_segments: int, tokens: int | None) -> Row:
     """`n_segments` go to the models, of `tokens` each on average; `models` are those trained already."""
+    name, iteration = job_name(step.job), step.iteration or 0
 
-    def requests(direction: Direction, iteration: int, stage: str, what: str, n: int) -> Row:
-        model_id = models[direction, iteration]
-        todo = max(0, n - _answered(lake, model_id, stage)) if model_id else n
-        return name, step.iteration, what, todo, None if tokens is None else todo * tokens
+    def requests(what: str, n: int) -> Row:
+        return name, step.iteration, what, n, None if tokens is None else n * tokens
 
-    name = job_name(step.job)
     match name:
         case "ingest-documents":
             return name, None, "read new crawl files", len(new_files(lake, recipe)), None
         case "finetune":
             assert step.direction is not None
-            assert step.iteration is not None
-            model_id = models[step.direction, step.iteration]
-            what = f"nothing: {model_id} is there" if model_id else f"train the {step.direction} model"
-            return name, step.iteration, what, int(not model_id), None
+            model = models[step.direction, iteration]
+            what = f"nothing: {model.model_id} is there" if model else f"train the {step.direction} model"
+            return name, step.iteration, what, int(not model), None
         case "generate-candidates":
-            return requests("backward", 0, "candidates", "ask for instructions", n_segments)
+            n = _unanswered(lake, models["backward", 0], "candidates", n_segments)
+            return requests("ask for instructions", n)
         case "score-candidates":
-            assert step.iteration is not None
-            n = _n_ratings(recipe, step.iteration, n_segments)
-            return requests("forward", step.iteration - 1, "scores", "ask for ratings", n)
+            return requests("ask for ratings", _n_ratings(lake, recipe, models, iteration - 1, n_segments))
+        case "judge-check":
+            return requests("ask for ratings of known pairs", _n_checks(lake, recipe, models, iteration))
         case "generate-answers":
-            assert step.iteration is not None
             n = len(read_prompts(recipe.generate_answers.prompts))
-            return *requests("forward", step.iteration, "answers", "ask for answers", n)[:4], None
+            n = _unanswered(lake, models["forward", iteration], "answers", n)
+            return name, step.iteration, "ask for answers", n, None
+        case "judge-answers":
+            n = 2 * (len(read_prompts(recipe.generate_answers.prompts)) - _n_judged(lake, models["forward", iteration]))
+            return name, step.iteration, "ask for verdicts, in both orders", max(0, n), None
         case _:
             return name, step.iteration, "look for new rows", None, None
 
@@ -82,26 +89,59 @@ def _pool(lake: Lake, recipe: Recipe) -> tuple[int, int | None]:
     return (min(n, most), int(mean) // CHARS_PER_TOKEN) if n else (most, None)
 
 
-def _n_ratings(recipe: Recipe, iteration: int, n_segments: int) -> int:
-    """Requests for the ratings of one iteration; a likelihood gain takes two."""
-    s = recipe.score_candidates
-    n_held_out = 2 * s.dev_pairs if iteration in (s.dev_iterations or (iteration,)) else 0
-    return sum(
-        (2 if scorer == "likelihood_gain" else 1)
-        * (min(n_segments, s.limits.get(scorer, n_segments)) + (n_held_out if scorer in s.dev_scorers else 0))
-        for scorer in s.scorers
-    )
-
-
-def _model_id(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> str | None:
+def _model(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model | None:
     try:
-        model = trained_model(lake, recipe, direction, iteration)
+        return trained_model(lake, recipe, direction, iteration)
     except JobError:  # its training set is not published yet
         return None
-    return model.model_id if model else None
 
 
-def _answered(lake: Lake, model_id: str, stage: str) -> int:
-    """Requests of a stage that a model has answered for good."""
-    mine = (F.col("model_id") == model_id) & F.col("stage").startswith(stage) & F.col("status").isin(*SETTLED)
-    return lake.latest(COMPLETIONS).where(mine).select("request_id").distinct().count()
+def _unanswered(lake: Lake, model: Model | None, stage: str, n: int) -> int:
+    """How many of a stage's `n` requests a model has not answered for good."""
+    if model is None:
+        return n
+    mine = (F.col("model_id") == model.model_id) & (F.col("stage") == stage) & F.col("status").isin(*SETTLED)
+    return max(0, n - lake.latest(COMPLETIONS).where(mine).select("request_id").distinct().count())
+
+
+def _n_judged(lake: Lake, model: Model | None) -> int:
+    return lake.latest(JUDGEMENTS).where(F.col("model_id") == model.model_id).count() if model else 0
+
+
+def _n_ratings(lake: Lake, recipe: Recipe, models: Models, iteration: int, n_segments: int) -> int:
+    """Requests for ratings of the candidates there are, and of those that unasked segments will become."""
+    backward, n = models["backward", 0], 0
+    to_come = _unanswered(lake, backward, "candidates", n_segments)
+    there = lake.latest(CANDIDATES).where(F.col("model_id") == (backward.model_id if backward else ""))
+    for name in recipe.score_candidates.scorers:
+        most = recipe.score_candidates.limits.get(name, n_segments)
+        some = there.orderBy("candidate_id").limit(most)
+        new = min(to_come, most - some.count())
+        n += _n_requests(lake, recipe, models, iteration, some, name) + new * _n_per_pair(recipe, name)
+    return n
+
+
+def _n_checks(lake: Lake, recipe: Recipe, models: Models, iteration: int) -> int:
+    """Requests for ratings of known pairs; before the seed is there, the most there can be."""
+    config, names = recipe.judge_check, judge_check.scorers(recipe)
+    if not config.file and lake.latest(SEED_PAIRS).isEmpty():
+        return config.pairs * (1 + len(config.kinds)) * sum(_n_per_pair(recipe, name) for name in names)
+    pairs = judge_check.known_pairs(lake, recipe)
+    return sum(_n_requests(lake, recipe, models, iteration, pairs, name) for name in names)
+
+
+def _n_per_pair(recipe: Recipe, name: ScorerName) -> int:
+    return {"written": recipe.score_candidates.samples, "labels": 1, "end": 1, "likelihood": 2}[SCORERS[name].answer]
+
+
+def _n_requests(lake: Lake, recipe: Recipe, models: Models, iteration: int, pairs: DataFrame, name: ScorerName) -> int:
+    """Requests about pairs that are not answered yet; one that several pairs share counts once."""
+    scorer = SCORERS[name]
+    model = models[scorer.direction, 0 if scorer.direction == "backward" else iteration]
+    if model is None:
+        tag = recipe.build_training_examples.inference_tag
+        prompts = score_prompts(pairs, scorer=scorer, system=tag).drop("subject_id").distinct().count()
+        return prompts * (recipe.score_candidates.samples if scorer.answer == "written" else 1)
+    constrained = recipe.score_candidates.constrain == "always"
+    asked = score_requests(recipe, model, pairs, name, constrained=constrained).select("request_id").distinct()
+    return asked.join(answers(lake, asked), "request_id", "left_anti").count()

@@ -3,7 +3,7 @@
 Command line: `humpback explain URL_OR_ID --lake URI`.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -95,7 +95,9 @@ class _Story:
         candidates = _rows(lake.latest(CANDIDATES).where(mine).drop("response").orderBy("model_id", "candidate_id"))
         self.candidates = _by(candidates, "segment_id")
         asked = F.col("candidate_id").isin([candidate["candidate_id"] for candidate in candidates])
-        self.scores = _by(_rows(lake.latest(SCORES).where(asked).orderBy("model_id", "scorer")), "candidate_id")
+        self.scores = _by(
+            _rows(lake.latest(SCORES).where(asked).orderBy("model_id", "scorer", "method_digest")), "candidate_id"
+        )
         curated = lake.latest(CURATED).where(asked).drop("instruction", "response", "url")
         self.curated = _by(_rows(curated.orderBy("experiment", "iteration")), "candidate_id")
         self.releases = _rows(lake.latest(RELEASES).where(F.col("table") == CURATED.name).orderBy("version"))
@@ -134,9 +136,13 @@ def _piece_lines(segment_id: str, story: _Story) -> Iterator[str]:
     yield f"in the unlabelled set of {', '.join(sorted(drawn))}" if drawn else "not drawn into an unlabelled set"
     for candidate in story.candidates[segment_id]:
         yield f"candidate {candidate['candidate_id'][:SHORT]} by {candidate['model_id']}: {candidate['instruction']}"
-        for score in story.scores[candidate["candidate_id"]]:
+        scores = story.scores[candidate["candidate_id"]]
+        asked = Counter((score["scorer"], score["model_id"]) for score in scores)
+        for score in scores:
             value = f"{score['score']:.3f}" if score["score"] is not None else f"none, {score['status']}"
-            yield f"  {score['scorer']} by {score['model_id']}: {value}"
+            judge = score["scorer"], score["model_id"]
+            method = f", method {score['method_digest']}" if asked[judge] > 1 else ""
+            yield f"  {' by '.join(judge)}{method}: {value}"
         curated = story.curated[candidate["candidate_id"]]
         for row in curated:
             yield (

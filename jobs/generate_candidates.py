@@ -35,4 +35,8 @@ def run(lake: Lake, recipe: Recipe) -> None:
         return
     drawn, requests = lake.staged(segments), lake.staged(requests)
     completions = ask(lake, recipe, model, requests, BACKWARD)
-    lake.write(CANDIDATES, candidates_from(drawn, requests, completions))
+    candidates = candidates_from(drawn, requests, completions)
+    # An answer that made no candidate is counted by the run that got it, not by every later one.
+    earlier = completions.where(F.col("run_id") != lake.run.run_id).select("request_id", F.lit(True).alias("counted"))
+    fresh = candidates.join(earlier, "request_id", "left").where("counted IS NULL OR drop_reason IS NULL")
+    lake.write(CANDIDATES, fresh)

@@ -22,12 +22,13 @@ SETTLED = ("ok", "cut", "empty", "refused")
 
 
 def requests_for(
-    recipe: Recipe, model: Model, prompts: DataFrame, *, stage: str, template: Template, sampling: dict[str, Any]
-) -> DataFrame:
+    recipe: Recipe, model: Model, prompts: DataFrame, *, stage: str, template: Template, sampling: dict[str, Any],
+    samples: int = 1,
+) -> DataFrame:  # fmt: skip
     """The requests that `prompts` (with `subject_id`) make of a model, whether they have been answered or not."""
     return requests_from(
         prompts, stage=stage, model_id=model.model_id, model_digest=model.digest,
-        prompt_id=template.prompt_id(_chat_digest(recipe, model)), sampling=sampling,
+        prompt_id=template.prompt_id(_chat_digest(recipe, model)), sampling=sampling, samples=samples,
     )  # fmt: skip
 
 

@@ -20,6 +20,8 @@ from jobs import (
     generate_candidates,
     ingest_conversations,
     ingest_documents,
+    judge_answers,
+    judge_check,
     register_model,
     score_candidates,
     select_seed,
@@ -39,8 +41,8 @@ log = logging.getLogger(__name__)
 
 JOBS: tuple[ModuleType, ...] = (
     ingest_documents, extract_segments, sign_segments, find_duplicates, select_unlabelled, ingest_conversations,
-    select_seed, build_training_examples, finetune, register_model, generate_candidates, score_candidates, curate,
-    generate_answers,
+    select_seed, build_training_examples, finetune, register_model, generate_candidates, score_candidates, judge_check,
+    curate, generate_answers, judge_answers,
 )  # fmt: skip
 LIMITED = (  # the jobs that can stop after some of their new inputs; the others judge or train on all or nothing
     ingest_documents, extract_segments, sign_segments, select_unlabelled, select_seed, generate_candidates,
@@ -80,6 +82,8 @@ def steps(recipe: Recipe) -> Iterator[Step]:
     yield Step(generate_candidates)
     for t in range(1, recipe.iterations + 1):
         yield Step(score_candidates, t)
+        if t - 1 in recipe.judge_check.iterations:
+            yield Step(judge_check, t - 1)
         if t - 1 in answering:
             yield Step(generate_answers, t - 1)
         yield Step(curate, t)
@@ -87,6 +91,8 @@ def steps(recipe: Recipe) -> Iterator[Step]:
         yield Step(finetune, t, "forward")
     if recipe.iterations in answering:
         yield Step(generate_answers, recipe.iterations)
+    for t in recipe.judge_answers.iterations:
+        yield Step(judge_answers, t)
 
 
 def require_inputs(lake: Lake, recipe: Recipe) -> None:

@@ -100,12 +100,12 @@ class ChatFormat:
         return [*self.text_ids(text), self.end_id]
 
     def label_id(self, prefill: str, label: str) -> int:
-        """The one token that writes `label` where an answer has begun with `prefill`.
+        """The one token that writes `label` where an answer has begun with `prefill`; the empty label ends the turn.
 
         Raises:
             ChatFormatError: it takes several tokens there, or changes those before it.
         """
-        return _label_id(self, prefill, label)
+        return _label_id(self, prefill, label) if label else self.end_id
 
 
 @lru_cache(maxsize=4)

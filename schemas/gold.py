@@ -16,7 +16,10 @@ CURATED = Table(
             column("response", StringType(), "the segment's text"),
             column("score", DoubleType(), "the score that curation used, on the scorer's scale"),
             column("scorer", StringType(), "the scorer, or combination of scorers, that curation used"),
-            column("model_id", StringType(), "-> ops.models: the model that scored"),
+            column("model_id", StringType(), "-> ops.models: the forward model of the round before, which scored"),
+            column(
+                "method_digests", ArrayType(StringType(), False), "-> silver.scores: one of each scorer, then each gate"
+            ),
             column("threshold", DoubleType(), "the least score that was kept"),
             column("segment_id", StringType(), "-> silver.segments"),
             column("url", StringType(), "the page's address"),
@@ -83,6 +86,7 @@ JUDGEMENTS = Table(
     comment="A judge's pairwise verdict on two models' answers, asked in both orders.",
     schema=StructType(
         [
+            column("method_digest", StringType(), "digest of the judge's prompt, sampling and parser"),
             column("judge_id", StringType(), "the judging model"),
             column("prompt_set", StringType(), "name of the set of evaluation prompts"),
             column("prompt_id", StringType(), "the prompt's id in its set"),
@@ -93,7 +97,7 @@ JUDGEMENTS = Table(
             column("request_ids", ArrayType(StringType(), False), "-> bronze.completions: both orders"),
         ]
     ),
-    key=("judge_id", "prompt_set", "prompt_id", "model_id", "reference_id"),
+    key=("method_digest", "judge_id", "prompt_set", "prompt_id", "model_id", "reference_id"),
     constraints={
         "preference_range": "preference IS NULL OR preference BETWEEN 1 AND 2",
         "ok_has_preference": "(status = 'ok') = (preference IS NOT NULL)",

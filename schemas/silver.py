@@ -147,13 +147,14 @@ SCORES = Table(
     comment="One rating of one candidate by one model, in one way of asking.",
     schema=StructType(
         [
-            column("candidate_id", StringType(), "-> silver.candidates, or a held-out pair of the judge check"),
+            column("method_digest", StringType(), "digest of the scorer's prompt, sampling and parser"),
+            column("candidate_id", StringType(), "-> silver.candidates, or known/... for a pair of the judge check"),
             column("model_id", StringType(), "-> ops.models: the model that scored"),
-            column("scorer", StringType(), "rubric, expected, likelihood_gain, ..."),
+            column("scorer", StringType(), "rubric, additive, expected, likelihood_gain, ..."),
             column(
                 "score",
                 DoubleType(),
-                "on the scorer's scale: 1 to 5, or nats per token; null when there is none",
+                "on the scorer's scale: up to 5, or nats per token; null when there is none",
                 nullable=True,
             ),
             column("status", StringType(), "ok, unparsed, out_of_range, cut or failed"),
@@ -162,11 +163,12 @@ SCORES = Table(
             column("request_ids", ArrayType(StringType(), False), "-> bronze.completions: the raw answers"),
         ]
     ),
-    key=("candidate_id", "model_id", "scorer"),
+    key=("method_digest", "candidate_id", "model_id", "scorer"),
     constraints={
         "status_known": "status IN ('ok', 'unparsed', 'out_of_range', 'cut', 'failed')",
         "ok_has_score": "(status = 'ok') = (score IS NOT NULL)",
         "rubric_on_scale": "scorer NOT IN ('rubric', 'expected') OR score IS NULL OR score BETWEEN 1 AND 5",
+        "additive_on_scale": "scorer <> 'additive' OR score IS NULL OR score BETWEEN 0 AND 5",
     },
     properties=RETENTION,
 )

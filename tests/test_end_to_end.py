@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.model, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).parent.parent
 PORT = 8791
-(TRACE,) = blocks("sql")
+TRACE, _ = blocks("sql")
 
 
 def process(*words: object) -> subprocess.CompletedProcess[str]:
@@ -90,7 +90,11 @@ max_tokens = 64
 scorers = ["likelihood_gain", "expected", "rubric"]
 limits = {{ rubric = 2 }}
 rationale_chars = 40
-dev_pairs = 4
+[judge_check]
+pairs = 4
+kinds = ["mismatched", "cut"]
+scorers = ["likelihood_gain", "expected"]
+iterations = [0]
 [curate]
 scorers = ["likelihood_gain"]
 top_fraction = 0.5

@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas.gold import CURATED
+from transforms.scores import made_by
 
 
 def select_curated(
@@ -15,6 +16,7 @@ def select_curated(
     experiment: str,
     iteration: int,
     model_id: str,
+    methods: Mapping[str, tuple[str, str]],
     scorers: Sequence[str],
     threshold: float | None,
     top_fraction: float | None,
@@ -22,12 +24,13 @@ def select_curated(
 ) -> DataFrame:
     """Rows of `gold.curated`, and the others with their `drop_reason`.
 
-    `candidates` carry `url`. One scorer is used as it is; several are combined by their mean
+    `candidates` carry `url`; `methods` says of each scorer and gate whose scores count: its model
+    and method digest. One scorer is used as it is; several are combined by their mean
     percentile rank (0 to 1) over the candidates that all of them scored. With `top_fraction` the
     threshold is that quantile of the candidates that pass the gates. Reasons: `unscored`,
     `gate_<scorer>`, `below_threshold`.
     """  # fmt: skip
-    rated = scores.where((F.col("model_id") == model_id) & (F.col("status") == "ok"))
+    rated = made_by(scores, methods).where("status = 'ok'")
     needed: list[bool | float | int | str] = sorted({*scorers, *gates})
     wide = rated.groupBy("candidate_id").pivot("scorer", [*needed]).agg(F.first("score"))
     complete = " AND ".join(f"`{name}` IS NOT NULL" for name in needed)
@@ -56,5 +59,6 @@ def select_curated(
         .withColumn("iteration", F.lit(iteration))
         .withColumn("scorer", F.lit("+".join(scorers)))
         .withColumn("model_id", F.lit(model_id))
+        .withColumn("method_digests", F.array(*(F.lit(methods[name][1]) for name in (*scorers, *gates))))
         .select(*CURATED.columns, reason.alias("drop_reason"))
     )

@@ -1,56 +1,167 @@
-"""How well a score tells true pairs from mismatched ones: AUC, with a bootstrap interval."""
+"""Does the judge know anything? Each scorer of each model, measured on pairs whose truth is known."""
 
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-REPEATS = 1000
+from transforms import estimates
+from transforms.estimates import Bools, Estimate, Floats, estimate
+from transforms.known_pairs import TRUE
+
+ALL_BAD = "all bad"
+Rating = tuple[str, str, str, float]
+"""candidate_id of a known pair, scorer, model_id, score."""
 
 
 @dataclass(frozen=True)
-class JudgeCheck:
-    """The AUC (0.5 is chance, 1 is perfect) with the interval that holds it, and how many pairs it rests on."""
+class Measure:
+    """One figure of a scorer under a model: which (`auc`, `precision`, ...), against or at what, on how many pairs."""
 
-    auc: float
-    low: float
-    high: float
-    n_true: int
-    n_mismatched: int
+    scorer: str
+    model_id: str
+    measure: str
+    of: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
 
 
-def auc(true: ArrayLike, mismatched: ArrayLike) -> float:
-    """The chance that a true pair scores above a mismatched one, ties half: Mann-Whitney's U over n·m.
+# The paper's ablation of curators, 7B, 250 labelled pairs: how its own M0 and M1 chose by the rubric.
+PAPER = tuple(
+    Measure("rubric", f"paper, M{iteration}", measure, "at 4.5", value, n=250)
+    for iteration, figures in ((0, {"precision": 0.44, "recall": 0.09}), (1, {"precision": 0.52, "recall": 0.44}))
+    for measure, value in figures.items()
+)
 
-    Raises:
-        ValueError: one of the two is empty.
+
+@dataclass(frozen=True)
+class Known:
+    """Known pairs and one score for each, as arrays of one length; `truth` is true for a good pair."""
+
+    kind: NDArray[np.str_]
+    group: NDArray[np.str_]
+    score: Floats
+
+    @property
+    def truth(self) -> Bools:
+        """Which pairs are good."""
+        return np.asarray(self.kind == TRUE)
+
+    def where(self, mask: Bools) -> "Known":
+        """Some of the pairs."""
+        return Known(self.kind[mask], self.group[mask], self.score[mask])
+
+
+def known(ratings: Mapping[str, float]) -> Known:
+    """The pairs of `candidate_id` -> score; see `known_pairs` for what an id says."""
+    parts = [candidate_id.split("/") for candidate_id in ratings]
+    return Known(np.array([p[2] for p in parts]), np.array([p[3] for p in parts]), np.array([*ratings.values()]))
+
+
+def measures(
+    ratings: Iterable[Rating], *, thresholds: Mapping[str, float], target: float, seed: int = 0
+) -> Iterator[Measure]:
+    """All that the check says of each scorer and model that rated both good and bad pairs.
+
+    AUC against each kind of bad pair and all of them; precision, recall and F1 at the scorer's own
+    threshold, or at the best one of one half of the pairs, measured on the other half; calibration;
+    the lowest threshold whose precision reaches `target`.
     """
-    above, ranked = np.asarray(true, dtype=float), np.sort(np.asarray(mismatched, dtype=float))
-    if not above.size or not ranked.size:
-        raise ValueError(f"AUC needs both kinds of pairs: {above.size} true, {ranked.size} mismatched")
-    return _auc_sorted(above, ranked)
+    by_judge: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    for candidate_id, scorer, model_id, score in ratings:
+        by_judge[scorer, model_id][candidate_id] = score
+    for (scorer, model_id), scores in by_judge.items():
+        pairs = known(scores)
+        if len(set(pairs.truth)) == 2:
+            say = partial(Measure, scorer, model_id)
+            for kind, some in against(pairs):
+                found = estimate(partial(estimates.auc, some.score, some.truth), some.group, seed=seed)
+                yield say("auc", kind, found.value, found.low, found.high, len(some.score))
+            yield from _at_threshold(say, pairs, thresholds.get(scorer), seed)
+            for place, share in enumerate(estimates.shares(pairs.score, pairs.truth, pairs.group), 1):
+                yield say("share of good pairs", f"fifth {place} of the scores", share)
+            lowest = estimates.threshold_for(pairs.score, pairs.truth, target)
+            yield say("threshold", f"for precision {target:g}", lowest)
 
 
-def _auc_sorted(true: NDArray[np.float64], ranked: NDArray[np.float64]) -> float:
-    below = np.searchsorted(ranked, true, side="left")
-    not_above = np.searchsorted(ranked, true, side="right")
-    return float((below + not_above).mean()) / (2 * ranked.size)
+def against(pairs: Known) -> Iterator[tuple[str, Known]]:
+    """The good pairs with the bad ones of each kind, and with all of them where there are several kinds."""
+    kinds = [str(kind) for kind in np.unique(pairs.kind[~pairs.truth])]
+    for kind in kinds:
+        yield kind, pairs.where(pairs.truth | (pairs.kind == kind))
+    if len(kinds) > 1:
+        yield ALL_BAD, pairs
 
 
-def judge_check(true: ArrayLike, mismatched: ArrayLike, *, level: float = 0.95, seed: int = 0) -> JudgeCheck:
-    """The AUC and its percentile bootstrap interval, each kind resampled on its own, repeatably.
+def _at_threshold(say: Any, pairs: Known, threshold: float | None, seed: int) -> Iterator[Measure]:
+    how = "at"
+    if threshold is None:
+        half = first_half(pairs.group)
+        chosen, pairs = pairs.where(half), pairs.where(~half)
+        if len(set(chosen.truth)) < 2 or len(set(pairs.truth)) < 2:
+            return
+        threshold, how = estimates.best_threshold(chosen.score, chosen.truth), "on one half, chosen on the other, at"
+    for name, figure in (("precision", estimates.precision), ("recall", estimates.recall), ("f1", estimates.f1)):
+        found = estimate(partial(figure, pairs.score, pairs.truth, threshold), pairs.group, seed=seed)
+        yield say(name, f"{how} {threshold:.3g}", found.value, found.low, found.high, len(pairs.score))
 
-    A true pair and its mismatch share a response, so their scores move together: resampling them
-    apart errs on the wide side.
 
-    Raises:
-        ValueError: one of the two is empty.
+def first_half(group: NDArray[np.str_]) -> Bools:
+    """Which pairs are of the half that choices are made on: by hash, all versions of a pair together."""
+    return np.array([hashlib.sha256(name.encode()).digest()[0] < 128 for name in group])
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Scorers whose mean rank was best on one half of the pairs, and the best single one, on the other half."""
+
+    scorers: tuple[str, ...]
+    single: str
+    auc: Estimate
+    single_auc: Estimate
+    gain: Estimate
+    n: int
+
+
+def best_combination(scores: Mapping[str, Mapping[str, float]], *, seed: int = 0) -> Combination | None:
+    """The best combination of two or more scorers (scorer -> candidate_id -> score) against all bad pairs.
+
+    None where fewer than two scorers rated the same good and bad pairs of both halves.
     """
-    above, other = np.asarray(true, dtype=float), np.asarray(mismatched, dtype=float)
-    point = auc(above, other)
-    draw = np.random.default_rng(seed)
-    repeats = [
-        _auc_sorted(draw.choice(above, above.size), np.sort(draw.choice(other, other.size))) for _ in range(REPEATS)
-    ]
-    low, high = np.quantile(repeats, [(1 - level) / 2, (1 + level) / 2])
-    return JudgeCheck(point, float(low), float(high), above.size, other.size)
+    if len(scores) < 2:
+        return None
+    shared = sorted(set.intersection(*(set(of) for of in scores.values())))
+    pairs = {
+        scorer: known({candidate_id: of[candidate_id] for candidate_id in shared}) for scorer, of in scores.items()
+    }
+    first = next(iter(pairs.values()))
+    half = first_half(first.group) if shared else np.array([], dtype=bool)
+    if min(len(set(first.truth[half])), len(set(first.truth[~half]))) < 2:
+        return None
+
+    def rank(names: Sequence[str], mask: Bools) -> Floats:
+        return estimates.mean_rank([pairs[name].score[mask] for name in names])
+
+    def chosen(choices: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+        return max(choices, key=lambda names: estimates.auc(rank(names, half), first.truth[half]))
+
+    names = sorted(pairs)
+    several = chosen(c for size in range(2, len(names) + 1) for c in combinations(names, size))
+    single = chosen((name,) for name in names)
+    other, truth, group = ~half, first.truth[~half], first.group[~half]
+    both, one = rank(several, other), rank(single, other)
+    return Combination(
+        several, single[0],
+        estimate(partial(estimates.auc, both, truth), group, seed=seed),
+        estimate(partial(estimates.auc, one, truth), group, seed=seed),
+        estimate(lambda w: estimates.auc(both, truth, w) - estimates.auc(one, truth, w), group, seed=seed),
+        len(truth),
+    )  # fmt: skip

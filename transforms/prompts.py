@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 @dataclass(frozen=True)
 class Template:
-    """A prompt with the placeholders `{instruction}` and `{response}`; what varies comes last,
+    """A prompt with placeholders, `{instruction}` and `{response}` as a rule; what varies comes last,
     so that servers can reuse the work on the fixed beginning.
     """
 
@@ -25,7 +25,7 @@ class Template:
 
     def filled(self, **values: Column) -> Column:
         """The text with columns in its placeholders; the columns' own braces mean nothing."""
-        parts = re.split(r"\{(instruction|response)\}", self.text)
+        parts = re.split(r"\{(instruction|response|first|second)\}", self.text)
         return F.concat(*(values[part] if i % 2 else F.lit(part) for i, part in enumerate(parts)))
 
 
@@ -58,6 +58,26 @@ Answer:
 {response}""",
 )
 
+# After the additive scale of Self-Rewarding Language Models (arXiv 2401.10020, figure 2), retold.
+ADDITIVE = Template(
+    "additive",
+    """Judge the answer below as a reply to the instruction. Begin with 0 points and add one for each of \
+these that holds:
++1: it is about what was asked and gives some useful information, even if incomplete or mixed with other matter.
++1: it deals with a good part of what was asked, though it does not settle all of it.
++1: it answers the main points so that the reader is helped, whoever wrote it and wherever it stood before.
++1: it speaks as an AI assistant to this reader, directly, in good order and completely; little could be better.
++1: it is made for this very request by an expert: accurate, engaging, insightful, with nothing irrelevant.
+First say in one short paragraph which points you give and why. \
+Then end with a last line of exactly this form: Score: <0 to 5>
+
+Instruction:
+{instruction}
+
+Answer:
+{response}""",
+)
+
 EXPECTED = Template(
     "expected",
     """Rate from 1 to 5 how good the answer below is as an AI assistant's reply to the instruction. \
@@ -73,4 +93,19 @@ Answer:
     prefill="Score: ",
 )
 
-TEMPLATES = (FORWARD, BACKWARD, RUBRIC, EXPECTED)
+VERDICT = Template(
+    "verdict",
+    """Two assistants answered the same instruction. Say which answer is the better one: the one that does \
+what was asked, correctly, completely and clearly. The order in which they stand means nothing. \
+Reply with the number alone: 1 or 2.
+
+Instruction:
+{instruction}
+
+Answer 1:
+{first}
+
+Answer 2:
+{second}""",
+    prefill="Better answer: ",
+)

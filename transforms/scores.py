@@ -1,61 +1,60 @@
-"""Self-curation: requests that ask a forward model for a rating, and its answers as scores.
+"""Self-curation: requests that ask a model for ratings, and its answers as scores.
 
 A pair to be scored has `candidate_id`, `instruction` and `response`. Every scorer reads the
-ledger's raw answers, so that a better parser (`PARSERS` names its version) needs no model call.
+ledger's raw answers, so that a better parser (`PARSER` is its version) needs no model call.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from transforms.prompts import EXPECTED, FORWARD, RUBRIC, Template
+from transforms.scorers import END, LABELS, Scorer
 
-LABELS = ["1", "2", "3", "4", "5"]
-PARSERS = {"rubric": "rubric/1", "expected": "expected/1", "likelihood_gain": "likelihood_gain/1"}
-TEMPLATES: dict[str, Template] = {"rubric": RUBRIC, "expected": EXPECTED, "likelihood_gain": FORWARD}
-# The last line is forced by the grammar, so that a rating always parses, however the model rambles.
-RUBRIC_REGEX = r"[^\n]{1,%d}\nScore: [1-5]"
+PARSER = "scores/2"
 LAST_SCORE = r"(?i)(?:^|\n)\s*\**score\s*:\s*(\d+(?:\.\d+)?)(?:\s*/\s*5)?[.*\s]*$"
+UNREADABLE = ("unparsed", "out_of_range", "cut")
+"""What a written answer can be that a grammar would have prevented."""
 
 
-def score_sampling(scorer: str, *, temperature: float, rationale_chars: int) -> dict[str, Any]:
-    """The sampling parameters of a scorer's requests."""
-    if scorer == "rubric":
-        # A token has at least one character: the grammar's bound ends the answer, not the token limit.
-        return {
-            "temperature": temperature,
-            "max_tokens": rationale_chars + 16,
-            "regex": RUBRIC_REGEX % rationale_chars,
-        }
-    if scorer == "expected":
-        return {"temperature": 0.0, "max_tokens": 1, "labels": LABELS}
-    return {"temperature": 0.0, "max_tokens": 1}
+def score_prompts(pairs: DataFrame, *, scorer: Scorer, system: str) -> DataFrame:
+    """What `scorer` asks about each pair; a likelihood is asked for twice, given the other side and alone.
+
+    `system` is what a forward model was trained with.
+    """
+    sides = {"instruction": F.col("instruction"), "response": F.col("response")}
+    prompts, prefill = [scorer.template.filled(**sides)], F.lit(scorer.template.prefill)
+    span = F.lit(None).cast("string")
+    if scorer.answer == "likelihood":
+        prompts.append(F.lit(alone(scorer)))
+        span = sides["response" if scorer.direction == "forward" else "instruction"]
+    elif scorer.answer == "end":
+        prefill = sides["response"]
+    return pairs.select(
+        F.col("candidate_id").alias("subject_id"),
+        F.lit(system if scorer.tagged else "").alias("system"),
+        F.explode(F.array(*prompts)).alias("prompt"),
+        prefill.alias("prefill"),
+        span.alias("span"),
+    )
 
 
-def score_prompts(pairs: DataFrame, *, scorer: str, system: str) -> DataFrame:
-    """What `scorer` asks about each pair; `likelihood_gain` asks twice, with the instruction and without."""
-    rows = pairs.withColumn("subject_id", F.col("candidate_id"))
-    if scorer == "likelihood_gain":
-        prompts = F.explode(F.array(F.col("instruction"), F.lit("")))
-        return rows.select(
-            "subject_id", F.lit(system).alias("system"), prompts.alias("prompt"), F.lit("").alias("prefill"),
-            F.col("response").alias("span"),
-        ).distinct()  # fmt: skip
-    template = TEMPLATES[scorer]
-    prompt = template.filled(instruction=F.col("instruction"), response=F.col("response"))
-    return rows.select(
-        "subject_id", F.lit("").alias("system"), prompt.alias("prompt"), F.lit(template.prefill).alias("prefill"),
-        F.lit(None).cast("string").alias("span"),
-    )  # fmt: skip
+def alone(scorer: Scorer) -> str:
+    """The prompt of a likelihood scorer that gives nothing away of the pair's other side."""
+    return scorer.template.text.replace("{instruction}", "").replace("{response}", "")
 
 
-def scores_from(requests: DataFrame, completions: DataFrame, *, scorer: str, model_id: str) -> DataFrame:
+def scores_from(
+    requests: DataFrame, completions: DataFrame, *, scorer: Scorer, model_id: str, method_digest: str
+) -> DataFrame:
     """Rows of `silver.scores`, one for every subject of `requests`, whatever became of its answers.
 
-    Where an answer is still missing the row has the `drop_reason` `unanswered`: it is asked for again.
+    Several samples of a rating are averaged, over those that can be read. Where an answer is still
+    missing the row has the `drop_reason` `unanswered`: it is asked for again.
     """
-    asked = requests.select("request_id", F.col("subject_id").alias("candidate_id"), "prompt")
+    asked = requests.select("request_id", F.col("subject_id").alias("candidate_id"), "prompt", "sample")
     answers = asked.join(
         completions.select(
             "request_id", "text", "label_logprobs", "span_logprob", "span_tokens", F.col("status").alias("answered")
@@ -63,18 +62,28 @@ def scores_from(requests: DataFrame, completions: DataFrame, *, scorer: str, mod
         "request_id",
         "left",
     )
-    rated = _gains(answers) if scorer == "likelihood_gain" else _ratings(answers, scorer)
+    rated = _gains(answers, scorer) if scorer.answer == "likelihood" else _ratings(answers, scorer)
     return rated.select(
+        F.lit(method_digest).alias("method_digest"),
         "candidate_id",
         F.lit(model_id).alias("model_id"),
-        F.lit(scorer).alias("scorer"),
+        F.lit(scorer.name).alias("scorer"),
         F.when(F.col("status") == "ok", F.col("score")).alias("score"),
         "status",
         "label_mass",
-        F.lit(PARSERS[scorer]).alias("parser"),
+        F.lit(PARSER).alias("parser"),
         "request_ids",
         F.when(F.col("missing") > 0, "unanswered").alias("drop_reason"),
     )
+
+
+def made_by(scores: DataFrame, methods: Mapping[str, tuple[str, str]]) -> DataFrame:
+    """The scores of `methods`: scorer -> its model and method digest."""
+    each = [
+        (F.col("scorer") == scorer) & (F.col("model_id") == model_id) & (F.col("method_digest") == digest)
+        for scorer, (model_id, digest) in methods.items()
+    ]
+    return scores.where(reduce(or_, each))
 
 
 def written_score(reply: Column) -> Column:
@@ -96,31 +105,38 @@ def label_mass(label_logprobs: Column) -> Column:
     return sum(masses[1:], masses[0])
 
 
-def _ratings(answers: DataFrame, scorer: str) -> DataFrame:
-    value = expected_score(F.col("label_logprobs")) if scorer == "expected" else written_score(F.col("text"))
-    mass = label_mass(F.col("label_logprobs")) if scorer == "expected" else F.lit(None).cast("double")
+def _ratings(answers: DataFrame, scorer: Scorer) -> DataFrame:
+    labels = scorer.answer == "labels"
+    value = {
+        "written": written_score(F.col("text")),
+        "labels": expected_score(F.col("label_logprobs")),
+        "end": F.col("label_logprobs")[END],
+    }[scorer.answer]
+    least, most = scorer.scale or (float("-inf"), 0.0)  # a log-probability has no other
     status = (
         F.when(F.col("answered") == "cut", "cut")
         .when(~F.coalesce(F.col("answered") == "ok", F.lit(False)), "failed")
-        .when(F.col("score").isNull(), "unparsed")
-        .when(~F.col("score").between(1, 5), "out_of_range")
+        .when(F.col("value").isNull(), "unparsed")
+        .when(~F.col("value").between(least, most), "out_of_range")
         .otherwise("ok")
     )
-    return (
-        answers.withColumn("score", value)
-        .withColumn("label_mass", mass)
-        .withColumn("status", status)
-        .withColumn("request_ids", F.array("request_id"))
-        .withColumn("missing", F.col("answered").isNull().cast("int"))
+    read = answers.withColumn("value", value).withColumn("outcome", status)
+    good = F.col("outcome") == "ok"
+    return read.groupBy("candidate_id").agg(
+        F.mean(F.when(good, F.col("value"))).alias("score"),
+        F.when(F.bool_or(good), "ok").otherwise(F.min_by("outcome", "sample")).alias("status"),
+        (F.mean(label_mass(F.col("label_logprobs"))) if labels else F.lit(None).cast("double")).alias("label_mass"),
+        F.sort_array(F.collect_list("request_id")).alias("request_ids"),
+        F.count_if(F.col("answered").isNull()).alias("missing"),
     )
 
 
-def _gains(answers: DataFrame) -> DataFrame:
-    """log p(response | instruction) - log p(response), per response token, in nats."""
-    given, alone = F.col("prompt") != "", F.col("prompt") == ""
+def _gains(answers: DataFrame, scorer: Scorer) -> DataFrame:
+    """log p(one side | the other) - log p(that side), per token of that side, in nats."""
+    lone = F.col("prompt") == alone(scorer)
     sums = answers.groupBy("candidate_id").agg(
-        F.max(F.when(given, F.col("span_logprob"))).alias("given"),
-        F.max(F.when(alone, F.col("span_logprob"))).alias("alone"),
+        F.max(F.when(~lone, F.col("span_logprob"))).alias("given"),
+        F.max(F.when(lone, F.col("span_logprob"))).alias("alone"),
         F.max("span_tokens").alias("tokens"),
         F.sort_array(F.collect_list("request_id")).alias("request_ids"),
         F.count_if(F.col("answered").isNull()).alias("missing"),
@@ -131,23 +147,3 @@ def _gains(answers: DataFrame) -> DataFrame:
         .withColumn("status", F.when(F.col("score").isNull(), "failed").otherwise("ok"))
         .withColumn("label_mass", F.lit(None).cast("double"))
     )
-
-
-def dev_pairs_from(seed_pairs: DataFrame, *, n: int) -> DataFrame:
-    """The first `n` held-out pairs as pairs to be scored: each true, and with another's instruction.
-
-    The other instruction is the next one of the same source, so that a scorer can't tell a
-    mismatch by its topic alone. `candidate_id` is `dev-true-<pair_id>` or `dev-mismatched-<pair_id>`.
-    """
-    dev = seed_pairs.where("split = 'dev'").orderBy("pair_id").limit(n)
-    ring = Window.partitionBy("source").orderBy("pair_id")
-    whole = ring.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    other = F.coalesce(F.lead("instruction").over(ring), F.first("instruction").over(whole))
-    rows = dev.withColumn("other", other)
-    true = rows.select(F.concat(F.lit("dev-true-"), "pair_id").alias("candidate_id"), "instruction", "response")
-    mismatched = rows.where(F.col("other") != F.col("instruction")).select(
-        F.concat(F.lit("dev-mismatched-"), "pair_id").alias("candidate_id"),
-        F.col("other").alias("instruction"),
-        "response",
-    )
-    return true.unionByName(mismatched)

@@ -11,9 +11,10 @@ from pyspark.sql import functions as F
 
 from jobs import catalog
 from jobs.lake import Lake, local_path
-from jobs.report import facts, ratings
+from jobs.report import facts, ratings, trust
 from jobs.report.page import page
 from schemas.gold import CURATED
+from transforms.judge_check import PAPER
 
 
 def report(lake: Lake, out: Path) -> Path:
@@ -30,6 +31,8 @@ def gather(lake: Lake) -> dict[str, Any]:
     subject = facts.experiment(lake)
     pieces = facts.pieces_by_reason(lake, subject)
     curated = lake.latest(CURATED).where(F.col("experiment") == subject.name)
+    thresholds = facts.rows(curated.select("scorer", "iteration", "threshold").distinct())
+    scores = ratings.current(lake, subject)
     return {
         "experiment": subject.name,
         "root": lake.root,
@@ -38,12 +41,15 @@ def gather(lake: Lake) -> dict[str, Any]:
         "pieces": pieces,
         "seed": facts.seed_pairs(lake),
         "accounts": facts.accounts(subject.runs),
-        "histograms": ratings.histograms(lake, subject),
-        "thresholds": facts.rows(curated.select("scorer", "iteration", "threshold").distinct()),
-        "checks": ratings.held_out_checks(lake, subject),
+        "histograms": ratings.histograms(scores, subject),
+        "thresholds": thresholds,
+        "checks": trust.known_checks(scores, subject, thresholds),
+        "paper": PAPER,
+        "drift": trust.drift(scores, subject, thresholds),
         "lengths": ratings.lengths(lake, subject),
-        "examples": ratings.examples(lake, subject),
+        "examples": ratings.examples(lake, scores, subject),
         "answers": ratings.answers(lake, subject),
+        "win_rates": trust.win_rates(lake, subject),
         "models": subject.models,
         "releases": facts.releases(lake, subject),
         "work": facts.last_work(subject.runs),

@@ -104,18 +104,18 @@ def score_histograms(found: Sequence[Mapping[str, Any]], thresholds: Mapping[tup
 
 
 def held_out(checks: Sequence[Mapping[str, Any]]) -> str:
-    """Left: true and mismatched pairs by the first check. Right: every check's AUC and interval."""
+    """Left: good and bad pairs by the first check. Right: every check's AUC against each kind, and its interval."""
+    found = [(check, one) for check in checks for one in check["measures"] if one.measure == "auc"]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, max(3.0, 0.9 + 0.45 * len(checks))), layout="constrained")
+        figure = Figure(figsize=(WIDTH, max(3.0, 0.9 + 0.45 * len(found))), layout="constrained")
         _space(figure)
         left, right = figure.subplots(1, 2, width_ratios=(5, 4))
         _samples(left, checks[0])
-        names = [f"{_spoken(c['scorer'])}, M{c['iteration']}" for c in checks]
-        for place, one in enumerate(checks):
-            check = one["check"]
-            right.plot([check.low, check.high], [place, place], color=BLUE, linewidth=3, solid_capstyle="round")
-            right.plot(check.auc, place, "o", color=BLUE, markersize=8, markeredgecolor="white")
-            right.annotate(f"{check.auc:.3f}", (check.auc, place - 0.17), ha="center", va="bottom")
+        names = [f"{_spoken(check['scorer'])}, M{check['iteration']}: {one.of}" for check, one in found]
+        for place, (_, one) in enumerate(found):
+            right.plot([one.low, one.high], [place, place], color=BLUE, linewidth=3, solid_capstyle="round")
+            right.plot(one.value, place, "o", color=BLUE, markersize=8, markeredgecolor="white")
+            right.annotate(f"{one.value:.3f}", (one.value, place - 0.17), ha="center", va="bottom")
         right.axvline(0.5, color=GREY, linestyle="--")
         right.annotate(
             "chance",
@@ -126,7 +126,7 @@ def held_out(checks: Sequence[Mapping[str, Any]]) -> str:
         )
         right.set_yticks(range(len(names)), names)
         right.set_ylim(len(names) - 0.4, -0.75)
-        lowest = min(0.45, *(one["check"].low for one in checks))
+        lowest = min(0.45, *(one.low for _, one in found))
         right.set_xlim(max(0.0, lowest - 0.03), 1.02)
         right.tick_params(left=False)
         right.spines["left"].set_visible(False)
@@ -134,16 +134,45 @@ def held_out(checks: Sequence[Mapping[str, Any]]) -> str:
         return _svg(figure, "held-out")
 
 
-def _samples(axes: Axes, one: Mapping[str, Any]) -> None:
-    values = [*one["true"], *one["mismatched"]]
+def _samples(axes: Axes, check: Mapping[str, Any]) -> None:
+    kinds = dict(sorted(check["scores"].items(), key=lambda kind: (kind[0] == "true", kind[0] != "mismatched")))
+    values = [score for scores in kinds.values() for score in scores]
     low, high = min(values), max(values)
     edges = [low + (high - low or 1.0) * place / 24 for place in range(25)]
-    for kind, colour in (("mismatched", ORANGE), ("true", BLUE)):
-        axes.hist(one[kind], bins=edges, color=colour, alpha=0.72, label=f"{kind} (n = {len(one[kind]):,})")
-    axes.set_title(f"{_spoken(one['scorer'])} of held-out pairs, M{one['iteration']}")
+    others = [ORANGE, GREY, GREEN, INK]
+    for place, (kind, scores) in enumerate(kinds.items()):
+        label, first = f"{kind} (n = {len(scores):,})", kind == "true" or place == 0
+        if first:
+            axes.hist(scores, bins=edges, color=BLUE if kind == "true" else ORANGE, alpha=0.72, label=label)
+        else:
+            axes.hist(scores, bins=edges, color=others[place % 4], histtype="step", linewidth=1.5, label=label)
+    axes.set_title(f"{_spoken(check['scorer'])} of held-out pairs, M{check['iteration']}")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.margins(y=0.25)
+    axes.margins(y=0.3)
     axes.legend(loc="upper left", ncols=2)
+
+
+def drift(found: Sequence[Mapping[str, Any]]) -> str:
+    """The same candidates under two successive models, with both thresholds; those that changed sides stand out."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 4.2 * -(-len(found) // 2)), layout="constrained")
+        _space(figure)
+        grid = figure.subplots(-(-len(found) // 2), 2, squeeze=False)
+        for axes in grid.flat[len(found) :]:
+            axes.set_visible(False)
+        for axes, one in zip(grid.flat, found, strict=False):
+            t, before, after = one["iteration"], one["before"], one["after"]
+            moved = [(old >= before) != (new >= after) for old, new in one["points"]]
+            for side, colour, label in ((False, GREY, "same side"), (True, ORANGE, "changed sides")):
+                some = [point for point, changed in zip(one["points"], moved, strict=True) if changed is side]
+                axes.scatter([old for old, _ in some], [new for _, new in some], s=14, color=colour, label=label)
+            axes.axvline(before, color=BLUE, linewidth=1)
+            axes.axhline(after, color=BLUE, linewidth=1)
+            axes.set_xlabel(f"under M{t - 1}, kept from {before:.3g}")
+            axes.set_ylabel(f"under M{t}, kept from {after:.3g}")
+            axes.set_title(f"{_spoken(one['scorer'])}, M{t - 1} to M{t}")
+            axes.legend(loc="upper left")
+        return _svg(figure, "drift")
 
 
 def lengths(found: Sequence[Mapping[str, Any]]) -> str:

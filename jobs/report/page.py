@@ -34,6 +34,7 @@ def pictures(facts: Mapping[str, Any]) -> dict[str, Markup]:
         "reasons": charts.reasons(facts["pieces"]) if facts["pieces"] else "",
         "scores": charts.score_histograms(facts["histograms"], curated) if facts["histograms"] else "",
         "held_out": charts.held_out(facts["checks"]) if facts["checks"] else "",
+        "drift": charts.drift(facts["drift"]) if facts["drift"] else "",
         "lengths": charts.lengths(facts["lengths"]) if facts["lengths"] else "",
     }
     return {name: Markup(svg) for name, svg in drawn.items()}

@@ -1,9 +1,9 @@
-"""What the scorers said: distributions, the held-out check, lengths, examples and answers."""
+"""What the scorers said: distributions, lengths, examples and answers."""
 
 from collections import defaultdict
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.lake import Lake
@@ -11,34 +11,42 @@ from jobs.report.facts import Experiment, Row, rows
 from schemas.gold import CURATED, GENERATIONS
 from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
 from transforms.curation import select_curated
-from transforms.judge_check import judge_check
+from transforms.known_pairs import is_known
+from transforms.scorers import SCORERS
 
 BINS = 32
-RUBRIC_SCALE = (1.0, 5.0)
-MAX_HELD_OUT = 2000  # of each kind: more would not narrow the interval that is shown
 MAX_TEXT = 1200
 MAX_EXAMPLES = 3
 MAX_PROMPTS = 12
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def is_held_out() -> Column:
-    """Whether a score is of a held-out pair of the judge check, not of a candidate."""
-    return F.col("candidate_id").startswith("dev-")
+def current(lake: Lake, subject: Experiment) -> DataFrame:
+    """The scores by the experiment's models; of several methods of a scorer, those of the one written last."""
+    scores = lake.latest(SCORES).where(F.col("model_id").isin([*subject.forward.values(), *subject.backward.values()]))
+    if not lake.exists(SCORES):
+        return scores
+    method = ["scorer", "model_id", "method_digest"]
+    newest = Window.partitionBy("scorer", "model_id").orderBy(F.desc("written_at"), "method_digest")
+    methods = scores.groupBy(*method).agg(F.max("_metadata.file_modification_time").alias("written_at"))
+    last = methods.withColumn("place", F.row_number().over(newest)).where("place = 1").select(*method)
+    return lake.staged(
+        scores.join(F.broadcast(last), method, "left_semi").select("candidate_id", "score", "status", *method)
+    )
 
 
-def histograms(lake: Lake, subject: Experiment) -> list[Row]:
-    """For each scorer and forward model: counts in equal bins from `low` to `high`, and of each status.
+def histograms(scores: DataFrame, subject: Experiment) -> list[Row]:
+    """For each scorer and model: counts in equal bins from `low` to `high`, and of each status.
 
-    One scorer has one scale for all its models: 1 to 5, or the range without the outermost 1 %,
+    One scorer has one scale for all its models: its own, or the range without the outermost 1 %,
     whose rows are counted in the bins at the ends.
     """
-    scores = lake.latest(SCORES).where(F.col("model_id").isin([*subject.forward.values()]) & ~is_held_out())
+    scores = scores.where(~is_known())
     found = []
     for scorer, n, quantiles in scores.groupBy("scorer").agg(
         F.count("score"), F.percentile_approx("score", [0.005, 0.995])
     ).orderBy("scorer").collect():  # fmt: skip
-        low, high = RUBRIC_SCALE if scorer in ("rubric", "expected") else quantiles if n else (0.0, 1.0)
+        low, high = SCORERS[scorer].scale or (quantiles if n else (0.0, 1.0))
         width = (high - low) / BINS or 1.0
         inside = F.greatest(F.lit(0), F.least(F.lit(BINS - 1), F.floor((F.col("score") - low) / width)))
         place = F.when(F.col("score").isNotNull(), inside)  # greatest and least pass over a null
@@ -46,7 +54,7 @@ def histograms(lake: Lake, subject: Experiment) -> list[Row]:
         by_model: dict[str, list[Row]] = defaultdict(list)
         for row in rows(counted.agg(F.count("*").alias("n"))):
             by_model[row["model_id"]].append(row)
-        for iteration, model_id in sorted(subject.forward.items()):
+        for iteration, model_id in sorted([*subject.forward.items(), *subject.backward.items()]):
             counts, statuses = [0] * BINS, defaultdict[str, int](int)
             for row in by_model.get(model_id, ()):
                 statuses[row["status"]] += row["n"]
@@ -58,33 +66,6 @@ def histograms(lake: Lake, subject: Experiment) -> list[Row]:
                     "high": low + BINS * width, "counts": counts, "statuses": dict(statuses),
                 })  # fmt: skip
     return found
-
-
-def held_out_checks(lake: Lake, subject: Experiment) -> list[Row]:
-    """For each scorer and model that rated held-out pairs: AUC of true against mismatched, both samples."""
-    kind = F.when(F.col("candidate_id").startswith("dev-true-"), "true").otherwise("mismatched")
-    scores = lake.latest(SCORES).where(is_held_out() & (F.col("status") == "ok"))
-    by_hash = Window.partitionBy("scorer", "model_id", "kind").orderBy(F.xxhash64("candidate_id"))
-    some = (
-        scores.where(F.col("model_id").isin([*subject.forward.values()]))
-        .withColumn("kind", kind)
-        .withColumn("place", F.row_number().over(by_hash))
-        .where(F.col("place") <= MAX_HELD_OUT)
-        .groupBy("scorer", "model_id", "kind")
-        .agg(F.sort_array(F.collect_list("score")).alias("scores"))
-    )
-    samples: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(dict)
-    for row in rows(some):
-        samples[row["scorer"], row["model_id"]][row["kind"]] = row["scores"]
-    iterations = {model_id: iteration for iteration, model_id in subject.forward.items()}
-    return [
-        {
-            "scorer": scorer, "model_id": model_id, "iteration": iterations[model_id],
-            "check": judge_check(kinds["true"], kinds["mismatched"]), **kinds,
-        }
-        for (scorer, model_id), kinds in sorted(samples.items(), key=lambda s: (s[0][0], iterations[s[0][1]]))
-        if len(kinds) == 2
-    ]  # fmt: skip
 
 
 def lengths(lake: Lake, subject: Experiment) -> list[Row]:
@@ -106,7 +87,7 @@ def lengths(lake: Lake, subject: Experiment) -> list[Row]:
     return found
 
 
-def examples(lake: Lake, subject: Experiment) -> Row:
+def examples(lake: Lake, scores: DataFrame, subject: Experiment) -> Row:
     """A few pairs kept in the last curated iteration, and a few rejected for each reason, in hash order.
 
     A pair that reached the threshold and yet was not kept was stopped by a gate.
@@ -118,23 +99,30 @@ def examples(lake: Lake, subject: Experiment) -> Row:
     kept = curated.where(F.col("iteration") == newest.iteration)
     pool = lake.latest(UNLABELLED).where(F.col("experiment") == subject.name).select("segment_id", "url")
     candidates = lake.latest(CANDIDATES).where(F.col("model_id").isin([*subject.backward.values()]))
+    scorers = newest.scorer.split("+")
+    models = {"forward": newest.model_id, "backward": subject.backward[0]}
     judged = select_curated(
         candidates.join(pool, "segment_id"),
         lake.latest(SCORES),
         experiment=subject.name,
         iteration=newest.iteration,
         model_id=newest.model_id,
-        scorers=newest.scorer.split("+"),
+        methods={
+            name: (models[SCORERS[name].direction], digest)
+            for name, digest in zip(scorers, newest.method_digests, strict=False)  # the gates' come after
+        },
+        scorers=scorers,
         threshold=newest.threshold,
         top_fraction=None,
         gates={},
     )
+    mine = scores.where(F.col("model_id").isin(*models.values()))
     rejected = judged.join(kept.select("candidate_id"), "candidate_id", "left_anti")
     reason = F.coalesce("drop_reason", F.lit(_gate(subject)))
     return {
         "iteration": newest.iteration,
-        "kept": _with_scores(lake, _few(kept.withColumn("drop_reason", F.lit("")), 2 * MAX_EXAMPLES), newest.model_id),
-        "rejected": _with_scores(lake, _few(rejected.withColumn("drop_reason", reason), MAX_EXAMPLES), newest.model_id),
+        "kept": _with_scores(mine, _few(kept.withColumn("drop_reason", F.lit("")), 2 * MAX_EXAMPLES)),
+        "rejected": _with_scores(mine, _few(rejected.withColumn("drop_reason", reason), MAX_EXAMPLES)),
     }
 
 
@@ -153,12 +141,12 @@ def _few(pairs: DataFrame, n: int) -> list[Row]:
     return rows(facts.orderBy("drop_reason", "place"))
 
 
-def _with_scores(lake: Lake, pairs: list[Row], model_id: str) -> list[Row]:
+def _with_scores(scores: DataFrame, pairs: list[Row]) -> list[Row]:
     asked = F.col("candidate_id").isin([pair["candidate_id"] for pair in pairs])
-    scores: dict[str, dict[str, Any]] = defaultdict(dict)
-    for row in rows(lake.latest(SCORES).where(asked & (F.col("model_id") == model_id)).orderBy("scorer")):
-        scores[row["candidate_id"]][row["scorer"]] = row["score"]
-    return [pair | {"scores": scores[pair["candidate_id"]]} for pair in pairs]
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    for row in rows(scores.where(asked).orderBy("scorer")):
+        found[row["candidate_id"]][row["scorer"]] = row["score"]
+    return [pair | {"scores": found[pair["candidate_id"]]} for pair in pairs]
 
 
 def answers(lake: Lake, subject: Experiment) -> Row:

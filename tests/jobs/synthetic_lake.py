@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from jobs.lake import Lake
 from jobs.runs import Run
 from schemas.bronze import DOCUMENTS
-from schemas.gold import CURATED, GENERATIONS
+from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS
 from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 
@@ -66,6 +66,9 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
     ])  # fmt: skip
     lake.insert(CANDIDATES, candidates)
     scores = [s for model in FORWARD[:2] for s in _scores(candidates, model, draw)]
+    by_old_prompt = {"method_digest": "likelihood_gain-0", "score": 9.0}
+    lake.insert(SCORES, [s | by_old_prompt for s in scores if s["candidate_id"] == candidates[-1]["candidate_id"]
+                         and s["scorer"] == "likelihood_gain"])  # fmt: skip
     lake.insert(SCORES, scores)
     releases = []
     for iteration in (1, 2):
@@ -85,6 +88,11 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
          "prompt": f"Explain what a {TOPICS[n]} is.", "request_id": key("request", model, n),
          "output": " ".join(s.format(TOPICS[n]) for s in SENTENCES[: 1 + n % 4]) + (HOSTILE if n == 0 else "")}
         for model in (FORWARD[0], FORWARD[2]) for n in range(6)
+    ])  # fmt: skip
+    lake.insert(JUDGEMENTS, [
+        {"method_digest": "j1", "judge_id": FORWARD[2], "prompt_set": "humpback", "prompt_id": f"p{n}",
+         "model_id": FORWARD[2], "reference_id": FORWARD[0], "preference": 1.25 if n % 2 else 2.0, "status": "ok",
+         "request_ids": []} for n in range(6)
     ])  # fmt: skip
     lake.insert(MODELS, [_model(model) for model in [BACKWARD, *FORWARD]])
     lake.insert(QUARANTINE, [{
@@ -134,7 +142,7 @@ def _candidate(segment: Row, place: int) -> Row:
 def _scores(candidates: list[Row], model: str, draw: np.random.Generator) -> list[Row]:
     def row(subject: str, scorer: str, score: float | None, status: str = "ok") -> Row:
         return {
-            "candidate_id": subject, "model_id": model, "scorer": scorer, "score": score, "status": status,
+            "method_digest": f"{scorer}-1", "candidate_id": subject, "model_id": model, "scorer": scorer, "score": score, "status": status,
             "label_mass": None, "parser": f"{scorer}/1", "request_ids": [],
         }  # fmt: skip
 
@@ -147,8 +155,8 @@ def _scores(candidates: list[Row], model: str, draw: np.random.Generator) -> lis
             score = float(draw.integers(1, 6))
             rows.append(row(subject, "rubric", score) if place else row(subject, "rubric", None, "unparsed"))
     for n in range(1, 60, 2):
-        rows.append(row(f"dev-true-{key('pair', n)}", "likelihood_gain", float(draw.normal(0.12, 0.05))))
-        rows.append(row(f"dev-mismatched-{key('pair', n)}", "likelihood_gain", float(draw.normal(0.0, 0.05))))
+        rows.append(row(f"known/seed/true/{n}/x", "likelihood_gain", float(draw.normal(0.12, 0.05))))
+        rows.append(row(f"known/seed/mismatched/{n}/x", "likelihood_gain", float(draw.normal(0.0, 0.05))))
     return rows
 
 
@@ -158,7 +166,7 @@ def _curated(candidates: list[Row], scores: list[Row], iteration: int) -> list[R
     of = {(s["candidate_id"], s["scorer"]): s["score"] for s in scores if s["model_id"] == model}
     return [
         {"experiment": "demo", "iteration": iteration, "score": of[c["candidate_id"], "likelihood_gain"],
-         "scorer": "likelihood_gain", "model_id": model, "threshold": THRESHOLD, "url": "https://docs.example.org/",
+         "scorer": "likelihood_gain", "model_id": model, "threshold": THRESHOLD, "method_digests": ["likelihood_gain-1", "expected-1"], "url": "https://docs.example.org/",
          **{k: c[k] for k in ("candidate_id", "instruction", "response", "segment_id")}}
         for c in candidates
         if of[c["candidate_id"], "likelihood_gain"] >= THRESHOLD and of[c["candidate_id"], "expected"] >= 3

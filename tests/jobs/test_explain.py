@@ -6,6 +6,7 @@ from jobs.errors import JobError
 from jobs.explain import explain
 from jobs.lake import Lake
 from schemas.gold import CURATED
+from schemas.silver import SCORES
 from tests.jobs.synthetic_lake import key, url
 
 pytestmark = pytest.mark.spark
@@ -28,6 +29,14 @@ def test_a_curated_candidate_is_told_with_its_release(finished_lake: Lake) -> No
     story = explain(finished_lake, curated.candidate_id)
     assert f"curated for demo, iteration 2: likelihood_gain {curated.score:.3f} >= 0.090; released as" in story
     assert "gold.curated VERSION AS OF 2" in story
+
+
+def test_scores_by_several_methods_are_told_apart(finished_lake: Lake) -> None:
+    twice = finished_lake.latest(SCORES).where("method_digest = 'likelihood_gain-0'").first()
+    story = explain(finished_lake, twice.candidate_id)
+    assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-0: 9.000" in story
+    assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-1: " in story
+    assert "expected by forward-0-bbbbbb: " in story
 
 
 def test_every_name_of_a_page_tells_the_same(finished_lake: Lake) -> None:

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from jobs import catalog
 from jobs.lake import Lake
 from jobs.report import gather, report
 from jobs.report.facts import KEPT, Stage
 from tests.jobs.synthetic_lake import BACKWARD, FORWARD, THRESHOLD
+from tests.readme import blocks
 
 pytestmark = pytest.mark.spark
+
+_, DRIFT = blocks("sql")
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +56,25 @@ def test_held_out_check_is_of_each_model_that_rated_the_pairs(facts: dict) -> No
         ("likelihood_gain", FORWARD[0], 0),
         ("likelihood_gain", FORWARD[1], 1),
     ]
-    check = facts["checks"][0]["check"]
-    assert (check.n_true, check.n_mismatched) == (30, 30)
-    assert check.low < check.auc < check.high
-    assert check.auc > 0.85  # two normals 2.4 deviations apart: 0.955
+    check = facts["checks"][0]
+    assert {kind: len(scores) for kind, scores in check["scores"].items()} == {"true": 30, "mismatched": 30}
+    auc = check["measures"][0]
+    assert (auc.measure, auc.of, auc.n) == ("auc", "mismatched", 60)
+    assert auc.low < auc.value < auc.high
+    assert auc.value > 0.85  # two normals 2.4 deviations apart: 0.955
+    assert [m.measure for m in check["measures"] if m.of == f"at {THRESHOLD:.3g}"] == ["precision", "recall", "f1"]
+
+
+def test_drift_counts_the_candidates_that_changed_sides(facts: dict, finished_lake: Lake) -> None:
+    (found,) = facts["drift"]
+    assert (found["scorer"], found["iteration"], found["n"], len(found["points"])) == ("likelihood_gain", 1, 60, 60)
+    sides = [(old >= THRESHOLD, new >= THRESHOLD) for old, new in found["points"]]
+    assert (found["falls"], found["rises"]) == (sides.count((True, False)), sides.count((False, True)))
+    assert found["falls"] + found["rises"] > 0
+    row = catalog.sql(finished_lake, DRIFT).first()
+    assert row is not None
+    assert (row.scorer, row.before, row.after, row.pairs) == ("likelihood_gain", 1, 2, 60)
+    assert (row.falls, row.rises) == (found["falls"], found["rises"])
 
 
 def test_examples_say_why_a_pair_was_rejected(facts: dict) -> None:
@@ -73,6 +92,10 @@ def test_examples_say_why_a_pair_was_rejected(facts: dict) -> None:
 
 def test_answers_stand_side_by_side(facts: dict) -> None:
     assert facts["answers"]["iterations"] == [0, 2]
+    (rate,) = facts["win_rates"]
+    assert (rate["iteration"], rate["reference"], rate["n"], rate["n_asked"]) == (2, 0, 6, 6)
+    assert rate["rate"].value == pytest.approx(0.625)
+    assert rate["rate"].low < 0.625 < rate["rate"].high
     assert [one["prompt_id"] for one in facts["answers"]["prompts"]] == [f"p{n}" for n in range(6)]
 
 
@@ -98,7 +121,7 @@ def test_report_is_written_beside_the_lake_it_links_into(finished_lake: Lake, tm
     html = out.read_text(encoding="utf-8")
     assert "<script" not in html
     assert "/lake/reports/gold.curated/index.html" in html
-    assert html.count("<svg") == 5
+    assert html.count("<svg") == 6
 
 
 def test_report_of_an_empty_lake(open_lake, tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import pytest
 
 from jobs.report.facts import KEPT, Stage
 from jobs.report.page import document_link, duration, number, page, shortened, size, web_address
-from transforms.judge_check import judge_check
+from transforms.estimates import Estimate
+from transforms.judge_check import PAPER, measures
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EMPTY: dict[str, Any] = {
     "experiment": "demo", "root": "demo/lake", "last_run": None, "funnel": [Stage("documents", 0)] * 6,
     "pieces": {}, "seed": {}, "accounts": [], "histograms": [], "thresholds": [], "checks": [], "lengths": [],
+    "drift": [], "paper": PAPER, "win_rates": [],
     "examples": {"iteration": None, "kept": [], "rejected": []}, "answers": {"iterations": [], "prompts": []},
     "models": [], "releases": [], "work": [], "tables": [],
 }  # fmt: skip
@@ -32,9 +34,14 @@ def histogram(scorer: str, iteration: int, scores: "np.ndarray[Any, Any]", low: 
 
 def check(scorer: str, iteration: int, apart: float) -> dict[str, Any]:
     draw = np.random.default_rng(iteration)
-    true, mismatched = draw.normal(apart, 0.05, 100).tolist(), draw.normal(0, 0.05, 99).tolist()
-    kinds = {"true": true, "mismatched": mismatched, "check": judge_check(true, mismatched)}
-    return {"scorer": scorer, "model_id": f"forward-{iteration}-0a1b2c", "iteration": iteration, **kinds}
+    scores = {"true": draw.normal(apart, 0.05, 100).tolist(), "mismatched": draw.normal(0, 0.05, 99).tolist(),
+              "cut": draw.normal(apart / 2, 0.05, 100).tolist()}  # fmt: skip
+    model_id = f"forward-{iteration}-0a1b2c"
+    ratings = [
+        (f"known/seed/{kind}/{n}/x", scorer, model_id, s) for kind, of in scores.items() for n, s in enumerate(of)
+    ]
+    found = [*measures(ratings, thresholds={}, target=0.9)]
+    return {"scorer": scorer, "model_id": model_id, "iteration": iteration, "scores": scores, "measures": found}
 
 
 def a_pair(**changes: Any) -> dict[str, Any]:
@@ -84,6 +91,8 @@ def full() -> dict[str, Any]:
         "checks": [
             check("likelihood_gain", 0, 0.12), check("likelihood_gain", 1, 0.13), check("expected", 0, 0.0)
         ],
+        "drift": [{"scorer": "likelihood_gain", "iteration": 1, "before": 0.1, "after": 0.12, "n": 3, "falls": 1, "rises": 0,
+                   "correlation": 0.9, "points": [(0.0, 0.1), (0.11, 0.1), (0.2, 0.2)]}],
         "lengths": [
             {"set": name, "n": 61, "instruction": [20, 35, 52, 70, 120], "response": [9, 60, 990, 1500, 2800]}
             for name in ("seed", "candidates", "curated, iteration 1", "curated, iteration 2")
@@ -102,6 +111,8 @@ def full() -> dict[str, Any]:
              "first": "A link.", "last": "A symbolic link is a file that names another file. " * 8}
             for i in range(3)
         ]},
+        "win_rates": [{"judge_id": "forward-2-0a1b2c", "prompt_set": "humpback", "iteration": 2, "reference": 0, "n": 11,
+                       "n_asked": 12, "rate": Estimate(0.612, 0.4, 0.8)}],
         "models": [
             {"model_id": f"{direction}-{iteration}-0a1b2c", "direction": direction, "iteration": iteration,
              "base_model": "SmolLM2-135M-Instruct", "dataset": f"demo/{direction}-{iteration}",
@@ -163,16 +174,16 @@ def test_page_is_one_file_that_asks_no_other_host() -> None:
 def test_page_of_an_empty_lake_says_what_is_missing() -> None:
     html = page(EMPTY)
     assert "<svg" not in html
-    for sentence in ("No job has run", "No documents", "No seed pairs", "No candidate", "dev_pairs", "no pairs yet",
+    for sentence in ("No job has run", "No documents", "No seed pairs", "No candidate", "judge-check", "no pairs yet",
                      "been curated", "Two models must", "No model has", "been published", "any work yet"):  # fmt: skip
         assert sentence in html, sentence
 
 
 def test_page_shows_the_numbers() -> None:
     html = full_page()
-    assert html.count("<svg") == 5
+    assert html.count("<svg") == 6
     for text in ("38,211", "2 min 41 s", "below threshold", "(0.020 &lt; 0.100)", "gate expected", "M2",
-                 'href="../lake/reports/docs%20a/index.html"', "gold.curated VERSION AS OF 1"):  # fmt: skip
+                 'href="../lake/reports/docs%20a/index.html"', "gold.curated VERSION AS OF 1", "<b>0.612</b>", "on 11 of 12 prompts"):  # fmt: skip
         assert text in html, text
 
 

@@ -19,10 +19,15 @@ SCORES = {  # candidate -> scorer -> score
 def curated(spark: SparkSession, **choice: object) -> dict[str, str | None]:
     rows = [(c, f"i{c}", f"r{c}", "M", f"s{c}", f"u{c}") for c in SCORES]
     columns = "candidate_id string, instruction string, response string, model_id string, segment_id string, url string"
-    values = [(c, "m0", scorer, score, "ok") for c, by in SCORES.items() for scorer, score in by.items()]
-    values += [("e", "m0", "rubric", None, "unparsed"), ("d", "m9", "rubric", 5.0, "ok")]
+    values = [(c, "m0", scorer, score, "ok", "d") for c, by in SCORES.items() for scorer, score in by.items()]
+    values += [
+        ("e", "m0", "rubric", None, "unparsed", "d"),
+        ("d", "m9", "rubric", 5.0, "ok", "d"),
+        ("c", "m0", "rubric", 5.0, "ok", "another method"),
+    ]
     scores = spark.createDataFrame(
-        values, "candidate_id string, model_id string, scorer string, score double, status string"
+        values,
+        "candidate_id string, model_id string, scorer string, score double, status string, method_digest string",
     )
     settings = {"scorers": ("rubric",), "threshold": 4.5, "top_fraction": None, "gates": {}} | choice
     frame: DataFrame = select_curated(
@@ -31,6 +36,7 @@ def curated(spark: SparkSession, **choice: object) -> dict[str, str | None]:
         experiment="x",
         iteration=1,
         model_id="m0",
+        methods={"rubric": ("m0", "d"), "expected": ("m0", "d")},
         **settings,  # type: ignore[arg-type]
     )
     return {r.candidate_id: r.drop_reason for r in frame.collect()}

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from jobs import commands
-from jobs.__main__ import main
+from jobs.__main__ import main, parser
 from jobs.errors import JobError, RecipeError, StoppedError, WaitingError
 from jobs.failures import sentence
 from jobs.pipeline import JOBS, LIMITED
+from jobs.recipe_file import load_recipe
 
 
 @pytest.fixture
@@ -25,6 +26,13 @@ def test_a_misspelt_key_is_wrong_usage(recipe: Path, capsys: pytest.CaptureFixtu
     assert shown.startswith("humpback: recipe ")
     assert "curate.treshold" in shown
     assert shown.count("\n") == 1
+
+
+def test_judge_checks_options_are_recipe_keys(recipe: Path) -> None:
+    words = ["judge-check", "--recipe", str(recipe), "--lake", "l", "--set", "judge_check.pairs=7"]
+    options = parser().parse_args([*words, "--pairs", 'my "own".jsonl', "--precision", "0.8"])
+    found = load_recipe(options.recipe, options.overrides).judge_check
+    assert (found.file, found.precision, found.pairs) == ('my "own".jsonl', 0.8, 7)
 
 
 def test_a_missing_recipe_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,11 @@ def test_a_sections_digest_follows_its_values_and_the_method(tmp_path: Path) -> 
     assert a.sign_segments.digest("1") == b.sign_segments.digest("1")
 
 
+def test_equal_samples_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"score_candidates: .*samples > 1 are all alike at temperature 0"):
+        recipe(tmp_path, MINIMAL, "score_candidates.samples=3")
+
+
 def test_a_model_can_have_its_own_epochs() -> None:
     demo = load_recipe(RECIPES / "demo.toml", ["finetune.epochs_of={backward-0=2.5}"])
     assert demo.finetune.settings("backward", 0)["epochs"] == 2.5

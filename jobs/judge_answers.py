@@ -1,0 +1,69 @@
+"""Which of two models answers better: a judge's verdict on every evaluation prompt, asked in both orders.
+
+humpback judge-answers --iteration 2 --recipe FILE --lake URI
+"""
+
+from dataclasses import asdict
+
+from pyspark.sql import functions as F
+
+from jobs.config import Recipe
+from jobs.errors import JobError
+from jobs.inference import ask, requests_for
+from jobs.lake import Lake
+from jobs.models import Model, the_model
+from jobs.section import digest
+from schemas.gold import GENERATIONS, JUDGEMENTS
+from schemas.ops import MODELS
+from transforms.judgements import PARSER, SAMPLING, judgements_from, verdict_prompts
+from transforms.prompts import VERDICT
+
+READS = (GENERATIONS,)
+WRITES = JUDGEMENTS
+UNIT = "verdicts"
+
+
+def run(lake: Lake, recipe: Recipe) -> None:
+    """Compare the answers of the forward model of `lake.run.iteration` with the reference model's."""
+    config = recipe.judge_answers
+    model = the_model(lake, recipe, "forward", lake.run.needed_iteration)
+    reference = the_model(lake, recipe, "forward", config.reference)
+    judge = _judge(lake, recipe)
+    facts = {
+        "method_digest": digest([asdict(VERDICT), SAMPLING, PARSER]),
+        "judge_id": judge.model_id,
+        "prompt_set": recipe.generate_answers.prompt_set,
+        "model_id": model.model_id,
+        "reference_id": reference.model_id,
+    }
+    given = lake.read(GENERATIONS).where((F.col("sample") == 0) & (F.col("prompt_set") == facts["prompt_set"]))
+    theirs = given.where(F.col("model_id") == reference.model_id).select(
+        "prompt_id", F.col("output").alias("reference")
+    )
+    known = lake.latest(JUDGEMENTS)
+    for name, value in facts.items():
+        known = known.where(F.col(name) == value)
+    answers = given.where(F.col("model_id") == model.model_id).join(theirs, "prompt_id")
+    unjudged = lake.staged(answers.join(known, "prompt_id", "left_anti"))
+    if unjudged.isEmpty():
+        return
+    plain, swapped = (
+        requests_for(
+            recipe, judge, verdict_prompts(unjudged, swapped=turned), stage="judgements", template=VERDICT,
+            sampling=SAMPLING,
+        )
+        for turned in (False, True)
+    )  # fmt: skip
+    completions = ask(lake, recipe, judge, plain.unionByName(swapped), VERDICT)
+    lake.write(JUDGEMENTS, judgements_from(plain, swapped, completions, **facts))
+
+
+def _judge(lake: Lake, recipe: Recipe) -> Model:
+    """The model that the recipe names, else the experiment's last forward model."""
+    name = recipe.judge_answers.judge
+    if name is None:
+        return the_model(lake, recipe, "forward", recipe.iterations)
+    row = lake.latest(MODELS).where(F.col("model_id") == name).first()
+    if row is None:
+        raise JobError(f"judge_answers.judge: {name} is not in ops.models; `humpback sql` lists the model_ids there")
+    return Model(row.model_id, row.path, row.digest)

@@ -1,0 +1,93 @@
+"""Does the judge know anything? What the scorers say of pairs whose truth is known.
+
+humpback judge-check --iteration 0 --recipe FILE --lake URI [--pairs FILE] [--precision 0.9]
+"""
+
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+
+from jobs.config import Recipe
+from jobs.errors import JobError
+from jobs.lake import Lake
+from jobs.scoring import judges, methods, rate
+from jobs.scoring_config import ScorerName
+from schemas.silver import SCORES, SEED_PAIRS
+from transforms.judge_check import PAPER, Measure, best_combination, measures
+from transforms.known_pairs import Pair, labelled, spoilt
+from transforms.scores import made_by
+
+READS = (SEED_PAIRS,)
+WRITES = SCORES
+UNIT = "ratings"
+FIGURES = "scorer string, model_id string, measure string, of string, value double, low double, high double, n bigint"
+
+
+def run(lake: Lake, recipe: Recipe) -> None:
+    """Rate the known pairs with the forward model of `lake.run.iteration`, and M_yx where a scorer asks it."""
+    models = judges(lake, recipe, lake.run.needed_iteration)
+    rate(lake, recipe, models, dict.fromkeys(scorers(recipe), known_pairs(lake, recipe)))
+
+
+def figures(lake: Lake, recipe: Recipe, iteration: int) -> list[Measure]:
+    """What the ratings of the recipe's known pairs by one iteration's models are worth, and what the paper says."""
+    mine = methods(recipe, judges(lake, recipe, iteration), scorers(recipe))
+    scores = made_by(lake.latest(SCORES).where("status = 'ok'"), mine)
+    pairs = known_pairs(lake, recipe).select("candidate_id")
+    ratings = [
+        (row.candidate_id, row.scorer, row.model_id, row.score)
+        for row in scores.join(pairs, "candidate_id", "left_semi").orderBy("scorer", "candidate_id").collect()
+    ]
+    found = [*measures(ratings, thresholds=thresholds(recipe), target=recipe.judge_check.precision)]
+    by_scorer: dict[str, dict[str, float]] = {}
+    for candidate_id, scorer, _, score in ratings:
+        by_scorer.setdefault(scorer, {})[candidate_id] = score
+    if best := best_combination(by_scorer):
+        for name, of, e in (
+            ("+".join(best.scorers), "all bad, on one half, chosen on the other", best.auc),
+            (best.single, "all bad, on one half, chosen on the other", best.single_auc),
+            ("+".join(best.scorers), f"gain over {best.single}", best.gain),
+        ):
+            found.append(Measure(name, mine[best.single][0], "auc", of, e.value, e.low, e.high, best.n))
+    return [*found, *PAPER]
+
+
+def thresholds(recipe: Recipe) -> dict[str, float]:
+    """The scorers with a threshold in the recipe's curation, a gate's included."""
+    curate = recipe.curate
+    alone = len(curate.scorers) == 1 and curate.top_fraction is None and curate.threshold is not None
+    return {**curate.gates, **({curate.scorers[0]: curate.threshold} if alone else {})}  # type: ignore[dict-item]
+
+
+def scorers(recipe: Recipe) -> tuple[ScorerName, ...]:
+    """The scorers that are checked."""
+    return recipe.judge_check.scorers or recipe.score_candidates.scorers
+
+
+def known_pairs(lake: Lake, recipe: Recipe) -> DataFrame:
+    """The user's own pairs, else held-out seed pairs and what was made of them.
+
+    Raises:
+        JobError: there are none; or the user's file is missing or has a bad line.
+    """
+    config = recipe.judge_check
+    if config.file:
+        pairs = _own(Path(config.file))
+    else:
+        dev = lake.read(SEED_PAIRS).where("split = 'dev'").orderBy("pair_id").limit(config.pairs)
+        held_out = dev.select("source", "pair_id", "instruction", "response").collect()
+        pairs = [*spoilt(map(tuple, held_out), config.kinds)]
+    if not pairs:
+        raise JobError(
+            "judge-check: no pairs; silver.seed_pairs holds none out (select_seed.dev_share), or say --pairs"
+        )
+    return lake.spark.createDataFrame(pairs, "candidate_id string, instruction string, response string")
+
+
+def _own(file: Path) -> list[Pair]:
+    if not file.is_file():
+        raise JobError(f"judge_check.file: no such file: {file}")
+    try:
+        return [*{pair[0]: pair for pair in labelled(file.read_text(encoding="utf-8").splitlines())}.values()]
+    except ValueError as error:
+        raise JobError(f"judge_check.file: {file}, {error}") from error

@@ -1,0 +1,181 @@
+"""Ratings through the ledger: what a changed prompt, sampling or parser costs, and what is counted when."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import dry_run, generate_candidates, inference, judge_answers, judge_check, score_candidates, scoring
+from jobs.config import Recipe
+from jobs.errors import JobError
+from jobs.lake import Lake
+from jobs.models import Model
+from jobs.serving import LoadEngine
+from model_ops.engine import Answer
+from model_ops.fake_engine import FakeEngine
+from schemas.gold import GENERATIONS, JUDGEMENTS
+from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
+from tests.conftest import OpenLake
+from transforms import scorers, scores
+
+pytestmark = pytest.mark.spark
+
+JUDGES = {
+    "forward": Model("forward-0-abc", "nowhere", "f" * 64),
+    "backward": Model("backward-0-abc", "nowhere", "b" * 64),
+}
+
+
+def recipe(**sections: object) -> Recipe:
+    return Recipe.model_validate({"name": "test", "base_model": "b", "inference": {"engine": "fake"}} | sections)
+
+
+@pytest.fixture(autouse=True)
+def trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    for job in (score_candidates, judge_check):
+        monkeypatch.setattr(job, "judges", lambda *_: JUDGES)
+    monkeypatch.setattr(generate_candidates, "the_model", lambda *_: JUDGES["backward"])
+
+
+def scored(open_lake: OpenLake, asked: Recipe) -> tuple[Lake, list[Any]]:
+    """A run of score-candidates over two candidates, and all scores after it."""
+    lake = open_lake(score_candidates, iteration=1)
+    if not lake.exists(CANDIDATES):
+        lake.insert(CANDIDATES, [
+            {"candidate_id": c, "segment_id": f"s{c}", "instruction": f"Why {c}?", "response": f"Because of {c}.",
+             "model_id": JUDGES["backward"].model_id, "request_id": c} for c in "xy"
+        ])  # fmt: skip
+    score_candidates.run(lake, asked)
+    return lake, lake.latest(SCORES).orderBy("scorer", "candidate_id").collect()
+
+
+def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
+    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["rubric", "backward_gain"]
+    both = recipe(score_candidates={"scorers": names})
+    lake, first = scored(open_lake, both)
+    assert {(r.scorer, r.model_id, r.status) for r in first} == {
+        ("rubric", "forward-0-abc", "ok"), ("backward_gain", "backward-0-abc", "ok"),
+    }  # fmt: skip
+    assert (lake.run.n_calls, lake.run.n_in, lake.run.n_out) == (2 + 2 * 2, 4, 4)
+    before = scoring.methods(both, JUDGES, names)  # type: ignore[arg-type]
+
+    changed = replace(scorers.RUBRIC, text="Better. " + scorers.RUBRIC.text)
+    monkeypatch.setitem(scorers.SCORERS, "rubric", replace(scorers.SCORERS["rubric"], template=changed))
+    lake, rows = scored(open_lake, both)
+    assert (lake.run.n_calls, len(rows)) == (2, 6)
+    after = scoring.methods(both, JUDGES, names)  # type: ignore[arg-type]
+    assert {name for name in names if after[name] != before[name]} == {"rubric"}
+    assert [scores.made_by(lake.latest(SCORES), methods).count() for methods in (before, after)] == [4, 4]
+
+    monkeypatch.setattr(scores, "PARSER", "scores/next")
+    lake, rows = scored(open_lake, both)
+    assert (lake.run.n_calls, lake.run.n_out, len(rows)) == (0, 4, 10)
+    newest = {(r.candidate_id, r.score) for r in rows if r.scorer == "rubric" and r.parser == "scores/next"}
+    assert newest == {(r.candidate_id, r.score) for r in rows if r.method_digest == after["rubric"][1]}
+
+
+def test_what_a_free_answer_leaves_unread_is_asked_again_under_a_grammar(open_lake: OpenLake) -> None:
+    lake, rows = scored(open_lake, recipe(score_candidates={"scorers": ["rubric"], "constrain": "unparsed"}))
+    assert [r.status for r in rows] == ["ok", "ok"], "the fake engine rates only where the grammar makes it"
+    assert lake.run.n_calls == 4
+
+
+SEED = [
+    {"pair_id": f"p{n}", "instruction": f"What is thing {n}?", "response": f"Thing {n} is one of the things that there are.",
+     "language": "en", "source": "faq", "licence": None, "split": "dev"} for n in range(12)
+]  # fmt: skip
+
+
+def test_known_pairs_are_rated_once_and_planned_to_the_request(open_lake: OpenLake) -> None:
+    checked = recipe(score_candidates={"scorers": ["likelihood_gain", "expected"]})
+    lake = open_lake(judge_check, iteration=0)
+    lake.insert(SEED_PAIRS, SEED)
+    untrained = dict.fromkeys([("forward", 0), ("backward", 0)])
+    trained = {("forward", 0): JUDGES["forward"], ("backward", 0): JUDGES["backward"]}
+    planned = dry_run._n_checks(lake, checked, untrained, 0)  # type: ignore[arg-type]
+    assert planned == dry_run._n_checks(lake, checked, trained, 0)  # type: ignore[arg-type]
+    judge_check.run(lake, checked)
+    # 5 versions of 12 pairs, by two scorers; and alone the 4 responses of each pair, two of whose versions share one.
+    assert lake.run.n_calls == planned == 2 * 60 + 12 * 4
+    assert dry_run._n_checks(lake, checked, trained, 0) == 0  # type: ignore[arg-type]
+    figures = judge_check.figures(lake, checked, 0)
+    aucs = {(m.scorer, m.of) for m in figures if m.measure == "auc"}
+    kinds = {"mismatched", "cut", "hollowed", "cluttered", "all bad"}
+    assert {(s, kind) for s in ("likelihood_gain", "expected") for kind in kinds} <= aucs
+    assert any("+" in m.scorer and m.of.startswith("gain over") for m in figures)
+    assert [m.value for m in figures if m.model_id.startswith("paper")] == [0.44, 0.09, 0.52, 0.44]
+
+
+def test_own_labels_and_what_is_wrong_with_them(open_lake: OpenLake, tmp_path: Path) -> None:
+    lake = open_lake(judge_check, iteration=0)
+    with pytest.raises(JobError, match=r"no pairs; hold some out|no pairs; .*--pairs"):
+        judge_check.run(lake, recipe())
+    file = tmp_path / "own.jsonl"
+    own = recipe(judge_check={"file": str(file), "scorers": ["expected"]}, curate={"gates": {"expected": 2.0}})
+    with pytest.raises(JobError, match=r"judge_check.file: no such file: .*own.jsonl"):
+        judge_check.run(lake, own)
+    lines = [{"instruction": f"i{n}", "response": f"r{n}", "label": n % 2 == 0} for n in range(6)]
+    file.write_text("\n".join(map(json.dumps, [*lines, lines[0]])))
+    judge_check.run(lake, own)
+    assert lake.run.n_calls == 6
+    figures = {(m.measure, m.of): m.n for m in judge_check.figures(lake, own, 0) if m.scorer == "expected"}
+    assert figures["auc", "false"] == figures["precision", "at 2"] == 6
+    file.write_text('{"instruction": "i"}')
+    with pytest.raises(JobError, match=r"own.jsonl, line 1: no JSON object with instruction"):
+        judge_check.run(lake, own)
+
+
+def test_answers_are_judged_once_by_the_model_that_is_named(
+    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {t: Model(f"forward-{t}-abc", "nowhere", str(t) * 64) for t in (0, 2)}
+    monkeypatch.setattr(judge_answers, "the_model", lambda *words: models[words[3]])
+    lake = open_lake(judge_answers, iteration=2)
+    lake.insert(GENERATIONS, [
+        {"model_id": m.model_id, "prompt_set": "humpback", "prompt_id": p, "sample": 0, "prompt": "Why?",
+         "output": f"{p} by {t}", "request_id": f"{p}{t}"} for t, m in models.items() for p in "ab"
+    ])  # fmt: skip
+    judge_answers.run(lake, recipe())
+    found = lake.latest(JUDGEMENTS).collect()
+    assert {(r.judge_id, r.model_id, r.reference_id, r.status) for r in found} == {
+        ("forward-2-abc", "forward-2-abc", "forward-0-abc", "ok")
+    }
+    assert (lake.run.n_calls, len(found)) == (4, 2)
+    again = open_lake(judge_answers, iteration=2)
+    judge_answers.run(again, recipe())
+    assert (again.run.n_calls, again.run.version) == (0, None)
+    with pytest.raises(JobError, match=r"judge_answers.judge: nobody is not in ops.models"):
+        judge_answers.run(again, recipe(judge_answers={"judge": "nobody"}))
+
+
+@dataclass(frozen=True)
+class Cutting(FakeEngine):
+    """Runs out of tokens on what holds `cut_on`."""
+
+    cut_on: str = "endless"
+
+    def _answer(self, request: Mapping[str, Any]) -> Answer:
+        found = super()._answer(request)
+        return replace(found, status="cut") if self.cut_on in request["prompt"] else found
+
+
+def test_an_answer_that_makes_no_candidate_is_counted_once(
+    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(Cutting()))
+    lake = open_lake(generate_candidates)
+    lake.insert(UNLABELLED, [
+        {"experiment": "test", "segment_id": s, "document_id": "d", "url": "u", "position": 0, "header": "", "header_level": 0,
+         "header_path": [], "text": f"An {s} text.", "n_chars": 9, "language": "en", "language_score": 1.0, "sample_hash": s}
+        for s in ("endless", "short")
+    ])  # fmt: skip
+    generate_candidates.run(lake, recipe())
+    assert (lake.run.n_in, lake.run.n_out, dict(lake.run.dropped)) == (2, 1, {"cut": 1})
+    later = open_lake(generate_candidates)
+    generate_candidates.run(later, recipe())
+    assert (later.run.n_calls, later.run.n_in, dict(later.run.dropped), later.run.version) == (0, 0, {}, None)

@@ -1,0 +1,60 @@
+"""Pairwise verdicts: which of two models' answers a judge prefers, asked in both orders."""
+
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from transforms.prompts import VERDICT
+
+PARSER = "judgements/1"
+LABELS = ["1", "2"]
+SAMPLING: dict[str, Any] = {"temperature": 0.0, "max_tokens": 1, "labels": LABELS}
+
+
+def verdict_prompts(answers: DataFrame, *, swapped: bool) -> DataFrame:
+    """What a judge is asked about answers (`prompt_id`, `prompt`, `output`, `reference`).
+
+    `swapped` puts the reference first.
+    """
+    first, second = ("reference", "output") if swapped else ("output", "reference")
+    prompt = VERDICT.filled(instruction=F.col("prompt"), first=F.col(first), second=F.col(second))
+    return answers.select(
+        F.col("prompt_id").alias("subject_id"),
+        F.lit("").alias("system"),
+        prompt.alias("prompt"),
+        F.lit(VERDICT.prefill).alias("prefill"),
+        F.lit(None).cast("string").alias("span"),
+    )
+
+
+def judgements_from(requests: DataFrame, swapped: DataFrame, completions: DataFrame, **facts: str) -> DataFrame:
+    """Rows of `gold.judgements` from both orders' requests; `facts` are the columns that all rows share.
+
+    `preference` is 1 plus the probability that the model's answer is the better one, 1 - p(2) of
+    the two labels, averaged over both orders, which takes the judge's liking for a place out of it.
+    Where an answer is still missing the row has the `drop_reason` `unanswered`.
+    """
+    asked = requests.withColumn("turned", F.lit(False)).unionByName(swapped.withColumn("turned", F.lit(True)))
+    answers = asked.select("request_id", "subject_id", "turned").join(
+        completions.select("request_id", "label_logprobs", "status"), "request_id", "left"
+    )
+    first, second = (F.exp(F.col("label_logprobs")[label]) for label in LABELS)
+    chosen = first / (first + second)
+    wins = F.when(F.col("turned"), 1 - chosen).otherwise(chosen)
+    both = answers.withColumn("wins", wins).groupBy("subject_id").agg(
+        F.count("wins").alias("n"), F.mean("wins").alias("share"),
+        F.count_if(F.col("status").isNull()).alias("missing"),
+        F.count_if(F.col("status") != "ok").alias("failed"),
+        F.sort_array(F.collect_list("request_id")).alias("request_ids"),
+    )  # fmt: skip
+    status = F.when(F.col("failed") > 0, "failed").when(F.col("n") < 2, "unparsed").otherwise("ok")
+    shared = [F.lit(value).alias(name) for name, value in facts.items()]
+    return both.select(
+        *shared,
+        F.col("subject_id").alias("prompt_id"),
+        F.when(status == "ok", 1 + F.col("share")).alias("preference"),
+        status.alias("status"),
+        "request_ids",
+        F.when(F.col("missing") > 0, "unanswered").alias("drop_reason"),
+    )

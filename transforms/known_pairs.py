@@ -1,0 +1,103 @@
+"""Pairs whose truth is known: held-out seed pairs as they are and spoilt in several ways, and a user's own.
+
+A pair's `candidate_id` is `known/<origin>/<kind>/<group>/<digest of both texts>`. Kind `true` is
+good, every other one bad; the versions of one pair have its group in common.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Literal
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+Kind = Literal["mismatched", "cut", "hollowed", "cluttered"]
+SEED = "known/seed/"
+FILE = "known/file/"
+TRUE = "true"
+CLUTTER = (
+    "Home | About | Documentation | Download | Contact\nPrevious page  Next page  Table of contents\n"
+    "Privacy policy  Terms of use",
+    "You are here: Home > Docs > FAQ\nSearch  Log in  Register\nShare this page: Twitter  Facebook  E-mail\n"
+    "Subscribe to our newsletter!",
+    "Next  Up  Previous  Contents  Index\nReport a bug  Edit this page  Show source\nAll rights reserved.",
+)
+SeedPair = tuple[str, str, str, str]
+"""source, pair_id, instruction, response."""
+Pair = tuple[str, str, str]
+"""candidate_id, instruction, response."""
+
+
+def is_known() -> Column:
+    """Whether a score is of a pair whose truth is known, not of a candidate."""
+    return F.startswith("candidate_id", F.lit("known/"))
+
+
+def spoilt(pairs: Iterable[SeedPair], kinds: Sequence[Kind]) -> Iterator[Pair]:
+    """Each pair as it is, and once for each way to spoil it.
+
+    `mismatched`: with the next instruction of the same source, so that the topic alone does not
+    tell. `cut`: the second half of the response is gone; `hollowed`: its middle half;
+    `cluttered`: navigation text stands below it.
+    """
+    for _, some in groupby(sorted(pairs), key=lambda pair: pair[0]):
+        ring = list(some)
+        for place, (_, pair_id, instruction, response) in enumerate(ring):
+            versions = {
+                TRUE: (instruction, response),
+                "mismatched": (ring[(place + 1) % len(ring)][2], response),
+                "cut": (instruction, cut(response)),
+                "hollowed": (instruction, hollowed(response)),
+                "cluttered": (instruction, cluttered(response)),
+            }
+            for kind in (TRUE, *kinds):
+                if kind == TRUE or versions[kind] != versions[TRUE]:
+                    yield _pair(SEED, kind, pair_id, *versions[kind])
+
+
+def cut(text: str) -> str:
+    """The first half of the words."""
+    words = re.findall(r"\s*\S+", text)
+    return "".join(words[: -(-len(words) // 2)])
+
+
+def hollowed(text: str) -> str:
+    """The first and the last quarter of the words."""
+    words = re.findall(r"\s*\S+", text)
+    quarter = -(-len(words) // 4)
+    return "".join(words[:quarter] + words[max(quarter, len(words) - quarter) :])
+
+
+def cluttered(text: str) -> str:
+    """The text with the navigation of a web page below it, always the same for the same text."""
+    return f"{text.rstrip()}\n\n{CLUTTER[hashlib.sha256(text.encode()).digest()[0] % len(CLUTTER)]}"
+
+
+def labelled(lines: Iterable[str]) -> Iterator[Pair]:
+    """The pairs of JSON lines with `instruction`, `response` and `label` (true for a good pair, false for a bad one).
+
+    Raises:
+        ValueError: a line is something else; says which and why.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            instruction, response, label = row["instruction"], row["response"], row["label"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"line {number}: no JSON object with instruction, response and label: {error}") from error
+        if not isinstance(instruction, str) or not isinstance(response, str) or not isinstance(label, bool):
+            raise ValueError(f"line {number}: instruction and response must be texts, label true or false")
+        yield _pair(FILE, TRUE if label else "false", _digest(response), instruction, response)
+
+
+def _pair(origin: str, kind: str, group: str, instruction: str, response: str) -> Pair:
+    return f"{origin}{kind}/{group[:16]}/{_digest(instruction, response)}", instruction, response
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\u001f".join(texts).encode()).hexdigest()[:16]
