@@ -22,6 +22,16 @@ def ngrams_of(words: Column, n: int) -> Column:
     return F.transform(F.array(words), runs)[0]
 
 
+def runs_of(words: Column, n: Column) -> Column:
+    """The runs of `n` words, each as its hash (`run`, as in `ngrams_of`) and its words (`phrase`)."""
+
+    def one(at: Column) -> Column:
+        run = F.slice(words, at, n)
+        return F.struct(F.xxhash64(run).alias("run"), F.concat_ws(" ", run).alias("phrase"))
+
+    return F.transform(F.sequence(F.lit(1), F.size(words) - n + 1), one)
+
+
 def jaccard(left: Column, right: Column) -> Column:
     """Size of the intersection of two sets of n-grams by the size of their union, 0 to 1."""
     shared = F.size(F.array_intersect(left, right))
