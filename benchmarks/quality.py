@@ -15,6 +15,7 @@ from jobs.config import ExtractSegments, IngestDocuments
 from jobs.report.facts import KEPT
 from jobs.session import spark_session
 from transforms.documents import file_rows
+from transforms.language import identify_language
 from transforms.quality_rules import RULES, quality_fault
 from transforms.segment_rules import header_fault, is_repetitive
 from transforms.segments import pieces
@@ -28,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Of the pieces that pass the paper's rules: what each rule drops alone, and as the first to drop."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--show", type=int, default=0, metavar="N", help="print N dropped pieces of each rule")
+    parser.add_argument(
+        "--show", type=int, default=0, metavar="N", help="print N of those that each rule is the first to drop"
+    )
     options = parser.parse_args(arguments)
     texts = [(url, text) for file in options.files for url, text in _texts(file)]
     frame = spark_session().createDataFrame(texts, "url string, text string").repartition(2)
@@ -41,22 +44,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         share = 100 * own / len(rows)
         sys.stdout.write(f"{rule:<16} {LIMITS[limit]!s:>6} {first:7,} {own:7,} {share:8.2f}\n")
     for rule in RULES if options.show else ():
-        dropped = [row for row in rows if row[rule]]
+        dropped = [row for row in rows if row.first == rule]
         for row in random.Random(0).sample(dropped, min(options.show, len(dropped))):
             sys.stdout.write(f"\n=== {rule} {row.url}\n{row.text}\n")
     return 0
 
 
 def _texts(file: Path) -> Iterator[tuple[str, str]]:
-    """The address and text of every piece of a crawl file that passes the paper's rules."""
+    """The address and text of every piece of a crawl file that passes the rules before those of quality."""
     for row in file_rows(str(file), MAX_BYTES):
-        if row.get("html"):
-            for piece in pieces(row["html"], SETTINGS.min_chars, SETTINGS.max_chars):
-                fault = piece["fault"] or header_fault(piece["header"])
-                if not fault and not is_repetitive(
-                    piece["text"], SETTINGS.sentence_ngram, SETTINGS.max_sentence_jaccard
-                ):
-                    yield row["url"], piece["text"]
+        for piece in pieces(row["html"], SETTINGS.min_chars, SETTINGS.max_chars) if row.get("html") else ():
+            text = piece["text"]
+            if piece["fault"] or header_fault(piece["header"]):
+                continue
+            if is_repetitive(text, SETTINGS.sentence_ngram, SETTINGS.max_sentence_jaccard):
+                continue
+            if identify_language(text)[0] == SETTINGS.language:
+                yield row["url"], text
 
 
 if __name__ == "__main__":

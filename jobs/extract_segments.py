@@ -28,5 +28,6 @@ def run(lake: Lake, recipe: Recipe) -> None:
     if documents.isEmpty():
         return
     rules = recipe.extract_segments.model_dump()
-    lists = {key: read_entries(key, rules.pop(key)) for key in ("url_block_lists", "word_block_lists")}
-    lake.write(SEGMENTS, segments_from(documents, **rules, **lists, method_digest=digest))
+    for key in ("url_block_lists", "word_block_lists"):
+        rules[key] = read_entries(key, rules[key])
+    lake.write(SEGMENTS, segments_from(documents, **rules, method_digest=digest))

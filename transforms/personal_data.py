@@ -84,8 +84,8 @@ def passes_luhn(number: str) -> bool:
 def _without_phones(text: str, region: str | None) -> tuple[str, int]:
     parts, at, n = [], 0, 0
     for match in PhoneNumberMatcher(text, region):
-        is_fiction = match.number.country_code == 1 and match.number.national_number // 100 % 100_000 == 55501
-        if not is_fiction:
+        number = match.number
+        if number.country_code != 1 or (number.national_number or 0) // 100 % 100_000 != 55501:  # not fiction
             parts += [text[at : match.start], STAND_INS["phone"]]
             at, n = match.end, n + 1
     return "".join([*parts, text[at:]]), n

@@ -78,7 +78,8 @@ def segments_from(
                     found = pieces(document["html"], min_chars, max_chars)
                 for piece in found:
                     text = piece.pop("text")
-                    reason, code, score, counts = piece.pop("fault"), None, None, {}
+                    reason, code, score = piece.pop("fault"), None, None
+                    counts: dict[str, int] = {}
                     reason = reason or header_fault(piece["header"])
                     if not reason and is_repetitive(text, sentence_ngram, max_sentence_jaccard):
                         reason = "repetitive"
