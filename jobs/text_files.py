@@ -8,13 +8,13 @@ from transforms.block_lists import entries
 
 
 def read_lines(key: str, path: str) -> list[str]:
-    """The lines of a UTF-8 file.
+    """The lines of a UTF-8 file, with or without a byte order mark.
 
     Raises:
         RecipeError: no such file, or it is not UTF-8; names the recipe's key.
     """
     try:
-        return Path(path).read_text(encoding="utf-8").split("\n")
+        return Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{key}: {path}: {error}") from error
 

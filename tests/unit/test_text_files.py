@@ -18,7 +18,7 @@ def recipe(**sections: object) -> Recipe:
 def test_a_list_is_part_of_the_method_by_what_it_says(tmp_path: Path, key: str) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_text("b.org\na.org\n")
-    other.write_text("# the same\na.org\nb.org\na.org\n")
+    other.write_text("\ufeffa.org\n# the same\nb.org\na.org\n", encoding="utf-8")
     digest = segments_digest(recipe(extract_segments={key: [str(one)]}))
     assert digest == segments_digest(recipe(extract_segments={key: [str(other)]}))
     assert digest != segments_digest(recipe())
