@@ -16,6 +16,7 @@ from selectolax.lexbor import LexborHTMLParser
 from jobs.config import ExtractSegments, IngestDocuments
 from transforms.documents import file_rows
 from transforms.language import identify_language
+from transforms.personal_data import scrubbed
 from transforms.segment_rules import header_fault, is_repetitive
 from transforms.segments import pieces
 from transforms.warc import read_records
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for text in kept
         ],
         "language of pieces": lambda: [identify_language(text) for text in kept],
+        "scrub of pieces": lambda: [scrubbed(text, RULES.scrub, RULES.phone_region) for text in kept],
     }
     base = 0.0
     for name, stage in stages.items():

@@ -5,13 +5,21 @@ from dataclasses import asdict
 from jobs.config import Recipe
 from jobs.scoring_config import ScorerName
 from jobs.section import digest
+from jobs.text_files import read_entries
 from transforms import duplicates, scores, segments, signatures
 from transforms.scorers import SCORERS, score_sampling
 
 
 def segments_digest(recipe: Recipe) -> str:
-    """`method_digest` of this recipe's rows in `silver.segments`."""
-    return recipe.extract_segments.digest(segments.METHOD_VERSION)
+    """`method_digest` of this recipe's rows in `silver.segments`; of its lists what they say, not where they lie.
+
+    Raises:
+        RecipeError: a list cannot be read.
+    """
+    settings = recipe.extract_segments.model_dump(mode="json")
+    for key in ("url_block_lists", "word_block_lists"):
+        settings[key] = digest(read_entries(key, settings[key]))
+    return digest([settings, segments.METHOD_VERSION])
 
 
 def signatures_digest(recipe: Recipe) -> str:

@@ -5,6 +5,8 @@ Command line: `humpback explain URL_OR_ID --lake URI`.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -13,15 +15,17 @@ from pyspark.sql import functions as F
 from jobs.errors import JobError
 from jobs.lake import Lake
 from jobs.printing import plain
+from schemas import BY_NAME
 from schemas.bronze import DOCUMENTS
-from schemas.gold import CURATED
+from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.ops import QUARANTINE, RELEASES
-from schemas.silver import CANDIDATES, DUPLICATES, SCORES, SEGMENTS, UNLABELLED
+from schemas.silver import CANDIDATES, DUPLICATES, OVERLAPS, SCORES, SEGMENTS, UNLABELLED
 
 SHORT = 12  # characters of an id that are printed; as many are enough to ask with
 LEAST_PREFIX = 8
 MAX_SHOWN = 5
 MAX_REJECTED = 20
+CANDIDATE_IN = {CURATED.name: "candidate_id", TRAINING_EXAMPLES.name: "source_id"}
 Row = dict[str, Any]
 
 
@@ -38,26 +42,24 @@ def explain(lake: Lake, subject: str) -> str:
             f"{subject}: no URL, document, segment or candidate of this name in {lake.root}; "
             f"an id may be shortened to its first {LEAST_PREFIX} characters or more"
         )
-    urls = dict.fromkeys([page["url"] for page in pages] + [piece["url"] for piece in pieces])
     story = _Story(lake, [piece["segment_id"] for piece in pieces])
-    lines = [line for url in urls for line in _page_lines(url, pages, pieces, story)]
+    lines = [line for url, versions in _by(pages, "url").items() for line in _page_lines(url, versions, pieces, story)]
     lines += [f"quarantined from {r['table']}: {r['rule']} ({r['detail']})" for r in rejected]
     return "\n".join(plain(line) for line in lines)
 
 
 def _found(lake: Lake, subject: str) -> tuple[list[Row], list[Row]]:
-    """The documents and pieces of every page that the subject names."""
+    """The documents and pieces of every page that the subject names, all versions of it, oldest first."""
     documents = lake.latest(DOCUMENTS).drop("html")
     pieces = lake.latest(SEGMENTS).drop("text")
     by_page = (F.col("url") == subject) | _starts("document_id", subject)
     candidates = lake.latest(CANDIDATES).where(_starts("candidate_id", subject)).select("segment_id")
-    named = pieces.where(by_page | _starts("segment_id", subject)).select("document_id")
-    named = named.union(pieces.join(candidates, "segment_id", "left_semi").select("document_id"))
-    named = named.union(documents.where(by_page).select("document_id"))
-    ids = [row.document_id for row in named.distinct().collect()]
-    mine = F.col("document_id").isin(ids)
-    places = pieces.where(mine).orderBy("url", "document_id", "method_digest", "position")
-    return _rows(documents.where(mine).orderBy("crawled_at")), _rows(places)
+    named = pieces.where(by_page | _starts("segment_id", subject)).select("url")
+    named = named.union(pieces.join(candidates, "segment_id", "left_semi").select("url"))
+    named = named.union(documents.where(by_page).select("url"))
+    mine = F.col("url").isin([row.url for row in named.distinct().collect()])
+    pages = documents.where(mine).orderBy("url", "crawled_at", "document_id")
+    return _rows(pages), _rows(pieces.where(mine).orderBy("method_digest", "position"))
 
 
 def _starts(column: str, subject: str) -> Any:
@@ -92,28 +94,49 @@ class _Story:
         )  # fmt: skip
         self.kept_for = _by(_rows(kept_for), "keeper_id")
         self.drawn = _by(_rows(lake.latest(UNLABELLED).where(mine).select("segment_id", "experiment")), "segment_id")
+        overlaps = _rows(lake.latest(OVERLAPS).where(mine).orderBy("experiment", "known_set", "known_id"))
+        self.overlaps = _by(overlaps, "segment_id")
         candidates = _rows(lake.latest(CANDIDATES).where(mine).drop("response").orderBy("model_id", "candidate_id"))
         self.candidates = _by(candidates, "segment_id")
-        asked = F.col("candidate_id").isin([candidate["candidate_id"] for candidate in candidates])
-        self.scores = _by(
-            _rows(lake.latest(SCORES).where(asked).orderBy("model_id", "scorer", "method_digest")), "candidate_id"
-        )
+        ids = [candidate["candidate_id"] for candidate in candidates]
+        asked = F.col("candidate_id").isin(ids)
+        scores = lake.latest(SCORES).where(asked).orderBy("model_id", "scorer", "method_digest")
+        self.scores = _by(_rows(scores), "candidate_id")
         curated = lake.latest(CURATED).where(asked).drop("instruction", "response", "url")
         self.curated = _by(_rows(curated.orderBy("experiment", "iteration")), "candidate_id")
-        self.releases = _rows(lake.latest(RELEASES).where(F.col("table") == CURATED.name).orderBy("version"))
+        self.released = _by(_released(lake, ids) if ids else [], "candidate_id")
 
 
-def _page_lines(url: str, pages: list[Row], pieces: list[Row], story: _Story) -> Iterator[str]:
+def _released(lake: Lake, candidate_ids: list[str]) -> list[Row]:
+    """In which released slices the candidates are, whatever the tables hold now."""
+    releases = lake.latest(RELEASES).where(F.col("table").isin([*CANDIDATE_IN])).orderBy("table", "version").collect()
+    found = [
+        lake.at(BY_NAME[r.table], r.version)
+        .where(F.expr(r.slice) & F.col(CANDIDATE_IN[r.table]).isin(candidate_ids))
+        .select(
+            F.col(CANDIDATE_IN[r.table]).alias("candidate_id"),
+            F.lit(f"{r.table} VERSION AS OF {r.version} where {r.slice}").alias("place"),
+        )
+        for r in releases
+    ]
+    return _rows(reduce(DataFrame.union, found)) if found else []
+
+
+def _page_lines(url: str, versions: list[Row], pieces: list[Row], story: _Story) -> Iterator[str]:
     yield f"page {url}"
-    for page in pages:
-        if page["url"] == url:
-            yield (
-                f"  document {page['document_id'][:SHORT]} crawled {page['crawled_at'] or 'at an unknown time'} "
-                f"({page['charset']}), from {page['source_file']} at byte {page['record_offset']:,}"
-            )
-    mine = [piece for piece in pieces if piece["url"] == url]
+    newest = max(versions, key=lambda page: (page["crawled_at"] or datetime.min, page["document_id"]))
+    for page in versions:
+        fate = "" if page is newest else f"; superseded by {newest['document_id'][:SHORT]}"
+        yield (
+            f"  document {page['document_id'][:SHORT]} crawled {page['crawled_at'] or 'at an unknown time'} "
+            f"({page['charset']}), from {page['source_file']} at byte {page['record_offset']:,}{fate}"
+        )
+        yield from _document_lines([piece for piece in pieces if piece["document_id"] == page["document_id"]], story)
+
+
+def _document_lines(mine: list[Row], story: _Story) -> Iterator[str]:
     if not mine:
-        yield "  no pieces: not segmented yet, or none found"
+        yield "  no pieces: not segmented yet"
     several = len({piece["method_digest"] for piece in mine}) > 1
     for piece in mine:
         method = f" by method {piece['method_digest']}" if several else ""
@@ -121,6 +144,8 @@ def _page_lines(url: str, pages: list[Row], pieces: list[Row], story: _Story) ->
         header = " > ".join([*piece["header_path"], piece["header"]]) or "(no header)"
         size = f"{piece['n_chars']:,} characters, {piece['language'] or 'language not looked at'}"
         yield f"  piece {piece['position']} {piece['segment_id'][:SHORT]} {header} ({size}){method}: {verdict}"
+        if piece["replaced"]:
+            yield "    replaced " + ", ".join(f"{kind} {n}" for kind, n in sorted(piece["replaced"].items()))
         if not piece["drop_reason"]:
             yield from ("    " + line for line in _piece_lines(piece["segment_id"], story))
 
@@ -134,6 +159,8 @@ def _piece_lines(segment_id: str, story: _Story) -> Iterator[str]:
         yield f"kept for {kept['n']:,} duplicates: {some}{', ...' if kept['n'] > MAX_SHOWN else ''}"
     drawn = [row["experiment"] for row in story.drawn[segment_id]]
     yield f"in the unlabelled set of {', '.join(sorted(drawn))}" if drawn else "not drawn into an unlabelled set"
+    for row in story.overlaps[segment_id]:
+        yield f'kept out of {row["experiment"]} by {row["known_id"]} of {row["known_set"]}: "{row["phrase"]}"'
     for candidate in story.candidates[segment_id]:
         yield f"candidate {candidate['candidate_id'][:SHORT]} by {candidate['model_id']}: {candidate['instruction']}"
         scores = story.scores[candidate["candidate_id"]]
@@ -147,16 +174,12 @@ def _piece_lines(segment_id: str, story: _Story) -> Iterator[str]:
         for row in curated:
             yield (
                 f"  curated for {row['experiment']}, iteration {row['iteration']}: {row['scorer']} {row['score']:.3f} "
-                f">= {row['threshold']:.3f}; {_released(row, story.releases)}"
+                f">= {row['threshold']:.3f}"
             )
         if not curated:
             yield "  in no curated set now"
-
-
-def _released(row: Row, releases: list[Row]) -> str:
-    """Where the newest release of the row's slice can be read."""
-    same = [r for r in releases if (r["experiment"], r["iteration"]) == (row["experiment"], row["iteration"])]
-    return f"released as {CURATED.name} VERSION AS OF {same[-1]['version']}" if same else "not released"
+        for release in story.released[candidate["candidate_id"]]:
+            yield f"  released in {release['place']}"
 
 
 def _rows(frame: DataFrame) -> list[Row]:

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from jobs.config import Recipe
 from jobs.digests import segments_digest
 from jobs.lake import Lake
+from jobs.text_files import read_entries
 from schemas.bronze import DOCUMENTS
 from schemas.silver import SEGMENTS
 from transforms.segments import segments_from
@@ -27,4 +28,6 @@ def run(lake: Lake, recipe: Recipe) -> None:
     if documents.isEmpty():
         return
     rules = recipe.extract_segments.model_dump()
+    for key in ("url_block_lists", "word_block_lists"):
+        rules[key] = read_entries(key, rules[key])
     lake.write(SEGMENTS, segments_from(documents, **rules, method_digest=digest))

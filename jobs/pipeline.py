@@ -29,10 +29,10 @@ from jobs import (
     sign_segments,
 )
 from jobs.config import Direction, Recipe
+from jobs.digests import segments_digest
 from jobs.errors import JobError
 from jobs.failures import sentence
 from jobs.lake import Lake
-from jobs.prompt_sets import read_prompts
 from jobs.runs import Run
 from model_ops.checkpoints import check_model_folder
 from schemas.ops import RUNS
@@ -102,11 +102,10 @@ def require_inputs(lake: Lake, recipe: Recipe) -> None:
         RecipeError, JobError, ModelFolderError: a file or folder that the recipe names is not there or not readable.
     """
     ingest_documents.crawl_files(recipe.ingest_documents.paths)
+    segments_digest(recipe)  # reads the block lists
     ingest_conversations.conversation_files(lake, recipe)
     check_model_folder(Path(recipe.base_model))
-    for path in recipe.select_unlabelled.evaluation_paths:
-        select_unlabelled.read_prompts(path)
-    read_prompts(recipe.generate_answers.prompts)
+    list(select_unlabelled.evaluation_texts(recipe))
 
 
 def run_loop(spark: SparkSession, root: str, recipe: Recipe, limit: int | None = None) -> list[Run]:

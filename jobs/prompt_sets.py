@@ -30,11 +30,12 @@ def read_prompts(file: str | None) -> list[tuple[str, str]]:
             text = next(prompt_texts(line))
         except ValueError as error:
             raise JobError(f"{path}, line {number}: no evaluation prompt: {error}") from error
-        prompts[_prompt_id(line, text)] = text
+        prompts[prompt_id(line, text)] = text
     return sorted(prompts.items())
 
 
-def _prompt_id(line: str, text: str) -> str:
+def prompt_id(line: str, text: str) -> str:
+    """The id of a JSON line whose prompt is `text`: its own, or a hash of the prompt."""
     value = json.loads(line)
     own = (
         next((value[k] for k in ("id", "question_id", "key") if k in value), None) if isinstance(value, dict) else None

@@ -1,9 +1,12 @@
-"""Draw the experiment's pool of unique, decontaminated segments, `silver.unlabelled`.
+"""Draw the experiment's pool of unique, current, decontaminated segments, `silver.unlabelled`.
 
-humpback select-unlabelled --recipe FILE --lake URI [--limit N: at most N segments in the pool]
+    humpback select-unlabelled --recipe FILE --lake URI [--limit N: at most N segments in the pool]
+
+What it finds in common with seed and evaluation sets lands beside, in `silver.overlaps`: the
+evidence of its own verdict, found in the same pass over the texts.
 """
 
-from pathlib import Path
+from collections.abc import Iterator
 
 from pyspark.sql import functions as F
 
@@ -11,13 +14,18 @@ from jobs.config import Recipe
 from jobs.digests import duplicates_digest, segments_digest
 from jobs.errors import RecipeError
 from jobs.lake import Lake
-from schemas.silver import DUPLICATES, SEED_PAIRS, SEGMENTS, UNLABELLED
+from jobs.prompt_sets import prompt_id, read_prompts
+from jobs.text_files import read_lines
+from schemas.bronze import DOCUMENTS
+from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, UNLABELLED
 from transforms.evaluation_prompts import prompt_texts
-from transforms.unlabelled import unlabelled_from
+from transforms.unlabelled import SEED, overlaps_from, superseded_from, unlabelled_from
 
-READS = (SEGMENTS, DUPLICATES, SEED_PAIRS)
+READS = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS)
 WRITES = UNLABELLED
 UNIT = "segments"
+
+Known = tuple[str, str, str]
 
 
 def run(lake: Lake, recipe: Recipe) -> None:
@@ -28,30 +36,41 @@ def run(lake: Lake, recipe: Recipe) -> None:
     if room <= 0:
         return
     kept = (F.col("method_digest") == segments_digest(recipe)) & F.col("drop_reason").isNull()
-    repeated = lake.read(DUPLICATES).where(F.col("method_digest") == duplicates_digest(recipe)).select("segment_id")
-    pool = lake.read(SEGMENTS).where(kept).join(repeated.union(drawn), "segment_id", "left_anti")
+    segments = lake.read(SEGMENTS).where(kept)
+    repeated = lake.read(DUPLICATES).where(F.col("method_digest") == duplicates_digest(recipe))
+    pool = segments.join(repeated.select("segment_id").union(drawn), "segment_id", "left_anti")
+
     texts = F.explode(F.array("instruction", "response")).alias("text")
-    seed = lake.read(SEED_PAIRS).select(texts, F.lit("seed_overlap").alias("reason"))
-    prompts = [(text, "evaluation_overlap") for path in settings.evaluation_paths for text in read_prompts(path)]
-    known = seed.union(lake.spark.createDataFrame(prompts, "text string, reason string"))
-    rules = settings.model_dump(exclude={"size", "evaluation_paths"})
-    lake.write(UNLABELLED, unlabelled_from(pool, known, experiment=recipe.name, room=room, **rules))
+    seed = lake.read(SEED_PAIRS).select(F.lit(SEED).alias("known_set"), F.col("pair_id").alias("known_id"), texts)
+    prompts = lake.spark.createDataFrame(list(evaluation_texts(recipe)), seed.schema)
+    words = settings.model_dump(include={"ngram_words", "short_ngram_words"})
+    overlaps = lake.staged(overlaps_from(pool, seed.union(prompts), experiment=recipe.name, **words))
+    lake.write(OVERLAPS, overlaps, computed=True)
+
+    documents = lake.read(DOCUMENTS).select("document_id", "url", "crawled_at")
+    superseded = superseded_from(segments, repeated, documents)
+    rules = settings.model_dump(include={"sample_seed", "exclude_url_prefixes"})
+    rows = unlabelled_from(pool, overlaps, superseded, experiment=recipe.name, room=room, **rules)
+    lake.write(UNLABELLED, rows)
 
 
-def read_prompts(path: str) -> list[str]:
-    """The prompts in a JSONL file.
+def evaluation_texts(recipe: Recipe) -> Iterator[Known]:
+    """(set, prompt's id, text) of every evaluation set that the recipe names, the one it answers included.
 
     Raises:
-        RecipeError: no such file, or a line that holds no prompt; names the line.
+        JobError: a file cannot be read, or a line that holds no prompt; names the line.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"select_unlabelled.evaluation_paths: {path}: {error}") from error
-    texts: list[str] = []
-    for number, line in enumerate(lines, start=1):
+    for path in recipe.select_unlabelled.evaluation_paths:
+        yield from _texts(path)
+    answers = recipe.generate_answers
+    yield from ((answers.prompt_set, name, text) for name, text in read_prompts(answers.prompts))
+
+
+def _texts(path: str) -> Iterator[Known]:
+    key = "select_unlabelled.evaluation_paths"
+    for number, line in enumerate(read_lines(key, path), start=1):
         try:
-            texts.extend(prompt_texts(line) if line.strip() else ())
+            texts = list(prompt_texts(line)) if line.strip() else []
         except ValueError as error:
-            raise RecipeError(f"select_unlabelled.evaluation_paths: {path}, line {number}: {error}") from error
-    return texts
+            raise RecipeError(f"{key}: {path}, line {number}: {error}") from error
+        yield from ((path, prompt_id(line, texts[0]), text) for text in texts)

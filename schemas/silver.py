@@ -5,6 +5,7 @@ from pyspark.sql.types import (
     DoubleType,
     IntegerType,
     LongType,
+    MapType,
     StringType,
     StructField,
     StructType,
@@ -28,6 +29,12 @@ def _segment_columns(*, text_nullable: bool) -> list[StructField]:
         column("n_chars", IntegerType(), "length of the text in characters, also when dropped"),
         column("language", StringType(), "ISO 639-1 code; null when not looked at", nullable=True),
         column("language_score", DoubleType(), "probability of that language", nullable=True),
+        column(
+            "replaced",
+            MapType(StringType(), IntegerType(), False),
+            "personal data replaced in the text: email, card, ip or phone -> how many; null when dropped",
+            nullable=text_nullable,
+        ),
     ]
 
 
@@ -102,6 +109,22 @@ UNLABELLED = Table(
     partition_by=("experiment",),
 )
 
+OVERLAPS = Table(
+    name="silver.overlaps",
+    comment="A segment that was not drawn because it shares a run of words with a seed pair or evaluation prompt.",
+    schema=StructType(
+        [
+            column("experiment", StringType(), "the recipe's name"),
+            column("segment_id", StringType(), "-> silver.segments"),
+            column("known_set", StringType(), "seed, or the evaluation set as the recipe names it"),
+            column("known_id", StringType(), "-> silver.seed_pairs, or the prompt's id in its set"),
+            column("phrase", StringType(), "a run of words that both have, in lower case"),
+        ]
+    ),
+    key=("experiment", "segment_id", "known_set", "known_id"),
+    partition_by=("experiment",),
+)
+
 SEED_PAIRS = Table(
     name="silver.seed_pairs",
     comment="A human instruction and its human response.",
@@ -173,4 +196,4 @@ SCORES = Table(
     properties=RETENTION,
 )
 
-TABLES = (SEGMENTS, SIGNATURES, DUPLICATES, UNLABELLED, SEED_PAIRS, CANDIDATES, SCORES)
+TABLES = (SEGMENTS, SIGNATURES, DUPLICATES, UNLABELLED, OVERLAPS, SEED_PAIRS, CANDIDATES, SCORES)

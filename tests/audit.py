@@ -22,6 +22,7 @@ REFERENCES = (  # column -> the column it must be found in
     ("silver.duplicates.segment_id", "silver.segments.segment_id"),
     ("silver.duplicates.keeper_id", "silver.segments.segment_id"),
     ("silver.unlabelled.segment_id", "silver.segments.segment_id"),
+    ("silver.overlaps.segment_id", "silver.segments.segment_id"),
     ("silver.candidates.segment_id", "silver.unlabelled.segment_id"),
     ("silver.candidates.request_id", "bronze.completions.request_id"),
     ("silver.candidates.model_id", "ops.models.model_id"),

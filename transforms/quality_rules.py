@@ -4,6 +4,7 @@ Sources, which published their thresholds for whole pages: Gopher (arXiv 2112.11
 C4 (arXiv 1910.10683, section 2.2) and FineWeb (arXiv 2406.17557). The limits are the recipe's
 (`jobs.config.Quality`), which says where a segment, shorter than a page, has another.
 Code between fences is not looked at: its braces, symbols and short lines are what code looks like.
+Nor is what the renderer adds: a table's bars are no words, and its rows and headers no lines of prose.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +13,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 CODE = r"(?s)```.*?(?:```|\z)"
-MARKUP = r"(?m)^\s*(?:#+|[-*+•]|\d+[.)])\s+"  # the renderer's own, at the start of a line
+MARKUP = r"(?m)^\s*(?:#+|[-*+•]|\d+[.)])\s+|\|(?:\s*-+\s*\|)*"  # at the start of a line, or between a table's cells
+NO_PROSE = r"^\s*(?:#+\s|\||$)"  # a header, a table's row, an empty line
 BULLET = r"^\s*[-*+•]\s"
 ENDED = "[.!?:;\"'\u201d\u2019)\\]`]\\s*$"
 ELLIPSIS = r"(?:\.\.\.|\u2026)"
@@ -29,7 +31,7 @@ class Text:
     """A text's words and lines as columns; every share is between 0 and 1, of none at all 0."""
 
     def __init__(self, prose: Column, words: Column, lines: Column) -> None:
-        """`prose` is the text without code, `words` are split at white space, `lines` are not empty."""
+        """`prose` is the text without code, `words` are split at white space, `lines` are those of prose."""
         self.prose, self.words, self.lines = prose, words, lines
 
     def words_where(self, pattern: str) -> Column:
@@ -39,6 +41,10 @@ class Text:
     def lines_where(self, pattern: str) -> Column:
         """The share of the lines that match."""
         return _share(F.filter(self.lines, lambda line: line.rlike(pattern)), self.lines)
+
+    def repeated_lines(self) -> Column:
+        """The share of the lines that were there before."""
+        return (F.size(self.lines) - F.size(F.array_distinct(self.lines))) / F.greatest(F.size(self.lines), F.lit(1))
 
     def mean_word_chars(self) -> Column:
         """The mean length of a word, in characters."""
@@ -65,7 +71,7 @@ RULES: Mapping[str, tuple[str, Callable[[Text, Column], Column]]] = {
     "few_stop_words": ("min_stop_words", lambda t, n: t.n_stop_words() < n),
     "bullets": ("max_bullets", lambda t, n: t.lines_where(BULLET) > n),
     "ellipses": ("max_ellipses", lambda t, n: t.lines_where(ELLIPSIS + r"\s*$") > n),
-    "repeated_lines": ("max_repeated_lines", lambda t, n: 1 - _share(F.array_distinct(t.lines), t.lines) > n),
+    "repeated_lines": ("max_repeated_lines", lambda t, n: t.repeated_lines() > n),
     "unended_lines": ("min_ended_lines", lambda t, n: t.lines_where(ENDED) < n),
     "short_lines": ("max_short_lines", lambda t, n: t.lines_where(SHORT) > n),
     "many_lines": ("max_lines_per_word", lambda t, n: _share(t.lines, t.words) > n),
@@ -90,8 +96,8 @@ def quality_fault(text: Column, limits: Limits) -> Column:
     prose = F.regexp_replace(text, CODE, "")
     parts = F.struct(
         prose.alias("prose"),
-        F.filter(F.split(F.regexp_replace(prose, MARKUP, ""), r"\s+"), lambda w: w != "").alias("words"),
-        F.filter(F.split(prose, r"\n"), lambda line: F.trim(line) != "").alias("lines"),
+        F.filter(F.split(F.regexp_replace(prose, MARKUP, " "), r"\s+"), lambda w: w != "").alias("words"),
+        F.filter(F.split(prose, r"\n"), lambda line: ~line.rlike(NO_PROSE)).alias("lines"),
     )
     # Bound as a lambda's variable, words and lines are found once per text, and not once per rule.
     return F.transform(F.array(parts), first_fault)[0]

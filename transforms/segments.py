@@ -6,7 +6,7 @@ a shorter one is a piece as it is. So no two pieces overlap, and every text is i
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -17,13 +17,21 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructField, StructType
 
 from schemas.silver import SEGMENTS
+from transforms.block_lists import url_matcher, word_counter
 from transforms.html import is_too_deep
 from transforms.language import identify_language
-from transforms.quality_rules import Limits, quality_fault
+from transforms.personal_data import scrubbed
+from transforms.quality_rules import RULES, Limits, quality_fault
 from transforms.render import Page, render
 from transforms.segment_rules import header_fault, is_repetitive
 
-METHOD_VERSION = "segments-2"
+METHOD_VERSION = "segments-3"
+# In the order in which they are looked at: what a rule drops, the next ones do not see.
+DROP_REASONS = (
+    "blocked_url", "too_deep", "too_many_headers", "no_header",  # the whole page, one row
+    "too_short", "too_long", "empty_header", "uppercase_header", "navigation_header", "repetitive", "language",
+    "blocked_words", *RULES,
+)  # fmt: skip
 MAX_SECTIONS = 10_000  # a page with more is an index or an attack
 ROWS = StructType([StructField(f.name, f.dataType) for f in SEGMENTS.schema if f.name != "method_digest"])
 
@@ -46,29 +54,43 @@ def segments_from(
     max_sentence_jaccard: float,
     sentence_ngram: int,
     quality: Limits,
+    url_block_lists: Sequence[str],
+    word_block_lists: Sequence[str],
+    max_blocked_words: int,
+    scrub: Collection[str],
+    phone_region: str | None,
     method_digest: str,
 ) -> DataFrame:
-    """Every piece of every document; `drop_reason` names the first of the rules that it breaks.
+    """Every piece of every document; `drop_reason` names the first of the `DROP_REASONS` that holds for it.
 
-    In this order: `too_deep`, `too_many_headers`, `no_header` (the whole page, one row);
-    `too_short`, `too_long`; `empty_header`, `uppercase_header`, `navigation_header`; `repetitive`;
-    `language`; then those of `transforms.quality_rules`, which look at the text as a whole.
+    The block lists are given as their entries. Of a piece that has passed so far the kinds of
+    personal data in `scrub` are replaced; its length must fit after that, too.
     """
 
     def extract(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = to_arrow_schema(ROWS)
+        is_blocked, count_blocked = url_matcher(url_block_lists), word_counter(word_block_lists)
         for batch in batches:
             rows: list[dict[str, Any]] = []
             for document in batch.to_pylist():
-                for piece in pieces(document["html"], min_chars, max_chars):
+                found: Iterable[dict[str, Any]] = [_piece(0, "", 0, [], "", "blocked_url")]
+                if not is_blocked(document["url"]):
+                    found = pieces(document["html"], min_chars, max_chars)
+                for piece in found:
                     text = piece.pop("text")
                     reason, code, score = piece.pop("fault"), None, None
+                    counts: dict[str, int] = {}
                     reason = reason or header_fault(piece["header"])
                     if not reason and is_repetitive(text, sentence_ngram, max_sentence_jaccard):
                         reason = "repetitive"
                     if not reason:
                         code, score = identify_language(text)
                         reason = None if code == language else "language"
+                    if not reason and count_blocked(text) > max_blocked_words:
+                        reason = "blocked_words"
+                    if not reason:
+                        text, counts = scrubbed(text, scrub, phone_region)
+                        reason = length_fault(len(text), min_chars, max_chars)
                     name = f"{document['document_id']}\n{piece['position']}\n{text}"
                     rows.append(
                         piece
@@ -77,8 +99,10 @@ def segments_from(
                             "document_id": document["document_id"],
                             "url": document["url"],
                             "text": None if reason else text,
+                            "n_chars": len(text),
                             "language": code,
                             "language_score": score,
+                            "replaced": None if reason else list(counts.items()),
                             "drop_reason": reason,
                         }
                     )
@@ -87,7 +111,8 @@ def segments_from(
     rows = documents.select("document_id", "url", "html").mapInArrow(extract, ROWS)
     reason = F.coalesce("drop_reason", quality_fault(F.col("text"), quality))
     judged = rows.withColumn("drop_reason", reason)
-    kept = judged.withColumn("text", F.when(F.col("drop_reason").isNull(), F.col("text")))
+    is_kept = F.col("drop_reason").isNull()
+    kept = judged.withColumns({name: F.when(is_kept, F.col(name)) for name in ("text", "replaced")})
     return kept.withColumn("method_digest", F.lit(method_digest))
 
 
@@ -109,8 +134,13 @@ def pieces(html: str, min_chars: int, max_chars: int) -> Iterator[dict[str, Any]
     for position, span in enumerate(select_spans(page, max_chars)):
         section = page.sections[span.section]
         text = page.text(span.start, span.end)
-        fault = "too_short" if len(text) < min_chars else "too_long" if len(text) > max_chars else None
+        fault = length_fault(len(text), min_chars, max_chars)
         yield _piece(position, section.header, section.level, _path(page, span.section), text, fault)
+
+
+def length_fault(n_chars: int, min_chars: int, max_chars: int) -> str | None:
+    """`too_short` or `too_long`; None for a text that fits."""
+    return "too_short" if n_chars < min_chars else "too_long" if n_chars > max_chars else None
 
 
 def select_spans(page: Page, max_chars: int) -> Iterator[Span]:

@@ -51,6 +51,15 @@ def ngrams(words: "pa.ListArray[Any]", n: int) -> "pa.ListArray[Any]":
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(runs[is_run].view(np.int64)))
 
 
+def runs(words: "pa.ListArray[Any]", n: int) -> "pa.ListArray[Any]":
+    """What `ngrams` gives, each hash with its words: for few texts."""
+    hashes = ngrams(words, n)
+    split = ([word or "" for word in text or ()] for text in words.to_pylist())
+    phrases = [" ".join(text[at : at + n]) for text in split for at in range(max(len(text) - n + 1, 1))]
+    both = pa.StructArray.from_arrays([hashes.values, pa.array(phrases, pa.string())], ["run", "phrase"])
+    return pa.ListArray.from_arrays(hashes.offsets, both)
+
+
 def mixed(hashes: npt.NDArray[np.uint64], more: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Hashes that go on with `more`: FNV-1a, whose high bits are brought down."""
     mixed: npt.NDArray[np.uint64] = (hashes ^ more) * PRIME  # wraps, as meant
@@ -65,6 +74,11 @@ def word_count_of(text: Column) -> Column:
 def ngrams_of(text: Column, n: int) -> Column:
     """64-bit hashes of the distinct runs of `n` words; a shorter text counts as one run."""
     return F.array_distinct(_by_arrow(lambda texts: ngrams(words(texts), n), "array<bigint>")(text))
+
+
+def runs_of(text: Column, n: int) -> Column:
+    """The runs of `n` words, each as its hash (`run`, as in `ngrams_of`) and its words (`phrase`)."""
+    return _by_arrow(lambda texts: runs(words(texts), n), "array<struct<run: bigint, phrase: string>>")(text)
 
 
 def jaccard(left: Column, right: Column) -> Column:

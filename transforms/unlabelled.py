@@ -1,4 +1,4 @@
-"""`silver.segments` to `silver.unlabelled`: unique, free of seed and evaluation text, drawn by hash."""
+"""`silver.segments` to `silver.unlabelled`: unique, current, free of seed and evaluation text, drawn by hash."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -7,31 +7,35 @@ from operator import or_
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from schemas.silver import UNLABELLED
-from transforms.shingles import ngrams_of, word_count_of
+from schemas.silver import OVERLAPS, UNLABELLED
+from transforms.shingles import ngrams_of, runs_of, word_count_of
+
+SEED = "seed"  # the `known_set` of seed pairs
 
 
 def unlabelled_from(
     pool: DataFrame,
-    known: DataFrame,
+    overlaps: DataFrame,
+    superseded: DataFrame,
     *,
     experiment: str,
     room: int,
     sample_seed: str,
     exclude_url_prefixes: Sequence[str],
-    ngram_words: int,
-    short_ngram_words: int,
 ) -> DataFrame:
     """The first `room` fitting segments of `pool` by `sample_hash`, the others with `drop_reason`.
 
-    `known` has the texts to keep out (`text`) and the reason to give (`reason`, `seed_overlap` or
-    `evaluation_overlap`). Reasons in this order: `seed_page` (address under an excluded prefix),
-    `seed_overlap`, `evaluation_overlap`, `not_sampled`.
+    Reasons in this order: `seed_page` (address under an excluded prefix), `superseded` (in the
+    frame of that name), `seed_overlap`, `evaluation_overlap` (in `overlaps`), `not_sampled`.
     """
-    overlaps = overlaps_with(pool, known, ngram_words, short_ngram_words)
-    reason = F.when(_under(F.col("url"), exclude_url_prefixes), "seed_page").otherwise(F.col("overlap"))
+    # A segment may overlap with both: the seed comes first.
+    is_seed = F.max(F.col("known_set") == SEED)
+    overlap = F.when(is_seed, "seed_overlap").otherwise("evaluation_overlap").alias("overlap")
+    reason = F.when(_under(F.col("url"), exclude_url_prefixes), "seed_page")
+    reason = reason.when(F.col("is_superseded"), "superseded").otherwise(F.col("overlap"))
     marked = (
-        pool.join(overlaps, "segment_id", "left")
+        pool.join(overlaps.groupBy("segment_id").agg(overlap), "segment_id", "left")
+        .join(superseded.select("segment_id", F.lit(True).alias("is_superseded")), "segment_id", "left")
         .withColumn("experiment", F.lit(experiment))
         .withColumn("sample_hash", F.sha2(F.concat_ws(":", F.lit(sample_seed), "segment_id"), 256))
         .withColumn("drop_reason", reason)
@@ -44,28 +48,41 @@ def unlabelled_from(
     return drawn.select(*UNLABELLED.columns, "drop_reason")
 
 
-def overlaps_with(pool: DataFrame, known: DataFrame, ngram_words: int, short_ngram_words: int) -> DataFrame:
-    """The segments that share a run of words with a known text, and the `overlap` that is theirs.
+def superseded_from(segments: DataFrame, duplicates: DataFrame, documents: DataFrame) -> DataFrame:
+    """The `segment_id` of kept segments whose page was crawled again later: the newest version of a URL wins.
 
-    A known text shorter than `ngram_words` is matched by runs of `short_ngram_words`; one shorter
-    than that is not looked for, since such phrases occur by chance.
+    A segment that stands for a repetition of it on a current page stays, or that text would be
+    lost. `documents` are `document_id`, `url`, `crawled_at`; of an unknown date is the oldest.
+    """
+    newest = F.max_by("document_id", F.struct("crawled_at", "document_id")).alias("newest")
+    versions = documents.groupBy("url").agg(newest, F.count(F.lit(1)).alias("n")).where("n > 1")
+    outdated = documents.join(versions, "url").where("document_id <> newest").select("document_id")
+    placed = segments.select("segment_id", "document_id")
+    current = placed.join(outdated, "document_id", "left_anti").select("segment_id")
+    needed = duplicates.join(current, "segment_id", "left_semi").select(F.col("keeper_id").alias("segment_id"))
+    theirs = placed.join(outdated, "document_id", "left_semi")
+    return theirs.join(needed, "segment_id", "left_anti").select("segment_id")
+
+
+def overlaps_from(
+    pool: DataFrame, known: DataFrame, *, experiment: str, ngram_words: int, short_ngram_words: int
+) -> DataFrame:
+    """`silver.overlaps`: which segments share a run of words with which of the texts to keep out.
+
+    `known` are `known_set`, `known_id` and `text`. One shorter than `ngram_words` is matched by
+    runs of `short_ngram_words`; one shorter than that is not looked for: such phrases occur by chance.
     """
     text, length = F.col("text"), F.col("length")
-    texts = known.select("reason", "text", word_count_of(text).alias("length"))
-    runs = (
-        texts.where(length >= ngram_words)
-        .select("reason", F.explode(ngrams_of(text, ngram_words)).alias("run"))
-        .union(
-            texts.where((length >= short_ngram_words) & (length < ngram_words)).select(
-                "reason", F.explode(ngrams_of(text, short_ngram_words)).alias("run")
-            )
-        )
-        .distinct()
-    )
+    texts = known.select("known_set", "known_id", "text", word_count_of(text).alias("length"))
+    long = texts.where(length >= ngram_words), ngram_words
+    short = texts.where((length >= short_ngram_words) & (length < ngram_words)), short_ngram_words
+    runs = reduce(DataFrame.union, (
+        some.select("known_set", "known_id", F.inline(runs_of(text, n_words))) for some, n_words in (long, short)
+    ))  # fmt: skip
     both = F.concat(ngrams_of(text, ngram_words), ngrams_of(text, short_ngram_words))
     own = pool.select("segment_id", F.explode(both).alias("run"))
-    # `seed_overlap` sorts after `evaluation_overlap`, and is the one to name where both hold.
-    return own.join(runs, "run").groupBy("segment_id").agg(F.max("reason").alias("overlap"))
+    shared = own.join(runs, "run").groupBy("segment_id", "known_set", "known_id").agg(F.min("phrase").alias("phrase"))
+    return shared.withColumn("experiment", F.lit(experiment)).select(*OVERLAPS.columns)
 
 
 def _under(url: Column, prefixes: Sequence[str]) -> Column:

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from jobs.report.facts import KEPT, Stage
+from jobs.report.facts import KEPT, Rule, Stage
 
 # Okabe and Ito's palette: told apart by every kind of colour vision, and in grey.
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#B8BEC6", "#24292F"
@@ -57,22 +57,32 @@ def funnel(stages: Sequence[Stage]) -> str:
         return _svg(figure, "funnel")
 
 
-def reasons(pieces: Mapping[str, int]) -> str:
-    """Why pieces were dropped, and how many were kept."""
+def rules(found: Sequence[Rule]) -> str:
+    """What each rule that dropped any dropped, in their order, and last what passed them all."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 0.3 + 0.36 * len(pieces)), layout="constrained")
+        bars = [
+            (
+                _spoken(r.name),
+                r.n_dropped,
+                f"{r.n_dropped:,} · {100 - 100 * r.n_dropped / r.n_in:.2f} % of {r.n_in:,} pass",
+            )
+            for r in found
+            if r.n_dropped
+        ]
+        n_found, n_kept = found[0].n_in, found[-1].n_in - found[-1].n_dropped
+        bars.append((KEPT, n_kept, f"{n_kept:,} · {100 * n_kept / n_found:.2f} % of {n_found:,}"))
+        names, counts, labels = zip(*bars, strict=True)
+        figure = Figure(figsize=(WIDTH, 0.3 + 0.36 * len(bars)), layout="constrained")
         axes = figure.add_subplot()
-        colours = [GREEN if reason == KEPT else GREY for reason in pieces]
-        axes.barh([_spoken(reason) for reason in pieces], [*pieces.values()], color=colours, height=0.7)
-        total = sum(pieces.values())
-        for place, n in enumerate(pieces.values()):
-            axes.text(n + 0.01 * max(pieces.values()), place, f"{n:,} · {100 * n / total:.1f} %", va="center")
-        axes.set_xlim(0, max(pieces.values()) * 1.2)
+        axes.barh(names, counts, color=[GREY] * (len(bars) - 1) + [GREEN], height=0.7)
+        for place, label in enumerate(labels):
+            axes.text(counts[place] + 0.01 * max(counts), place, label, va="center")
+        axes.set_xlim(0, max(counts) * 1.4)
         axes.invert_yaxis()
         axes.tick_params(left=False)
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.xaxis.set_visible(False)
-        return _svg(figure, "reasons")
+        return _svg(figure, "rules")
 
 
 def score_histograms(found: Sequence[Mapping[str, Any]], thresholds: Mapping[tuple[str, int], float]) -> str:

@@ -13,6 +13,7 @@ from schemas.gold import CURATED
 from schemas.ops import MODELS, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 from schemas.table import Table
+from transforms.segments import DROP_REASONS
 
 MAX_RUNS = 5000
 KEPT = "kept"
@@ -89,10 +90,33 @@ def funnel(lake: Lake, subject: Experiment, pieces: dict[str, int]) -> list[Stag
 
 
 def pieces_by_reason(lake: Lake, subject: Experiment) -> dict[str, int]:
-    """Why pieces were dropped -> how many, most first; `KEPT` counts the kept ones."""
+    """Why pieces were dropped -> how many; `KEPT` counts the kept ones."""
     pieces = _of_its_method(lake, subject, SEGMENTS, "segment_id")
-    counted = _counted(pieces.withColumn("drop_reason", F.coalesce("drop_reason", F.lit(KEPT))), "drop_reason")
-    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+    return _counted(pieces.withColumn("drop_reason", F.coalesce("drop_reason", F.lit(KEPT))), "drop_reason")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How many pieces came to a rule, past all rules before it, and how many of them it dropped."""
+
+    name: str
+    n_in: int
+    n_dropped: int
+
+
+def rules(pieces: dict[str, int]) -> list[Rule]:
+    """Every rule on pieces, in the order in which they apply. `pieces` is what `pieces_by_reason` gave."""
+    found, n_left = [], sum(pieces.values())
+    for name in (*DROP_REASONS, *sorted(pieces.keys() - {*DROP_REASONS, KEPT})):  # an older method's come last
+        found.append(Rule(name, n_left, pieces.get(name, 0)))
+        n_left -= found[-1].n_dropped
+    return found
+
+
+def replaced(lake: Lake, subject: Experiment) -> dict[str, int]:
+    """Kind of personal data -> how many were replaced in the kept pieces."""
+    kinds = _of_its_method(lake, subject, SEGMENTS, "segment_id").select(F.explode("replaced").alias("kind", "n"))
+    return {row.kind: row.n for row in kinds.groupBy("kind").agg(F.sum("n").alias("n")).orderBy("kind").collect()}
 
 
 def _of_its_method(lake: Lake, subject: Experiment, table: Table, segment: str) -> DataFrame:

@@ -8,12 +8,13 @@ import numpy as np
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from jobs.conform import predicate
 from jobs.lake import Lake
 from jobs.runs import Run
 from schemas.bronze import DOCUMENTS
-from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS
+from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
 from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
-from schemas.silver import CANDIDATES, DUPLICATES, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
+from schemas.silver import CANDIDATES, DUPLICATES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 
 NOW = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
 TOPICS = ("disk", "kernel", "package", "font", "printer", "mail queue", "index", "branch")
@@ -50,7 +51,8 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
     repeats = kept[1::20]
     pool = [s for s in kept if s not in repeats][:80]
     candidates = [_candidate(s, place) for place, s in enumerate(pool[:60])]
-    lake.insert(DOCUMENTS, [_document(page) for page in range(N_PAGES)])
+    later = {"document_id": key("document", "later"), "crawled_at": NOW + timedelta(days=1)}
+    lake.insert(DOCUMENTS, [_document(page) for page in range(N_PAGES)] + [_document(0) | later])
     lake.insert(SEGMENTS, segments)
     found = [(s["segment_id"], kept[0]["segment_id"], "near", 0.91) for s in repeats]
     rows = spark.createDataFrame([("d1", *row) for row in found], DUPLICATES.schema)
@@ -59,6 +61,10 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
         {k: v for k, v in s.items() if k not in ("method_digest", "drop_reason")}
         | {"experiment": "demo", "sample_hash": key("hash", s["segment_id"])} for s in pool
     ])  # fmt: skip
+    lake.insert(OVERLAPS, [{
+        "experiment": "demo", "segment_id": kept[-1]["segment_id"], "known_set": "eval/koala.jsonl", "known_id": "7",
+        "phrase": "the oldest entries are written to the journal first nothing is changed",
+    }])  # fmt: skip
     lake.insert(SEED_PAIRS, [
         {"pair_id": key("pair", n), "instruction": f"How do I list every {TOPICS[n % 8]}?",
          "response": " ".join(s.format(TOPICS[n % 8]) for s in SENTENCES[: 1 + n % 5]), "language": "en",
@@ -75,13 +81,20 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
         curated = _curated(candidates, scores, iteration)
         slice = {"experiment": "demo", "iteration": iteration}
         rows = spark.createDataFrame(curated, CURATED.schema)  # type: ignore[type-var]
-        version = lake.write(CURATED, rows, slice=slice)
-        releases.append({
-            "release_id": key("release", iteration), "table": "gold.curated", "experiment": "demo",
-            "iteration": iteration, "slice": f"experiment = 'demo' AND iteration = {iteration}", "version": version,
+        dataset = f"demo/forward-{iteration}"
+        examples = spark.createDataFrame([_example(dataset, row) for row in curated], TRAINING_EXAMPLES.schema)
+        published = {
+            "gold.curated": (lake.write(CURATED, rows, slice=slice), predicate(slice)),
+            "gold.training_examples": (
+                lake.write(TRAINING_EXAMPLES, examples, slice={"dataset": dataset}), predicate({"dataset": dataset}),
+            ),
+        }  # fmt: skip
+        releases += [{
+            "release_id": key("release", table, iteration), "table": table, "experiment": "demo",
+            "iteration": iteration, "slice": where, "version": version,
             "n_rows": len(curated), "content_digest": key("content", iteration),
             "expectations_report": "reports/gold.curated/index.html", "published_at": NOW + timedelta(hours=iteration),
-        })  # fmt: skip
+        } for table, (version, where) in published.items()]  # fmt: skip
     lake.insert(RELEASES, releases)
     lake.insert(GENERATIONS, [
         {"model_id": model, "prompt_set": "humpback", "prompt_id": f"p{n}", "sample": 0,
@@ -119,13 +132,14 @@ def _segments(draw: np.random.Generator) -> list[Row]:
         for position in range(N_PIECES):
             topic = TOPICS[page % len(TOPICS)]
             text = "\n\n".join(s.format(topic) for s in draw.permutation(SENTENCES)) * int(draw.integers(2, 8))
-            reason = [None, None, None, "too_short", "too_short", "header_repeats"][int(draw.integers(0, 6))]
+            reason = [None, None, None, "too_short", "too_short", "uppercase_header"][int(draw.integers(0, 6))]
             rows.append({
                 "method_digest": "s1", "segment_id": key("segment", page, position),
                 "document_id": key("document", page), "url": url(page), "position": position,
                 "header": f"Setting up the {topic}" if position else HOSTILE, "header_level": 2,
                 "header_path": ["Manual"], "text": None if reason else text + (HOSTILE if page == 1 else ""),
                 "n_chars": len(text), "language": "en", "language_score": 0.99, "drop_reason": reason,
+                "replaced": None if reason else {"email": 2} if position == 1 else {},
             })  # fmt: skip
     return rows
 
@@ -173,6 +187,13 @@ def _curated(candidates: list[Row], scores: list[Row], iteration: int) -> list[R
     ]  # fmt: skip
 
 
+def _example(dataset: str, row: Row) -> Row:
+    return {
+        "dataset": dataset, "example_id": key(dataset, row["candidate_id"]), "system": "tag", "origin": "augmented",
+        "prompt": row["instruction"], "completion": row["response"], "source_id": row["candidate_id"], "split": "train",
+    }  # fmt: skip
+
+
 def _model(model_id: str) -> Row:
     direction, iteration, _ = model_id.split("-")
     return {
@@ -187,7 +208,7 @@ def _model(model_id: str) -> Row:
 def _runs() -> list[Row]:
     jobs: list[tuple[str, str, int | None, int, dict[str, int], float, int, int]] = [
         ("ingest-documents", "records", None, 41, {}, 12.3, 0, 0),
-        ("extract-segments", "pieces", None, 240, {"too_short": 80, "header_repeats": 40}, 20.0, 0, 0),
+        ("extract-segments", "pieces", None, 240, {"too_short": 80, "uppercase_header": 40}, 20.0, 0, 0),
         ("finetune", "models", 0, 1, {}, 161.0, 0, 36000),
         ("generate-candidates", "requests", None, 62, {"cut": 2}, 31.0, 62, 14000),
         ("score-candidates", "ratings", 1, 200, {}, 95.0, 320, 63000),

@@ -12,11 +12,11 @@ from jobs.config import Recipe
 from jobs.errors import RecipeError
 from jobs.ingest_documents import crawl_files
 from jobs.lake import Lake
+from jobs.pipeline import require_inputs
 from jobs.runs import Run
-from jobs.select_unlabelled import read_prompts
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE, RUNS
-from schemas.silver import DUPLICATES, SEED_PAIRS, SEGMENTS, SIGNATURES, UNLABELLED
+from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, SIGNATURES, UNLABELLED
 from tests import crawls
 
 JOBS = (ingest_documents, extract_segments, sign_segments, find_duplicates, select_unlabelled)
@@ -40,8 +40,8 @@ def page(*sections: tuple[str, str]) -> bytes:
     return f"<html><body>{body}</body></html>".encode()
 
 
-def response(url: str, body: bytes) -> bytes:
-    return crawls.record(crawls.http(body), url)
+def response(url: str, body: bytes, date: str = "2024-05-06T07:08:09Z") -> bytes:
+    return crawls.record(crawls.http(body), url, date=date)
 
 
 @pytest.fixture
@@ -114,6 +114,9 @@ def test_from_crawl_to_pool(
 
     run = do(select_unlabelled, plan)
     assert (run.n_out, dict(run.dropped)) == (2, {"evaluation_overlap": 1})
+    (overlap,) = lake.latest(OVERLAPS).collect()
+    assert (overlap.segment_id, overlap.known_set) == (segments["Milk"].segment_id, str(prompts))
+    assert overlap.phrase in " ".join(prose(4).lower().replace(".", "").split())
 
     tables = (DOCUMENTS, SEGMENTS, SIGNATURES, DUPLICATES, UNLABELLED)
     versions = [lake.version(table) for table in tables]
@@ -153,6 +156,66 @@ def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Cal
     assert (run.n_out, dict(run.dropped)) == (1, {"seed_page": 1, "seed_overlap": 1, "not_sampled": 1})
 
 
+@pytest.mark.spark
+def test_the_newest_version_of_a_page_enters_the_pool(
+    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
+) -> None:
+    """Two crawls in two runs; that a current page's repetition keeps an old piece is tested in transforms."""
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    plan = recipe(crawl)
+    for year, piece in ((2025, ("Cocoa", prose(3))), (2024, ("Coffee", prose(2)))):
+        body = page(("Tea", prose(year)), piece)
+        (crawl / f"{year}.warc").write_bytes(response("http://a.org/1", body, f"{year}-01-01T00:00:00Z"))
+        do(ingest_documents, plan)
+    do(extract_segments, plan)
+    run = do(select_unlabelled, plan)
+    assert (run.n_out, dict(run.dropped)) == (2, {"superseded": 2})
+    drawn = {row.header: row.text for row in open_lake().latest(UNLABELLED).collect()}
+    assert drawn == {"Tea": prose(2025).strip(), "Cocoa": prose(3).strip()}
+
+
+@pytest.mark.spark
+def test_lists_block_and_personal_data_is_replaced(
+    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
+) -> None:
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    pages = [
+        response("http://bad.org/1", page(("Tea", prose(1)), ("Coffee", prose(2)))),
+        response(
+            "http://a.org/1",
+            page(("Spam", prose(3) + "Casino after casino."), ("Mail", prose(4) + "No casino. Ask jo@mail.org.")),
+        ),
+        response(
+            "http://a.org/2",
+            page(("Brief", prose(5)[:570].strip() + " by somebody.of.the.house@mail-server-of-the-house.org.")),
+        ),
+    ]
+    (crawl / "1.warc").write_bytes(b"".join(pages))
+    (tmp_path / "urls").write_text("bad.org\n")
+    (tmp_path / "words").write_text("casino\n")
+    plan = recipe(
+        crawl,
+        extract_segments={
+            "url_block_lists": [str(tmp_path / "urls")],
+            "word_block_lists": [str(tmp_path / "words")],
+            "max_blocked_words": 1,
+        },
+    )
+    do(ingest_documents, plan)
+    (tmp_path / "words").rename(tmp_path / "gone")
+    with pytest.raises(RecipeError, match=r"word_block_lists: .*words"):
+        require_inputs(open_lake(), plan)
+    (tmp_path / "gone").rename(tmp_path / "words")
+    run = do(extract_segments, plan)
+    assert (run.n_out, dict(run.dropped)) == (1, {"blocked_url": 1, "blocked_words": 1, "too_short": 1})
+    mail = open_lake().latest(SEGMENTS).where("drop_reason IS NULL").first()
+    assert mail.text == prose(4) + "No casino. Ask email@example.com."
+    assert (mail.n_chars, mail.replaced) == (len(mail.text), {"email": 1})
+    assert {row.replaced for row in open_lake().latest(SEGMENTS).where("drop_reason IS NOT NULL").collect()} == {None}
+
+
 def test_crawl_files(tmp_path: Path) -> None:
     for name in ("a.warc", "b/c.warc.gz", "b/d.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -164,14 +227,3 @@ def test_crawl_files(tmp_path: Path) -> None:
         crawl_files([a, f"{tmp_path}/none*", f"{tmp_path}/gone"])
     with pytest.raises(RecipeError, match="no paths are given"):
         crawl_files([])
-
-
-def test_read_prompts(tmp_path: Path) -> None:
-    path = tmp_path / "prompts.jsonl"
-    path.write_text('"a"\n\n{"turns": ["b", "c"]}\n')
-    assert read_prompts(str(path)) == ["a", "b", "c"]
-    path.write_text('"a"\n{"answer": "b"}\n')
-    with pytest.raises(RecipeError, match="line 2: it has none of the fields"):
-        read_prompts(str(path))
-    with pytest.raises(RecipeError, match="No such file"):
-        read_prompts(str(tmp_path / "gone"))

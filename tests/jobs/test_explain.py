@@ -1,13 +1,17 @@
 """The story of a page, from a lake whose rows are known."""
 
+import shlex
+
 import pytest
 
+from jobs.catalog import sql
 from jobs.errors import JobError
 from jobs.explain import explain
 from jobs.lake import Lake
 from schemas.gold import CURATED
-from schemas.silver import SCORES
+from schemas.silver import OVERLAPS, SCORES, SEGMENTS
 from tests.jobs.synthetic_lake import key, url
+from tests.readme import blocks
 
 pytestmark = pytest.mark.spark
 
@@ -27,8 +31,33 @@ def test_a_page_is_told_piece_by_piece_down_to_its_releases(finished_lake: Lake)
 def test_a_curated_candidate_is_told_with_its_release(finished_lake: Lake) -> None:
     curated = finished_lake.latest(CURATED).where("iteration = 2").first()
     story = explain(finished_lake, curated.candidate_id)
-    assert f"curated for demo, iteration 2: likelihood_gain {curated.score:.3f} >= 0.090; released as" in story
-    assert "gold.curated VERSION AS OF 2" in story
+    assert f"curated for demo, iteration 2: likelihood_gain {curated.score:.3f} >= 0.090" in story
+    assert "      released in gold.curated VERSION AS OF 2 where experiment = 'demo' AND iteration = 2" in story
+    assert "      released in gold.training_examples VERSION AS OF 2 where dataset = 'demo/forward-2'" in story
+
+
+def test_replaced_personal_data_and_overlaps_are_told(finished_lake: Lake) -> None:
+    overlap = finished_lake.latest(OVERLAPS).first()
+    story = explain(finished_lake, overlap.segment_id)
+    assert f'    kept out of demo by 7 of eval/koala.jsonl: "{overlap.phrase}"' in story
+    mailed = finished_lake.latest(SEGMENTS).where("size(replaced) > 0").first()
+    assert ": kept\n    replaced email 2\n" in explain(finished_lake, mailed.segment_id)
+
+
+def test_the_readmes_query_says_which_prompt_kept_a_segment_out(finished_lake: Lake) -> None:
+    [command] = [line for block in blocks("sh") for line in block.splitlines() if "silver.overlaps" in line]
+    [row] = sql(finished_lake, shlex.split(command)[2]).collect()
+    assert (row.known_set, row.known_id, row.url) == ("eval/koala.jsonl", "7", url(int(row.url.split("/")[-1][:-5])))
+
+
+def test_an_older_version_of_a_page_names_the_newer(finished_lake: Lake) -> None:
+    story = explain(finished_lake, key("document", "later"))
+    old, new = [line for line in story.splitlines() if line.startswith("  document ")]
+    assert old.startswith(f"  document {key('document', 0)[:12]} crawled 2026-01-02")
+    assert old.endswith(f"; superseded by {key('document', 'later')[:12]}")
+    assert "superseded" not in new
+    assert story.endswith("  no pieces: not segmented yet")
+    assert explain(finished_lake, url(0)) == story
 
 
 def test_scores_by_several_methods_are_told_apart(finished_lake: Lake) -> None:

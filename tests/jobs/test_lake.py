@@ -177,7 +177,7 @@ def test_a_slice_is_quoted(open_lake: OpenLake) -> None:
 
 def test_the_reason_column_of_segments_is_their_own(open_lake: OpenLake) -> None:
     lake = lake_writing(open_lake, SEGMENTS)
-    row = ["m", "s", "d", "u", 0, "H", 1, [], None, 10, None, None, "too_short"]
+    row = ["m", "s", "d", "u", 0, "H", 1, [], None, 10, None, None, None, "too_short"]
     lake.write(SEGMENTS, lake.spark.createDataFrame([row], SEGMENTS.schema))
     assert dict(lake.run.dropped) == {"too_short": 1}
     assert lake.latest(SEGMENTS).count() == 1, "dropped pieces are recorded too"

@@ -7,9 +7,11 @@ import pytest
 from jobs import catalog
 from jobs.lake import Lake
 from jobs.report import gather, report
-from jobs.report.facts import KEPT, Stage
+from jobs.report.facts import Stage
+from schemas.silver import SEGMENTS
 from tests.jobs.synthetic_lake import BACKWARD, FORWARD, THRESHOLD
 from tests.readme import blocks
+from transforms.segments import DROP_REASONS
 
 pytestmark = pytest.mark.spark
 
@@ -22,12 +24,12 @@ def facts(finished_lake: Lake) -> dict:
 
 
 def test_funnel_counts_every_stage(facts: dict, finished_lake: Lake) -> None:
-    n_kept = facts["pieces"][KEPT]
+    n_kept = finished_lake.latest(SEGMENTS).where("drop_reason IS NULL").count()
     n_repeats = len(range(1, n_kept, 20))
     n_curated = {r["iteration"]: r["n_rows"] for r in facts["releases"]}
     assert facts["experiment"] == "demo"
     assert facts["funnel"] == [
-        Stage("documents", 40),
+        Stage("documents", 41),
         Stage("pieces found", 240),
         Stage("pieces kept", n_kept, 240),
         Stage("unique pieces", n_kept - n_repeats, n_kept),
@@ -38,6 +40,16 @@ def test_funnel_counts_every_stage(facts: dict, finished_lake: Lake) -> None:
         Stage("scored, iteration 2", 60, 60),
         Stage("curated, iteration 2", n_curated[2], 60),
     ]
+
+
+def test_each_rule_is_shown_with_what_came_to_it(facts: dict, finished_lake: Lake) -> None:
+    assert [rule.name for rule in facts["rules"]] == [*DROP_REASONS]
+    short, upper = (rule for rule in facts["rules"] if rule.n_dropped)
+    assert (short.name, short.n_in, upper.name) == ("too_short", 240, "uppercase_header")
+    assert upper.n_in == 240 - short.n_dropped
+    assert facts["rules"][-1].n_in == upper.n_in - upper.n_dropped
+    mailed = finished_lake.latest(SEGMENTS).where("drop_reason IS NULL AND position = 1").count()
+    assert facts["replaced"] == {"email": 2 * mailed}
 
 
 def test_histograms_count_every_candidate_once_and_no_held_out_pair(facts: dict) -> None:
@@ -105,7 +117,7 @@ def test_work_is_the_last_loop_that_did_any(facts: dict) -> None:
     assert facts["last_run"]["seconds"] == 0.5
     [extracted] = [a for a in facts["accounts"] if a["job"] == "extract-segments"]
     assert (extracted["n_in"], extracted["n_out"]) == (240, 120)
-    assert extracted["dropped"] == {"too_short": 80, "header_repeats": 40}
+    assert extracted["dropped"] == {"too_short": 80, "uppercase_header": 40}
 
 
 def test_lengths_and_models(facts: dict) -> None:

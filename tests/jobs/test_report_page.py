@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.report.facts import KEPT, Stage
+from jobs.report.facts import KEPT, Stage, rules
 from jobs.report.page import document_link, duration, number, page, shortened, size, web_address
 from transforms.estimates import Estimate
 from transforms.judge_check import PAPER, measures
@@ -17,7 +17,7 @@ from transforms.judge_check import PAPER, measures
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EMPTY: dict[str, Any] = {
     "experiment": "demo", "root": "demo/lake", "last_run": None, "funnel": [Stage("documents", 0)] * 6,
-    "pieces": {}, "seed": {}, "accounts": [], "histograms": [], "thresholds": [], "checks": [], "lengths": [],
+    "rules": [], "replaced": {}, "seed": {}, "accounts": [], "histograms": [], "thresholds": [], "checks": [], "lengths": [],
     "drift": [], "paper": PAPER, "win_rates": [],
     "examples": {"iteration": None, "kept": [], "rejected": []}, "answers": {"iterations": [], "prompts": []},
     "models": [], "releases": [], "work": [], "tables": [],
@@ -70,11 +70,12 @@ def full() -> dict[str, Any]:
             Stage("scored, iteration 1", 200, 200), Stage("curated, iteration 1", 61, 200),
             Stage("scored, iteration 2", 200, 200), Stage("curated, iteration 2", 66, 200),
         ],
-        "pieces": {"too_short": 29000, KEPT: 5120, "header_repeats": 2200, "language": 1500, "repeats": 391},
+        "rules": rules({"too_short": 29000, KEPT: 5120, "uppercase_header": 2200, "language": 1500, "old_rule": 391}),
+        "replaced": {"email": 357, "ip": 31},
         "seed": {"train": 80, "dev": 100},
         "accounts": [
             {"job": "extract-segments", "unit": "pieces", "n_in": 38211, "n_out": 5120,
-             "dropped": {"too_short": 29000, "header_repeats": 2200, "language": 1500, "repeats": 391},
+             "dropped": {"too_short": 29000, "uppercase_header": 2200, "language": 1500, "old_rule": 391},
              "quarantined": {}},
             {"job": "ingest-documents", "unit": "records", "n_in": 1210, "n_out": 1204,
              "dropped": {"not_html": 4}, "quarantined": {"truncated_record": 2}},
@@ -183,7 +184,9 @@ def test_page_shows_the_numbers() -> None:
     html = full_page()
     assert html.count("<svg") == 6
     for text in ("38,211", "2 min 41 s", "below threshold", "(0.020 &lt; 0.100)", "gate expected", "M2",
-                 'href="../lake/reports/docs%20a/index.html"', "gold.curated VERSION AS OF 1", "<b>0.612</b>", "on 11 of 12 prompts"):  # fmt: skip
+                 'href="../lake/reports/docs%20a/index.html"', "gold.curated VERSION AS OF 1", "<b>0.612</b>", "on 11 of 12 prompts",
+                 "29,000 · 24.11 % of 38,211 pass", "2,200 · 76.12 % of 9,211 pass", "5,120 · 13.40 % of 38,211",
+                 "Nothing was dropped as blocked url, too deep", "email&nbsp;357"):  # fmt: skip
         assert text in html, text
 
 
@@ -203,7 +206,7 @@ def test_hostile_text_is_inert() -> None:
     bad = a_pair(instruction=HOSTILE, response=HOSTILE, url="javascript:alert(3)", drop_reason=HOSTILE)
     facts["examples"] = {"iteration": 1, "kept": [bad | {"drop_reason": ""}], "rejected": [bad]}
     facts["answers"]["prompts"] = [{"prompt": HOSTILE, "first": HOSTILE, "last": HOSTILE}]
-    facts["pieces"] = {HOSTILE: 3, "$x^2$": 1}
+    facts["rules"] = rules({HOSTILE: 3, "$x^2$": 1})
     facts["lengths"][0]["set"] = HOSTILE
     html = page(facts | {"experiment": HOSTILE, "root": HOSTILE})
     read = Reader(html)

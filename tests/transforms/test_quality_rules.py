@@ -9,7 +9,7 @@ from transforms.quality_rules import RULES, quality_fault
 
 pytestmark = pytest.mark.spark
 
-LIMITS = Quality().model_dump()
+LIMITS = Quality(max_bullets=0.9).model_dump()  # Gopher's, which is off by default
 SENTENCE = "The kettle of the house is to be filled with water, and that takes a while in the morning.\n"
 SOUND = "".join(SENTENCE.replace("kettle", f"kettle {i}") for i in range(5))
 LINES = [
@@ -25,7 +25,7 @@ BROKEN = {
     "few_letters": SOUND + " 1234." * 60,
     "few_stop_words": "".join(f"Kettles boil quickly whenever somebody switches number {i} on.\n" for i in range(9)),
     "bullets": "".join(f"- {line}.\n" for line in LINES),
-    "ellipses": "".join(f"{line}…\n" for line in LINES[:3]) + "".join(f"{line}.\n" for line in LINES[3:]),
+    "ellipses": "".join(f"{line}…\n" for line in LINES[:4]) + "".join(f"{line}.\n" for line in LINES[4:]),
     "repeated_lines": SENTENCE * 5,
     "unended_lines": "\n".join(LINES),
     "short_lines": SOUND.replace("\n", " ") + "\n" + "\n".join(f"To be {i}, and that is it." for i in range(6)),
@@ -57,3 +57,9 @@ def test_a_sound_text_code_and_no_text_pass(spark: SparkSession) -> None:
     assert faults(spark, SOUND + "\n```\n" + "x = {}; #\n" * 50 + "```\n") is None
     assert faults(spark, None) is None
     assert faults(spark, "", **dict.fromkeys(LIMITS, None)) is None
+
+
+def test_what_the_renderer_adds_is_not_looked_at(spark: SparkSession) -> None:
+    table = "| kettle | size of it |\n| --- | --- |\n" + "| iron | to be filled with water |\n" * 20
+    assert faults(spark, SOUND + "\n#### Kettles\n\n#### Cups\n\n" * 3 + table) is None
+    assert faults(spark, table) == "unended_lines", "a table alone is no prose"

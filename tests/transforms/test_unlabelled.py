@@ -1,80 +1,109 @@
 """Each reason for which a segment is not drawn."""
 
 import hashlib
+from datetime import datetime
 
 import pytest
 from pyspark.sql import SparkSession
 
-from schemas.silver import SEGMENTS, UNLABELLED
-from transforms.unlabelled import unlabelled_from
+from schemas.silver import DUPLICATES, OVERLAPS, SEGMENTS, UNLABELLED
+from transforms.unlabelled import overlaps_from, superseded_from, unlabelled_from
 
 pytestmark = pytest.mark.spark
 
 LONG = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
 SHORT = "what is the best way to brew green tea"
 TINY = "how does it work"
+KNOWN = "known_set string, known_id string, text string"
+
+
+def segment(name: str, text: str = "text", document: str = "d") -> tuple:
+    url = "http://seed.org/a" if name == "page" else "http://a.org/"
+    return ("m", name, document, url, 0, "h", 1, [], text, 1, "en", 1.0, {}, None)
 
 
 def reasons(
-    spark: SparkSession, texts: dict[str, str], known: list[tuple[str, str]], room: int = 100
+    spark: SparkSession,
+    names: list[str],
+    overlaps: list[tuple[str, str]] = [],  # noqa: B006
+    superseded: tuple[str, ...] = (),
+    room: int = 100,
 ) -> dict[str, str | None]:
-    rows = [
-        (
-            "d",
-            i,
-            "doc",
-            "http://seed.org/a" if i == "page" else "http://a.org/",
-            0,
-            "h",
-            1,
-            [],
-            text,
-            1,
-            "en",
-            1.0,
-            None,
-        )
-        for i, text in texts.items()
-    ]
     frame = unlabelled_from(
-        spark.createDataFrame(rows, SEGMENTS.schema),
-        spark.createDataFrame(known, "text string, reason string"),
+        spark.createDataFrame([segment(name) for name in names], SEGMENTS.schema),
+        spark.createDataFrame([("test", *row, "id", "phrase") for row in overlaps], OVERLAPS.schema),
+        spark.createDataFrame([(name,) for name in superseded], "segment_id string"),
         experiment="test",
         room=room,
         sample_seed="s",
         exclude_url_prefixes=("http://seed.org/",),
-        ngram_words=13,
-        short_ngram_words=8,
     )
     assert frame.columns == [*UNLABELLED.columns, "drop_reason"]
     return {row.segment_id: row.drop_reason for row in frame.collect()}
 
 
 def test_each_reason(spark: SparkSession) -> None:
-    texts = {
-        "page": "from a page that the seed was taken from",
-        "long": f"It says: {LONG.upper()}!",
-        "almost": "zero " + LONG.replace("seven", "7"),
-        "short": f"They asked {SHORT}, and got no answer.",
-        "tiny": f"And {TINY}?",
-        "both": f"{LONG} {SHORT}",
-        "free": "nothing of all this",
-    }
-    known = [(LONG, "evaluation_overlap"), (SHORT, "seed_overlap"), (TINY, "seed_overlap")]
-    assert reasons(spark, texts, known) == {
+    overlaps = [("page", "seed"), ("old", "seed"), ("both", "eval"), ("both", "seed"), ("asked", "eval")]
+    assert reasons(spark, ["page", "old", "both", "asked", "free"], overlaps, ("page", "old")) == {
         "page": "seed_page",
-        "long": "evaluation_overlap",
-        "almost": None,
-        "short": "seed_overlap",
-        "tiny": None,
+        "old": "superseded",
         "both": "seed_overlap",
+        "asked": "evaluation_overlap",
         "free": None,
     }
 
 
 def test_the_first_by_hash_are_drawn(spark: SparkSession) -> None:
-    texts = {str(i): "text" for i in range(10)}
-    order = sorted(texts, key=lambda i: hashlib.sha256(f"s:{i}".encode()).hexdigest())
-    found = reasons(spark, texts, [], room=3)
+    names = [str(i) for i in range(10)]
+    order = sorted(names, key=lambda i: hashlib.sha256(f"s:{i}".encode()).hexdigest())
+    found = reasons(spark, names, room=3)
     assert sorted(i for i, reason in found.items() if reason is None) == sorted(order[:3])
     assert {found[i] for i in order[3:]} == {"not_sampled"}
+
+
+def test_overlaps_name_the_text_and_the_words(spark: SparkSession) -> None:
+    texts = {
+        "long": f"It says: {LONG.upper()}!",
+        "almost": "zero " + LONG.replace("seven", "7"),
+        "short": f"They asked {SHORT}, and got no answer.",
+        "tiny": f"And {TINY}?",
+        "both": f"{LONG} {SHORT}",
+    }
+    known = [
+        ("eval/a.jsonl", "7", LONG),
+        ("seed", "p", SHORT),
+        ("seed", "t", TINY),
+        ("eval/b.jsonl", "7", LONG + " fifteen"),
+    ]
+    frame = overlaps_from(
+        spark.createDataFrame([segment(*item) for item in texts.items()], SEGMENTS.schema),
+        spark.createDataFrame(known, KNOWN),
+        experiment="test",
+        ngram_words=13,
+        short_ngram_words=8,
+    )
+    assert frame.columns == OVERLAPS.columns
+    thirteen, eight = LONG.rpartition(" ")[0], "is the best way to brew green tea"
+    assert {tuple(row)[1:] for row in frame.collect()} == {
+        ("long", "eval/a.jsonl", "7", thirteen),
+        ("long", "eval/b.jsonl", "7", thirteen),
+        ("both", "eval/a.jsonl", "7", thirteen),
+        ("both", "eval/b.jsonl", "7", thirteen),
+        ("short", "seed", "p", eight),
+        ("both", "seed", "p", eight),
+    }
+
+
+def test_the_newest_version_of_a_page_wins_but_keeps_what_stands_for_it(spark: SparkSession) -> None:
+    documents = [
+        ("unknown", "u", None), ("old", "u", datetime(2023, 1, 1)), ("new", "u", datetime(2024, 1, 1)),
+        ("x", "v", datetime(2020, 1, 1)), ("y", "w", None), ("z", "w", None),
+    ]  # fmt: skip
+    segments = [segment(f"{document}-{n}", document=document) for document, *_ in documents for n in (0, 1)]
+    repeats = [("m", "new-1", "old-1", "exact", 1.0), ("m", "unknown-0", "old-0", "exact", 1.0)]
+    found = superseded_from(
+        spark.createDataFrame(segments, SEGMENTS.schema),
+        spark.createDataFrame(repeats, DUPLICATES.schema),
+        spark.createDataFrame(documents, "document_id string, url string, crawled_at timestamp"),
+    )
+    assert sorted(row.segment_id for row in found.collect()) == ["old-0", "unknown-0", "unknown-1", "y-0", "y-1"]

@@ -1,0 +1,67 @@
+"""What each quality rule drops on a corpus, with pieces to look at: for judging its limit on segments.
+
+python -m benchmarks.quality --show 2 demo/corpus/*.warc.gz
+"""
+
+import argparse
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pyspark.sql import functions as F
+
+from jobs.config import ExtractSegments, IngestDocuments
+from jobs.report.facts import KEPT
+from jobs.session import spark_session
+from transforms.documents import file_rows
+from transforms.language import identify_language
+from transforms.quality_rules import RULES, quality_fault
+from transforms.segment_rules import header_fault, is_repetitive
+from transforms.segments import pieces
+
+SETTINGS = ExtractSegments()
+LIMITS = SETTINGS.quality.model_dump()
+MAX_BYTES = IngestDocuments().max_record_bytes
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Of the pieces that pass the paper's rules: what each rule drops alone, and as the first to drop."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument(
+        "--show", type=int, default=0, metavar="N", help="print N of those that each rule is the first to drop"
+    )
+    options = parser.parse_args(arguments)
+    texts = [(url, text) for file in options.files for url, text in _texts(file)]
+    frame = spark_session().createDataFrame(texts, "url string, text string").repartition(2)
+    alone = {rule: quality_fault(F.col("text"), {limit: LIMITS[limit]}) for rule, (limit, _) in RULES.items()}
+    judged = frame.withColumn("first", F.coalesce(quality_fault(F.col("text"), LIMITS), F.lit(KEPT)))
+    rows = judged.select("url", "text", "first", *(fault.alias(rule) for rule, fault in alone.items())).collect()
+    sys.stdout.write(f"{len(rows):,} pieces\n{'rule':<16} {'limit':>6} {'first':>7} {'alone':>7} {'alone %':>8}\n")
+    for rule, (limit, _) in RULES.items():
+        first, own = sum(row.first == rule for row in rows), sum(row[rule] is not None for row in rows)
+        share = 100 * own / len(rows)
+        sys.stdout.write(f"{rule:<16} {LIMITS[limit]!s:>6} {first:7,} {own:7,} {share:8.2f}\n")
+    for rule in RULES if options.show else ():
+        dropped = [row for row in rows if row.first == rule]
+        for row in random.Random(0).sample(dropped, min(options.show, len(dropped))):
+            sys.stdout.write(f"\n=== {rule} {row.url}\n{row.text}\n")
+    return 0
+
+
+def _texts(file: Path) -> Iterator[tuple[str, str]]:
+    """The address and text of every piece of a crawl file that passes the rules before those of quality."""
+    for row in file_rows(str(file), MAX_BYTES):
+        for piece in pieces(row["html"], SETTINGS.min_chars, SETTINGS.max_chars) if row.get("html") else ():
+            text = piece["text"]
+            if piece["fault"] or header_fault(piece["header"]):
+                continue
+            if is_repetitive(text, SETTINGS.sentence_ngram, SETTINGS.max_sentence_jaccard):
+                continue
+            if identify_language(text)[0] == SETTINGS.language:
+                yield row["url"], text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""The text files that a recipe names: read whole, or refused in one sentence."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from jobs.errors import RecipeError
+from transforms.block_lists import entries
+
+
+def read_lines(key: str, path: str) -> list[str]:
+    """The lines of a UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        RecipeError: no such file, or it is not UTF-8; names the recipe's key.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{key}: {path}: {error}") from error
+
+
+def read_entries(key: str, paths: Iterable[str]) -> list[str]:
+    """The entries of all lists under a key of `extract_segments`, each once, sorted.
+
+    Raises:
+        RecipeError: a file cannot be read, or has no entry.
+    """
+    found: set[str] = set()
+    for path in paths:
+        listed = entries(read_lines(f"extract_segments.{key}", path))
+        if not listed:
+            raise RecipeError(f"extract_segments.{key}: {path}: no entries; write one a line, or leave the file out")
+        found.update(listed)
+    return sorted(found)

@@ -1,0 +1,56 @@
+"""Lists and prompt sets that cannot be read are refused before the work begins; a changed list is another method."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.config import Recipe
+from jobs.digests import segments_digest
+from jobs.errors import RecipeError
+from jobs.select_unlabelled import evaluation_texts
+
+
+def recipe(**sections: object) -> Recipe:
+    return Recipe.model_validate({"name": "x", "base_model": "m"} | sections)
+
+
+@pytest.mark.parametrize("key", ["url_block_lists", "word_block_lists"])
+def test_a_list_is_part_of_the_method_by_what_it_says(tmp_path: Path, key: str) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text("b.org\na.org\n")
+    other.write_text("\ufeffa.org\n# the same\nb.org\na.org\n", encoding="utf-8")
+    digest = segments_digest(recipe(extract_segments={key: [str(one)]}))
+    assert digest == segments_digest(recipe(extract_segments={key: [str(other)]}))
+    assert digest != segments_digest(recipe())
+    other.write_text("a.org\n")
+    assert digest != segments_digest(recipe(extract_segments={key: [str(other)]}))
+
+
+@pytest.mark.parametrize("key", ["url_block_lists", "word_block_lists"])
+def test_a_list_that_cannot_be_used_is_named(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "list"
+    plan = recipe(extract_segments={key: [str(path)]})
+    with pytest.raises(RecipeError, match=f"extract_segments.{key}: .*list: .*No such file"):
+        segments_digest(plan)
+    path.write_bytes(b"good\n\xff\n")
+    with pytest.raises(RecipeError, match=f"extract_segments.{key}: .*list: 'utf-8' codec can't decode byte 0xff"):
+        segments_digest(plan)
+    path.write_text("# nothing yet\n")
+    with pytest.raises(RecipeError, match=f"extract_segments.{key}: .*list: no entries"):
+        segments_digest(plan)
+
+
+def test_evaluation_texts(tmp_path: Path) -> None:
+    path, own = tmp_path / "prompts.jsonl", tmp_path / "own.jsonl"
+    own.write_text('{"id": 3, "prompt": "d"}\n')
+    path.write_text('"a"\n\n{"question_id": 7, "turns": ["b\u2028", "c"]}\n', encoding="utf-8")
+    plan = recipe(select_unlabelled={"evaluation_paths": [str(path)]}, generate_answers={"prompts": str(own)})
+    a = "ca978112ca1bbdca"
+    assert list(evaluation_texts(plan)) == [
+        (str(path), a, "a"), (str(path), "7", "b\u2028"), (str(path), "7", "c"), ("humpback", "3", "d"),
+    ]  # fmt: skip
+    path.write_text('"a"\n{"answer": "b"}\n')
+    with pytest.raises(RecipeError, match="line 2: it has none of the fields"):
+        list(evaluation_texts(plan))
+    with pytest.raises(RecipeError, match="No such file"):
+        list(evaluation_texts(recipe(select_unlabelled={"evaluation_paths": [str(tmp_path / "gone")]})))
