@@ -32,6 +32,8 @@ BLOCKS = SCOPES | _words(
 )
 CODE = _words("code tt kbd samp")
 MAX_DEPTH = 5000
+MAX_SECTIONS = 10_000  # a page with more is an index or an attack
+HEADER_TAG = re.compile(r"<h[1-6]\b", re.IGNORECASE)
 NESTING = re.compile(
     r"<(/?)(?:div|span|b|i|u|font|a|em|strong|table|ul|ol|dl|blockquote|section|article|center|big|small)\b",
     re.IGNORECASE,
@@ -125,15 +127,18 @@ def visible_texts(root: LexborNode) -> Iterator[str]:
         node = node.next if depth else None
 
 
-def is_too_deep(html: str) -> bool:
-    """Whether the page nests so deeply that parsing it would take time by the square of the depth.
+def shape_fault(html: str) -> str | None:
+    """`too_deep` or `too_many_headers` for a page that no reader would see, but a parser would choke on.
 
-    Only pages with very many tags are looked at; elements that HTML closes by itself do not count.
+    Parsing takes time by the square of the depth; elements that HTML closes by itself do not count.
+    Only pages with very many tags are looked at.
     """
     if html.count("<") <= MAX_DEPTH:
-        return False
+        return None
     depth = deepest = 0
     for tag in NESTING.finditer(html):
         depth = max(0, depth + (-1 if tag[1] else 1))
         deepest = max(deepest, depth)
-    return deepest > MAX_DEPTH
+    if deepest > MAX_DEPTH:
+        return "too_deep"
+    return "too_many_headers" if sum(1 for _ in HEADER_TAG.finditer(html)) > MAX_SECTIONS else None

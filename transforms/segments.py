@@ -17,14 +17,13 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructField, StructType
 
 from schemas.silver import SEGMENTS
-from transforms.html import is_too_deep
+from transforms.html import MAX_SECTIONS
 from transforms.language import identify_language
 from transforms.quality_rules import Limits, quality_fault
 from transforms.render import Page, render
 from transforms.segment_rules import header_fault, is_repetitive
 
 METHOD_VERSION = "segments-2"
-MAX_SECTIONS = 10_000  # a page with more is an index or an attack
 ROWS = StructType([StructField(f.name, f.dataType) for f in SEGMENTS.schema if f.name != "method_digest"])
 
 
@@ -50,7 +49,7 @@ def segments_from(
 ) -> DataFrame:
     """Every piece of every document; `drop_reason` names the first of the rules that it breaks.
 
-    In this order: `too_deep`, `too_many_headers`, `no_header` (the whole page, one row);
+    In this order: `too_many_headers`, `no_header` (the whole page, one row);
     `too_short`, `too_long`; `empty_header`, `uppercase_header`, `navigation_header`; `repetitive`;
     `language`; then those of `transforms.quality_rules`, which look at the text as a whole.
     """
@@ -96,9 +95,6 @@ def pieces(html: str, min_chars: int, max_chars: int) -> Iterator[dict[str, Any]
 
     `fault` is the page's or the length rule that the piece breaks, None where it breaks none.
     """
-    if is_too_deep(html):
-        yield _piece(0, "", 0, [], "", "too_deep")
-        return
     page = render(html)
     if len(page.sections) > MAX_SECTIONS:
         yield _piece(0, "", 0, [], "", "too_many_headers")

@@ -171,7 +171,7 @@ def test_readable_records_of_a_cut_file_stay(tmp_path: Path) -> None:
         ("warcio_example-resource.warc.gz", ["kept"]),
         ("warcio_example-wget-bad-target-uri.warc.gz", ["kept", "not_html", "not_html"]),
         ("warcio_example-space-in-target-uri.warc.gz", ["not_html"]),
-        ("warcio_example-trunc.warc", ["kept"]),
+        ("warcio_example-trunc.warc", ["kept", "broken_record"]),
         ("warcio_example-bad-non-chunked.warc.gz", ["kept"]),
         ("warcio_example-bad.warc.gz.bad", ["kept", "http_status"]),
         ("warcio_example-wrong-chunks.warc.gz", ["kept"]),

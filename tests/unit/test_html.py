@@ -1,6 +1,6 @@
 import pytest
 
-from transforms.html import clean, clean_header, header_level, is_boilerplate, is_furniture, is_too_deep
+from transforms.html import clean, clean_header, header_level, is_boilerplate, is_furniture, shape_fault
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,16 @@ def test_header_level() -> None:
     assert header_level("div", {"role": "heading", "aria-level": "99"}) == 6
 
 
-def test_is_too_deep() -> None:
-    assert is_too_deep("<div>" * 6000)
-    assert is_too_deep("<b>" * 100_000 + "</b>" * 100_000)
-    assert not is_too_deep("<div></div>" * 6000)
-    assert not is_too_deep("<p>" * 100_000)
+@pytest.mark.parametrize(
+    ("html", "fault"),
+    [
+        ("<div>" * 6000, "too_deep"),
+        ("<b>" * 100_000 + "</b>" * 100_000, "too_deep"),
+        ("<div></div>" * 6000, None),
+        ("<p>" * 100_000, None),
+        ("<h2>a</h2>" * 1_000_000, "too_many_headers"),
+        ("<h2>a</h2>" * 10_000, None),
+    ],
+)
+def test_shape_fault(html: str, fault: str | None) -> None:
+    assert shape_fault(html) == fault
