@@ -2,6 +2,7 @@
 
 import gzip
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests import crawls
@@ -32,8 +33,8 @@ def damaged(seed: int, pack: str) -> Damaged:
         )
         for i in range(rng.randint(3, 8))
     ]
-    packed = {"plain": lambda r: r, "gzip": gzip.compress, "zstd": crawls.zstandard}[pack]
-    parts = [packed(record) for record in records]
+    packers: dict[str, Callable[..., bytes]] = {"plain": bytes, "gzip": gzip.compress, "zstd": crawls.zstandard}
+    parts = [packers[pack](record) for record in records]
     data = b"".join(parts)
     at = rng.randrange(len(data))
     removed, inserted = {
