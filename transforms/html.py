@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 
 from selectolax.lexbor import LexborNode
 
@@ -12,6 +13,7 @@ def _words(names: str) -> frozenset[str]:
 
 
 HEADERS = {f"h{level}": level for level in range(1, 7)}
+HEADER_LEVELS = {str(level) for level in range(1, 7)}
 SKIPPED = _words(
     "script style noscript template head nav footer svg math iframe object embed canvas audio video map"
     " select option button input textarea dialog noembed noframes datalist menu"
@@ -24,6 +26,7 @@ FURNITURE = re.compile(
     r"|sphinxsidebar|related|advert(?:isement)?s?)(?:$|[\s_-])",
     re.IGNORECASE,
 )
+MAX_NAME_CHARS = 1000
 HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 SCOPES = _words("article section aside main td th li blockquote dd figure details")
 BLOCKS = SCOPES | _words(
@@ -39,10 +42,8 @@ NESTING = re.compile(
     re.IGNORECASE,
 )
 
-WHITESPACE = re.compile(r"[^\S\n]+")
 # Controls, soft hyphens, zero-width and direction marks: not seen by a reader.
-UNSEEN = dict.fromkeys([*range(9), *range(14, 32), *range(127, 160), 0xAD, 0x200B, 0xFEFF])
-UNSEEN |= dict.fromkeys([*range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 NUMBERING = re.compile(
     r"^(?:(?:chapter|section|appendix|part)\s+(?:\d+|[ivxlc]+|[a-z])(?:[.:)]\s*|\s+[-\u2013\u2014]\s+|$)"
     r"|§+\s*[\d.]+\s*|\(?\d+(?:\.\d+)*[.)]\s+|\d+(?:\.\d+)+\s+|[a-z](?:\.\d+)+\.?\s+)",
@@ -72,12 +73,25 @@ def is_furniture(tag: str, attributes: Attributes) -> bool:
         return True
     if not attributes or tag in ("html", "body", "main", "article"):
         return False
-    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
-        return True
-    if (attributes.get("role") or "").lower() in SKIPPED_ROLES or HIDDEN_STYLE.search(attributes.get("style") or ""):
-        return True
-    names = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
-    return FURNITURE.search(names) is not None
+    for name, value in attributes.items():  # noqa: SIM110  (any() costs twice as much, for every element)
+        if (marks := MARKS.get(name)) and marks(value or ""):
+            return True
+    return False
+
+
+@lru_cache(4096)  # a site has few classes, and says them on every element
+def _names_furniture(classes: str) -> bool:
+    return FURNITURE.search(classes) is not None
+
+
+MARKS: Mapping[str, Callable[[str], object]] = {
+    "hidden": lambda value: True,
+    "aria-hidden": lambda value: value == "true",
+    "role": lambda value: value.lower() in SKIPPED_ROLES,
+    "style": HIDDEN_STYLE.search,
+    "class": lambda value: _names_furniture(value[:MAX_NAME_CHARS]),
+    "id": FURNITURE.search,
+}
 
 
 def is_boilerplate(text: str) -> bool:
@@ -89,8 +103,13 @@ def is_boilerplate(text: str) -> bool:
 
 def clean(text: str) -> str:
     """NFC, without characters that are not seen, white space collapsed within each line."""
-    text = unicodedata.normalize("NFC", text.translate(UNSEEN))
-    return "\n".join(line for part in text.split("\n") if (line := WHITESPACE.sub(" ", part).strip()))
+    if UNSEEN.search(text):
+        text = UNSEEN.sub("", text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    if "\n" not in text:
+        return " ".join(text.split())
+    return "\n".join(" ".join(line) for part in text.split("\n") if (line := part.split()))
 
 
 def clean_header(text: str) -> str:
@@ -101,16 +120,20 @@ def clean_header(text: str) -> str:
 
 def header_level(tag: str, attributes: Attributes) -> int:
     """1 to 6 for a header, 0 for every other element."""
-    level = HEADERS.get(tag, 0)
-    if not level and attributes.get("role") == "heading":
-        given = attributes.get("aria-level") or "2"
-        level = int(given) if given in "123456" else 6
-    return level
+    if tag in HEADERS:
+        return HEADERS[tag]
+    if not attributes or attributes.get("role") != "heading":
+        return 0
+    given = attributes.get("aria-level") or "2"
+    return int(given) if given in HEADER_LEVELS else 6
 
 
 def visible_texts(root: LexborNode) -> Iterator[str]:
     """The texts below an element, hidden elements and page furniture left out."""
     node, depth = root.first_child, 1
+    if node is not None and node.next is None and node.tag == "-text":  # what most cells and code hold
+        yield node.text_content or ""
+        return
     while node is not None:
         tag = node.tag or "-"
         if tag == "-text":
@@ -121,10 +144,14 @@ def visible_texts(root: LexborNode) -> Iterator[str]:
         if child is not None:
             node, depth = child, depth + 1
             continue
-        while depth and node.next is None:
+        following = node.next
+        while following is None:
             node, depth = node.parent, depth - 1
+            if not depth:
+                return
             assert node is not None
-        node = node.next if depth else None
+            following = node.next
+        node = following
 
 
 def shape_fault(html: str) -> str | None:
