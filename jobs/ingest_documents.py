@@ -44,8 +44,8 @@ def run(lake: Lake, recipe: Recipe) -> None:
 
 
 def _parts(file: str, size: int) -> list[tuple[str, int | None, int | None]]:
-    """The parts that tasks read a file in. Only gzip members can be told from what a page holds."""
-    if not file.endswith(".gz") or file.endswith(".json.gz") or (length := _length(file)) <= size:
+    """The parts that tasks read a file in."""
+    if (length := _length(file)) <= size:
         return [(file, None, None)]
     return [(file, start, min(start + size, length)) for start in range(0, length, size)]
 

@@ -8,15 +8,17 @@ from typing import BinaryIO
 from transforms.members import MemberError, next_member, unpacked
 from transforms.warc import Defect, NotWarcError, Record
 
+OPENING = b"{"  # of a gzip member
 
-def read_texts(stream: BinaryIO, max_bytes: int) -> Iterator[Record | Defect]:
+
+def read_texts(stream: BinaryIO, max_bytes: int, start: int = 0, end: int | None = None) -> Iterator[Record | Defect]:
     """The texts of a file as records without markup; a line that is none is a `Defect`.
 
     Raises:
         NotWarcError: the file holds no such line at all.
     """
     n_texts = 0
-    for offset, line in _lines(stream, max_bytes):
+    for offset, line in _lines(stream, max_bytes, start, end):
         found = line if isinstance(line, Defect) else _record(offset, line)
         n_texts += isinstance(found, Record)
         yield found
@@ -35,14 +37,15 @@ def _record(offset: int, line: bytes) -> Record | Defect:
     return Record(offset, str(url).strip(), None, str(source_id), "text/plain", "text/plain", block, is_text=True)
 
 
-def _lines(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes | Defect]]:
+def _lines(
+    stream: BinaryIO, max_bytes: int, start: int | None, end: int | None
+) -> Iterator[tuple[int, bytes | Defect]]:
     """Each line with the offset of the gzip member that it begins in; too long a one is passed over."""
-    size = stream.seek(0, os.SEEK_END)
-    start: int | None = 0
-    while start is not None:
+    end = stream.seek(0, os.SEEK_END) if end is None else end
+    while start is not None and start < end:
         line, skipping, member, damage = bytearray(), False, start, None
         try:
-            for place, data in unpacked(stream, start, size):
+            for place, data in unpacked(stream, start, end):
                 if place != member and line.strip():
                     yield member, bytes(line)
                 if place != member:
@@ -63,4 +66,4 @@ def _lines(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes | Defe
             yield error.offset, Defect(error.offset, error.rule, str(error))
         if line.strip() and not damage:
             yield member, bytes(line)
-        start = next_member(stream, damage.offset + 1, b"{") if damage else None
+        start = next_member(stream, damage.offset + 1, OPENING) if damage else None

@@ -15,11 +15,12 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from schemas.bronze import DOCUMENTS
 from schemas.result import result_schema
 from transforms.charset import UndecodableError, decode_page
-from transforms.clueweb22 import read_texts
+from transforms.clueweb22 import OPENING, read_texts
 from transforms.html import shape_fault
 from transforms.http import Response, TooLargeError, is_html, split_response, unpack_body
+from transforms.members import members_of_part
 from transforms.rights import licences, robots_directives
-from transforms.warc import Defect, NotWarcError, Record, read_records, records_of_part
+from transforms.warc import Defect, NotWarcError, Record, read_records
 
 NO_PAGES = ("unreadable_file", "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole
 BATCH_BYTES = 16 * 2**20  # of text in one Arrow batch, whatever the number of pages
@@ -71,13 +72,9 @@ def file_rows(path: str, max_bytes: int, start: int | None = None, end: int | No
             if os.fstat(stream.fileno()).st_size == 0:
                 yield _rejected(path, None, "empty_file", "0 bytes")
                 return
-            if start is not None and end is not None:
-                records = records_of_part(stream, max_bytes, start, end)
-            elif path.endswith(".json.gz"):
-                records = read_texts(stream, max_bytes)
-            else:
-                records = read_records(stream, max_bytes)
-            for found in records:
+            read, opening = (read_texts, OPENING) if path.endswith(".json.gz") else (read_records, b"WARC/")
+            bounds = members_of_part(stream, start, end, opening) if start is not None and end else (0, None)
+            for found in read(stream, max_bytes, *bounds) if bounds else ():
                 yield page(found, path, max_bytes)
     except NotWarcError as error:
         yield _rejected(path, None, "not_a_warc", str(error))

@@ -85,6 +85,20 @@ def next_member(stream: BinaryIO, after: int, opening: bytes = b"WARC/") -> int 
     return None
 
 
+def members_of_part(stream: BinaryIO, start: int, end: int, opening: bytes) -> tuple[int, int] | None:
+    """Where to begin and to end, to read the records that begin in `start` to `end` of a file; None for none.
+
+    The parts of a file give all its records, each of them once: a part begins at the first member
+    after `start` that opens with `opening` (in a plain file: at the first version line), and ends
+    where the next part begins. What is all one member is in its first part.
+    """
+    first = next_member(stream, start, opening) if start else 0
+    last = next_member(stream, end, opening)
+    if first is None or (last is not None and first >= last):
+        return None
+    return first, stream.seek(0, os.SEEK_END) if last is None else last
+
+
 def opens_with(stream: BinaryIO, place: int, opening: bytes) -> bool:
     """Whether what lies at a place, unpacked, begins with some bytes."""
     try:

@@ -53,26 +53,13 @@ class NotWarcError(ValueError):
     """A file in which not one WARC record could be found."""
 
 
-def records_of_part(stream: BinaryIO, max_bytes: int, start: int, end: int) -> Iterator[Record | Defect]:
-    """What `read_records` gives for the records that begin in `start` to `end` of a file.
-
-    The parts of a file give all its records, each of them once: a part begins at the first member
-    after `start` that opens with a WARC version (in a plain file: at the first line that is one),
-    and ends where the next part begins.
-    """
-    first = next_member(stream, start) if start else 0
-    last = next_member(stream, end)
-    if first is not None and (last is None or first < last):
-        yield from read_records(stream, max_bytes, first, last)
-
-
 def read_records(
     stream: BinaryIO, max_bytes: int, start: int | None = 0, end: int | None = None
 ) -> Iterator[Record | Defect]:
     """The page records of a WARC file, plain, gzip or Zstandard, one in memory at a time.
 
     Every other record that is whole is passed over; every one that is not becomes a `Defect`.
-    `max_bytes` bounds the page within a record.
+    `max_bytes` bounds the page within a record; `start` and `end` are those of `members_of_part`.
 
     Raises:
         NotWarcError: the file holds no record at all.
