@@ -24,7 +24,7 @@ from jobs.config import IngestDocuments, Recipe
 from jobs.lake import Lake
 from jobs.runs import Run
 from jobs.session import spark_session
-from transforms.segments import ROWS
+from transforms.segments import ROWS, segments_from
 from transforms.warc import Record, read_records
 
 JOBS = (ingest_documents, extract_segments)
@@ -86,7 +86,7 @@ def write_copies(files: Iterable[Path], folder: Path, n_copies: int) -> tuple[in
 def _run(spark: SparkSession, crawl: Path, root: Path, kind: str) -> list[float]:
     """The seconds that each job takes on a new lake."""
     recipe = Recipe(name="bench", base_model="none", ingest_documents=IngestDocuments(paths=(str(crawl),)))
-    transform = parse_only if kind == "parse only" else extract_segments.segments_from
+    transform = parse_only if kind == "parse only" else segments_from
     seconds = []
     for job in JOBS:
         lake = Lake(spark, str(root), Run(job.__name__, "bench", "0" * 16, job.WRITES, job.UNIT))
@@ -106,7 +106,7 @@ def parse_only(documents: DataFrame, *, method_digest: str, **rules: object) -> 
             rows = [
                 {
                     "segment_id": page["document_id"], "document_id": page["document_id"], "url": page["url"],
-                    "position": 0, "header": LexborHTMLParser(page["html"]).body.tag, "header_level": 0,
+                    "position": 0, "header": str(LexborHTMLParser(page["html"]).body), "header_level": 0,
                     "header_path": [], "n_chars": 0, "drop_reason": "no_header",
                 }
                 for page in batch.to_pylist()

@@ -77,6 +77,7 @@ def crawl_files(paths: Iterable[str]) -> list[str]:
     for pattern in paths:
         matches = glob.glob(os.path.expanduser(pattern), recursive=True)
         files = [str(f) for m in matches for f in (_below(Path(m)) if os.path.isdir(m) else [m])]
+        files += [m for m in matches if os.path.isdir(m) and any(map(Path(m).match, ENDINGS))]  # it can't be read
         if not files:
             empty.append(pattern)
         found.update(os.path.abspath(f) for f in files)

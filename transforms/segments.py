@@ -18,7 +18,7 @@ from pyspark.sql.types import StructField, StructType
 
 from schemas.silver import SEGMENTS
 from transforms.html import MAX_SECTIONS
-from transforms.language import identify_language
+from transforms.language import identify_languages
 from transforms.quality_rules import Limits, quality_fault
 from transforms.render import Page, render
 from transforms.segment_rules import header_fault, is_repetitive
@@ -57,31 +57,28 @@ def segments_from(
     def extract(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = to_arrow_schema(ROWS)
         for batch in batches:
-            rows: list[dict[str, Any]] = []
-            for document in batch.to_pylist():
-                for piece in pieces(document["html"], min_chars, max_chars):
-                    text = piece.pop("text")
-                    reason, code, score = piece.pop("fault"), None, None
-                    reason = reason or header_fault(piece["header"])
-                    if not reason and is_repetitive(text, sentence_ngram, max_sentence_jaccard):
-                        reason = "repetitive"
-                    if not reason:
-                        code, score = identify_language(text)
-                        reason = None if code == language else "language"
-                    name = f"{document['document_id']}\n{piece['position']}\n{text}"
-                    rows.append(
-                        piece
-                        | {
-                            "segment_id": hashlib.sha256(name.encode()).hexdigest(),
-                            "document_id": document["document_id"],
-                            "url": document["url"],
-                            "text": None if reason else text,
-                            "language": code,
-                            "language_score": score,
-                            "drop_reason": reason,
-                        }
-                    )
+            rows = [row for page in batch.to_pylist() for row in rows_of(page)]
+            passed = [row for row in rows if not row["drop_reason"]]
+            languages = identify_languages([row["text"] for row in passed])
+            for row, (code, score) in zip(passed, languages, strict=True):
+                row |= {"language": code, "language_score": score}
+                row["drop_reason"] = None if code == language else "language"
+            for row in rows:
+                row["text"] = None if row["drop_reason"] else row["text"]
             yield pa.RecordBatch.from_pylist(rows, schema)
+
+    def rows_of(page: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for piece in pieces(page["html"], min_chars, max_chars):
+            text, fault = piece["text"], piece.pop("fault") or header_fault(piece["header"])
+            if not fault and is_repetitive(text, sentence_ngram, max_sentence_jaccard):
+                fault = "repetitive"
+            name = f"{page['document_id']}\n{piece['position']}\n{text}"
+            yield piece | {
+                "segment_id": hashlib.sha256(name.encode()).hexdigest(),
+                "document_id": page["document_id"],
+                "url": page["url"],
+                "drop_reason": fault,
+            }
 
     rows = documents.select("document_id", "url", "html").mapInArrow(extract, ROWS)
     reason = F.coalesce("drop_reason", quality_fault(F.col("text"), quality))

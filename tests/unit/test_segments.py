@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from transforms.language import identify_language
+from transforms.language import identify_languages
 from transforms.segments import pieces
 
 MIN, MAX = 600, 3000
@@ -57,11 +58,21 @@ def test_header_path_and_positions() -> None:
     assert found == [(0, ["A", "B"], "C", 4), (1, ["A", "B"], "D", 4)]
 
 
-def test_language() -> None:
-    assert identify_language("The kettle stands on the stove, and the water in it boils.")[0] == "en"
-    code, probability = identify_language("Der Kessel steht auf dem Herd, und das Wasser kocht darin.")
-    assert code == "de"
-    assert 0.9 < probability <= 1
+def test_languages_are_those_that_py3langid_gives() -> None:
+    texts = [
+        "The kettle stands on the stove, and the water in it boils.",
+        "Der Kessel steht auf dem Herd, und das Wasser kocht darin.",
+        "THE KETTLE STANDS ON THE STOVE",
+        "水壶放在炉子上 \ud800",
+        "0",
+        "",
+    ] * 60
+    found = identify_languages(texts)
+    assert [code for code, _ in found[:2]] == ["en", "de"]
+    single = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    assert found[:6] == [single.classify(text) for text in texts[:6]]
+    assert found == found[:6] * 60
+    assert identify_languages([]) == []
 
 
 @dataclass
