@@ -23,7 +23,7 @@ SKIPPED_ROLES = _words("navigation banner contentinfo search menu menubar toolba
 FURNITURE = re.compile(
     r"(?:^|[\s_-])(?:nav(?:bar|header|footer|igation)?|breadcrumbs?|menu|sidebar|footer|share|sharing|social|pager"
     r"|pagination|toc(?!-backref)|headerlink|anchorjs-link|editsection|edit-link|skip-?link|cookies?|copyright|noprint"
-    r"|sphinxsidebar|related|advert(?:isement)?s?)(?:$|[\s_-])",
+    r"|sphinxsidebar|related|advert(?:isement)?s?|sr-only|visually-hidden|screen-reader-text)(?:$|[\s_-])",
     re.IGNORECASE,
 )
 MAX_NAME_CHARS = 1000
@@ -56,11 +56,18 @@ NAV_WORDS = re.compile(
     re.IGNORECASE,
 )
 PHRASES = re.compile(
-    r"(?:edit (?:this|on)\b|report a bug\b|share (?:this|on)\b|print this\b|permalink$|view (?:page )?source$"
+    r"(?:(?:edit|improve) (?:this|on)\b|view (?:this page )?on git(?:hub|lab)\b"
+    r"|report a bug\b|share (?:this|on)\b|print this\b|permalink$|view (?:page )?source$"
     r"|(?:this )?(?:page )?(?:was )?last (?:updated|modified|edited)\b|follow us\b|all rights reserved\b"
     r"|(?:copyright|©|\(c\))\s*(?:\(c\)|©)?\s*(?:by\s+)?\S{0,20}\s*\d{4}\b|copyright\s*(?:©|\(c\)))",
     re.IGNORECASE,
 )
+SHARE_WORDS = re.compile(
+    r"(?:(?:share|tweet|pin(?: it)?|e-?mail|print|facebook|twitter|linkedin|reddit|whatsapp|telegram|copy link)"
+    r"[\s|,/·•]*){2,}",
+    re.IGNORECASE,
+)
+ANCHOR_SIGN = re.compile(r"\s*[¶🔗]+$")
 MAX_PHRASE_CHARS = 200  # a paragraph that only begins like this is text
 
 
@@ -91,6 +98,7 @@ MARKS: Mapping[str, Callable[[str], object]] = {
     "style": HIDDEN_STYLE.search,
     "class": lambda value: _names_furniture(value[:MAX_NAME_CHARS]),
     "id": FURNITURE.search,
+    "aria-label": FURNITURE.search,
 }
 
 
@@ -98,7 +106,7 @@ def is_boilerplate(text: str) -> bool:
     """Whether a block of its own is a navigation line, an edit or share link or a copyright line."""
     if len(text) > MAX_PHRASE_CHARS:
         return False
-    return bool(NAV_WORDS.fullmatch(text) or PHRASES.match(text))
+    return bool(NAV_WORDS.fullmatch(text) or SHARE_WORDS.fullmatch(text) or PHRASES.match(text))
 
 
 def clean(text: str) -> str:

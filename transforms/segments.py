@@ -23,7 +23,7 @@ from transforms.quality_rules import Limits, quality_fault
 from transforms.render import Page, render
 from transforms.segment_rules import header_fault, is_repetitive
 
-METHOD_VERSION = "segments-2"
+METHOD_VERSION = "segments-3"
 ROWS = StructType([StructField(f.name, f.dataType) for f in SEGMENTS.schema if f.name != "method_digest"])
 
 

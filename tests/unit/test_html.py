@@ -21,6 +21,9 @@ from transforms.html import clean, clean_header, header_level, is_boilerplate, i
         ("div", {"id": "breadcrumbs"}, True),
         ("div", {"class": "toc"}, True),
         ("a", {"class": "headerlink"}, True),
+        ("ol", {"aria-label": "breadcrumb"}, True),
+        ("section", {"aria-label": "How to brew tea"}, False),
+        ("span", {"class": "visually-hidden"}, True),
         ("div", {"class": "navigator-chapter"}, False),
         ("div", {"class": "sharepoint"}, False),
         ("body", {"class": "has-sidebar sidebar"}, False),
@@ -42,6 +45,10 @@ def test_is_furniture(tag: str, attributes: dict[str, str | None], expected: boo
         "Edit this page on GitHub",
         "Report a bug",
         "Share this article",
+        "Share Tweet Pin it E-mail",
+        "Facebook | Twitter | Print",
+        "Improve this page",
+        "View on GitHub",
         "Permalink",
         "Last updated 3 May 2019",
         "This page last modified on 2022-01-20",
@@ -58,6 +65,8 @@ def test_boilerplate(text: str) -> None:
     "text",
     [
         "Up to three files may be open.",
+        "E-mail",
+        "Print the page and share it.",
         "Home directories are backed up at night.",
         "Indexes make queries fast.",
         "Share this with the group when you are done. " + "It is a longer paragraph of real text. " * 5,
@@ -104,7 +113,7 @@ def test_header_level() -> None:
     assert [header_level(tag, {}) for tag in ("h1", "h6", "p")] == [1, 6, 0]
     assert header_level("div", {"role": "heading"}) == 2
     assert header_level("div", {"role": "heading", "aria-level": "4"}) == 4
-    assert header_level("div", {"role": "heading", "aria-level": "99"}) == 6
+    assert [header_level("div", {"role": "heading", "aria-level": level}) for level in ("99", "12", "x")] == [6, 6, 6]
 
 
 @pytest.mark.parametrize(
