@@ -171,9 +171,12 @@ def shape_fault(html: str) -> str | None:
     if html.count("<") <= MAX_DEPTH:
         return None
     depth = deepest = 0
-    for tag in NESTING.finditer(html):
-        depth = max(0, depth + (-1 if tag[1] else 1))
-        deepest = max(deepest, depth)
+    for end in NESTING.findall(html):
+        if not end:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif depth:
+            depth -= 1
     if deepest > MAX_DEPTH:
         return "too_deep"
     return "too_many_headers" if sum(1 for _ in HEADER_TAG.finditer(html)) > MAX_SECTIONS else None
