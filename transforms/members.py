@@ -157,7 +157,7 @@ def _zstd_frame(stream: BinaryIO, start: int) -> Iterator[bytes]:
 def _frame_end(stream: BinaryIO, start: int) -> int:
     """Where a frame ends, from the headers of its blocks (RFC 8878, section 3.1.1)."""
     head = stream.read(5)
-    if head[1:4] == b"\x2a\x4d\x18" and head[:1] and head[0] >> 4 == 5:  # a frame to be skipped, as for dictionaries
+    if head[1:4] == b"\x2a\x4d\x18" and head[:1] and head[0] >> 4 == 5:  # a frame to be skipped, such as a seek table
         return start + 8 + int.from_bytes(head[4:] + stream.read(3), "little")
     if head[:4] != ZSTD or len(head) < 5:
         raise MemberError(start, "broken_record", "no Zstandard frame begins here")

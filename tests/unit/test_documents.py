@@ -97,10 +97,10 @@ def test_plain_text_of_a_crawl_is_a_page_without_markup(tmp_path: Path) -> None:
 
 
 def test_zstandard(tmp_path: Path) -> None:
-    assert outcomes(tmp_path, crawls.zstandard(crawls.record(), crawls.record(url="http://example.org/2"))) == [
-        "kept",
-        "kept",
-    ]
+    table = b"\x5e\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"seek"  # a frame to be skipped
+    first, second = crawls.zstandard(crawls.record()), crawls.zstandard(crawls.record(url="http://example.org/2"))
+    assert outcomes(tmp_path, first + table + second) == ["kept", "kept"]
+    assert outcomes(tmp_path, first + b"junk" + second) == ["kept", "broken_record", "kept"]
 
 
 def test_arc_is_named(tmp_path: Path) -> None:
