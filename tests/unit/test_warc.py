@@ -123,6 +123,34 @@ def test_record_over_the_bound_is_not_read() -> None:
     assert outcome(read(big + numbered(1)[0], max_bytes=100_000)) == ["too_large", "0"]
 
 
+def test_a_length_over_the_bound_that_is_wrong_costs_no_other_record() -> None:
+    assert outcome(read(crawls.record(length=10**9) + b"".join(numbered(2)))) == [
+        "too_large",
+        "broken_record",
+        "0",
+        "1",
+    ]
+
+
+def test_an_unknown_type_is_named_and_passed_over() -> None:
+    assert outcome(read(crawls.record(kind="responsf") + numbered(1)[0])) == ["broken_record", "0"]
+
+
+def test_a_record_over_two_members() -> None:
+    data = b"".join(numbered(2))
+    assert outcome(read(gzip.compress(data[:300]) + gzip.compress(data[300:]))) == ["0", "1"]
+
+
+def test_a_record_cut_before_it_was_packed() -> None:
+    first, second = numbered(2)
+    assert outcome(read(crawls.packed(first[:-12], second))) == ["broken_record", "0", "1"]
+
+
+def test_header_values_with_a_line_break_and_in_no_unicode() -> None:
+    raw = crawls.record(url="http://example.org/te\r\na").replace(b"/te", b"/t\xe9")
+    assert [f.url for f in read(raw) if isinstance(f, Record)] == ["http://example.org/t\xe9a"]
+
+
 @pytest.mark.parametrize("data", [b"<html>" * 100, gzip.compress(b"<html>" * 100), b"\x1f\x8b\x08junk", b"\0" * 99])
 def test_no_warc(data: bytes) -> None:
     with pytest.raises(NotWarcError):
