@@ -16,7 +16,6 @@ from transforms.html import (
     BLOCKS,
     CODE,
     SCOPES,
-    SKIPPED,
     clean,
     clean_header,
     header_level,
@@ -79,12 +78,11 @@ class _Renderer:
         """The page rendered."""
         node: LexborNode | None = LexborHTMLParser(html).body
         stack: list[tuple[LexborNode, str, int]] = []  # the open elements: tag, and the level where it is a header
-        inline = self.inline
         while node is not None:
             tag = node.tag or "-"
             if tag == "-text":
                 text = (node.text_content or "").replace("\n", " ")
-                inline.append(text)
+                self.inline.append(text)
                 if self.links:
                     self.link_chars += len(text.strip())
             elif tag[0] != "-":
@@ -110,7 +108,7 @@ class _Renderer:
     def _open(self, node: LexborNode, tag: str) -> int | None:
         """Enter an element; its level where it is a header, else 0, and None where its inside is done with."""
         attributes = node.attributes
-        if tag in SKIPPED or (attributes and is_furniture(tag, attributes)):
+        if is_furniture(tag, attributes):
             return None
         if tag == "br":
             self.inline.append("\n")
