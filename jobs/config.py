@@ -17,8 +17,10 @@ class IngestDocuments(Section):
     """Which crawl files to read."""
 
     paths: tuple[str, ...] = Field((), description="crawl files, globs, or folders with such files below")
-    split_bytes: int = Field(256 * 2**20, ge=2**20, description="a larger *.warc.gz is read by several tasks")
-    max_record_bytes: int = Field(8 * 2**20, gt=0, le=8 * 2**20, description="larger pages are quarantined")
+    split_bytes: int = Field(256 * 2**20, ge=2**20, description="a larger file is read by several tasks")
+    max_record_bytes: int = Field(
+        8 * 2**20, gt=0, le=8 * 2**20, description="larger pages are quarantined; 8 MiB is the table's own limit"
+    )
 
 
 class Quality(Section):

@@ -44,8 +44,8 @@ def run(lake: Lake, recipe: Recipe) -> None:
 
 
 def _parts(file: str, size: int) -> list[tuple[str, int | None, int | None]]:
-    """The parts that tasks read a file in. Only gzip members can be told from what a page holds."""
-    if not file.endswith(".gz") or file.endswith(".json.gz") or (length := _length(file)) <= size:
+    """The parts that tasks read a file in."""
+    if (length := _length(file)) <= size:
         return [(file, None, None)]
     return [(file, start, min(start + size, length)) for start in range(0, length, size)]
 
@@ -77,6 +77,7 @@ def crawl_files(paths: Iterable[str]) -> list[str]:
     for pattern in paths:
         matches = glob.glob(os.path.expanduser(pattern), recursive=True)
         files = [str(f) for m in matches for f in (_below(Path(m)) if os.path.isdir(m) else [m])]
+        files += [m for m in matches if os.path.isdir(m) and any(map(Path(m).match, ENDINGS))]  # it can't be read
         if not files:
             empty.append(pattern)
         found.update(os.path.abspath(f) for f in files)

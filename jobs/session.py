@@ -13,6 +13,7 @@ SETTINGS = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.arrow.maxBytesPerBatch": "16m",  # by number alone 10,000 pages of 8 MiB may come at once
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.log.level": "ERROR",
 }

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Iterator
 
 from ftfy import fix_encoding
 from ftfy.badness import badness
@@ -31,6 +32,7 @@ CODECS = {
 }
 MAX_BAD_SHARE = 0.01  # of the characters; a page cut in the middle of a character is still a page
 CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")
+ASCII_CONTROLS = bytes(code for code in range(128) if CONTROLS.match(chr(code)))
 # UTF-8 read as Latin-1 or windows-1252 has such pairs; ftfy itself is too slow to see every page.
 SUSPECT = re.compile(
     "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u2022\u2026\u2030\u2039"
@@ -57,7 +59,7 @@ def decode_page(body: bytes, http_charset: str | None) -> tuple[str, str]:
             continue
         tried.append(name)
         text = repair(body.decode(CODECS.get(name, name), errors="replace").removeprefix("\ufeff"))
-        if len(CONTROLS.findall(text)) <= MAX_BAD_SHARE * len(text):
+        if _n_controls(text) <= MAX_BAD_SHARE * len(text):
             return text, name
     raise UndecodableError(f"{len(body):,} bytes are no text in {', '.join(tried)}")
 
@@ -67,7 +69,7 @@ def repair(text: str) -> str:
 
     A line is changed only where ftfy finds it bad, and less bad afterwards.
     """
-    if not SUSPECT.search(text):
+    if text.isascii() or not SUSPECT.search(text):
         return text
     return "\n".join(_repaired_line(line) for line in text.split("\n"))
 
@@ -88,14 +90,19 @@ def whatwg_name(label: str) -> str | None:
     return re.sub(r"^iso8859[-_]?", "iso-8859-", re.sub(r"^cp(125\d|874)$", r"windows-\1", name))
 
 
-def _candidates(body: bytes, http_charset: str | None) -> list[str]:
-    labels = [name for bom, name in BOMS if body.startswith(bom)]
+def _n_controls(text: str) -> int:
+    if text.isascii():  # many times faster
+        return len(text) - len(text.encode().translate(None, delete=ASCII_CONTROLS))
+    return len(CONTROLS.findall(text))
+
+
+def _candidates(body: bytes, http_charset: str | None) -> Iterator[str]:
+    yield from (name for bom, name in BOMS if body.startswith(bom))
     meta = META.search(body, 0, META_BYTES)
     declared = [http_charset or "", meta[1].decode("ascii", errors="replace") if meta else ""]
-    labels += [name for label in declared if (name := whatwg_name(label))]
+    yield from (name for label in declared if (name := whatwg_name(label)))
     # UTF-8 proves itself: other encodings hardly ever look like it.
-    labels.append("utf-8")
+    yield "utf-8"
     detected = detect_encoding(body)
     if detected and (name := whatwg_name(detected)):
-        labels.append(name)
-    return labels
+        yield name

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -14,10 +15,12 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from schemas.bronze import DOCUMENTS
 from schemas.result import result_schema
 from transforms.charset import UndecodableError, decode_page
-from transforms.clueweb22 import read_texts
+from transforms.clueweb22 import OPENING, read_texts
+from transforms.html import shape_fault
 from transforms.http import Response, TooLargeError, is_html, split_response, unpack_body
+from transforms.members import members_of_part
 from transforms.rights import licences, robots_directives
-from transforms.warc import Defect, NotWarcError, Record, read_records, records_of_part
+from transforms.warc import Defect, NotWarcError, Record, read_records
 
 NO_PAGES = ("unreadable_file", "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole
 BATCH_BYTES = 16 * 2**20  # of text in one Arrow batch, whatever the number of pages
@@ -63,17 +66,15 @@ def file_rows(path: str, max_bytes: int, start: int | None = None, end: int | No
     Rejected as a whole: `unreadable_file`, `empty_file`, `not_a_warc`.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError("not a file to read bytes from")  # a pipe would never end
         with open(path, "rb") as stream:
             if os.fstat(stream.fileno()).st_size == 0:
                 yield _rejected(path, None, "empty_file", "0 bytes")
                 return
-            if start is not None and end is not None:
-                records = records_of_part(stream, max_bytes, start, end)
-            elif path.endswith(".json.gz"):
-                records = read_texts(stream, max_bytes)
-            else:
-                records = read_records(stream, max_bytes)
-            for found in records:
+            read, opening = (read_texts, OPENING) if path.endswith(".json.gz") else (read_records, b"WARC/")
+            bounds = members_of_part(stream, start, end, opening) if start is not None and end else (0, None)
+            for found in read(stream, max_bytes, *bounds) if bounds else ():
                 yield page(found, path, max_bytes)
     except NotWarcError as error:
         yield _rejected(path, None, "not_a_warc", str(error))
@@ -89,8 +90,8 @@ def file_without_pages(path: str) -> Row:
 def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
     """The row of one record: kept, dropped by a rule, or rejected. Plain text becomes a `<pre>` element.
 
-    Rejected: `broken_record`, `too_large` (more than `max_bytes`, also after decoding) and
-    `undecodable` (text in no known encoding).
+    Rejected: `broken_record`, `too_large` (more than `max_bytes`, also after decoding),
+    `undecodable` (text in no known encoding), `too_deep` and `too_many_headers` (no page that people read).
     """
     if isinstance(found, Defect):
         return _rejected(path, found.offset, found.rule, found.detail)
@@ -122,6 +123,8 @@ def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
         return _rejected(path, found.offset, "too_large", f"{found.url}: {error}")
     except UndecodableError as error:
         return _rejected(path, found.offset, "undecodable", f"{found.url}: {error}")
+    if not found.is_text and (fault := shape_fault(html)):
+        return _rejected(path, found.offset, fault, f"{found.url}: {len(html):,} characters of HTML")
     payload_digest = hashlib.sha256(body).hexdigest()
     return place | {
         "document_id": hashlib.sha256(f"{found.url}\n{payload_digest}".encode()).hexdigest(),

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 
 from selectolax.lexbor import LexborNode
 
@@ -12,6 +13,7 @@ def _words(names: str) -> frozenset[str]:
 
 
 HEADERS = {f"h{level}": level for level in range(1, 7)}
+HEADER_LEVELS = {str(level) for level in range(1, 7)}
 SKIPPED = _words(
     "script style noscript template head nav footer svg math iframe object embed canvas audio video map"
     " select option button input textarea dialog noembed noframes datalist menu"
@@ -21,9 +23,10 @@ SKIPPED_ROLES = _words("navigation banner contentinfo search menu menubar toolba
 FURNITURE = re.compile(
     r"(?:^|[\s_-])(?:nav(?:bar|header|footer|igation)?|breadcrumbs?|menu|sidebar|footer|share|sharing|social|pager"
     r"|pagination|toc(?!-backref)|headerlink|anchorjs-link|editsection|edit-link|skip-?link|cookies?|copyright|noprint"
-    r"|sphinxsidebar|related|advert(?:isement)?s?)(?:$|[\s_-])",
+    r"|sphinxsidebar|related|advert(?:isement)?s?|sr-only|visually-hidden|screen-reader-text)(?:$|[\s_-])",
     re.IGNORECASE,
 )
+MAX_NAME_CHARS = 1000
 HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 SCOPES = _words("article section aside main td th li blockquote dd figure details")
 BLOCKS = SCOPES | _words(
@@ -32,15 +35,15 @@ BLOCKS = SCOPES | _words(
 )
 CODE = _words("code tt kbd samp")
 MAX_DEPTH = 5000
+MAX_SECTIONS = 10_000  # a page with more is an index or an attack
+HEADER_TAG = re.compile(r"<h[1-6]\b", re.IGNORECASE)
 NESTING = re.compile(
     r"<(/?)(?:div|span|b|i|u|font|a|em|strong|table|ul|ol|dl|blockquote|section|article|center|big|small)\b",
     re.IGNORECASE,
 )
 
-WHITESPACE = re.compile(r"[^\S\n]+")
 # Controls, soft hyphens, zero-width and direction marks: not seen by a reader.
-UNSEEN = dict.fromkeys([*range(9), *range(14, 32), *range(127, 160), 0xAD, 0x200B, 0xFEFF])
-UNSEEN |= dict.fromkeys([*range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 NUMBERING = re.compile(
     r"^(?:(?:chapter|section|appendix|part)\s+(?:\d+|[ivxlc]+|[a-z])(?:[.:)]\s*|\s+[-\u2013\u2014]\s+|$)"
     r"|§+\s*[\d.]+\s*|\(?\d+(?:\.\d+)*[.)]\s+|\d+(?:\.\d+)+\s+|[a-z](?:\.\d+)+\.?\s+)",
@@ -53,11 +56,18 @@ NAV_WORDS = re.compile(
     re.IGNORECASE,
 )
 PHRASES = re.compile(
-    r"(?:edit (?:this|on)\b|report a bug\b|share (?:this|on)\b|print this\b|permalink$|view (?:page )?source$"
+    r"(?:(?:edit|improve) (?:this|on)\b|view (?:this page )?on git(?:hub|lab)\b"
+    r"|report a bug\b|share (?:this|on)\b|print this\b|permalink$|view (?:page )?source$"
     r"|(?:this )?(?:page )?(?:was )?last (?:updated|modified|edited)\b|follow us\b|all rights reserved\b"
     r"|(?:copyright|©|\(c\))\s*(?:\(c\)|©)?\s*(?:by\s+)?\S{0,20}\s*\d{4}\b|copyright\s*(?:©|\(c\)))",
     re.IGNORECASE,
 )
+SHARE_WORDS = re.compile(
+    r"(?:(?:share|tweet|pin(?: it)?|e-?mail|print|facebook|twitter|linkedin|reddit|whatsapp|telegram|copy link)"
+    r"[\s|,/·•]*){2,}",
+    re.IGNORECASE,
+)
+ANCHOR_SIGN = re.compile(r"\s*[¶🔗]+$")
 MAX_PHRASE_CHARS = 200  # a paragraph that only begins like this is text
 
 
@@ -70,25 +80,44 @@ def is_furniture(tag: str, attributes: Attributes) -> bool:
         return True
     if not attributes or tag in ("html", "body", "main", "article"):
         return False
-    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
-        return True
-    if (attributes.get("role") or "").lower() in SKIPPED_ROLES or HIDDEN_STYLE.search(attributes.get("style") or ""):
-        return True
-    names = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
-    return FURNITURE.search(names) is not None
+    for name, value in attributes.items():  # noqa: SIM110  (any() costs twice as much, for every element)
+        if (marks := MARKS.get(name)) and marks(value or ""):
+            return True
+    return False
+
+
+@lru_cache(4096)  # a site has few classes, and says them on every element
+def _names_furniture(classes: str) -> bool:
+    return FURNITURE.search(classes) is not None
+
+
+MARKS: Mapping[str, Callable[[str], object]] = {
+    "hidden": lambda value: True,
+    "aria-hidden": lambda value: value == "true",
+    "role": lambda value: value.lower() in SKIPPED_ROLES,
+    "style": HIDDEN_STYLE.search,
+    "class": lambda value: _names_furniture(value[:MAX_NAME_CHARS]),
+    "id": FURNITURE.search,
+    "aria-label": FURNITURE.search,
+}
 
 
 def is_boilerplate(text: str) -> bool:
     """Whether a block of its own is a navigation line, an edit or share link or a copyright line."""
     if len(text) > MAX_PHRASE_CHARS:
         return False
-    return bool(NAV_WORDS.fullmatch(text) or PHRASES.match(text))
+    return bool(NAV_WORDS.fullmatch(text) or SHARE_WORDS.fullmatch(text) or PHRASES.match(text))
 
 
 def clean(text: str) -> str:
     """NFC, without characters that are not seen, white space collapsed within each line."""
-    text = unicodedata.normalize("NFC", text.translate(UNSEEN))
-    return "\n".join(line for part in text.split("\n") if (line := WHITESPACE.sub(" ", part).strip()))
+    if UNSEEN.search(text):
+        text = UNSEEN.sub("", text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    if "\n" not in text:
+        return " ".join(text.split())
+    return "\n".join(" ".join(line) for part in text.split("\n") if (line := part.split()))
 
 
 def clean_header(text: str) -> str:
@@ -99,16 +128,20 @@ def clean_header(text: str) -> str:
 
 def header_level(tag: str, attributes: Attributes) -> int:
     """1 to 6 for a header, 0 for every other element."""
-    level = HEADERS.get(tag, 0)
-    if not level and attributes.get("role") == "heading":
-        given = attributes.get("aria-level") or "2"
-        level = int(given) if given in "123456" else 6
-    return level
+    if tag in HEADERS:
+        return HEADERS[tag]
+    if not attributes or attributes.get("role") != "heading":
+        return 0
+    given = attributes.get("aria-level") or "2"
+    return int(given) if given in HEADER_LEVELS else 6
 
 
 def visible_texts(root: LexborNode) -> Iterator[str]:
     """The texts below an element, hidden elements and page furniture left out."""
     node, depth = root.first_child, 1
+    if node is not None and node.next is None and node.tag == "-text":  # what most cells and code hold
+        yield node.text_content or ""
+        return
     while node is not None:
         tag = node.tag or "-"
         if tag == "-text":
@@ -119,21 +152,31 @@ def visible_texts(root: LexborNode) -> Iterator[str]:
         if child is not None:
             node, depth = child, depth + 1
             continue
-        while depth and node.next is None:
+        following = node.next
+        while following is None:
             node, depth = node.parent, depth - 1
+            if not depth:
+                return
             assert node is not None
-        node = node.next if depth else None
+            following = node.next
+        node = following
 
 
-def is_too_deep(html: str) -> bool:
-    """Whether the page nests so deeply that parsing it would take time by the square of the depth.
+def shape_fault(html: str) -> str | None:
+    """`too_deep` or `too_many_headers` for a page that no reader would see, but a parser would choke on.
 
-    Only pages with very many tags are looked at; elements that HTML closes by itself do not count.
+    Parsing takes time by the square of the depth; elements that HTML closes by itself do not count.
+    Only pages with very many tags are looked at.
     """
     if html.count("<") <= MAX_DEPTH:
-        return False
+        return None
     depth = deepest = 0
-    for tag in NESTING.finditer(html):
-        depth = max(0, depth + (-1 if tag[1] else 1))
-        deepest = max(deepest, depth)
-    return deepest > MAX_DEPTH
+    for end in NESTING.findall(html):
+        if not end:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif depth:
+            depth -= 1
+    if deepest > MAX_DEPTH:
+        return "too_deep"
+    return "too_many_headers" if sum(1 for _ in HEADER_TAG.finditer(html)) > MAX_SECTIONS else None

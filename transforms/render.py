@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from transforms.html import (
+    ANCHOR_SIGN,
     BLOCKS,
     CODE,
     SCOPES,
@@ -76,38 +77,36 @@ class _Renderer:
     def render(self, html: str) -> Page:
         """The page rendered."""
         node: LexborNode | None = LexborHTMLParser(html).body
-        stack: list[tuple[str, int]] = []  # the open elements: tag, and the level where it is a header
+        stack: list[tuple[LexborNode, str, int]] = []  # the open elements: tag, and the level where it is a header
         while node is not None:
-            opened = self._open(node)
-            child = node.first_child if opened else None
-            if opened:
-                stack.append(opened)
-            if child is not None:
-                node = child
-                continue
-            if opened:
-                self._close(*stack.pop())
-            while stack and node.next is None:
-                node = node.parent
-                assert node is not None
-                self._close(*stack.pop())
-            node = node.next if stack else None
+            tag = node.tag or "-"
+            if tag == "-text":
+                text = (node.text_content or "").replace("\n", " ")
+                self.inline.append(text)
+                if self.links:
+                    self.link_chars += len(text.strip())
+            elif tag[0] != "-":
+                level = self._open(node, tag)
+                if level is not None:
+                    child = node.first_child
+                    if child is not None:
+                        stack.append((node, tag, level))
+                        node = child
+                        continue
+                    self._close(tag, level)
+            following = node.next
+            while following is None and stack:
+                node, tag, level = stack.pop()
+                self._close(tag, level)
+                following = node.next
+            node = following if stack else None
         self._flush()
         for index in self.open_sections:
             self.page.sections[index].end = len(self.page.blocks)
         return self.page
 
-    def _open(self, node: LexborNode) -> tuple[str, int] | None:
-        """Enter an element; None where it has no inside or its inside is done with."""
-        tag = node.tag or "-"
-        if tag == "-text":
-            text = node.text_content or ""
-            self.inline.append(text.replace("\n", " "))
-            if self.links:
-                self.link_chars += len(text.strip())
-            return None
-        if tag[0] == "-":
-            return None
+    def _open(self, node: LexborNode, tag: str) -> int | None:
+        """Enter an element; its level where it is a header, else 0, and None where its inside is done with."""
         attributes = node.attributes
         if is_furniture(tag, attributes):
             return None
@@ -118,22 +117,26 @@ class _Renderer:
             self._code(node)
             return None
         if self.heading:
-            self.inline.append(" " if tag in BLOCKS else "")
-            return tag, 0
+            if tag in BLOCKS:
+                self.inline.append(" ")
+            return 0
         if level := header_level(tag, attributes):
             self._flush()
             self.heading = level
-            return tag, level
+            return level
         if tag == "pre" or (tag == "table" and not is_layout(node)):
             self._flush()
             self._verbatim(node, tag)
             return None
-        self._enter(tag)
-        return tag, 0
-
-    def _enter(self, tag: str) -> None:
         if tag in BLOCKS:
-            self._flush()
+            self._enter_block(tag)
+        elif tag == "a":
+            self.links += 1
+            self.n_links += 1
+        return 0
+
+    def _enter_block(self, tag: str) -> None:
+        self._flush()
         if tag in SCOPES:
             self.scope += 1
         if tag in ("ul", "ol"):
@@ -142,25 +145,21 @@ class _Renderer:
             current = self.lists[-1]
             current.count += 1
             current.bullet = f"{current.count}. " if current.ordered else "- "
-        elif tag == "a":
-            self.links += 1
-            self.n_links += 1
 
     def _close(self, tag: str, level: int) -> None:
         if level:
             self._start_section(level)
+        elif self.heading:
             return
-        if self.heading:
-            return
-        if tag in BLOCKS:
-            self._flush()
-        if tag in ("ul", "ol"):
-            self.lists.pop()
         elif tag == "a":
             self.links -= 1
-        if tag in SCOPES:
-            self.scope -= 1
-            self._close_scope()
+        elif tag in BLOCKS:
+            self._flush()
+            if tag in ("ul", "ol"):
+                self.lists.pop()
+            if tag in SCOPES:
+                self.scope -= 1
+                self._close_scope()
 
     def _start_section(self, level: int) -> None:
         header = clean_header("".join(self.inline))
@@ -209,7 +208,11 @@ class _Renderer:
         """End the current block: keep it unless it is empty, boilerplate, or a row of bare links."""
         if not self.inline:
             return
-        text = clean("".join(self.inline))
+        text = "".join(self.inline)
+        if text.isspace():
+            self._reset()
+            return
+        text = ANCHOR_SIGN.sub("", clean(text))
         bare_links = self.n_links >= 2 and self.link_chars >= 0.8 * len(text) and not self.lists
         self._reset()
         if text and not bare_links and not is_boilerplate(text):

@@ -6,7 +6,7 @@ a shorter one is a piece as it is. So no two pieces overlap, and every text is i
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from pyspark.sql.types import StructField, StructType
 
 from schemas.silver import SEGMENTS
 from transforms.block_lists import url_matcher, word_counter
-from transforms.html import is_too_deep
+from transforms.html import MAX_SECTIONS
 from transforms.language import identify_language
 from transforms.personal_data import scrubbed
 from transforms.quality_rules import RULES, Limits, quality_fault
@@ -28,11 +28,10 @@ from transforms.segment_rules import header_fault, is_repetitive
 METHOD_VERSION = "segments-3"
 # In the order in which they are looked at: what a rule drops, the next ones do not see.
 DROP_REASONS = (
-    "blocked_url", "too_deep", "too_many_headers", "no_header",  # the whole page, one row
+    "blocked_url", "too_many_headers", "no_header",  # the whole page, one row
     "too_short", "too_long", "empty_header", "uppercase_header", "navigation_header", "repetitive", "language",
     "blocked_words", *RULES,
 )  # fmt: skip
-MAX_SECTIONS = 10_000  # a page with more is an index or an attack
 ROWS = StructType([StructField(f.name, f.dataType) for f in SEGMENTS.schema if f.name != "method_digest"])
 
 
@@ -72,41 +71,38 @@ def segments_from(
         is_blocked, count_blocked = url_matcher(url_block_lists), word_counter(word_block_lists)
         for batch in batches:
             rows: list[dict[str, Any]] = []
-            for document in batch.to_pylist():
+            for page in batch.to_pylist():
                 found: Iterable[dict[str, Any]] = [_piece(0, "", 0, [], "", "blocked_url")]
-                if not is_blocked(document["url"]):
-                    found = pieces(document["html"], min_chars, max_chars)
-                for piece in found:
-                    text = piece.pop("text")
-                    reason, code, score = piece.pop("fault"), None, None
-                    counts: dict[str, int] = {}
-                    reason = reason or header_fault(piece["header"])
-                    if not reason and is_repetitive(text, sentence_ngram, max_sentence_jaccard):
-                        reason = "repetitive"
-                    if not reason:
-                        code, score = identify_language(text)
-                        reason = None if code == language else "language"
-                    if not reason and count_blocked(text) > max_blocked_words:
-                        reason = "blocked_words"
-                    if not reason:
-                        text, counts = scrubbed(text, scrub, phone_region)
-                        reason = length_fault(len(text), min_chars, max_chars)
-                    name = f"{document['document_id']}\n{piece['position']}\n{text}"
-                    rows.append(
-                        piece
-                        | {
-                            "segment_id": hashlib.sha256(name.encode()).hexdigest(),
-                            "document_id": document["document_id"],
-                            "url": document["url"],
-                            "text": None if reason else text,
-                            "n_chars": len(text),
-                            "language": code,
-                            "language_score": score,
-                            "replaced": None if reason else list(counts.items()),
-                            "drop_reason": reason,
-                        }
-                    )
+                if not is_blocked(page["url"]):
+                    found = pieces(page["html"], min_chars, max_chars)
+                rows.extend(judged_piece(page, piece, count_blocked) for piece in found)
             yield pa.RecordBatch.from_pylist(rows, schema)
+
+    def judged_piece(page: dict[str, Any], piece: dict[str, Any], count_blocked: Callable[[str], int]) -> dict[str, Any]:
+        text, reason = piece["text"], piece.pop("fault") or header_fault(piece["header"])
+        code, score, counts = None, None, {}
+        if not reason and is_repetitive(text, sentence_ngram, max_sentence_jaccard):
+            reason = "repetitive"
+        if not reason:
+            code, score = identify_language(text)
+            reason = None if code == language else "language"
+        if not reason and count_blocked(text) > max_blocked_words:
+            reason = "blocked_words"
+        if not reason:
+            text, counts = scrubbed(text, scrub, phone_region)
+            reason = length_fault(len(text), min_chars, max_chars)
+        name = f"{page['document_id']}\n{piece['position']}\n{text}"
+        return piece | {
+            "segment_id": hashlib.sha256(name.encode()).hexdigest(),
+            "document_id": page["document_id"],
+            "url": page["url"],
+            "text": None if reason else text,
+            "n_chars": len(text),
+            "language": code,
+            "language_score": score,
+            "replaced": None if reason else list(counts.items()),
+            "drop_reason": reason,
+        }
 
     rows = documents.select("document_id", "url", "html").mapInArrow(extract, ROWS)
     reason = F.coalesce("drop_reason", quality_fault(F.col("text"), quality))
@@ -121,9 +117,6 @@ def pieces(html: str, min_chars: int, max_chars: int) -> Iterator[dict[str, Any]
 
     `fault` is the page's or the length rule that the piece breaks, None where it breaks none.
     """
-    if is_too_deep(html):
-        yield _piece(0, "", 0, [], "", "too_deep")
-        return
     page = render(html)
     if len(page.sections) > MAX_SECTIONS:
         yield _piece(0, "", 0, [], "", "too_many_headers")

@@ -4,6 +4,7 @@ Other endings are elsewhere: a seed with broken lines in `test_ingest_conversati
 `tests/jobs/test_doctor.py`; silent endpoints and taken ports in `tests/test_end_to_end.py`.
 """
 
+import gzip
 import json
 from pathlib import Path
 
@@ -63,6 +64,49 @@ def test_a_crawl_that_is_missing_then_damaged_then_whole(
     later = humpback("ingest-documents", *options, "--json")
     assert later.code == 0, later.err
     assert json.loads(later.out)["n_in"] == 1, "only the new file is read"
+
+
+def test_input_made_to_choke_a_reader_is_named_and_the_job_goes_on(
+    tmp_path: Path, options: list[object], humpback: Command
+) -> None:
+    """What each does to the reader alone is in `tests/unit/test_bad_pages.py`, its memory too."""
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    bad = {
+        "bomb": crawls.record() + bytes(2**27),
+        "long_line": crawls.record(crawls.http(b"tea " * 25_000_000)),
+        "deep": crawls.record(crawls.http(b"<div>" * 100_000)),
+        "headers": crawls.record(crawls.http(b"<h2>a</h2>" * 10**6), url="http://a.org/headers"),
+        "headers2": crawls.record(crawls.http(b"<h2>a" * 10**6), url="http://a.org/headers"),
+        "nuls": crawls.record(crawls.http(b"<p>\0" * 50)),
+        "surrogate": crawls.record(crawls.http(TEXT + b"\xed\xa0\x80"), "http://a.org/surrogate"),
+        "marks": crawls.record(crawls.http(TEXT + "\u202e\0".encode()), "http://a.org/marks"),
+    }
+    for name, record in bad.items():
+        (crawl / f"{name}.warc.gz").write_bytes(gzip.compress(record, 1))
+    (crawl / "html.warc.gz").write_bytes(TEXT)
+    (crawl / "folder.warc.gz").mkdir()
+    (crawl / "gone.warc.gz").symlink_to(crawl / "nowhere")
+    (crawl / "circle.warc.gz").symlink_to(crawl / "circle.warc.gz")
+    run = humpback("ingest-documents", *options, "--json")
+    assert run.code == 0, run.err
+    found = {(Path(q["source_file"]).name.split(".")[0], q["rule"]) for q in rows(tmp_path, "ops/quarantine")}  # type: ignore[arg-type]
+    assert found >= {
+        ("bomb", "too_large"),
+        ("long_line", "too_large"),
+        ("deep", "too_deep"),
+        ("headers", "too_large"),  # 10 MB
+        ("headers2", "too_many_headers"),
+        ("nuls", "undecodable"),
+        ("html", "not_a_warc"),
+        ("folder", "unreadable_file"),
+        ("gone", "unreadable_file"),
+        ("circle", "unreadable_file"),
+    }
+    pages = {page["url"] for page in rows(tmp_path, "bronze/documents")}
+    assert pages == {"http://example.org/tea", "http://a.org/surrogate", "http://a.org/marks"}
+    assert json.loads(humpback("extract-segments", *options, "--json").out)["n_in"] == 3, "a piece of each"
+    assert json.loads(humpback("ingest-documents", *options, "--json").out)["n_in"] == 0, "all is known"
 
 
 def test_a_base_model_that_is_none_stops_the_loop_before_it_reads_a_page(

@@ -1,6 +1,6 @@
 import pytest
 
-from transforms.html import clean, clean_header, header_level, is_boilerplate, is_furniture, is_too_deep
+from transforms.html import clean, clean_header, header_level, is_boilerplate, is_furniture, shape_fault
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,9 @@ from transforms.html import clean, clean_header, header_level, is_boilerplate, i
         ("div", {"id": "breadcrumbs"}, True),
         ("div", {"class": "toc"}, True),
         ("a", {"class": "headerlink"}, True),
+        ("ol", {"aria-label": "breadcrumb"}, True),
+        ("section", {"aria-label": "How to brew tea"}, False),
+        ("span", {"class": "visually-hidden"}, True),
         ("div", {"class": "navigator-chapter"}, False),
         ("div", {"class": "sharepoint"}, False),
         ("body", {"class": "has-sidebar sidebar"}, False),
@@ -42,6 +45,10 @@ def test_is_furniture(tag: str, attributes: dict[str, str | None], expected: boo
         "Edit this page on GitHub",
         "Report a bug",
         "Share this article",
+        "Share Tweet Pin it E-mail",
+        "Facebook | Twitter | Print",
+        "Improve this page",
+        "View on GitHub",
         "Permalink",
         "Last updated 3 May 2019",
         "This page last modified on 2022-01-20",
@@ -58,6 +65,8 @@ def test_boilerplate(text: str) -> None:
     "text",
     [
         "Up to three files may be open.",
+        "E-mail",
+        "Print the page and share it.",
         "Home directories are backed up at night.",
         "Indexes make queries fast.",
         "Share this with the group when you are done. " + "It is a longer paragraph of real text. " * 5,
@@ -104,11 +113,19 @@ def test_header_level() -> None:
     assert [header_level(tag, {}) for tag in ("h1", "h6", "p")] == [1, 6, 0]
     assert header_level("div", {"role": "heading"}) == 2
     assert header_level("div", {"role": "heading", "aria-level": "4"}) == 4
-    assert header_level("div", {"role": "heading", "aria-level": "99"}) == 6
+    assert [header_level("div", {"role": "heading", "aria-level": level}) for level in ("99", "12", "x")] == [6, 6, 6]
 
 
-def test_is_too_deep() -> None:
-    assert is_too_deep("<div>" * 6000)
-    assert is_too_deep("<b>" * 100_000 + "</b>" * 100_000)
-    assert not is_too_deep("<div></div>" * 6000)
-    assert not is_too_deep("<p>" * 100_000)
+@pytest.mark.parametrize(
+    ("html", "fault"),
+    [
+        ("<div>" * 6000, "too_deep"),
+        ("<b>" * 100_000 + "</b>" * 100_000, "too_deep"),
+        ("<div></div>" * 6000, None),
+        ("<p>" * 100_000, None),
+        ("<h2>a</h2>" * 1_000_000, "too_many_headers"),
+        ("<h2>a</h2>" * 10_000, None),
+    ],
+)
+def test_shape_fault(html: str, fault: str | None) -> None:
+    assert shape_fault(html) == fault

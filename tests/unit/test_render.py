@@ -24,6 +24,7 @@ def text(body: str) -> str:
         ("<p>x<ol><li>a<ul><li>deep</ul><li>b</ol>", "x\n\n1. a\n  - deep\n2. b"),
         ("<li>stray", "stray"),
         ("<dl><dt>term<dd>meaning</dl>", "term\n\nmeaning"),
+        ("<dl><dt>open()<a href=#open>¶</a><dd>opens</dl>", "open()\n\nopens"),
         ("run <code>ls  -l</code> now", "run `ls -l` now"),
         ("a <code>`</code> b <code></code>", "a ` b"),
         ("<h2>The <code>ls</code> command</h2>", "## The ls command"),

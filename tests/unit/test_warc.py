@@ -103,14 +103,14 @@ def test_damage_at_the_start() -> None:
 def test_length_too_large_reaches_into_the_next_record() -> None:
     block = crawls.http(b"<p>long</p>")
     records = [crawls.record(block, "http://example.org/0", length=len(block) + 30), *numbered(3)[1:]]
-    assert outcome(read(b"".join(records))) == ["broken_record", "0", "2"]
+    assert outcome(read(b"".join(records))) == ["broken_record", "0", "1", "2"]
 
 
 def test_length_too_small() -> None:
     block = crawls.http(b"<p>short</p>")
     records = [crawls.record(block, "http://example.org/0", length=len(block) - 2), *numbered(3)[1:]]
     found = read(b"".join(records))
-    assert outcome(found) == ["0", "1", "2"]
+    assert outcome(found) == ["0", "broken_record", "1", "2"], "the bytes left over are named"
     assert found[0].block.endswith(b"<p>short</")
 
 
@@ -121,6 +121,34 @@ def test_record_without_length() -> None:
 def test_record_over_the_bound_is_not_read() -> None:
     big = crawls.record(crawls.http(b"x" * 400_000), "http://example.org/big")
     assert outcome(read(big + numbered(1)[0], max_bytes=100_000)) == ["too_large", "0"]
+
+
+def test_a_length_over_the_bound_that_is_wrong_costs_no_other_record() -> None:
+    assert outcome(read(crawls.record(length=10**9) + b"".join(numbered(2)))) == [
+        "too_large",
+        "broken_record",
+        "0",
+        "1",
+    ]
+
+
+def test_an_unknown_type_is_named_and_passed_over() -> None:
+    assert outcome(read(crawls.record(kind="responsf") + numbered(1)[0])) == ["broken_record", "0"]
+
+
+def test_a_record_over_two_members() -> None:
+    data = b"".join(numbered(2))
+    assert outcome(read(gzip.compress(data[:300]) + gzip.compress(data[300:]))) == ["0", "1"]
+
+
+def test_a_record_cut_before_it_was_packed() -> None:
+    first, second = numbered(2)
+    assert outcome(read(crawls.packed(first[:-12], second))) == ["broken_record", "0", "1"]
+
+
+def test_header_values_with_a_line_break_and_in_no_unicode() -> None:
+    raw = crawls.record(url="http://example.org/te\r\na").replace(b"/te", b"/t\xe9")
+    assert [f.url for f in read(raw) if isinstance(f, Record)] == ["http://example.org/t\xe9a"]
 
 
 @pytest.mark.parametrize("data", [b"<html>" * 100, gzip.compress(b"<html>" * 100), b"\x1f\x8b\x08junk", b"\0" * 99])
