@@ -75,10 +75,12 @@ def segments_from(
                 found: Iterable[dict[str, Any]] = [_piece(0, "", 0, [], "", "blocked_url")]
                 if not is_blocked(page["url"]):
                     found = pieces(page["html"], min_chars, max_chars)
-                rows.extend(judged_piece(page, piece, count_blocked) for piece in found)
+                rows.extend(row_of(page, piece, count_blocked) for piece in found)
             yield pa.RecordBatch.from_pylist(rows, schema)
 
-    def judged_piece(page: dict[str, Any], piece: dict[str, Any], count_blocked: Callable[[str], int]) -> dict[str, Any]:
+    def judged_piece(
+        page: dict[str, Any], piece: dict[str, Any], count_blocked: Callable[[str], int]
+    ) -> dict[str, Any]:
         text, reason = piece["text"], piece.pop("fault") or header_fault(piece["header"])
         code, score, counts = None, None, {}
         if not reason and is_repetitive(text, sentence_ngram, max_sentence_jaccard):
