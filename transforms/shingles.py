@@ -22,7 +22,7 @@ PRIME = np.uint64(0x100000001B3)  # FNV-1a, over 32-bit words
 BASIS = np.uint64(0xCBF29CE484222325)
 
 
-def words(texts: pa.StringArray) -> "pa.ListArray[Any]":
+def words(texts: "pa.Array[Any]") -> "pa.ListArray[Any]":
     """The words of each text in lower case, punctuation and markup gone; of an empty text one empty word."""
     lower: Any = pc.utf8_lower(texts)
     spaced: Any = pc.replace_substring_regex(lower, NOT_A_WORD, " ")
@@ -87,10 +87,10 @@ def jaccard(left: Column, right: Column) -> Column:
     return shared / (F.size(left) + F.size(right) - shared)
 
 
-def _by_arrow(function: Callable[[pa.StringArray], Any], kind: str) -> Callable[[Column], Column]:
+def _by_arrow(function: Callable[[Any], Any], kind: str) -> Callable[[Column], Column]:
     # Spark takes the kind of the function from its annotations.
     def by_arrow(texts: pa.Array) -> pa.Array:  # type: ignore[type-arg]
         return pa.concat_arrays([function(texts[at : at + TEXTS]) for at in range(0, len(texts) or 1, TEXTS)])
 
-    wrapped: Callable[[Column], Column] = F.arrow_udf(by_arrow, kind)
+    wrapped: Callable[[Column], Column] = F.arrow_udf(by_arrow, kind)  # type: ignore[attr-defined]
     return wrapped

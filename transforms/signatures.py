@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,8 @@ def signatures_from(
                 hashes = band_hashes(flat, ends, bands, rows_per_band, seed)
                 starts = pa.array(range(0, hashes.size + 1, bands), pa.int32())
                 lists = pa.ListArray.from_arrays(starts, pa.array(hashes.reshape(-1)))
-                digests = [hashlib.sha256(text.as_buffer()).hexdigest() for text in pc.binary_join(found, " ")]
+                texts: Any = pc.binary_join(found, " ")
+                digests = [hashlib.sha256(text.as_buffer()).hexdigest() for text in texts]
                 columns = [some.column("segment_id"), pa.array(digests), lists]
                 yield pa.RecordBatch.from_arrays(columns, ["segment_id", "text_digest", "bands"])
 
