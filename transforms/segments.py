@@ -78,11 +78,10 @@ def segments_from(
                 rows.extend(row_of(page, piece, count_blocked) for piece in found)
             yield pa.RecordBatch.from_pylist(rows, schema)
 
-    def judged_piece(
-        page: dict[str, Any], piece: dict[str, Any], count_blocked: Callable[[str], int]
-    ) -> dict[str, Any]:
+    def row_of(page: dict[str, Any], piece: dict[str, Any], count_blocked: Callable[[str], int]) -> dict[str, Any]:
         text, reason = piece["text"], piece.pop("fault") or header_fault(piece["header"])
-        code, score, counts = None, None, {}
+        code, score = None, None
+        counts: dict[str, int] = {}
         if not reason and is_repetitive(text, sentence_ngram, max_sentence_jaccard):
             reason = "repetitive"
         if not reason:
