@@ -1,5 +1,6 @@
 """One Spark session for all tests, a fresh lake for each."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from jobs.lake import Lake
 from jobs.runs import Run
 from jobs.session import spark_session
 from schemas.ops import RUNS
+
+# PySpark takes a main module without a file, which pytest-xdist's processes have, for a doctest, and ends there.
+vars(sys.modules["__main__"]).setdefault("__file__", __file__)
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
