@@ -1,6 +1,7 @@
 """The method digests of the corpus: which settings and method versions made a row, upstream ones included."""
 
-from jobs.config import Recipe, digest
+from jobs.config import Recipe
+from jobs.section import digest
 from jobs.text_files import read_entries
 from transforms import duplicates, segments, signatures
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from jobs.config import Direction, Recipe, digest
+from jobs.config import Direction, Recipe
 from jobs.errors import JobError
 from jobs.lake import Lake
 from jobs.publish import Release, newest_release
+from jobs.section import digest
 from model_ops.checkpoints import check_model_folder, folder_digest
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS

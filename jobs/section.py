@@ -1,0 +1,22 @@
+"""What every part of a recipe is, and the digests that name settings."""
+
+import hashlib
+import json
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """A part of the recipe: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def digest(self, *method: str) -> str:
+        """16 hex digits of these settings and of the method (versions, upstream digests) they steer."""
+        return digest([self.model_dump(mode="json"), list(method)])
+
+
+def digest(value: object) -> str:
+    """16 hex digits that name a JSON-able value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
