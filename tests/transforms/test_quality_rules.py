@@ -4,7 +4,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs.config import Quality
+from jobs.quality_config import Quality
 from transforms.quality_rules import RULES, quality_fault
 
 pytestmark = pytest.mark.spark
