@@ -14,7 +14,7 @@ from schemas.table import Table
 
 pytestmark = pytest.mark.spark
 
-GOOD = ("e", 1, "c", "Why?", "Because.", 5.0, "rubric", "m", 4.5, "s", "u")
+GOOD = ("e", 1, "c", "Why?", "Because.", 5.0, "rubric", "m", ["d"], 4.5, "s", "u")
 
 
 def test_good_rows_pass_and_leave_data_docs(spark: SparkSession, tmp_path: Path) -> None:

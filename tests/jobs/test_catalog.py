@@ -24,7 +24,7 @@ NAMES = "SELECT candidate_id FROM gold.curated"
 
 
 def curate(lake: Lake, n: int, text: str) -> int:
-    row = ("Why?", "So.", 1.0, "rubric", "forward-0-a", 0.5, "s", "https://example.org/")
+    row = ("Why?", "So.", 1.0, "rubric", "forward-0-a", ["d"], 0.5, "s", "https://example.org/")
     rows = lake.spark.createDataFrame([("test", 1, f"{text}{i}", *row) for i in range(n)], CURATED.schema)
     version = lake.write(CURATED, rows, slice={"experiment": "test", "iteration": 1})
     assert version is not None

@@ -106,7 +106,7 @@ def test_replace_forgets_the_rows_of_its_slice_only(open_lake: OpenLake) -> None
     lake = lake_writing(open_lake, CURATED)
 
     def rows(iteration: int, *ids: str):  # type: ignore[no-untyped-def]
-        values = [("e", iteration, i, "i", "r", 5.0, "rubric", "m", 4.5, "s", "u") for i in ids]
+        values = [("e", iteration, i, "i", "r", 5.0, "rubric", "m", ["d"], 4.5, "s", "u") for i in ids]
         return lake.spark.createDataFrame(values, CURATED.schema)
 
     lake.write(CURATED, rows(1, "a", "b"), slice={"experiment": "e", "iteration": 1})

@@ -19,7 +19,7 @@ SLICE = {"experiment": "test", "iteration": 1}
 
 def rows(lake: Lake, *scores: float, threshold: float = 4.5):  # type: ignore[no-untyped-def]
     values = [
-        ("test", 1, f"c{i}", f"i{i}", f"r{i} é", s, "rubric", "m", threshold, f"s{i}", "u", None)
+        ("test", 1, f"c{i}", f"i{i}", f"r{i} é", s, "rubric", "m", ["d"], threshold, f"s{i}", "u", None)
         for i, s in enumerate(scores)
     ]
     schema = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in CURATED.schema) + ", drop_reason string"
