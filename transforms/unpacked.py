@@ -91,3 +91,26 @@ class Unpacked:
         self.fill(stop + LINE_BYTES)
         rest = self.bytes[stop : stop + LINE_BYTES].lstrip(b"\r\n")
         return RECORD.match(rest) is not None if rest else not self.damage
+
+
+class Rest:
+    """What FastWARC may read of a record: its header, then the window's bytes from `at` on, to `end` at most."""
+
+    def __init__(self, data: Unpacked, header: bytes, at: int, end: int) -> None:
+        """`data` must stand still while this is read."""
+        self._data, self._header, self._at, self._end = data, header, at, end
+
+    def tell(self) -> int:
+        """Asked but once, before anything is read."""
+        return 0
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes."""
+        if self._header:
+            piece, self._header = self._header[:size], self._header[size:]
+            return bytes(piece)
+        stop = min(self._at + size, self._end)
+        self._data.fill(stop)
+        piece = bytes(self._data.bytes[self._at : stop])
+        self._at += len(piece)
+        return piece

@@ -1,27 +1,32 @@
 """A WARC file as a stream of records, read so that damage in one place costs only that place.
 
-Read by own code, since FastWARC passes over what it can't read without a word, and so lost a
-record unnoticed in one damaged file of forty. What it taught is here: LF-only headers, `WARC/0.18`
-and wrong lengths (ClueWeb09), a warcinfo without length (ClueWeb22), bodies never read as headers.
+FastWARC reads each record; `quirks_mode` makes it accept LF-only headers and `WARC/0.18`,
+`parse_http=False` keeps it from eating bodies as headers. But it passes over what it can't read
+without a word, so it is audited: it begins where a record must begin, and where it ends only line
+breaks and the next record may follow. All else is a `Defect`, and it begins anew at the next record.
 """
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import BinaryIO
 
+from fastwarc.warc import ArchiveIterator, WarcRecord
+
 from transforms.members import RECORD, next_member
-from transforms.unpacked import Unpacked
+from transforms.unpacked import Rest, Unpacked
 
 HTTP_HEADER_BYTES = 64 * 2**10  # what a record may hold beside the page itself
 HEADER_BYTES = 64 * 2**10
 ARC = b"filedesc://"
 END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 LENGTH = re.compile(r"[0-9]{1,15}")
-LINE_BREAK = re.compile(r"\r?\n")
-FIELD = re.compile(r"([A-Za-z0-9-]+)\s*:(.*)", re.DOTALL)
+# What FastWARC would read wrongly in a header: a raw line break in a value (ClueWeb09), two names in other cases.
+TORN = re.compile(rb"\r?\n(?![A-Za-z0-9-]+[ \t]*:|[ \t\r\n]|\Z)")
+NAME = re.compile(rb"^(?:content-length|warc-type)(?=[ \t]*:)", re.IGNORECASE | re.MULTILINE)
+NAMES = {b"content-length": b"Content-Length", b"warc-type": b"WARC-Type"}
 PAGES = {"response", "resource", "conversion"}
 OTHERS = {"warcinfo", "request", "metadata", "revisit", "continuation"}
 
@@ -94,7 +99,7 @@ def _records(data: Unpacked, max_bytes: int) -> Iterator[Record | Defect | None]
     found: Record | Defect | None = None
     while data.skip_blank():
         offset = data.offset()
-        head = _header(data)
+        head = _header_bytes(data)
         if head is None:
             n = data.drop(1) + data.skip_to_record()
             if not (data.damage and data.damage.offset == offset):
@@ -108,7 +113,7 @@ def _records(data: Unpacked, max_bytes: int) -> Iterator[Record | Defect | None]
         yield Defect(damage.offset, damage.rule, str(damage))
 
 
-def _header(data: Unpacked) -> int | None:
+def _header_bytes(data: Unpacked) -> int | None:
     """How long the header block at the beginning is; None where there is none."""
     size = 2**10
     while True:
@@ -124,10 +129,15 @@ def _header(data: Unpacked) -> int | None:
 
 def _read(data: Unpacked, offset: int, head: int, max_bytes: int) -> Iterator[Record | Defect]:
     """The record that begins at the beginning, or what is wrong with it; then it is passed over."""
-    headers = _headers(bytes(data.bytes[:head]))
-    kind, length = headers.get("warc-type", "").lower(), headers.get("content-length", "")
+    record = _record(data, head, max_bytes + HTTP_HEADER_BYTES)
+    if record is None:
+        yield Defect(offset, "broken_record", "WARC-Type is missing")
+        data.drop(head)
+        data.skip_to_record()
+        return
+    kind, length = _header(record, "WARC-Type").lower(), _header(record, "Content-Length")
     if kind not in PAGES and kind not in OTHERS:
-        yield Defect(offset, "broken_record", f"WARC-Type is {kind[:40] or 'missing'}")
+        yield Defect(offset, "broken_record", f"WARC-Type is {kind[:40]}")
     if not LENGTH.fullmatch(length):
         if kind != "warcinfo":  # ClueWeb22's has none
             yield Defect(offset, "broken_record", f"Content-Length is {length[:40] or 'missing'}")
@@ -153,7 +163,11 @@ def _read(data: Unpacked, offset: int, head: int, max_bytes: int) -> Iterator[Re
         data.drop(stop)
         return
     if kind in PAGES:
-        yield _page(headers, kind, offset, bytes(data.bytes[head:stop]))
+        block = record.reader.read(stop - head)
+        if len(block) < stop - head:
+            yield Defect(offset, "broken_record", f"{stop - head:,} bytes there, only {len(block):,} read")
+        else:
+            yield _page(record, kind, offset, block)
     data.drop(stop)
 
 
@@ -168,36 +182,31 @@ def _pass_over(data: Unpacked, offset: int, head: int, stop: int) -> Iterator[De
     data.skip_to_record()
 
 
-def _headers(head: bytes) -> Mapping[str, str]:
-    """The fields of a header block by their names in lower case; of several alike the first."""
+def _record(data: Unpacked, head: int, max_bytes: int) -> WarcRecord | None:
+    """The record at the beginning as FastWARC reads it; None for one without a type, which it passes over."""
+    header = NAME.sub(lambda name: NAMES[name[0].lower()], TORN.sub(b"", data.bytes[:head]))
+    rest = Rest(data, header, head, head + max_bytes)
+    record = next(ArchiveIterator(rest, parse_http=False, strict_mode=False, quirks_mode=True), None)
+    return record if record is not None and record.stream_pos == 0 else None
+
+
+def _header(record: WarcRecord, name: str) -> str:
+    value: bytes = record.headers.get_bytes(name.encode()) or b""
     try:
-        text = head.decode()
+        return value.decode().strip()
     except UnicodeDecodeError:
-        text = head.decode("latin-1")
-    fields: dict[str, str] = {}
-    last = ""
-    for line in LINE_BREAK.split(text)[1:]:
-        field = FIELD.fullmatch(line)
-        if field:
-            last = field[1].lower()
-            fields.setdefault(last, field[2].strip())
-        elif last and line:  # folded, or a raw line break in a value (ClueWeb09)
-            fields[last] += line.strip()
-    return fields
+        return value.decode("latin-1").strip()
 
 
-def _page(headers: Mapping[str, str], kind: str, offset: int, block: bytes) -> Record:
-    def header(name: str) -> str:
-        return headers.get(name.lower(), "")
-
-    ids = (header(name) for name in ("WARC-TREC-ID", "ClueWeb22-ID", "WARC-Record-ID"))
+def _page(record: WarcRecord, kind: str, offset: int, block: bytes) -> Record:
+    ids = (_header(record, name) for name in ("WARC-TREC-ID", "ClueWeb22-ID", "WARC-Record-ID"))
     return Record(
         offset=offset,
-        url=header("WARC-Target-URI").strip("<>").strip(),
-        date=parse_date(header("WARC-Date")),
+        url=_header(record, "WARC-Target-URI").strip("<>").strip(),
+        date=parse_date(_header(record, "WARC-Date")),
         source_id=next((i.strip("<>") for i in ids if i), f"record at {offset}"),
-        content_type=header("Content-Type").lower(),
-        identified_type=header("WARC-Identified-Payload-Type").partition(";")[0].strip().lower(),
+        content_type=_header(record, "Content-Type").lower(),
+        identified_type=_header(record, "WARC-Identified-Payload-Type").partition(";")[0].strip().lower(),
         block=block,
         is_text=kind == "conversion",
     )

@@ -136,6 +136,21 @@ def test_an_unknown_type_is_named_and_passed_over() -> None:
     assert outcome(read(crawls.record(kind="responsf") + numbered(1)[0])) == ["broken_record", "0"]
 
 
+def test_what_fastwarc_reads_wrongly_or_passes_over() -> None:
+    lower = crawls.record(url="http://example.org/0").replace(b"WARC-Type", b"warc-type")
+    lower = lower.replace(b"Content-Length", b"content-length")
+    typeless = crawls.record().replace(b"WARC-Type: response\r\n", b"")
+    unknown = crawls.record(version="1.7")
+    n = len(crawls.http())
+    two_lengths = crawls.record(extra=f"Content-Length: {n}").replace(
+        b"WARC-Type: response", b"Content-Length: %d\r\nContent-Length: 5\r\nWARC-Type: response" % n
+    )
+    for bad in (typeless, unknown, two_lengths):
+        found = read(lower + bad + numbered(2)[1])
+        assert outcome(found) == ["0", "broken_record", "1"]
+        assert found[1].offset == len(lower)
+
+
 def test_a_record_over_two_members() -> None:
     data = b"".join(numbered(2))
     assert outcome(read(gzip.compress(data[:300]) + gzip.compress(data[300:]))) == ["0", "1"]
