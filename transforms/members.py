@@ -14,6 +14,7 @@ from fastwarc.stream_io import ZstdReader
 
 GZIP, ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 CHUNK = 2**16  # bytes unpacked at a time
+SEARCHED = 2**20  # bytes searched at a time
 # Web pages pack to a tenth or so; deflate reaches a thousandth, Zstandard much less.
 BOMB_BYTES, BOMB_RATIO = 64 * 2**20, 100
 # Where a record begins: its version, then a field. Pages speak of `WARC/1.0`, but hardly of both.
@@ -30,10 +31,17 @@ class MemberError(ValueError):
 
 
 def packing(stream: BinaryIO) -> bytes:
-    """The magic number that the file begins with; empty for a plain file."""
+    """The magic number of the file's members, also where its beginning is damaged; empty for a plain file."""
     stream.seek(0)
-    head = stream.read(4)
-    return next((magic for magic in (GZIP, ZSTD) if head.startswith(magic)), b"")
+    head = stream.read(5)
+    magic = next((magic for magic in (GZIP, ZSTD) if head.startswith(magic)), b"")
+    if magic or head == b"WARC/":
+        return magic
+    head += stream.read(SEARCHED)
+    for found in re.finditer(b"|".join(map(re.escape, (GZIP, ZSTD))), head):
+        if _opens_with(stream, found[0], found.start(), b"WARC/"):
+            return found[0]
+    return b""
 
 
 def unpacked(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[int, bytes]]:
@@ -48,9 +56,8 @@ def unpacked(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[int, byte
     while start < end:
         stream.seek(start)
         if magic:
-            members = _gzip_member(stream, start) if magic == GZIP else _zstd_frame(stream, start)
             size = 0
-            for data in members:
+            for data in _member(stream, magic, start):
                 size += len(data)
                 if size > BOMB_BYTES and size > BOMB_RATIO * (stream.tell() - start):
                     raise MemberError(start, "too_large", f"more than {size:,} bytes unpacked from one member")
@@ -73,11 +80,11 @@ def next_member(stream: BinaryIO, after: int, opening: bytes = b"WARC/") -> int 
     pattern = re.compile(re.escape(magic)) if magic else RECORD
     at, tail = after, b""
     stream.seek(at)
-    while data := stream.read(2**20):
+    while data := stream.read(SEARCHED):
         window = tail + data
         for found in pattern.finditer(window):
             place = at - len(tail) + found.start()
-            if not magic or opens_with(stream, place, opening):
+            if not magic or _opens_with(stream, magic, place, opening):
                 return place
         at += len(data)
         tail = window[-64:]
@@ -99,13 +106,19 @@ def members_of_part(stream: BinaryIO, start: int, end: int, opening: bytes) -> t
     return first, stream.seek(0, os.SEEK_END) if last is None else last
 
 
-def opens_with(stream: BinaryIO, place: int, opening: bytes) -> bool:
+def _opens_with(stream: BinaryIO, magic: bytes, place: int, opening: bytes) -> bool:
     """Whether what lies at a place, unpacked, begins with some bytes."""
     try:
-        data = next(unpacked(stream, place, place + 1), (place, b""))[1]
+        data = next(_member(stream, magic, place), b"")
     except MemberError:
         return False
     return data.lstrip().startswith(opening)
+
+
+def _member(stream: BinaryIO, magic: bytes, start: int) -> Iterator[bytes]:
+    """The contents of what begins at a place; the stream stands at its end afterwards."""
+    stream.seek(start)
+    return _gzip_member(stream, start) if magic == GZIP else _zstd_frame(stream, start)
 
 
 def _gzip_member(stream: BinaryIO, start: int) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """A window that moves forward over the unpacked bytes of a WARC file, and finds where records begin."""
 
+import io
 import re
 from collections import deque
 from typing import BinaryIO
@@ -93,7 +94,7 @@ class Unpacked:
         return RECORD.match(rest) is not None if rest else not self.damage
 
 
-class Rest:
+class Rest(io.RawIOBase):
     """What FastWARC may read of a record: its header, then the window's bytes from `at` on, to `end` at most."""
 
     def __init__(self, data: Unpacked, header: bytes, at: int, end: int) -> None:
@@ -104,12 +105,12 @@ class Rest:
         """Asked but once, before anything is read."""
         return 0
 
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes."""
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes; the header alone first."""
         if self._header:
-            piece, self._header = self._header[:size], self._header[size:]
-            return bytes(piece)
-        stop = min(self._at + size, self._end)
+            header, self._header = self._header, b""
+            return header
+        stop = self._end if size < 0 else min(self._at + size, self._end)
         self._data.fill(stop)
         piece = bytes(self._data.bytes[self._at : stop])
         self._at += len(piece)

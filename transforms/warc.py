@@ -184,7 +184,7 @@ def _pass_over(data: Unpacked, offset: int, head: int, stop: int) -> Iterator[De
 
 def _record(data: Unpacked, head: int, max_bytes: int) -> WarcRecord | None:
     """The record at the beginning as FastWARC reads it; None for one without a type, which it passes over."""
-    header = NAME.sub(lambda name: NAMES[name[0].lower()], TORN.sub(b"", data.bytes[:head]))
+    header = NAME.sub(lambda name: NAMES[name[0].lower()], TORN.sub(b"", bytes(data.bytes[:head])))
     rest = Rest(data, header, head, head + max_bytes)
     record = next(ArchiveIterator(rest, parse_http=False, strict_mode=False, quirks_mode=True), None)
     return record if record is not None and record.stream_pos == 0 else None

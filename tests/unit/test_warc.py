@@ -98,6 +98,9 @@ def test_damaged_member_costs_only_itself() -> None:
 def test_damage_at_the_start() -> None:
     first, second = (gzip.compress(r) for r in numbered(2))
     assert outcome(read(first[:20] + b"\0" * 20 + second)) == ["broken_record", "1"]
+    assert outcome(read(b"\0" + first[1:] + second)) == ["broken_record", "1"], "no magic number"
+    first, second = map(crawls.zstandard, numbered(2))
+    assert outcome(read(b"\0" + first[1:] + second)) == ["broken_record", "1"]
 
 
 def test_length_too_large_reaches_into_the_next_record() -> None:
