@@ -1,4 +1,8 @@
-"""450 damaged files: nothing is lost without a word."""
+"""450 damaged files: nothing is lost without a word, with one exception.
+
+Plain text has no checksum: where a record's own header is hurt, what comes out may look sound, under
+a changed address or as two records in one (15 of 2,000 plain files, none of 2,000 gzip or Zstandard ones).
+"""
 
 from pathlib import Path
 
