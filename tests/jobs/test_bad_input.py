@@ -69,7 +69,7 @@ def test_a_crawl_that_is_missing_then_damaged_then_whole(
 def test_input_made_to_choke_a_reader_is_named_and_the_job_goes_on(
     tmp_path: Path, options: list[object], humpback: Command
 ) -> None:
-    """What each does to the reader alone is in `tests/unit/test_bad_pages.py`, its memory too."""
+    """What each does to the reader alone is in `tests/limits/test_bad_pages.py`, its memory too."""
     crawl = tmp_path / "crawl"
     crawl.mkdir()
     bad = {
