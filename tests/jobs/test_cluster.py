@@ -129,7 +129,7 @@ def _with_backward_model(folder: Path, open_lake: OpenLake) -> None:
     lake.insert(UNLABELLED, [
         {"method_digest": "m", "segment_id": f"{n:064}", "document_id": "d", "url": "https://example.org/", "position": n,
          "header": "Care", "header_level": 2, "header_path": [], "text": f"How to care for it {n}.", "n_chars": 20,
-         "language": "en", "language_score": 1.0, "experiment": "test", "sample_hash": f"{n:064}"} for n in range(20)
+         "language": "en", "language_score": 1.0, "replaced": {}, "experiment": "test", "sample_hash": f"{n:064}"} for n in range(20)
     ])  # fmt: skip
     lake.insert(RELEASES, [
         {"release_id": "r", "table": "gold.training_examples", "experiment": "test", "iteration": 0,

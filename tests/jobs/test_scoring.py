@@ -171,7 +171,7 @@ def test_an_answer_that_makes_no_candidate_is_counted_once(
     lake = open_lake(generate_candidates)
     lake.insert(UNLABELLED, [
         {"experiment": "test", "segment_id": s, "document_id": "d", "url": "u", "position": 0, "header": "", "header_level": 0,
-         "header_path": [], "text": f"An {s} text.", "n_chars": 9, "language": "en", "language_score": 1.0, "sample_hash": s}
+         "header_path": [], "text": f"An {s} text.", "n_chars": 9, "language": "en", "language_score": 1.0, "replaced": {}, "sample_hash": s}
         for s in ("endless", "short")
     ])  # fmt: skip
     generate_candidates.run(lake, recipe())
