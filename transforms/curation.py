@@ -31,6 +31,7 @@ def select_curated(
     `gate_<scorer>`, `below_threshold`.
     """  # fmt: skip
     rated = made_by(scores, methods).where("status = 'ok'")
+    rated = rated.join(candidates.select("candidate_id"), "candidate_id", "left_semi")  # no pair of the judge check
     needed: list[bool | float | int | str] = sorted({*scorers, *gates})
     wide = rated.groupBy("candidate_id").pivot("scorer", [*needed]).agg(F.first("score"))
     complete = " AND ".join(f"`{name}` IS NOT NULL" for name in needed)
