@@ -96,6 +96,7 @@ def fill(root: str, corpus: Corpus) -> None:
         "n_chars": F.length("text"),
         "language": F.lit("en"),
         "language_score": F.lit(1.0),
+        "replaced": F.create_map().cast("map<string,int>"),
         "drop_reason": F.lit(None).cast("string"),
     }
     Lake(spark, root, Run("fill", "", "", SEGMENTS)).write(SEGMENTS, rows.withColumns(rest))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from expectations.rules import with_breaches
@@ -39,6 +39,7 @@ class Lake:
         self.root = str(local) if local else root.rstrip("/")  # Delta takes a relative path for a table's name
         self.run = run
         self._existing: set[str] = set()
+        self._collected: dict[str, list[Row]] = {}
 
     def path(self, table: Table) -> str:
         """Where the table lies."""
@@ -76,6 +77,12 @@ class Lake:
         if not self.exists(table):
             return self.spark.createDataFrame([], table.schema)
         return self.spark.read.format("delta").load(self.path(table))
+
+    def collected(self, table: Table) -> list[Row]:
+        """All rows of a table that has one for each release or model; read once, and anew after a write."""
+        if table.name not in self._collected:
+            self._collected[table.name] = self.latest(table).collect()
+        return self._collected[table.name]
 
     def create(self, table: Table) -> None:
         """Create the table where it does not exist yet, with its comments, constraints and retention."""
@@ -149,6 +156,7 @@ class Lake:
         if transaction:
             writer = writer.option("txnAppId", transaction).option("txnVersion", 1)
         writer.save(self.path(table))
+        self._collected.pop(table.name, None)
         version = int(self._commit_of(table, transaction)["version"])
         if table is self.run.writes:
             self.run.version = version

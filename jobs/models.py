@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pyspark.sql import functions as F
-
 from jobs.config import Direction, Recipe
 from jobs.errors import JobError
 from jobs.lake import Lake
@@ -63,19 +61,11 @@ def base_digest(base_model: str) -> str:
 def trained_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model | None:
     """The registered model trained on the newest release with the recipe's settings, if there is one."""
     release = training_release(lake, direction, iteration)
-    row = (
-        lake.latest(MODELS)
-        .where(
-            (F.col("experiment") == recipe.name)
-            & (F.col("direction") == direction)
-            & (F.col("iteration") == iteration)
-            & (F.col("content_digest") == release.content_digest)
-            & (F.col("config_digest") == config_digest(recipe, direction, iteration))
-        )
-        .orderBy("model_id")
-        .first()
-    )
-    return Model(row.model_id, row.path, row.digest) if row else None
+    wanted = (recipe.name, direction, iteration, release.content_digest, config_digest(recipe, direction, iteration))
+    for row in sorted(lake.collected(MODELS), key=lambda row: row.model_id):
+        if (row.experiment, row.direction, row.iteration, row.content_digest, row.config_digest) == wanted:
+            return Model(row.model_id, row.path, row.digest)
+    return None
 
 
 def the_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from expectations.audit import audit
 from expectations.suites import suite
@@ -73,13 +72,10 @@ def digest_of(rows: DataFrame) -> tuple[int, str]:
 
 def newest_release(lake: Lake, table: Table, slice: Mapping[str, object]) -> Release | None:
     """The release of `slice` with the highest version, or None."""
-    row = (
-        lake.latest(RELEASES)
-        .where((F.col("table") == table.name) & (F.col("slice") == conform.predicate(slice)))
-        .orderBy(F.col("version").desc())
-        .first()
-    )
-    return Release(row.version, row.n_rows, row.content_digest) if row else None
+    mine = (table.name, conform.predicate(slice))
+    found = [row for row in lake.collected(RELEASES) if (row.table, row.slice) == mine]
+    newest = max(found, key=lambda row: row.version, default=None)
+    return Release(newest.version, newest.n_rows, newest.content_digest) if newest else None
 
 
 def _record(lake: Lake, table: Table, slice: Mapping[str, object], iteration: int, release: Release,

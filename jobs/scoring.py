@@ -34,13 +34,15 @@ def methods(recipe: Recipe, models: Judges, scorers: Iterable[ScorerName]) -> di
 
 def rate(lake: Lake, recipe: Recipe, models: Judges, pairs: Mapping[ScorerName, DataFrame]) -> None:
     """Write what each scorer says of its `pairs` (`candidate_id`, `instruction`, `response`)."""
-    known, rated = lake.latest(SCORES), []
+    known = made_by(lake.latest(SCORES), methods(recipe, models, pairs)).select("candidate_id", "scorer")
+    each = (frame.withColumn("scorer", F.lit(name)) for name, frame in pairs.items())
+    unrated = lake.staged(reduce(DataFrame.unionByName, each).join(known, ["candidate_id", "scorer"], "left_anti"))
+    waiting = {row.scorer for row in unrated.select("scorer").distinct().collect()}
     # The backward model first: it is the one that was served before.
-    for name in sorted(pairs, key=lambda name: SCORERS[name].direction):
-        mine = made_by(known, methods(recipe, models, [name]))
-        unrated = lake.staged(pairs[name].join(mine, "candidate_id", "left_anti"))
-        if not unrated.isEmpty():
-            rated.append(_rated(lake, recipe, models, unrated, name))
+    names = sorted((name for name in pairs if name in waiting), key=lambda name: SCORERS[name].direction)
+    rated = [
+        _rated(lake, recipe, models, unrated.where(F.col("scorer") == name).drop("scorer"), name) for name in names
+    ]
     if rated:
         lake.write(SCORES, reduce(DataFrame.unionByName, rated))
 
