@@ -3,7 +3,7 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs import finetune, judge_check
+from jobs import finetune, judge_answers, judge_check
 from jobs.config import Direction, Recipe
 from jobs.errors import JobError
 from jobs.inference import SETTLED, answers
@@ -15,7 +15,6 @@ from jobs.prompt_sets import read_prompts
 from jobs.scoring import score_requests
 from jobs.scoring_config import ScorerName
 from schemas.bronze import COMPLETIONS
-from schemas.gold import JUDGEMENTS
 from schemas.silver import CANDIDATES, SEED_PAIRS, UNLABELLED
 from transforms.scorers import SCORERS
 from transforms.scores import score_prompts
@@ -72,8 +71,8 @@ def _row(lake: Lake, recipe: Recipe, models: Models, step: Step, n_segments: int
             n = _unanswered(lake, models["forward", iteration], "answers", n)
             return name, step.iteration, "ask for answers", n, None
         case "judge-answers":
-            n = 2 * (len(read_prompts(recipe.generate_answers.prompts)) - _n_judged(lake, models["forward", iteration]))
-            return name, step.iteration, "ask for verdicts, in both orders", max(0, n), None
+            n = len(read_prompts(recipe.generate_answers.prompts)) - _n_judged(lake, recipe, models, iteration)
+            return name, step.iteration, "ask for verdicts, in both orders", 2 * max(0, n), None
         case _:
             return name, step.iteration, "look for new rows", None, None
 
@@ -104,8 +103,14 @@ def _unanswered(lake: Lake, model: Model | None, stage: str, n: int) -> int:
     return max(0, n - lake.latest(COMPLETIONS).where(mine).select("request_id").distinct().count())
 
 
-def _n_judged(lake: Lake, model: Model | None) -> int:
-    return lake.latest(JUDGEMENTS).where(F.col("model_id") == model.model_id).count() if model else 0
+def _n_judged(lake: Lake, recipe: Recipe, models: Models, iteration: int) -> int:
+    """How many prompts have a verdict on a model's answer, by the judge and the way of asking of the recipe."""
+    model, reference = models["forward", iteration], models["forward", recipe.judge_answers.reference]
+    try:
+        judge = judge_answers.the_judge(lake, recipe)
+    except JobError:  # not trained yet
+        return 0
+    return judge_answers.verdicts(lake, recipe, model, reference, judge).count() if model and reference else 0
 
 
 def _n_ratings(lake: Lake, recipe: Recipe, models: Models, iteration: int, n_segments: int) -> int:

@@ -5,6 +5,7 @@ humpback judge-answers --iteration 2 --recipe FILE --lake URI
 
 from dataclasses import asdict
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
@@ -28,21 +29,13 @@ def run(lake: Lake, recipe: Recipe) -> None:
     config = recipe.judge_answers
     model = the_model(lake, recipe, "forward", lake.run.needed_iteration)
     reference = the_model(lake, recipe, "forward", config.reference)
-    judge = _judge(lake, recipe)
-    facts = {
-        "method_digest": digest([asdict(VERDICT), SAMPLING, PARSER]),
-        "judge_id": judge.model_id,
-        "prompt_set": recipe.generate_answers.prompt_set,
-        "model_id": model.model_id,
-        "reference_id": reference.model_id,
-    }
+    judge = the_judge(lake, recipe)
+    facts = _facts(recipe, model, reference, judge)
     given = lake.read(GENERATIONS).where((F.col("sample") == 0) & (F.col("prompt_set") == facts["prompt_set"]))
     theirs = given.where(F.col("model_id") == reference.model_id).select(
         "prompt_id", F.col("output").alias("reference")
     )
-    known = lake.latest(JUDGEMENTS)
-    for name, value in facts.items():
-        known = known.where(F.col(name) == value)
+    known = verdicts(lake, recipe, model, reference, judge)
     answers = given.where(F.col("model_id") == model.model_id).join(theirs, "prompt_id")
     unjudged = lake.staged(answers.join(known, "prompt_id", "left_anti"))
     if unjudged.isEmpty():
@@ -58,12 +51,30 @@ def run(lake: Lake, recipe: Recipe) -> None:
     lake.write(JUDGEMENTS, judgements_from(plain, swapped, completions, **facts))
 
 
-def _judge(lake: Lake, recipe: Recipe) -> Model:
+def verdicts(lake: Lake, recipe: Recipe, model: Model, reference: Model, judge: Model) -> DataFrame:
+    """What the judge has said already of the two models' answers, by the way it is asked now."""
+    known = lake.latest(JUDGEMENTS)
+    for name, value in _facts(recipe, model, reference, judge).items():
+        known = known.where(F.col(name) == value)
+    return known
+
+
+def _facts(recipe: Recipe, model: Model, reference: Model, judge: Model) -> dict[str, str]:
+    return {
+        "method_digest": digest([asdict(VERDICT), SAMPLING, PARSER]),
+        "judge_id": judge.model_id,
+        "prompt_set": recipe.generate_answers.prompt_set,
+        "model_id": model.model_id,
+        "reference_id": reference.model_id,
+    }
+
+
+def the_judge(lake: Lake, recipe: Recipe) -> Model:
     """The model that the recipe names, else the experiment's last forward model."""
     name = recipe.judge_answers.judge
     if name is None:
         return the_model(lake, recipe, "forward", recipe.iterations)
-    row = lake.latest(MODELS).where(F.col("model_id") == name).first()
+    row = next((row for row in lake.collected(MODELS) if row.model_id == name), None)
     if row is None:
         raise JobError(f"judge_answers.judge: {name} is not in ops.models; `humpback sql` lists the model_ids there")
     return Model(row.model_id, row.path, row.digest)

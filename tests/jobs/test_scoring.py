@@ -149,6 +149,9 @@ def test_answers_are_judged_once_by_the_model_that_is_named(
     again = open_lake(judge_answers, iteration=2)
     judge_answers.run(again, recipe())
     assert (again.run.n_calls, again.run.version) == (0, None)
+    there = {("forward", t): m for t, m in models.items()}
+    assert dry_run._n_judged(again, recipe(), there, 2) == 2  # type: ignore[arg-type]
+    assert dry_run._n_judged(again, recipe(judge_answers={"reference": 2}), there, 2) == 0  # type: ignore[arg-type]
     with pytest.raises(JobError, match=r"judge_answers.judge: nobody is not in ops.models"):
         judge_answers.run(again, recipe(judge_answers={"judge": "nobody"}))
 
