@@ -105,12 +105,10 @@ def _unanswered(lake: Lake, model: Model | None, stage: str, n: int) -> int:
 
 def _n_judged(lake: Lake, recipe: Recipe, models: Models, iteration: int) -> int:
     """How many prompts have a verdict on a model's answer, by the judge and the way of asking of the recipe."""
-    model, reference = models["forward", iteration], models["forward", recipe.judge_answers.reference]
-    try:
-        judge = judge_answers.the_judge(lake, recipe)
-    except JobError:  # not trained yet
-        return 0
-    return judge_answers.verdicts(lake, recipe, model, reference, judge).count() if model and reference else 0
+    config = recipe.judge_answers
+    model, reference = (models.get(("forward", t)) for t in (iteration, config.reference))
+    judge = judge_answers.the_judge(lake, recipe) if config.judge else models["forward", recipe.iterations]
+    return judge_answers.verdicts(lake, recipe, model, reference, judge).count() if model and reference and judge else 0
 
 
 def _n_ratings(lake: Lake, recipe: Recipe, models: Models, iteration: int, n_segments: int) -> int:

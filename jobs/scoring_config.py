@@ -13,7 +13,7 @@ ScorerName = Literal["rubric", "additive", "expected", "likelihood_gain", "endin
 class ScoreCandidates(Section):
     """Self-curation: which scorers rate the candidates."""
 
-    scorers: tuple[ScorerName, ...] = ("rubric",)
+    scorers: tuple[ScorerName, ...] = Field(("rubric",), min_length=1)
     limits: dict[ScorerName, int] = Field({}, description="scorer -> at most this many candidates, by hash")
     temperature: float = Field(0.0, ge=0, description="of written ratings: rubric and additive")
     samples: int = Field(

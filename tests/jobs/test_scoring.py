@@ -151,9 +151,13 @@ def test_answers_are_judged_once_by_the_model_that_is_named(
     assert (again.run.n_calls, again.run.version) == (0, None)
     there = {("forward", t): m for t, m in models.items()}
     assert dry_run._n_judged(again, recipe(), there, 2) == 2  # type: ignore[arg-type]
-    assert dry_run._n_judged(again, recipe(judge_answers={"reference": 2}), there, 2) == 0  # type: ignore[arg-type]
-    with pytest.raises(JobError, match=r"judge_answers.judge: nobody is not in ops.models"):
-        judge_answers.run(again, recipe(judge_answers={"judge": "nobody"}))
+    for reference in (2, 9):  # another one, and one that the loop will not train
+        other = recipe(judge_answers={"reference": reference})
+        assert dry_run._n_judged(again, other, there, 2) == 0  # type: ignore[arg-type]
+    nobody = recipe(judge_answers={"judge": "nobody"})
+    for ask in (judge_answers.run, lambda *to: dry_run._n_judged(*to, there, 2)):
+        with pytest.raises(JobError, match=r"judge_answers.judge: nobody is not in ops.models"):
+            ask(again, nobody)
 
 
 @dataclass(frozen=True)

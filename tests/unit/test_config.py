@@ -82,6 +82,11 @@ def test_equal_samples_are_refused(tmp_path: Path) -> None:
         recipe(tmp_path, MINIMAL, "score_candidates.samples=3")
 
 
+def test_no_scorer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"score_candidates.scorers: .*at least 1 item"):
+        recipe(tmp_path, MINIMAL, "score_candidates.scorers=[]")
+
+
 def test_a_model_can_have_its_own_epochs() -> None:
     demo = load_recipe(RECIPES / "demo.toml", ["finetune.epochs_of={backward-0=2.5}"])
     assert demo.finetune.settings("backward", 0)["epochs"] == 2.5
