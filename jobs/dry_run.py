@@ -9,8 +9,9 @@ from jobs.errors import JobError
 from jobs.inference import SETTLED, answers
 from jobs.ingest_documents import new_files
 from jobs.lake import Lake
+from jobs.loop_state import require_inputs
 from jobs.models import Model, trained_model
-from jobs.pipeline import Step, job_name, require_inputs, steps
+from jobs.pipeline import Step, job_name, steps
 from jobs.prompt_sets import read_prompts
 from jobs.scoring import score_requests
 from jobs.scoring_config import ScorerName

@@ -16,8 +16,6 @@ from schemas.ops import QUARANTINE
 from schemas.table import Table
 
 PAYLOAD_CHARS = 4096
-
-
 RECENT_COMMITS = 20  # among them is one that has just been made, whatever other writers did meanwhile
 
 
@@ -47,13 +45,14 @@ class Lake:
 
     def exists(self, table: Table) -> bool:
         """Whether the table has been created yet."""
-        if table.name not in self._existing and DeltaTable.isDeltaTable(self.spark, self.path(table)):
+        if table.name not in self._existing and self.version(table) is not None:
             self._existing.add(table.name)
         return table.name in self._existing
 
     def version(self, table: Table) -> int | None:
         """The newest version, or None where the table does not exist yet."""
-        return _last_commit(self.spark, self.path(table))["version"] if self.exists(table) else None
+        newest = _newest_version(self.spark, self.path(table))
+        return newest if newest >= 0 else None
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """The table's rows, at `version` or the newest; no rows where it does not exist yet.
@@ -96,6 +95,7 @@ class Lake:
         for key, value in (properties | dict(table.properties)).items():
             builder = builder.property(key, value)
         builder.execute()
+        self.run.commits[table.name] += 1
 
     def write(
         self,
@@ -156,16 +156,17 @@ class Lake:
         if transaction:
             writer = writer.option("txnAppId", transaction).option("txnVersion", 1)
         writer.save(self.path(table))
+        self.run.commits[table.name] += 1
         self._collected.pop(table.name, None)
-        version = int(self._commit_of(table, transaction)["version"])
+        version = self._version_of(table, transaction)
         if table is self.run.writes:
             self.run.version = version
         return version
 
-    def _commit_of(self, table: Table, transaction: str | None) -> Any:
-        """The newest commit, or the one of a transaction: Delta skips a repeated one, whatever it holds."""
+    def _version_of(self, table: Table, transaction: str | None) -> int:
+        """The newest version, or that of a transaction: Delta skips a repeated one, whatever it holds."""
         if transaction is None:
-            return _last_commit(self.spark, self.path(table))
+            return _newest_version(self.spark, self.path(table))
         commits = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT_COMMITS)
         mine = commits.where(F.get_json_object("userMetadata", "$.transaction") == transaction)
         commit = mine.orderBy(F.desc("version")).first()
@@ -174,7 +175,7 @@ class Lake:
                 f"{table.name}: transaction {transaction} is not among the last {RECENT_COMMITS} commits; "
                 f"another run has used its name; see humpback history {table.name}"
             )
-        return commit
+        return int(commit.version)
 
     def _count(self, table: Table, marked: DataFrame) -> tuple[int, int]:
         """Enter the rows into the run's account; how many will be written and how many are bad."""
@@ -241,5 +242,9 @@ def local_path(uri: str) -> Path | None:
     return Path("/" + uri[5:].lstrip("/")) if scheme[1] == "file" else None
 
 
-def _last_commit(spark: SparkSession, path: str) -> Any:
-    return DeltaTable.forPath(spark, path).history(1).select("version", "userMetadata").first()
+def _newest_version(spark: SparkSession, path: str) -> int:
+    """The newest version, -1 where there is no table. Delta's Python API can only say it by a job over the history."""
+    jvm: Any = spark._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+    nothing = jvm.scala.Option.empty()
+    return int(log.update(False, nothing, nothing).version())

@@ -4,7 +4,6 @@ import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +21,7 @@ from jobs import (
     ingest_documents,
     judge_answers,
     judge_check,
+    loop_state,
     register_model,
     score_candidates,
     select_seed,
@@ -29,12 +29,10 @@ from jobs import (
     sign_segments,
 )
 from jobs.config import Direction, Recipe
-from jobs.digests import segments_digest
 from jobs.errors import JobError
 from jobs.failures import sentence
 from jobs.lake import Lake
-from jobs.runs import Run
-from model_ops.checkpoints import check_model_folder
+from jobs.runs import LOOP, Run
 from schemas.ops import RUNS
 
 log = logging.getLogger(__name__)
@@ -95,34 +93,30 @@ def steps(recipe: Recipe) -> Iterator[Step]:
         yield Step(judge_answers, t)
 
 
-def require_inputs(lake: Lake, recipe: Recipe) -> None:
-    """Find what the loop would only stumble over hours later.
-
-    Raises:
-        RecipeError, JobError, ModelFolderError: a file or folder that the recipe names is not there or not readable.
-    """
-    ingest_documents.crawl_files(recipe.ingest_documents.paths)
-    segments_digest(recipe)  # reads the block lists
-    ingest_conversations.conversation_files(lake, recipe)
-    check_model_folder(Path(recipe.base_model))
-    list(select_unlabelled.evaluation_texts(recipe))
-
-
 def run_loop(spark: SparkSession, root: str, recipe: Recipe, limit: int | None = None) -> list[Run]:
     """Run every step in order; what has been done before costs a look. The runs, in order.
 
+    Where nothing has changed since such a loop ended, no step is run, and the loop's own run is all there is.
     Each step that did something is recorded at once; those that found nothing new share a commit.
     """
-    loop_id, all_steps = uuid.uuid4().hex, list(steps(recipe))
-    require_inputs(Lake(spark, root, Run("run", recipe.name, recipe.digest(), RUNS)), recipe)
+    all_steps = list(steps(recipe))
+    loop = Run(LOOP, recipe.name, recipe.digest(), RUNS, unit="steps", limit=limit)
+    lake = Lake(spark, root, loop)
+    inputs, before = loop_state.require_inputs(lake, recipe), loop_state.versions(lake)
     runs: list[Run] = []
     unrecorded: list[dict[str, Any]] = []
+    if loop_state.is_done(lake, loop_state.state_digest(inputs, before)):
+        log.info("nothing to do: recipe, code, input files and tables are as the last loop left them")
+        _record(spark, root, [loop.row("ok")])
+        return [loop]
     try:
         for number, step in enumerate(all_steps, 1):
             log.info("step %d/%d", number, len(all_steps))
-            runs.append(_run(spark, root, recipe, replace(step, limit=limit), loop_id, unrecorded))
+            runs.append(_run(spark, root, recipe, replace(step, limit=limit), loop.loop_id, unrecorded))
             if runs[-1].is_news:
                 _record(spark, root, unrecorded)
+        loop.state_digest = loop_state.left_behind(lake, inputs, before, runs)
+        unrecorded.append(loop.row("ok"))
     finally:
         _record(spark, root, unrecorded)
     return runs

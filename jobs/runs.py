@@ -13,6 +13,7 @@ from jobs.errors import JobError
 from schemas.table import Table
 
 CODE_VERSION = version("humpback")
+LOOP = "run"  # stands for a job's name in the row of a whole loop
 
 
 @dataclass
@@ -37,6 +38,9 @@ class Run:
     quarantined: Counter[str] = field(default_factory=Counter)
     inputs: dict[str, int] = field(default_factory=dict)
     version: int | None = None
+    commits: Counter[str] = field(default_factory=Counter)
+    """Table -> commits made, its creation included."""
+    state_digest: str | None = None
     n_calls: int = 0
     n_tokens: int = 0
     prefix_tokens: int = 0
@@ -106,6 +110,7 @@ class Run:
             "n_calls": self.n_calls,
             "n_tokens": self.n_tokens,
             "prefix_hit_rate": self.prefix_hits / self.prefix_tokens if self.prefix_tokens else None,
+            "state_digest": self.state_digest,
             "status": status,
             "started_at": self.started_at,
         }

@@ -80,7 +80,7 @@ RUNS = Table(
         [
             column("run_id", StringType(), "unique, random"),
             column("loop_id", StringType(), "shared by the jobs of one `humpback run`"),
-            column("job", StringType(), "the job's name"),
+            column("job", StringType(), "the job's name; run: a whole loop, after its jobs"),
             column("experiment", StringType(), "the recipe's name"),
             column("iteration", IntegerType(), "null where the job has none", nullable=True),
             column("unit", StringType(), "what is counted: records, pieces, requests, ..."),
@@ -99,6 +99,12 @@ RUNS = Table(
                 "prefix_hit_rate",
                 DoubleType(),
                 "share of the prompts' tokens that the servers' prefix caches held; null where none say",
+                nullable=True,
+            ),
+            column(
+                "state_digest",
+                StringType(),
+                "of a whole loop that left nothing to do: digest of recipe, code, input files and table versions",
                 nullable=True,
             ),
             column("status", StringType(), "ok, failed, stopped (an expectation) or waiting (outside work)"),

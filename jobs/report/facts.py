@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.lake import Lake
+from jobs.runs import LOOP
 from schemas.bronze import DOCUMENTS
 from schemas.gold import CURATED
 from schemas.ops import MODELS, RELEASES, RUNS
@@ -42,7 +43,7 @@ def experiment(lake: Lake) -> Experiment:
     if not name:
         last = lake.latest(RUNS).orderBy(F.desc("started_at")).select("experiment").first()
         name = last.experiment if last else "no experiment yet"
-    mine = lake.latest(RUNS).where(F.col("experiment") == name)
+    mine = lake.latest(RUNS).where((F.col("experiment") == name) & (F.col("job") != LOOP))
     runs = rows(mine.orderBy(F.desc("started_at")).limit(MAX_RUNS))[::-1]
     order = {run["run_id"]: place for place, run in enumerate(runs)}
     models = rows(lake.latest(MODELS).where(F.col("experiment") == name).orderBy("model_id"))

@@ -12,7 +12,7 @@ from jobs.config import Recipe
 from jobs.errors import RecipeError
 from jobs.ingest_documents import crawl_files
 from jobs.lake import Lake
-from jobs.pipeline import require_inputs
+from jobs.loop_state import require_inputs
 from jobs.runs import Run
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE, RUNS

@@ -1,0 +1,93 @@
+"""What a whole loop depends on, as one digest: while it is what a loop left behind, there is nothing to do."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from jobs import ingest_conversations, ingest_documents, select_unlabelled
+from jobs.config import Recipe
+from jobs.digests import segments_digest
+from jobs.lake import Lake
+from jobs.runs import CODE_VERSION, LOOP, Run
+from jobs.section import digest
+from model_ops.checkpoints import check_model_folder
+from schemas import TABLES
+from schemas.bronze import COMPLETIONS
+from schemas.ops import RUNS
+
+PACKAGES = ("jobs", "transforms", "expectations", "model_ops", "schemas")
+
+Versions = dict[str, int]
+
+
+def require_inputs(lake: Lake, recipe: Recipe) -> str:
+    """Find what the loop would only stumble over hours later; a digest of all that it reads outside the lake.
+
+    Files are told apart by name, size and time; lists and prompts by what they say.
+
+    Raises:
+        RecipeError, JobError, ModelFolderError: a file or folder that the recipe names is not there or not readable.
+    """
+    crawl = ingest_documents.crawl_files(recipe.ingest_documents.paths)
+    lists = segments_digest(recipe)
+    conversations = ingest_conversations.conversation_files(lake, recipe)
+    base = Path(recipe.base_model)
+    check_model_folder(base)
+    prompts = list(select_unlabelled.evaluation_texts(recipe))
+    labels = [recipe.judge_check.file] if recipe.judge_check.file else []
+    files = [_file(path) for path in (*crawl, *sorted(map(str, base.iterdir())), *labels)]
+    files += sorted([f.path, f.length, str(f.modificationTime)] for f in
+                    conversations.select("path", "length", "modificationTime").collect())  # fmt: skip
+    return digest([CODE_VERSION, _code_digest(), recipe.digest(), lake.run.limit, lists, prompts, files])
+
+
+def versions(lake: Lake) -> Versions:
+    """The newest version of every table that a loop reads."""
+    found = {table.name: lake.version(table) for table in TABLES if table is not RUNS}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def state_digest(inputs: str, tables: Versions) -> str:
+    """The state of everything: `inputs` is what `require_inputs` gave."""
+    return digest([inputs, tables])
+
+
+def is_done(lake: Lake, state: str) -> bool:
+    """Whether a loop has ended in exactly this state."""
+    ended = (F.col("job") == LOOP) & (F.col("status") == "ok")
+    rows = lake.latest(RUNS)
+    return "state_digest" in rows.columns and not rows.where(ended & (F.col("state_digest") == state)).isEmpty()
+
+
+def left_behind(lake: Lake, inputs: str, before: Versions, runs: Sequence[Run]) -> str | None:
+    """The state in which the loop of `runs` ended, if a second look would find nothing.
+
+    None if another writer has been at the tables since `before`, or if a request failed: it will be sent again.
+    """
+    ours = sum((run.commits for run in runs), Counter[str]())
+    after = versions(lake)
+    if any(version != before.get(name, -1) + ours[name] for name, version in after.items()):
+        return None
+    failed = (F.col("status") == "failed") & F.col("run_id").isin([run.run_id for run in runs if run.n_calls])
+    return state_digest(inputs, after) if lake.latest(COMPLETIONS).where(failed).isEmpty() else None
+
+
+def _file(path: str) -> list[Any]:
+    try:
+        facts = os.stat(path)
+    except OSError:  # the task that reads it names the trouble in the quarantine
+        return [path, None, None]
+    return [path, facts.st_size, facts.st_mtime_ns]
+
+
+def _code_digest() -> str:
+    """The version number alone would miss a change made in a checkout."""
+    root, content = Path(__file__).parent.parent, hashlib.sha256()
+    for file in (file for package in PACKAGES for file in sorted((root / package).rglob("*.py"))):
+        content.update(file.read_bytes())
+    return content.hexdigest()

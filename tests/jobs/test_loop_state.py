@@ -1,0 +1,108 @@
+"""A loop that ended well, and after which nothing has changed, is not gone through again; after any change it is."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs import ingest_documents, loop_state, pipeline
+from jobs.config import Recipe
+from jobs.lake import Lake
+from jobs.loop_state import require_inputs
+from jobs.pipeline import Step, run_loop
+from schemas.bronze import COMPLETIONS
+from schemas.ops import RUNS
+from schemas.silver import CANDIDATES
+from tests.conftest import OpenLake
+from tests.pages import write_warc
+from tests.tiny_model import save_model
+
+pytestmark = pytest.mark.spark
+
+ALL, NOTHING = ["ingest-documents"], ["run"]
+Work = Callable[[Lake, Recipe], None]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    save_model(tmp_path / "base")
+    write_warc(tmp_path / "a.warc.gz", n_pages=1)
+    (tmp_path / "seed.jsonl").write_text(json.dumps({"instruction": "Why?", "response": "Because."}) + "\n")
+    sections = {
+        "ingest_documents": {"paths": [str(tmp_path)]},
+        "ingest_conversations": {"paths": [str(tmp_path / "seed.jsonl")]},
+    }
+    return Recipe.model_validate({"name": "test", "base_model": str(tmp_path / "base")} | sections)
+
+
+@pytest.fixture
+def loop(
+    spark: SparkSession, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Work], list[str]]:
+    """`loop(work)` runs a loop of one step that does `work`; the names of the runs."""
+    monkeypatch.setattr(pipeline, "steps", lambda recipe: [Step(ingest_documents)])
+
+    def ran(work: Work = lambda lake, recipe: None) -> list[str]:
+        monkeypatch.setattr(ingest_documents, "run", work)
+        return [run.job for run in run_loop(spark, str(tmp_path / "lake"), recipe)]
+
+    return ran
+
+
+def test_a_loop_is_gone_through_until_nothing_has_changed(loop: Callable[..., list[str]], open_lake: OpenLake) -> None:
+    assert loop(lambda lake, recipe: lake.create(CANDIDATES)) == ALL
+    assert loop() == NOTHING, "no one else has written"
+    rows = open_lake().latest(RUNS).orderBy("started_at").collect()
+    assert [r.job for r in rows if r.loop_id == rows[-1].loop_id] == NOTHING
+    assert [r.state_digest is not None for r in rows if r.job == "run"] == [True, False]
+
+    def ask_in_vain(lake: Lake, recipe: Recipe) -> None:
+        lake.run.n_calls += 1
+        answer = {f.name: None if f.nullable else "failed" for f in COMPLETIONS.schema}
+        own = {"attempt": 1, "sample": 0, "created_at": lake.run.started_at, "run_id": lake.run.run_id}
+        lake.insert(COMPLETIONS, [answer | own])
+
+    open_lake().insert(RUNS, [open_lake().run.row("ok")])
+    assert loop() == NOTHING, "rows of ops.runs change nothing"
+    open_lake().create(COMPLETIONS)
+    assert loop(ask_in_vain) == ALL, "somebody has written"
+    assert loop(lambda lake, recipe: open_lake().create(CANDIDATES)) == ALL, "what failed is sent again"
+    assert loop() == NOTHING
+
+
+def test_what_others_write_during_a_loop_is_looked_at(loop: Callable[..., list[str]], open_lake: OpenLake) -> None:
+    assert loop(lambda lake, recipe: open_lake().create(CANDIDATES)) == ALL
+    assert loop() == ALL
+    assert loop() == NOTHING
+
+
+def test_every_input_counts(
+    open_lake: OpenLake, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [require_inputs(open_lake(), recipe)]
+    assert require_inputs(open_lake(), recipe) == seen[0]
+
+    def is_new(plan: Recipe = recipe, **run: int) -> bool:
+        seen.append(require_inputs(open_lake(**run), plan))
+        return seen[-1] not in seen[:-1]
+
+    assert is_new(limit=1)
+    assert is_new(recipe.model_copy(update={"name": "other"}))
+    write_warc(tmp_path / "b.warc.gz", n_pages=1)
+    assert is_new()
+    with (tmp_path / "seed.jsonl").open("a") as seed:
+        seed.write(json.dumps({"instruction": "How?", "response": "So."}) + "\n")
+    assert is_new()
+    shutil.copyfile(tmp_path / "base/config.json", tmp_path / "base/more.json")
+    assert is_new()
+    (tmp_path / "words").write_text("casino\n")
+    listed = {"extract_segments": {"word_block_lists": [str(tmp_path / "words")]}}
+    with_list = Recipe.model_validate(recipe.model_dump() | listed)
+    assert is_new(with_list)
+    (tmp_path / "words").write_text("bingo\n")
+    assert is_new(with_list)
+    monkeypatch.setattr(loop_state, "_code_digest", lambda: "changed")
+    assert is_new()
