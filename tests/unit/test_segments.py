@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.language import identify_language
+from transforms.language import SHORT, identify_language, sample
 from transforms.segments import pieces
 
 MIN, MAX = 600, 3000
@@ -62,6 +62,14 @@ def test_language() -> None:
     code, probability = identify_language("Der Kessel steht auf dem Herd, und das Wasser kocht darin.")
     assert code == "de"
     assert 0.9 < probability <= 1
+
+
+def test_the_language_of_a_long_text_is_told_by_half_of_it_from_beginning_to_end() -> None:
+    short = "The kettle stands on the stove. " * 15
+    assert sample(short) == short
+    text = "".join(f"{n:>8}" for n in range(SHORT))
+    taken = {int(n) for n in sample(text).split()}
+    assert taken == {n for n in range(SHORT) if n // 8 % 2 == 0}
 
 
 @dataclass
