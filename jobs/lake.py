@@ -95,7 +95,6 @@ class Lake:
         for key, value in (properties | dict(table.properties)).items():
             builder = builder.property(key, value)
         builder.execute()
-        self.run.commits[table.name] += 1
 
     def write(
         self,

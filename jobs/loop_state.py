@@ -47,9 +47,8 @@ def require_inputs(lake: Lake, recipe: Recipe) -> str:
 
 
 def versions(lake: Lake) -> Versions:
-    """The newest version of every table that a loop reads."""
-    found = {table.name: lake.version(table) for table in TABLES if table is not RUNS}
-    return {name: version for name, version in found.items() if version is not None}
+    """The newest version of every table that a loop reads; 0 where there are no rows yet, or not even a table."""
+    return {table.name: lake.version(table) or 0 for table in TABLES if table is not RUNS}
 
 
 def state_digest(inputs: str, tables: Versions) -> str:
@@ -71,7 +70,7 @@ def left_behind(lake: Lake, inputs: str, before: Versions, runs: Sequence[Run]) 
     """
     ours = sum((run.commits for run in runs), Counter[str]())
     after = versions(lake)
-    if any(version != before.get(name, -1) + ours[name] for name, version in after.items()):
+    if any(version != before[name] + ours[name] for name, version in after.items()):
         return None
     failed = (F.col("status") == "failed") & F.col("run_id").isin([run.run_id for run in runs if run.n_calls])
     return state_digest(inputs, after) if lake.latest(COMPLETIONS).where(failed).isEmpty() else None

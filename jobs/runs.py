@@ -39,7 +39,7 @@ class Run:
     inputs: dict[str, int] = field(default_factory=dict)
     version: int | None = None
     commits: Counter[str] = field(default_factory=Counter)
-    """Table -> commits made, its creation included."""
+    """Table -> commits made, beside its creation."""
     state_digest: str | None = None
     n_calls: int = 0
     n_tokens: int = 0

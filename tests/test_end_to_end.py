@@ -133,9 +133,11 @@ def test_the_loop_runs_closes_its_accounts_and_is_done(
 
     before = versions(lake)
     written = (folder / "report.html").stat().st_mtime_ns
-    second = process("run", *options, "--json", "--report", folder / "report.html")
+    # Another recipe in name only, or the loop would not even be gone through.
+    second = process("run", *options, "--set", "inference.in_flight=32", "--json", "--report", folder / "report.html")
     assert second.returncode == 0, second.stderr[-3000:]
     runs = [json.loads(line) for line in second.stdout.splitlines()]
+    assert len(runs) > 20
     assert sum(r["n_calls"] for r in runs) == 0
     assert (folder / "report.html").stat().st_mtime_ns == written, "nothing is new, so the report is the same"
     after = versions(lake)
@@ -162,3 +164,5 @@ def test_the_loop_runs_closes_its_accounts_and_is_done(
     assert taken.code == 1
     assert f"port {PORT} on 127.0.0.1 is taken" in taken.err.splitlines()[-1]
     assert [t for t, v in versions(lake).items() if v != after[t]] == ["ops.runs"]
+    third = humpback("run", *options, "--json")
+    assert [json.loads(line)["job"] for line in third.out.splitlines()] == ["run"], third.err
