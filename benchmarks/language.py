@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jobs.config import ExtractSegments
 from transforms.charset import decode_page
-from transforms.language import identified, sample
+from transforms.language import language_of_all, sample
 from transforms.segments import pieces
 
 MAX_PIECES = 220  # of a language
@@ -38,23 +38,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.language", description=__doc__)
     parser.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
-    verdicts = {way: Counter[str]() for way in WAYS}
+    language_of_all("")  # loads the model
+    n, differ = 0, Counter[str]()
     seconds = dict.fromkeys(WAYS, 0.0)
     for folder in sorted(f for f in options.folder.iterdir() if f.is_dir()):
         some = list(islice(texts(folder, ExtractSegments()), MAX_PIECES))
         english: dict[str, list[bool]] = {}
         for way, shorten in WAYS.items():
             began = time.perf_counter()
-            english[way] = [identified(shorten(text))[0] == "en" for text in some]
+            english[way] = [language_of_all(shorten(text))[0] == "en" for text in some]
             seconds[way] += time.perf_counter() - began
-            verdicts[way]["differ"] += sum(a != b for a, b in zip(english["whole"], english[way], strict=True))
-            verdicts[way]["all"] += len(some)
-        sys.stdout.write(f"{folder.name:<8} {len(some):>5} pieces, {sum(english['whole']):>5} English\n")
-    for way, counts in verdicts.items():
+        here = {way: sum(a != b for a, b in zip(english["whole"], english[way], strict=True)) for way in WAYS}
+        sys.stdout.write(f"{folder.name:<8} {len(some):>5} pieces, {sum(english['whole'])} English; differ: {here}\n")
+        n, differ = n + len(some), differ + Counter(here)
+    for way in WAYS:
         share = seconds[way] / seconds["whole"]
-        sys.stdout.write(
-            f"{way:<22} {counts['differ']:>5} of {counts['all']} verdicts differ, {share:.0%} of the time\n"
-        )
+        sys.stdout.write(f"{way:<22} {differ[way]:>5} of {n} verdicts differ, {share:.0%} of the time\n")
     return 0
 
 

@@ -15,7 +15,7 @@ from jobs.explain import explain
 from jobs.lake import Lake
 from jobs.pipeline import JOBS, Step, job_name, run_loop, run_step
 from jobs.report import report
-from jobs.runs import Run
+from jobs.runs import LOOP, Run
 from jobs.session import spark_session
 from schemas.ops import RUNS
 
@@ -98,12 +98,16 @@ def _say_runs(runs: Sequence[Run], as_json: bool) -> int:
     if as_json:
         _say(json.dumps(row) for row in rows)
         return 0
+    steps = [(run, row) for run, row in zip(runs, rows, strict=True) if run.job != LOOP]
+    if not steps:
+        _say(["nothing to do: nothing has changed"])
+        return 0
     _say(
         f"{_step_name(run):<34} {r['unit']:<10} in {r['n_in']:>8,}  out {r['n_out']:>8,}  calls {r['n_calls']:>6,}  "
         f"tokens {r['n_tokens']:>9,}  {r['seconds']:>7,.1f} s"
-        for run, r in zip(runs, rows, strict=True)
+        for run, r in steps
     )
-    _say([f"{len(rows)} jobs, {sum(float(str(r['seconds'])) for r in rows):,.0f} s"])
+    _say([f"{len(steps)} jobs, {sum(float(str(r['seconds'])) for _, r in steps):,.0f} s"])
     return 0
 
 

@@ -9,7 +9,7 @@ from jobs.errors import JobError
 from jobs.inference import SETTLED, answers
 from jobs.ingest_documents import new_files
 from jobs.lake import Lake
-from jobs.loop_state import require_inputs
+from jobs.loop_state import inputs_digest
 from jobs.models import Model, trained_model
 from jobs.pipeline import Step, job_name, steps
 from jobs.prompt_sets import read_prompts
@@ -35,7 +35,7 @@ def plan(lake: Lake, recipe: Recipe) -> list[Row]:
     Raises:
         JobError, ModelFolderError: an input that the loop needs is not there.
     """
-    require_inputs(lake, recipe)
+    inputs_digest(lake, recipe)  # raises where one is missing
     n_segments, tokens = _pool(lake, recipe)
     models = {
         (step.direction, step.iteration): _model(lake, recipe, step.direction, step.iteration)

@@ -13,7 +13,7 @@ from jobs import ingest_conversations, ingest_documents, select_unlabelled
 from jobs.config import Recipe
 from jobs.digests import segments_digest
 from jobs.lake import Lake
-from jobs.runs import CODE_VERSION, LOOP, Run
+from jobs.runs import Run
 from jobs.section import digest
 from model_ops.checkpoints import check_model_folder
 from schemas import TABLES
@@ -25,8 +25,8 @@ PACKAGES = ("jobs", "transforms", "expectations", "model_ops", "schemas")
 Versions = dict[str, int]
 
 
-def require_inputs(lake: Lake, recipe: Recipe) -> str:
-    """Find what the loop would only stumble over hours later; a digest of all that it reads outside the lake.
+def inputs_digest(lake: Lake, recipe: Recipe) -> str:
+    """All that a loop depends on outside the lake: code, recipe, files; finds at once what it would miss hours later.
 
     Files are told apart by name, size and time; lists and prompts by what they say.
 
@@ -34,7 +34,7 @@ def require_inputs(lake: Lake, recipe: Recipe) -> str:
         RecipeError, JobError, ModelFolderError: a file or folder that the recipe names is not there or not readable.
     """
     crawl = ingest_documents.crawl_files(recipe.ingest_documents.paths)
-    lists = segments_digest(recipe)
+    segments = segments_digest(recipe)  # block lists included
     conversations = ingest_conversations.conversation_files(lake, recipe)
     base = Path(recipe.base_model)
     check_model_folder(base)
@@ -43,31 +43,36 @@ def require_inputs(lake: Lake, recipe: Recipe) -> str:
     files = [_file(path) for path in (*crawl, *sorted(map(str, base.iterdir())), *labels)]
     files += sorted([f.path, f.length, str(f.modificationTime)] for f in
                     conversations.select("path", "length", "modificationTime").collect())  # fmt: skip
-    return digest([CODE_VERSION, _code_digest(), recipe.digest(), lake.run.limit, lists, prompts, files])
+    return digest([_code_digest(), recipe.digest(), lake.run.limit, segments, prompts, files])
 
 
 def versions(lake: Lake) -> Versions:
-    """The newest version of every table that a loop reads; 0 where there are no rows yet, or not even a table."""
+    """The newest version of every table; 0 where there are no rows yet, or not even a table.
+
+    Not of `ops.runs`: each loop writes there, and jobs read in it only what they need not do again.
+    """
     return {table.name: lake.version(table) or 0 for table in TABLES if table is not RUNS}
 
 
 def state_digest(inputs: str, tables: Versions) -> str:
-    """The state of everything: `inputs` is what `require_inputs` gave."""
+    """The state of everything: `inputs` is what `inputs_digest` gave."""
     return digest([inputs, tables])
 
 
 def is_done(lake: Lake, state: str) -> bool:
     """Whether a loop has ended in exactly this state."""
-    ended = (F.col("job") == LOOP) & (F.col("status") == "ok")
-    rows = lake.latest(RUNS)
-    return "state_digest" in rows.columns and not rows.where(ended & (F.col("state_digest") == state)).isEmpty()
+    rows = lake.latest(RUNS)  # those of an older lake have no such column yet
+    return "state_digest" in rows.columns and not rows.where(F.col("state_digest") == state).isEmpty()
 
 
 def left_behind(lake: Lake, inputs: str, before: Versions, runs: Sequence[Run]) -> str | None:
     """The state in which the loop of `runs` ended, if a second look would find nothing.
 
-    None if another writer has been at the tables since `before`, or if a request failed: it will be sent again.
+    None if it was limited, if another writer has been at the tables since `before`, or if any try of a request
+    failed: what stands as failed is sent again.
     """
+    if lake.run.limit:
+        return None
     ours = sum((run.commits for run in runs), Counter[str]())
     after = versions(lake)
     if any(version != before[name] + ours[name] for name, version in after.items()):
@@ -79,14 +84,15 @@ def left_behind(lake: Lake, inputs: str, before: Versions, runs: Sequence[Run]) 
 def _file(path: str) -> list[Any]:
     try:
         facts = os.stat(path)
-    except OSError:  # the task that reads it names the trouble in the quarantine
+    except OSError:  # whoever reads it says what is wrong with it
         return [path, None, None]
     return [path, facts.st_size, facts.st_mtime_ns]
 
 
 def _code_digest() -> str:
-    """The version number alone would miss a change made in a checkout."""
+    """The version number alone would miss a change in a checkout or in a wheel that was built again."""
     root, content = Path(__file__).parent.parent, hashlib.sha256()
-    for file in (file for package in PACKAGES for file in sorted((root / package).rglob("*.py"))):
+    sources = (file for package in PACKAGES for file in sorted((root / package).rglob("*.py")))
+    for file in [root] if root.is_file() else sources:  # a wheel that Spark runs as it is
         content.update(file.read_bytes())
     return content.hexdigest()

@@ -94,19 +94,21 @@ def steps(recipe: Recipe) -> Iterator[Step]:
 
 
 def run_loop(spark: SparkSession, root: str, recipe: Recipe, limit: int | None = None) -> list[Run]:
-    """Run every step in order; what has been done before costs a look. The runs, in order.
+    """Run every step in order; what has been done before costs a look. The runs, in order, and the loop's own last.
 
-    Where nothing has changed since such a loop ended, no step is run, and the loop's own run is all there is.
+    Where nothing has changed since such a loop ended well, no step is run.
     Each step that did something is recorded at once; those that found nothing new share a commit.
     """
     all_steps = list(steps(recipe))
     loop = Run(LOOP, recipe.name, recipe.digest(), RUNS, unit="steps", limit=limit)
     lake = Lake(spark, root, loop)
-    inputs, before = loop_state.require_inputs(lake, recipe), loop_state.versions(lake)
+    inputs, before = loop_state.inputs_digest(lake, recipe), loop_state.versions(lake)
     runs: list[Run] = []
     unrecorded: list[dict[str, Any]] = []
-    if loop_state.is_done(lake, loop_state.state_digest(inputs, before)):
-        log.info("nothing to do: recipe, code, input files and tables are as the last loop left them")
+    state = loop_state.state_digest(inputs, before)
+    if loop_state.is_done(lake, state):
+        log.info("nothing to do: recipe, code, input files and tables are as a loop left them that ended well")
+        loop.state_digest = state
         _record(spark, root, [loop.row("ok")])
         return [loop]
     try:
@@ -115,11 +117,12 @@ def run_loop(spark: SparkSession, root: str, recipe: Recipe, limit: int | None =
             runs.append(_run(spark, root, recipe, replace(step, limit=limit), loop.loop_id, unrecorded))
             if runs[-1].is_news:
                 _record(spark, root, unrecorded)
+        loop.n_in = loop.n_out = len(runs)
         loop.state_digest = loop_state.left_behind(lake, inputs, before, runs)
         unrecorded.append(loop.row("ok"))
     finally:
         _record(spark, root, unrecorded)
-    return runs
+    return [*runs, loop]
 
 
 def run_step(spark: SparkSession, root: str, recipe: Recipe, step: Step) -> Run:

@@ -18,7 +18,7 @@ LOOP = "run"  # stands for a job's name in the row of a whole loop
 
 @dataclass
 class Run:
-    """One execution of one job; becomes its row in `ops.runs` and the metadata of its commits."""
+    """One execution of one job, or of a whole loop; becomes its row in `ops.runs` and the metadata of its commits."""
 
     job: str
     experiment: str
@@ -39,7 +39,7 @@ class Run:
     inputs: dict[str, int] = field(default_factory=dict)
     version: int | None = None
     commits: Counter[str] = field(default_factory=Counter)
-    """Table -> commits made, beside its creation."""
+    """Table -> commits made, its creation not counted."""
     state_digest: str | None = None
     n_calls: int = 0
     n_tokens: int = 0

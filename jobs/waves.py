@@ -89,7 +89,9 @@ def send(
         batch = numbered.where(F.col("wave") == wave.number).drop("wave").repartition(tasks, "request_id")
         ask = through(load, lake.run.run_id, attempt, settings.max_failed_in_a_row)
         answers = lake.staged(batch.mapInPandas(ask, COMPLETIONS.schema))
-        lake.write(COMPLETIONS, answers, transaction=f"{lake.run.run_id}/{stage}/{wave.digest}", computed=True)
+        lake.write(
+            COMPLETIONS, answers, transaction=f"{lake.run.run_id}/{stage}/{attempt}/{wave.digest}", computed=True
+        )
         return wave, _by_status(answers)
 
     done, began, stopped = Tally(), time.monotonic(), ""

@@ -80,7 +80,7 @@ RUNS = Table(
         [
             column("run_id", StringType(), "unique, random"),
             column("loop_id", StringType(), "shared by the jobs of one `humpback run`"),
-            column("job", StringType(), "the job's name; run: a whole loop, after its jobs"),
+            column("job", StringType(), "the job's name; run: a whole loop that ended well"),
             column("experiment", StringType(), "the recipe's name"),
             column("iteration", IntegerType(), "null where the job has none", nullable=True),
             column("unit", StringType(), "what is counted: records, pieces, requests, ..."),
@@ -104,7 +104,7 @@ RUNS = Table(
             column(
                 "state_digest",
                 StringType(),
-                "of a whole loop that left nothing to do: digest of recipe, code, input files and table versions",
+                "of a loop that left nothing to do: digest of recipe, code, input files and table versions",
                 nullable=True,
             ),
             column("status", StringType(), "ok, failed, stopped (an expectation) or waiting (outside work)"),

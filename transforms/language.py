@@ -10,7 +10,7 @@ STRETCH = 64  # characters
 
 def identify_language(text: str) -> tuple[str, float]:
     """The ISO 639-1 code and its probability."""
-    return identified(sample(text))
+    return language_of_all(sample(text))
 
 
 def sample(text: str) -> str:
@@ -20,8 +20,8 @@ def sample(text: str) -> str:
     return "".join(text[start : start + STRETCH] for start in range(0, len(text), 2 * STRETCH))
 
 
-def identified(text: str) -> tuple[str, float]:
-    """The same, of all of the text."""
+def language_of_all(text: str) -> tuple[str, float]:
+    """Code and probability by every character."""
     code, probability = _identifier().classify(text)
     return str(code), float(probability)
 

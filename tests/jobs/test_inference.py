@@ -121,7 +121,7 @@ def test_an_empty_answer_is_asked_for_once_more_and_then_stands(
     monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(Mute()))
     lake = open_lake(generate_candidates)
     assert complete(lake, requests(lake, "a", "b"), recipe(), MODEL).count() == 2
-    assert lake.run.n_calls == 4
+    assert (lake.run.n_calls, lake.latest(COMPLETIONS).count()) == (4, 4), "what was paid for is in the ledger"
     later = open_lake(generate_candidates)
     assert [r.status for r in complete(later, requests(later, "a", "b"), recipe(), MODEL).collect()] == ["empty"] * 2
     assert later.run.n_calls == 0
