@@ -35,10 +35,12 @@ def write_seed(out: Path, max_response_chars: int, say: Callable[[str], None]) -
     if not pairs:
         raise JobError(f"no page in {out} holds a question with an answer: is debian-faq on offer?")
     lines = [json.dumps(pairs[question], ensure_ascii=False) for question in sorted(pairs)]
-    part = out / "seed.jsonl.part"
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(part, out / "seed.jsonl")
-    say(f"{len(lines)} seed pairs in {out / 'seed.jsonl'}")
+    text, file = "\n".join(lines) + "\n", out / "seed.jsonl"
+    if not (file.exists() and file.read_text(encoding="utf-8") == text):  # a new time would make it a new input
+        part = out / "seed.jsonl.part"
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, file)
+    say(f"{len(lines)} seed pairs in {file}")
     return list(pairs.values())
 
 
