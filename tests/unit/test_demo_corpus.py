@@ -174,12 +174,12 @@ def test_corpus_and_seed(tmp_path: Path) -> None:
     assert pairs[0]["response"] == ANSWER.strip()
     assert (pairs[0]["language"], pairs[0]["licence"]) == ("en", "PSF-2.0")
 
-    before = {file: file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()}
+    before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in out.rglob("*") if file.is_file()}
     shelf.asked.clear()
     write_corpus(out, lambda: shelf, said.append)
     write_seed(out, 1000, said.append)
     assert not {"debian-faq", "postfix-doc"} & set(shelf.asked)
-    assert {file: file.read_bytes() for file in before} == before
+    assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in before} == before
 
 
 def test_an_archive_without_any_of_the_packages(tmp_path: Path) -> None:
