@@ -17,7 +17,6 @@ from jobs.runs import Run
 from jobs.section import digest
 from model_ops.checkpoints import check_model_folder
 from schemas import TABLES
-from schemas.bronze import COMPLETIONS
 from schemas.ops import RUNS
 
 PACKAGES = ("jobs", "transforms", "expectations", "model_ops", "schemas")
@@ -71,14 +70,12 @@ def left_behind(lake: Lake, inputs: str, before: Versions, runs: Sequence[Run]) 
     None if it was limited, if another writer has been at the tables since `before`, or if any try of a request
     failed: what stands as failed is sent again.
     """
-    if lake.run.limit:
+    if lake.run.limit or any(run.n_failed for run in runs):
         return None
     ours = sum((run.commits for run in runs), Counter[str]())
     after = versions(lake)
-    if any(version != before[name] + ours[name] for name, version in after.items()):
-        return None
-    failed = (F.col("status") == "failed") & F.col("run_id").isin([run.run_id for run in runs if run.n_calls])
-    return state_digest(inputs, after) if lake.latest(COMPLETIONS).where(failed).isEmpty() else None
+    alone = all(version == before[name] + ours[name] for name, version in after.items())
+    return state_digest(inputs, after) if alone else None
 
 
 def _file(path: str) -> list[Any]:

@@ -42,6 +42,8 @@ class Run:
     """Table -> commits made, its creation not counted."""
     state_digest: str | None = None
     n_calls: int = 0
+    n_failed: int = 0
+    """Calls that got no answer, whether or not a later one did."""
     n_tokens: int = 0
     prefix_tokens: int = 0
     prefix_hits: int = 0

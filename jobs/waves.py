@@ -105,6 +105,7 @@ def send(
                     done.add(answers)
                     n_sent = sum(group.n for group in answers)
                     lake.run.n_calls += n_sent
+                    lake.run.n_failed += sum(group.n for group in answers if group.status == "failed")
                     lake.run.n_tokens += sum(group.tokens for group in answers)
                     seconds = time.monotonic() - began
                     log.info("stage=%s wave=%d/%d answered=%d/%d failed=%d rows_per_s=%.2f tokens_per_s=%.0f "

@@ -86,11 +86,12 @@ def test_what_failed_is_asked_again_and_its_first_good_answer_stands(
     lake = open_lake(generate_candidates)
     first = complete(lake, requests(lake, *"abcde"), recipe(max_failed_share=0.5), MODEL)
     assert first.count() == 4
+    assert lake.run.n_failed == 2
 
     failing[0] = None
     later = open_lake(generate_candidates)
     assert complete(later, requests(later, *"abcde"), recipe(), MODEL).count() == 5
-    assert later.run.n_calls == 1
+    assert (later.run.n_calls, later.run.n_failed) == (1, 0)
     ledger = later.latest(COMPLETIONS).where("subject_id = 'e'").orderBy("created_at").collect()
     assert [(r.status, r.attempt) for r in ledger] == [("failed", 1), ("failed", 2), ("ok", 1)]
 
