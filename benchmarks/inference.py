@@ -102,7 +102,7 @@ def through_spark(spark: SparkSession, engine: VllmEngine, asked: list[dict[str,
     with tempfile.TemporaryDirectory() as root:
         lake = Lake(spark, root, Run("benchmark", "benchmark", "0" * 16, CANDIDATES))
         staged = lake.staged(spark.createDataFrame(asked, REQUEST))  # type: ignore[type-var]
-        done = send(lake, staged, len(asked), LoadEngine(engine), settings, attempt=1)
+        done = send(lake, staged, len(asked), LoadEngine(engine), settings, partitions, attempt=1)
     assert done.sent == len(asked)
     assert not done.failed, done.fault
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from jobs import commands, serving
+from jobs import commands
 from jobs.errors import JobError
 from jobs.failures import sentence
 from jobs.pipeline import JOBS, LIMITED, job_name
@@ -124,8 +124,6 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         logging.getLogger("jobs").debug("traceback", exc_info=True)
         return _fail(sentence(error), 1)
-    finally:
-        serving.stop()
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, astuple
 
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs import catalog, doctor, judge_check, printing
+from jobs import catalog, doctor, judge_check, printing, serving
 from jobs.config import Recipe
 from jobs.dry_run import PLAN, plan
 from jobs.explain import explain
@@ -42,6 +42,7 @@ def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
                 return _say_runs([done], options.json)
         return _look(options, recipe, spark)
     finally:
+        serving.stop()  # first: servers on executors are let go over Spark
         spark.stop()
 
 

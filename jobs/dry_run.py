@@ -148,4 +148,4 @@ def _n_requests(lake: Lake, recipe: Recipe, models: Models, iteration: int, pair
         return prompts * (recipe.score_candidates.samples if scorer.answer == "written" else 1)
     constrained = recipe.score_candidates.constrain == "always"
     asked = score_requests(recipe, model, pairs, name, constrained=constrained).select("request_id").distinct()
-    return asked.join(answers(lake, asked), "request_id", "left_anti").count()
+    return asked.join(answers(lake, asked, model), "request_id", "left_anti").count()

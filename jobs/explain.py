@@ -70,7 +70,8 @@ def _rejected(lake: Lake, subject: str, pages: list[Row]) -> list[Row]:
     """Defective rows that name the subject or one of its documents."""
     named = F.lit(False)
     if len(subject) >= LEAST_PREFIX:  # a shorter text is in every payload
-        named = F.contains(F.coalesce("payload", F.lit("")), F.lit(subject)) | F.contains("row_id", F.lit(subject))
+        told = F.concat_ws(" ", "row_id", "detail", "payload")
+        named = F.contains(told, F.lit(subject))
     for page in pages:
         same = (F.col("source_file") == page["source_file"]) & (F.col("record_offset") == page["record_offset"])
         named = named | F.contains("row_id", F.lit(page["document_id"])) | F.coalesce(same, F.lit(False))

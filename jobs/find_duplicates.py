@@ -26,6 +26,7 @@ from transforms.duplicates import (
     select_open,
     select_settled,
     shingle_sets,
+    unsound,
     verified_pairs,
     waiting_for,
     with_places,
@@ -34,6 +35,10 @@ from transforms.duplicates import (
 READS = (SEGMENTS, SIGNATURES)
 WRITES = DUPLICATES
 UNIT = "segments"
+
+
+class UnsoundError(RuntimeError):
+    """Verdicts that break what `transforms.duplicates` promises."""
 
 
 def run(lake: Lake, recipe: Recipe) -> None:
@@ -56,7 +61,11 @@ def run(lake: Lake, recipe: Recipe) -> None:
         shingle_words=recipe.sign_segments.shingle_words,
         min_jaccard=recipe.find_duplicates.min_jaccard,
     )
-    lake.write(DUPLICATES, duplicates_from(members, settled, method_digest=digest))
+    verdicts = lake.staged(duplicates_from(members, settled, method_digest=digest))
+    broken = unsound(verdicts, min_jaccard=recipe.find_duplicates.min_jaccard).first()
+    if broken is not None:
+        raise UnsoundError(f"silver.duplicates: a fault in the method, nothing was written: {broken.asDict()}")
+    lake.write(DUPLICATES, verdicts, computed=True)
 
 
 def _members(

@@ -9,11 +9,11 @@ from jobs.config import Recipe
 from jobs.inference import ask, requests_for
 from jobs.lake import Lake
 from jobs.models import the_model
-from schemas.silver import CANDIDATES, UNLABELLED
+from schemas.silver import CANDIDATES, OVERLAPS, UNLABELLED
 from transforms.candidates import backward_prompts, candidates_from
 from transforms.prompts import BACKWARD
 
-READS = (UNLABELLED,)
+READS = (UNLABELLED, OVERLAPS)
 WRITES = CANDIDATES
 UNIT = "segments"
 
@@ -21,7 +21,9 @@ UNIT = "segments"
 def run(lake: Lake, recipe: Recipe) -> None:
     """Ask once for every segment of the pool that has no instruction yet, and write what was answered."""
     config, model = recipe.generate_candidates, the_model(lake, recipe, "backward", 0)
-    segments = lake.read(UNLABELLED).where(F.col("experiment") == recipe.name)
+    mine = F.col("experiment") == recipe.name
+    known = lake.read(OVERLAPS).where(mine)  # of a set that came after the draw
+    segments = lake.read(UNLABELLED).where(mine).join(known, "segment_id", "left_anti")
     if config.max_chars:
         segments = segments.where(F.col("n_chars") <= config.max_chars)
     if n := lake.run.limit or config.n_segments:

@@ -49,35 +49,43 @@ def complete(lake: Lake, requests: DataFrame, recipe: Recipe, model: Model) -> D
     """The settled answer to every request that has one; only unanswered requests are sent.
 
     No server is started where there is nothing to ask. Answers with a status of
-    `inference.ask_again` are asked for once more at the end, and then stand.
+    `inference.ask_again` are asked for once more, at the end or by a later run, and then stand.
 
     Raises:
         StoppedError: more requests failed than `inference` allows.
     """
-    answered = answers(lake, requests)
-    pending = lake.staged(requests.dropDuplicates(["request_id"]).join(answered, "request_id", "left_anti"))
+    stands = ~F.col("status").isin(*recipe.inference.ask_again) | (F.col("n_tries") > 1)
+    settled = _tried(lake, requests, model).where(stands)
+    pending = lake.staged(requests.dropDuplicates(["request_id"]).join(settled, "request_id", "left_anti"))
     total = pending.count()
     if total:
         _send(lake, pending, total, recipe, model)
-    return answers(lake, requests)
+    return answers(lake, requests, model)
 
 
 def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Model) -> None:
     settings = recipe.inference
-    window = -(-settings.in_flight // tasks_of_a_wave(lake.spark, settings.partitions))
-    load = engine_for(recipe, model, lake.folder("logs"), window)
+    tasks = tasks_of_a_wave(lake.spark, settings.partitions, held=recipe.serving.executors)
+    load = engine_for(lake, recipe, model, -(-settings.in_flight // tasks))
     with watched(endpoints(recipe), lake.run, total):
-        done = send(lake, pending, total, load, settings, attempt=1)
+        done = send(lake, pending, total, load, settings, tasks, attempt=1)
         if again := sum(done.statuses[status] for status in settings.ask_again):
             mine = lake.latest(COMPLETIONS).where(F.col("run_id") == lake.run.run_id)
             poor = mine.where(F.col("status").isin(*settings.ask_again))
             once_more = lake.staged(pending.join(poor, "request_id", "left_semi"))
-            send(lake, once_more, again, load, settings, attempt=2)
+            send(lake, once_more, again, load, settings, tasks, attempt=2)
 
 
-def answers(lake: Lake, requests: DataFrame) -> DataFrame:
-    """The ledger's answer to each request: the first `ok` one, else the first settled one, for ever."""
-    ledger = lake.latest(COMPLETIONS).where(F.col("status").isin(*SETTLED))
+def answers(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:
+    """The ledger's answer to each of a model's requests: the first `ok` one, else the first settled one, for ever."""
+    return _tried(lake, requests, model).drop("n_tries")
+
+
+def _tried(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:
+    """The same, with `n_tries`: how many settled answers there are."""
+    ledger = lake.latest(COMPLETIONS).where((F.col("model_id") == model.model_id) & F.col("status").isin(*SETTLED))
     mine = ledger.join(requests.select("request_id").distinct(), "request_id", "left_semi")
-    order = Window.partitionBy("request_id").orderBy((F.col("status") != "ok"), "created_at", "run_id", "attempt")
-    return mine.withColumn("place", F.row_number().over(order)).where("place = 1").drop("place")
+    tries = Window.partitionBy("request_id")
+    order = tries.orderBy((F.col("status") != "ok"), "created_at", "run_id", "attempt")
+    placed = mine.withColumns({"place": F.row_number().over(order), "n_tries": F.count(F.lit(1)).over(tries)})
+    return placed.where("place = 1").drop("place")

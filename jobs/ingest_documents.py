@@ -8,7 +8,7 @@ counts as read when it gave a page, or a note in the quarantine that it has none
 
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pyspark.sql import functions as F
@@ -18,7 +18,7 @@ from jobs.errors import RecipeError
 from jobs.lake import Lake
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE
-from transforms.documents import NO_PAGES, ROWS, documents_from, file_without_pages
+from transforms.documents import NO_PAGES, ROWS, documents_from, file_without_pages, with_repeats
 
 READS = ()
 WRITES = DOCUMENTS
@@ -34,13 +34,26 @@ def run(lake: Lake, recipe: Recipe) -> None:
     if not files:
         return
     settings = recipe.ingest_documents
-    parts = [part for file in files for part in _parts(file, settings.split_bytes)]
-    frame = lake.spark.createDataFrame(parts, PART).repartition(len(parts))
-    lake.write(DOCUMENTS, documents_from(frame, max_bytes=settings.max_record_bytes))
+    for some in _commits(files, settings.commit_bytes):
+        parts = [part for file in some for part in _parts(file, settings.split_bytes)]
+        frame = lake.spark.createDataFrame(parts, PART).repartition(len(parts))
+        rows = lake.staged(documents_from(frame, max_bytes=settings.max_record_bytes))
+        lake.write(DOCUMENTS, with_repeats(rows), computed=True)
     silent = sorted(set(files) & set(new_files(lake, recipe)))
     if silent:
         rows = lake.spark.createDataFrame([file_without_pages(f) for f in silent], ROWS)  # type: ignore[type-var]
         lake.write(DOCUMENTS, rows, computed=True)
+
+
+def _commits(files: list[str], size: int) -> Iterator[list[str]]:
+    """The files, so many bytes at a time, that each commit holds: a lost executor costs no more."""
+    some: list[str] = []
+    for file in files:
+        if some and sum(map(_length, some)) + _length(file) > size:
+            yield some
+            some = []
+        some.append(file)
+    yield some
 
 
 def _parts(file: str, size: int) -> list[tuple[str, int | None, int | None]]:

@@ -13,7 +13,7 @@ from jobs.lake import Lake
 from jobs.scoring import judges, methods, rate
 from jobs.scoring_config import ScorerName
 from schemas.silver import SCORES, SEED_PAIRS
-from transforms.judge_check import PAPER, Measure, best_combination, measures
+from transforms.judge_check import PAPER, Measure, combined, measures
 from transforms.known_pairs import Pair, labelled, spoilt
 from transforms.scores import made_by
 
@@ -39,17 +39,7 @@ def figures(lake: Lake, recipe: Recipe, iteration: int) -> list[Measure]:
         for row in scores.join(pairs, "candidate_id", "left_semi").orderBy("scorer", "candidate_id").collect()
     ]
     found = [*measures(ratings, thresholds=thresholds(recipe), target=recipe.judge_check.precision)]
-    by_scorer: dict[str, dict[str, float]] = {}
-    for candidate_id, scorer, _, score in ratings:
-        by_scorer.setdefault(scorer, {})[candidate_id] = score
-    if best := best_combination(by_scorer):
-        for name, of, e in (
-            ("+".join(best.scorers), "all bad, on one half, chosen on the other", best.auc),
-            (best.single, "all bad, on one half, chosen on the other", best.single_auc),
-            ("+".join(best.scorers), f"gain over {best.single}", best.gain),
-        ):
-            found.append(Measure(name, mine[best.single][0], "auc", of, e.value, e.low, e.high, best.n))
-    return [*found, *PAPER]
+    return [*found, *combined(ratings), *PAPER]
 
 
 def thresholds(recipe: Recipe) -> dict[str, float]:

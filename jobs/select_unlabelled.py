@@ -3,7 +3,8 @@
     humpback select-unlabelled --recipe FILE --lake URI [--limit N: at most N segments in the pool]
 
 What it finds in common with seed and evaluation sets lands beside, in `silver.overlaps`: the
-evidence of its own verdict, found in the same pass over the texts.
+evidence of its own verdict, found in the same pass over the texts. What was drawn before a set
+came is looked at again; it stays, and `generate-candidates` and `curate` leave it out.
 """
 
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ from jobs.digests import duplicates_digest, segments_digest
 from jobs.errors import RecipeError
 from jobs.lake import Lake
 from jobs.prompt_sets import prompt_id, read_prompts
+from jobs.section import digest
 from jobs.text_files import read_lines
 from schemas.bronze import DOCUMENTS
+from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, UNLABELLED
 from transforms.evaluation_prompts import prompt_texts
 from transforms.unlabelled import SEED, overlaps_from, superseded_from, unlabelled_from
@@ -29,23 +32,31 @@ Known = tuple[str, str, str]
 
 
 def run(lake: Lake, recipe: Recipe) -> None:
-    """Fill the pool up to the recipe's size; what has been drawn once stays."""
-    settings = recipe.select_unlabelled
-    drawn = lake.latest(UNLABELLED).where(F.col("experiment") == recipe.name).select("segment_id")
-    room = min(settings.size, lake.run.limit or settings.size) - drawn.count()
-    if room <= 0:
+    """Fill the pool up to the recipe's size, unless nothing has changed; what has been drawn once stays."""
+    settings, prompts = recipe.select_unlabelled, list(evaluation_texts(recipe))
+    methods = [segments_digest(recipe), duplicates_digest(recipe)]
+    versions = [lake.version(table) for table in READS]
+    state = f"{UNLABELLED.name}@{digest([settings.model_dump(), methods, versions, prompts, lake.run.limit])}"
+    mine = (F.col("experiment") == recipe.name) & (F.col("status") == "ok")
+    if not lake.latest(RUNS).where(mine & F.col("inputs")[state].isNotNull()).isEmpty():
         return
+    lake.run.inputs[state] = 0
+    drawn = lake.latest(UNLABELLED).where(F.col("experiment") == recipe.name).select("segment_id", "text")
+    room = min(settings.size, lake.run.limit or settings.size) - drawn.count()
     kept = (F.col("method_digest") == segments_digest(recipe)) & F.col("drop_reason").isNull()
     segments = lake.read(SEGMENTS).where(kept)
     repeated = lake.read(DUPLICATES).where(F.col("method_digest") == duplicates_digest(recipe))
-    pool = segments.join(repeated.select("segment_id").union(drawn), "segment_id", "left_anti")
+    pool = segments.join(repeated.select("segment_id").union(drawn.select("segment_id")), "segment_id", "left_anti")
 
     texts = F.explode(F.array("instruction", "response")).alias("text")
     seed = lake.read(SEED_PAIRS).select(F.lit(SEED).alias("known_set"), F.col("pair_id").alias("known_id"), texts)
-    prompts = lake.spark.createDataFrame(list(evaluation_texts(recipe)), seed.schema)
+    known = seed.union(lake.spark.createDataFrame(prompts, seed.schema))
+    looked_at = pool.select("segment_id", "text").union(drawn) if room > 0 else drawn
     words = settings.model_dump(include={"ngram_words", "short_ngram_words"})
-    overlaps = lake.staged(overlaps_from(pool, seed.union(prompts), experiment=recipe.name, **words))
+    overlaps = lake.staged(overlaps_from(looked_at, known, experiment=recipe.name, **words))
     lake.write(OVERLAPS, overlaps, computed=True)
+    if room <= 0:
+        return
 
     documents = lake.read(DOCUMENTS).select("document_id", "url", "crawled_at")
     superseded = superseded_from(segments, repeated, documents)

@@ -1,25 +1,29 @@
-"""Where a model answers: the recipe's endpoints, or a server that this process starts and stops."""
+"""Where a model answers: the recipe's endpoints, or servers that we start and stop, here or on executors."""
 
 import logging
+import os
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from jobs.config import Recipe
 from jobs.errors import WaitingError
+from jobs.executor_servers import ExecutorServers
+from jobs.lake import Lake
 from jobs.models import Model
 from model_ops.chat import ChatFormat
 from model_ops.devices import has_gpu, served_dtype
 from model_ops.engine import Engine
 from model_ops.fake_engine import FakeEngine
-from model_ops.handshake import HandshakeError, load_adapter, probe, served_models
-from model_ops.vllm_client import VllmEngine
+from model_ops.handshake import HandshakeError, load_adapter, probe, served_models, version
+from model_ops.vllm_client import KEY, VllmEngine
 from model_ops.vllm_server import ServerSettings, VllmServer
 
 log = logging.getLogger(__name__)
 
-_server: VllmServer | None = None  # one accelerator, one server: a resource of the process
+_server: VllmServer | ExecutorServers | None = None  # of one model at a time: a resource of the process
 
 
 @dataclass(frozen=True)
@@ -33,27 +37,33 @@ class LoadEngine:
         return self.engine
 
 
-def engine_for(recipe: Recipe, model: Model, logs: Path, window: int) -> Callable[[], Engine]:
-    """An engine for `model`, proven to answer as we need; starts or changes our own server if need be.
+def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Callable[[], Engine]:
+    """An engine for `model`, proven to answer as we need; starts or changes our own servers if need be.
 
     `window` is how many requests each copy of it keeps open.
 
     Raises:
         WaitingError: no endpoint of the recipe serves the model; the message says how to.
-        ServerError, HandshakeError: our own server did not start; a server ignores what we ask for.
+        JobError: Spark is set up in a way in which servers can't be started on its executors.
+        ServerError, HandshakeError: a server of our own did not start; one ignores what we ask for.
     """
     if recipe.inference.engine == "fake":
         return LoadEngine(FakeEngine())
     if recipe.serving.endpoints:
-        _require_served(recipe, model)
+        found = _serving(recipe, model)
+    elif recipe.serving.executors:
+        found = _start_on_executors(lake, recipe, model)
     else:
-        _start_local(recipe, model, logs)
-    chat = chat_format(model.path)
-    limits = [probe(endpoint, model.model_id, chat) for endpoint in endpoints(recipe)]
-    inference = recipe.inference
+        found = (_start_local(recipe, model, lake.folder("logs")),)
+    chat, inference = chat_format(model.path), recipe.inference
+    limits = []
+    for endpoint in found:
+        limits.append(probe(endpoint, model.model_id, chat))
+        log.info("probed endpoint=%s version=%s max_model_len=%d", endpoint, version(endpoint), limits[-1])
+    adapter = Path(model.path) / "adapter"
     return LoadEngine(
         VllmEngine(
-            endpoints=endpoints(recipe),
+            endpoints=found,
             model=model.model_id,
             chat=chat,
             max_model_len=min(limits),
@@ -61,6 +71,8 @@ def engine_for(recipe: Recipe, model: Model, logs: Path, window: int) -> Callabl
             timeout=inference.timeout,
             patience=inference.patience,
             attempts=inference.attempts,
+            adapter=str(adapter) if recipe.serving.mode == "adapters" and adapter.is_dir() else None,
+            key=os.environ.get(KEY),
         )
     )
 
@@ -72,12 +84,12 @@ def chat_format(model_path: str) -> ChatFormat:
 
 
 def endpoints(recipe: Recipe) -> tuple[str, ...]:
-    """The servers that answer now: the recipe's, or our own."""
-    return recipe.serving.endpoints or ((_server.endpoint,) if _server else ())
+    """The servers that answer this process now: the recipe's, or its own."""
+    return recipe.serving.endpoints or (_server.endpoints if _server else ())
 
 
 def stop() -> None:
-    """Stop this process's own server, if it has one."""
+    """Stop this process's own servers, if it has any."""
     global _server
     server, _server = _server, None
     if server:
@@ -85,48 +97,87 @@ def stop() -> None:
         log.info("server stopped model=%s", server.name)
 
 
-def _start_local(recipe: Recipe, model: Model, logs: Path) -> None:
+def _start_local(recipe: Recipe, model: Model, logs: Path) -> str:
     """Serve the model here: as an adapter beside others where that is fast, else merged and alone."""
     adapter = Path(model.path) / "adapter"
     # On a CPU an adapter costs 14 times the speed of a merged model.
     if recipe.serving.mode == "merged" or not adapter.is_dir() or not has_gpu():
-        _serve(recipe, model.path, model.model_id, logs)
-        return
+        return _serve(recipe, model.path, model.model_id, logs)
     endpoint = _serve(recipe, recipe.base_model, "base", logs, lora_rank=recipe.finetune.lora_rank)
     if model.model_id not in served_models(endpoint) and not load_adapter(endpoint, model.model_id, adapter):
         raise HandshakeError(f"{endpoint} can't load the adapter {adapter}; try --set 'serving.mode=\"merged\"'")
+    return endpoint
 
 
 def _serve(recipe: Recipe, folder: str, name: str, logs: Path, lora_rank: int | None = None) -> str:
     """Our server's address; it is started, in place of another one, unless it serves `name` already."""
     global _server
-    s = recipe.serving
-    if _server is not None and _server.name == name:
+    if isinstance(_server, VllmServer) and _server.name == name and _server.alive:
         return _server.endpoint
     stop()
-    settings = ServerSettings(
-        port=s.port, dtype=served_dtype(s.dtype), max_model_len=s.max_model_len, max_num_seqs=s.max_num_seqs,
-        eager=s.eager, start_timeout=s.start_timeout, kv_cache_gb=s.kv_cache_gb, lora_rank=lora_rank,
-    )  # fmt: skip
+    settings = replace(_settings(recipe), dtype=served_dtype(recipe.serving.dtype), lora_rank=lora_rank)
     server = VllmServer(folder, name, settings, logs / f"vllm-{name}.log")
-    log.info("server starting model=%s port=%d dtype=%s log=%s", name, s.port, settings.dtype, server.log)
+    log.info("server starting model=%s port=%d dtype=%s log=%s", name, settings.port, settings.dtype, server.log)
     server.start()
     _server = server
     log.info("server ready model=%s", name)
     return server.endpoint
 
 
-def _require_served(recipe: Recipe, model: Model) -> None:
+def _start_on_executors(lake: Lake, recipe: Recipe, model: Model) -> tuple[str, ...]:
+    """Servers of the merged model, unless they are there; who asks them must show the run's key."""
+    global _server
+    if isinstance(_server, ExecutorServers) and _server.name == model.model_id and _server.alive:
+        return _server.endpoints
+    stop()
+    key = os.environ.setdefault(KEY, secrets.token_urlsafe())
+    settings = replace(_settings(recipe), gpus=recipe.serving.gpus, key=key)
+    servers = ExecutorServers(lake.spark, model.path, model.model_id, settings, recipe.serving.executors)
+    log.info("servers starting model=%s n=%d on Spark's executors", model.model_id, recipe.serving.executors)
+    servers.start()
+    _server = servers
+    log.info("servers ready model=%s endpoints=%s", model.model_id, ",".join(servers.endpoints))
+    return servers.endpoints
+
+
+def _settings(recipe: Recipe) -> ServerSettings:
+    s = recipe.serving
+    return ServerSettings(
+        port=s.port, dtype=s.dtype, max_model_len=s.max_model_len, max_num_seqs=s.max_num_seqs, eager=s.eager,
+        start_timeout=s.start_timeout, kv_cache_gb=s.kv_cache_gb,
+    )  # fmt: skip
+
+
+def _serving(recipe: Recipe, model: Model) -> tuple[str, ...]:
+    """Those of the recipe's endpoints that serve the model, or can load its adapter; the others are named in the log.
+
+    Raises:
+        WaitingError, HandshakeError: none does; none answers.
+    """
+    found, faults, without = [], [], ""
+    adapter = Path(model.path) / "adapter"
     for endpoint in recipe.serving.endpoints:
-        if model.model_id in served_models(endpoint):
+        try:
+            names = served_models(endpoint)
+        except HandshakeError as fault:
+            faults.append(str(fault))
             continue
-        adapter = Path(model.path) / "adapter"
-        if recipe.serving.mode == "adapters" and adapter.is_dir() and load_adapter(endpoint, model.model_id, adapter):
-            continue
-        raise WaitingError(
-            f"{endpoint} does not serve {model.model_id}; on that machine, with a copy of {model.path}, run: "
-            f"vllm serve {model.path} --served-model-name {model.model_id} "
-            f"--max-model-len {recipe.serving.max_model_len} (or, for adapters, with "
-            f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 set: vllm serve {recipe.base_model} --enable-lora); "
-            "then run the same humpback command again"
-        )
+        can_load = recipe.serving.mode == "adapters" and adapter.is_dir()
+        if model.model_id in names or (can_load and load_adapter(endpoint, model.model_id, adapter)):
+            found.append(endpoint)
+        else:
+            without = endpoint
+            faults.append(f"{endpoint} does not serve {model.model_id}")
+    if found:
+        for text in faults:
+            log.warning("left out: %s", text)
+        return tuple(found)
+    if not without:
+        raise HandshakeError(faults[0])
+    raise WaitingError(
+        f"{without} does not serve {model.model_id}; on that machine, with a copy of {model.path}, run: "
+        f"vllm serve {model.path} --served-model-name {model.model_id} "
+        f"--max-model-len {recipe.serving.max_model_len} (or, for adapters, with "
+        f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 set: vllm serve {recipe.base_model} --enable-lora); "
+        "then run the same humpback command again"
+    )

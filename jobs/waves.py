@@ -58,8 +58,10 @@ class Wave:
     digest: str
 
 
-def tasks_of_a_wave(spark: SparkSession, partitions: int) -> int:
+def tasks_of_a_wave(spark: SparkSession, partitions: int, held: int = 0) -> int:
     """How many tasks a wave gets, so that two waves run side by side: a task keeps its core while it waits.
+
+    `held` cores are taken for good.
 
     Raises:
         JobError: Spark would run slow tasks twice, and each of their requests would be paid twice.
@@ -68,13 +70,13 @@ def tasks_of_a_wave(spark: SparkSession, partitions: int) -> int:
         raise JobError("spark.speculation is on, and would send requests twice; start with spark.speculation=false")
     if spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         return partitions
-    return max(1, min(partitions, spark.sparkContext.defaultParallelism // OPEN))
+    return max(1, min(partitions, (spark.sparkContext.defaultParallelism - held) // OPEN))
 
 
 def send(
-    lake: Lake, staged: DataFrame, total: int, load: Callable[[], Engine], settings: Inference, attempt: int
+    lake: Lake, staged: DataFrame, total: int, load: Callable[[], Engine], settings: Inference, tasks: int, attempt: int
 ) -> Tally:
-    """Send `total` staged requests, all of one stage; what came of them is in the ledger.
+    """Send `total` staged requests, all of one stage, by so many `tasks` a wave; what came of them is in the ledger.
 
     Raises:
         StoppedError: more requests failed than the settings allow.
@@ -85,7 +87,6 @@ def send(
 
     def one(wave: Wave) -> tuple[Wave, list[Row]]:
         lake.spark.addTag(tag)
-        tasks = tasks_of_a_wave(lake.spark, settings.partitions)
         batch = numbered.where(F.col("wave") == wave.number).drop("wave").repartition(tasks, "request_id")
         ask = through(load, lake.run.run_id, attempt, settings.max_failed_in_a_row)
         answers = lake.staged(batch.mapInPandas(ask, COMPLETIONS.schema))

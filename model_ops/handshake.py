@@ -18,7 +18,9 @@ class HandshakeError(RuntimeError):
 
 def served_models(endpoint: str) -> dict[str, int]:
     """The names a server answers to, with the longest context (tokens) of each."""
-    return {m["id"]: int(m.get("max_model_len") or 0) for m in _call(endpoint, "/models")["data"]}
+    cards = _call(endpoint, "/models")["data"]
+    longest = max((m.get("max_model_len") or 0 for m in cards), default=0)
+    return {m["id"]: int(m.get("max_model_len") or longest) for m in cards}  # vLLM says none of an adapter
 
 
 def load_adapter(endpoint: str, name: str, adapter: Path) -> bool:
@@ -54,7 +56,17 @@ def probe(endpoint: str, model: str, chat: ChatFormat) -> int:
     spans = _call(endpoint, "/completions", ask | {"max_tokens": 1, "prompt_logprobs": 0})
     if len(spans["choices"][0].get("prompt_logprobs") or []) != len(ids):
         raise HandshakeError(f"{endpoint} ignores prompt_logprobs")
+    if not served[model]:
+        raise HandshakeError(f"{endpoint} does not say max_model_len of {model}")
     return served[model]
+
+
+def version(endpoint: str) -> str:
+    """What a server says of its version, for the log; not every one that speaks vLLM's API says it."""
+    try:
+        return str(_call(endpoint.rstrip("/").removesuffix("/v1"), "/version")["version"])
+    except (HandshakeError, KeyError, TypeError):
+        return "unknown"
 
 
 def _call(endpoint: str, route: str, body: dict[str, Any] | None = None) -> Any:

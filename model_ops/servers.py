@@ -39,15 +39,18 @@ class Servers:
 
     def __init__(self, urls: Sequence[str], timeout: float, patience: float) -> None:
         """`timeout` and `patience` are seconds: for one answer, and until any server answers."""
-        self._servers = [Server(url) for url in urls]
+        # Not all tasks begin with the same one.
+        self._servers = [Server(url) for url in random.sample(urls, len(urls))]
         self._timeout = timeout
         self._patience = patience
         self._heard = time.monotonic()
         self._answers = 0
         self._longest = 0.0
 
-    async def take(self) -> Server:
+    async def take(self, avoid: Server | None = None) -> Server:
         """The least loaded server that does not rest, with one more open request; waits for one.
+
+        `avoid` comes last: it has just failed at what the server is wanted for.
 
         Raises:
             SilenceError: none has answered for `patience` seconds.
@@ -55,7 +58,7 @@ class Servers:
         while True:
             now = time.monotonic()
             if awake := [s for s in self._servers if s.rests_until <= now]:
-                server = min(awake, key=lambda s: s.open_requests)
+                server = min(awake, key=lambda s: (s is avoid, s.open_requests))
                 if server.faults >= FAULTS_IN_A_ROW:
                     server.rests_until = now + REST_SECONDS  # for all but this request
                 server.open_requests += 1

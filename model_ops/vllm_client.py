@@ -8,7 +8,7 @@ import random
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -17,13 +17,14 @@ from model_ops.chat import ChatFormat
 from model_ops.engine import Answer
 from model_ops.servers import Servers, SilenceError
 
+KEY = "HUMPBACK_API_KEY"  # the environment's variable
 ROW_FAULTS = {400, 413, 422}  # the request's own; any other status is the server's trouble, and passes
 ABSURD = (ValueError, KeyError, IndexError, TypeError, AttributeError)  # what reading a senseless reply raises
 
 
-def headers() -> dict[str, str]:
-    """The API key of the environment, if there is one; it is never logged or stored."""
-    key = os.environ.get("HUMPBACK_API_KEY")
+def headers(key: str | None = None) -> dict[str, str]:
+    """What shows a key to a server: the environment's, if there is one, unless given; it is never logged or stored."""
+    key = key or os.environ.get(KEY)
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
@@ -43,6 +44,9 @@ class VllmEngine:
     timeout: float
     patience: float
     attempts: int
+    adapter: str | None = None
+    """Its folder, which a server that has been started anew is asked to load again."""
+    key: str | None = field(default=None, repr=False)
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
         """One answer for every request, as they come back; at most `window` requests are open.
@@ -52,7 +56,7 @@ class VllmEngine:
         loop = asyncio.new_event_loop()
         session: aiohttp.ClientSession | None = None
         try:
-            session = loop.run_until_complete(_session(self.window))
+            session = loop.run_until_complete(_session(self.window, headers(self.key)))
             servers = Servers(self.endpoints, self.timeout, self.patience)
             places = asyncio.Semaphore(self.window)
             tasks: set[asyncio.Task[Answer]] = set()
@@ -83,11 +87,11 @@ class VllmEngine:
         except ValueError as error:
             return Answer(request_id, "refused", error=str(error))
         attempts = hung = 0
-        fault = "nothing was sent"
+        fault, server = "nothing was sent", None
         while attempts < self.attempts:
             async with places:
                 try:
-                    server = await servers.take()
+                    server = await servers.take(avoid=server)
                 except SilenceError as silence:
                     return Answer(request_id, "failed", error=f"{silence}; the last: {fault}")
                 wait, unreachable = None, False
@@ -103,6 +107,8 @@ class VllmEngine:
                         servers.answered(server)
                         return Answer(request_id, "refused", error=fault, endpoint=server.url)
                     wait = reply.retry_after
+                    if reply.status == 404 and self.adapter:
+                        await _load_adapter(session, server.url, self.model, self.adapter)
                 except TimeoutError as error:
                     hung += 1
                     fault = f"{server.url}: {error}"
@@ -197,9 +203,14 @@ async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) 
         return _Reply(response.status, content, wait, time.monotonic() - began)
 
 
-async def _session(window: int) -> aiohttp.ClientSession:
+async def _load_adapter(session: aiohttp.ClientSession, url: str, name: str, folder: str) -> None:
+    async with session.post(f"{url}/load_lora_adapter", json={"lora_name": name, "lora_path": folder}) as response:
+        await response.read()  # whether it is there now, the next request will show
+
+
+async def _session(window: int, shown: dict[str, str]) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=window), timeout=aiohttp.ClientTimeout(total=None), headers=headers()
+        connector=aiohttp.TCPConnector(limit=window), timeout=aiohttp.ClientTimeout(total=None), headers=shown
     )
 
 

@@ -11,8 +11,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from model_ops.devices import has_gpu
 
@@ -27,16 +28,23 @@ class ServerError(RuntimeError):
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How a server of our own is started; `dtype` is a name that vLLM knows."""
+    """How a server of our own is started."""
 
     port: int
-    dtype: str
+    dtype: Literal["auto", "bfloat16", "float32"]
     max_model_len: int
     max_num_seqs: int
     eager: bool
     start_timeout: float
     kv_cache_gb: int
     lora_rank: int | None = None
+    host: str = "127.0.0.1"
+    key: str | None = field(default=None, repr=False)
+    """What a client must show; none: nothing."""
+    gpus: int = 0
+    """How many of a host's GPUs it is given by whoever shares them out; 0: it takes what it sees."""
+    devices: tuple[str, ...] = ()
+    """Which ones they are."""
 
 
 class VllmServer:
@@ -53,7 +61,17 @@ class VllmServer:
     @property
     def endpoint(self) -> str:
         """The base URL of its API."""
-        return f"http://127.0.0.1:{self.settings.port}/v1"
+        return f"http://{self.settings.host}:{self.settings.port}/v1"
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The same, as the one of this process's own servers."""
+        return (self.endpoint,)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.poll() is None
 
     def command(self) -> list[str]:
         """The command line, also for a person who wants to serve the model elsewhere."""
@@ -61,7 +79,7 @@ class VllmServer:
         line = [
             sys.executable, "-m", "vllm.entrypoints.openai.api_server",
             "--model", self.model_dir, "--served-model-name", self.name,
-            "--host", "127.0.0.1", "--port", str(s.port), "--dtype", s.dtype,
+            "--host", s.host, "--port", str(s.port), "--dtype", s.dtype,
             "--max-model-len", str(s.max_model_len), "--max-num-seqs", str(s.max_num_seqs),
             "--disable-uvicorn-access-log",
         ]  # fmt: skip
@@ -69,6 +87,8 @@ class VllmServer:
             # Of a prompt's beginning only whole blocks are reused: by default of 128 tokens on a CPU. `uni`,
             # together with the environment below, saves a process that imports vLLM once more (11 s).
             line += ["--block-size", "32", "--distributed-executor-backend", "uni"]
+        if len(s.devices) > 1:
+            line += ["--tensor-parallel-size", str(len(s.devices))]
         if s.eager:
             line.append("--enforce-eager")
         if s.lora_rank is not None:
@@ -85,18 +105,22 @@ class VllmServer:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", s.port))
+                probe.bind((s.host, s.port))
             except OSError as error:
                 raise ServerError(
-                    f"port {s.port} on 127.0.0.1 is taken ({error.strerror}); choose another with --set serving.port=N"
+                    f"port {s.port} on {s.host} is taken ({error.strerror}); choose another with --set serving.port=N"
                 ) from error
         self.log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
         if not has_gpu():
             environment |= cpu_environment(s.kv_cache_gb)
+        if s.devices:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(s.devices)
         if s.lora_rank is not None:
             environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
         environment.pop("HUMPBACK_API_KEY", None)
+        if s.key:
+            environment["VLLM_API_KEY"] = s.key
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
@@ -107,7 +131,7 @@ class VllmServer:
         try:
             while not self._healthy():
                 waited = time.monotonic() - began
-                if self._process.poll() is not None:
+                if not self.alive:
                     raise ServerError(f"the vLLM server for {self.model_dir} ended at start; {self._log_end()}")
                 if waited > s.start_timeout:
                     raise ServerError(
@@ -137,7 +161,7 @@ class VllmServer:
 
     def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.port}/health", timeout=2) as reply:
+            with urllib.request.urlopen(self.endpoint.removesuffix("/v1") + "/health", timeout=2) as reply:
                 return bool(reply.status == 200)
         except (urllib.error.URLError, OSError):
             return False

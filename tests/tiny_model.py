@@ -30,7 +30,7 @@ def save_tokenizer(folder: Path, template: str = TEMPLATE) -> None:
     (folder / "chat_template.jinja").write_text(template)
     (folder / "tokenizer_config.json").write_text(
         '{"tokenizer_class": "TokenizersBackend", "eos_token": "<|im_end|>",'
-        ' "pad_token": "<|im_end|>", "bos_token": {"content": "<|im_start|>"}}'
+        ' "pad_token": "<|im_end|>", "bos_token": {"__type": "AddedToken", "content": "<|im_start|>"}}'
     )
 
 
@@ -57,7 +57,7 @@ def save_model(folder: Path, positions: int = 256) -> Path:
     save_tokenizer(folder)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+            vocab_size=320, hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
             max_position_embeddings=positions, tie_word_embeddings=True, eos_token_id=2, bos_token_id=1,
         )
     )  # fmt: skip

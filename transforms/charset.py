@@ -22,6 +22,9 @@ WHATWG_NAMES = {
     "utf-16-be": "utf-16be",
     "cp949": "euc-kr",
     "cp932": "shift_jis",
+    "cp866": "ibm866",
+    "iso2022_jp": "iso-2022-jp",
+    "iso8859-11": "windows-874",
 }
 # What WHATWG means by these names is more than what Python does.
 CODECS = {
@@ -29,6 +32,7 @@ CODECS = {
     "euc-kr": "cp949",
     "gbk": "gb18030",
     "big5": "big5hkscs",
+    "windows-874": "cp874",
 }
 MAX_BAD_SHARE = 0.01  # of the characters; a page cut in the middle of a character is still a page
 CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")
@@ -99,8 +103,10 @@ def _n_controls(text: str) -> int:
 def _candidates(body: bytes, http_charset: str | None) -> Iterator[str]:
     yield from (name for bom, name in BOMS if body.startswith(bom))
     meta = META.search(body, 0, META_BYTES)
-    declared = [http_charset or "", meta[1].decode("ascii", errors="replace") if meta else ""]
-    yield from (name for label in declared if (name := whatwg_name(label)))
+    if http_charset and (name := whatwg_name(http_charset)):
+        yield name
+    if meta and (name := whatwg_name(meta[1].decode("ascii", errors="replace"))):
+        yield "utf-8" if name.startswith("utf-16") else name  # it was read byte by byte: WHATWG says the same
     # UTF-8 proves itself: other encodings hardly ever look like it.
     yield "utf-8"
     detected = detect_encoding(body)

@@ -12,6 +12,7 @@ from transforms.scores import made_by
 def select_curated(
     candidates: DataFrame,
     scores: DataFrame,
+    overlaps: DataFrame,
     *,
     experiment: str,
     iteration: int,
@@ -24,14 +25,17 @@ def select_curated(
 ) -> DataFrame:
     """Rows of `gold.curated`, and the others with their `drop_reason`.
 
-    `candidates` carry `url`; `methods` says of each scorer and gate whose scores count: its model
-    and method digest. One scorer is used as it is; several are combined by their mean
-    percentile rank (0 to 1) over the candidates that all of them scored. With `top_fraction` the
-    threshold is that quantile of the candidates that pass the gates. Reasons: `unscored`,
-    `gate_<scorer>`, `below_threshold`.
+    `candidates` carry `url`; `overlaps` names the segments that share text with what must be kept out;
+    `methods` says of each scorer and gate whose scores count: its model and method digest. One scorer is used
+    as it is; several are combined by their mean percentile rank (0 to 1) over the candidates that all of them
+    scored. With `top_fraction` the threshold is that quantile of the candidates that pass the gates. Reasons:
+    `overlap`, `unscored`, `gate_<scorer>`, `below_threshold`.
     """  # fmt: skip
     rated = made_by(scores, methods).where("status = 'ok'")
-    rated = rated.join(candidates.select("candidate_id"), "candidate_id", "left_semi")  # no pair of the judge check
+    known = overlaps.select("segment_id", F.lit(True).alias("overlaps")).distinct()
+    candidates = candidates.join(known, "segment_id", "left")
+    clean = candidates.where("overlaps IS NULL").select("candidate_id")
+    rated = rated.join(clean, "candidate_id", "left_semi")  # which no pair of the judge check is, either
     needed: list[bool | float | int | str] = sorted({*scorers, *gates})
     wide = rated.groupBy("candidate_id").pivot("scorer", [*needed]).agg(F.first("score"))
     complete = " AND ".join(f"`{name}` IS NOT NULL" for name in needed)
@@ -49,7 +53,8 @@ def select_curated(
     else:
         scored = scored.withColumn("threshold", F.lit(float(threshold if threshold is not None else 0.0)))
     reason = (
-        F.when(F.col("score").isNull(), "unscored")
+        F.when(F.col("overlaps"), "overlap")
+        .when(F.col("score").isNull(), "unscored")
         .when(F.col("gate").isNotNull(), F.col("gate"))
         .when(F.col("score") < F.col("threshold"), "below_threshold")
     )

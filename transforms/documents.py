@@ -33,10 +33,8 @@ def documents_from(parts: DataFrame, *, max_bytes: int) -> DataFrame:
     """The pages of crawl files, with `drop_reason` and `rejected`.
 
     `parts` has `source_file`, and the bytes `start` to `end` of it (null: the whole file). Drop
-    reasons: `http_status` (not 200), `not_html`, `empty_body`, and `repeated` for every copy of a
-    page (same address and bytes) but the first by file and offset. Records that are no pages give
-    no row. Rejected: what `file_rows` and `page` name. The files must be readable by path on every
-    executor.
+    reasons: `http_status` (not 200), `not_html`, `empty_body`. Records that are no pages give no row.
+    Rejected: what `file_rows` and `page` name. The files must be readable by path on every executor.
     """
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -53,11 +51,23 @@ def documents_from(parts: DataFrame, *, max_bytes: int) -> DataFrame:
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema)
 
-    place = F.concat_ws(":", "source_file", F.coalesce("record_offset", F.lit(-1)), "source_id")
-    copies = Window.partitionBy(F.coalesce("document_id", place)).orderBy("source_file", "record_offset", "source_id")
-    is_copy = F.col("document_id").isNotNull() & (F.row_number().over(copies) > 1)
-    rows = parts.select("source_file", "start", "end").mapInArrow(read, ROWS)
-    return rows.withColumn("drop_reason", F.when(is_copy, "repeated").otherwise(F.col("drop_reason")))
+    return parts.select("source_file", "start", "end").mapInArrow(read, ROWS)
+
+
+def with_repeats(rows: DataFrame) -> DataFrame:
+    """Staged rows, with the `drop_reason` `repeated` for every copy of a page (same address and bytes) but one.
+
+    That is the copy that was crawled last, of several the first by file and offset. No page is moved to find them.
+    """
+    numbered = rows.withColumn("row", F.monotonically_increasing_id())
+    copies = Window.partitionBy("document_id").orderBy(
+        F.desc_nulls_last("crawled_at"), "source_file", "record_offset", "source_id", "row"
+    )
+    place = ("document_id", "crawled_at", "source_file", "record_offset", "source_id")
+    pages = numbered.where(F.col("document_id").isNotNull()).select("row", *place)
+    repeats = pages.withColumn("place", F.row_number().over(copies)).where("place > 1")
+    marked = numbered.join(F.broadcast(repeats.select("row", F.lit("repeated").alias("repeated"))), "row", "left")
+    return marked.withColumn("drop_reason", F.coalesce("repeated", "drop_reason")).drop("row", "repeated")
 
 
 def file_rows(path: str, max_bytes: int, start: int | None = None, end: int | None = None) -> Iterator[Row]:

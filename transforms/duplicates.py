@@ -138,3 +138,12 @@ def duplicates_from(members: DataFrame, settled: DataFrame, *, method_digest: st
     )
     keepers = members.select(F.col("rank").alias("keeper"), F.col("segment_id").alias("keeper_id"))
     return verdicts.join(keepers, "keeper", "left").drop("keeper")
+
+
+def unsound(verdicts: DataFrame, *, min_jaccard: float) -> DataFrame:
+    """Those of `duplicates_from` that can't be: dropped for nothing similar, for itself, or for what is dropped too."""
+    dropped = verdicts.where(F.col("drop_reason").isNotNull())
+    gone = dropped.select(F.col("segment_id").alias("keeper_id"), F.lit(True).alias("keeper_dropped"))
+    sound = F.col("keeper_id").isNotNull() & (F.col("jaccard") >= min_jaccard) & F.col("keeper_dropped").isNull()
+    marked = dropped.join(gone, "keeper_id", "left")  # who is its own keeper is dropped, too
+    return marked.where(~F.coalesce(sound, F.lit(False))).drop("keeper_dropped")

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
@@ -37,9 +38,13 @@ CODE = _words("code tt kbd samp")
 MAX_DEPTH = 5000
 MAX_SECTIONS = 10_000  # a page with more is an index or an attack
 HEADER_TAG = re.compile(r"<h[1-6]\b", re.IGNORECASE)
-NESTING = re.compile(
-    r"<(/?)(?:div|span|b|i|u|font|a|em|strong|table|ul|ol|dl|blockquote|section|article|center|big|small)\b",
-    re.IGNORECASE,
+TAG = re.compile(r"<(/?)([a-z][^\s/>]{0,30})", re.IGNORECASE)
+# Elements without content, those that their own kind ends, and the shapes of pictures, which end themselves.
+NOT_NESTING = (
+    _words("area base br col embed hr img input link meta param source track wbr")
+    | _words("html head body form p li dt dd option optgroup tr td th thead tbody tfoot colgroup caption rb rp rt rtc")
+    | _words("a nobr button h1 h2 h3 h4 h5 h6")
+    | _words("path circle rect line polyline polygon ellipse use stop image animate")
 )
 
 # Controls, soft hyphens, zero-width and direction marks: not seen by a reader.
@@ -49,7 +54,6 @@ NUMBERING = re.compile(
     r"|§+\s*[\d.]+\s*|\(?\d+(?:\.\d+)*[.)]\s+|\d+(?:\.\d+)+\s+|[a-z](?:\.\d+)+\.?\s+)",
     re.IGNORECASE,
 )
-PILCROWS = re.compile(r"(?:\s*[¶§🔗]+|\s+#+)\s*$")
 NAV_WORDS = re.compile(
     r"[\s|«<←\[(]*(?:(?:up|home|next|prev(?:ious)?|top|contents|index|back(?: to top)?|first|last|table of contents"
     r"|main page|skip to (?:main )?content)[\s|»«<>:/·•→←↑↓\-\[\]()]*)+",
@@ -67,7 +71,6 @@ SHARE_WORDS = re.compile(
     r"[\s|,/·•]*){2,}",
     re.IGNORECASE,
 )
-ANCHOR_SIGN = re.compile(r"\s*[¶🔗]+$")
 MAX_PHRASE_CHARS = 200  # a paragraph that only begins like this is text
 
 
@@ -122,7 +125,9 @@ def clean(text: str) -> str:
 
 def clean_header(text: str) -> str:
     """A header on one line, without its numbering and anchor signs."""
-    text = PILCROWS.sub("", clean(text.replace("\n", " ")))
+    text = clean(text.replace("\n", " ")).rstrip("¶§🔗 ")
+    if (bare := text.rstrip("#")).endswith(" "):  # not C#
+        text = bare.rstrip()
     return NUMBERING.sub("", text, count=1) or text
 
 
@@ -165,18 +170,22 @@ def visible_texts(root: LexborNode) -> Iterator[str]:
 def shape_fault(html: str) -> str | None:
     """`too_deep` or `too_many_headers` for a page that no reader would see, but a parser would choke on.
 
-    Parsing takes time by the square of the depth; elements that HTML closes by itself do not count.
-    Only pages with very many tags are looked at.
+    Parsing takes time by the square of the depth. An end tag ends an element of its own name only, as
+    for the parser. Only pages with very many tags are looked at.
     """
     if html.count("<") <= MAX_DEPTH:
         return None
-    depth = deepest = 0
-    for end in NESTING.findall(html):
-        if not end:
+    depth, unclosed = 0, Counter[str]()
+    for tag in TAG.finditer(html):
+        name = tag[2].lower()
+        if name in NOT_NESTING:
+            continue
+        if not tag[1]:
+            unclosed[name] += 1
             depth += 1
-            deepest = max(deepest, depth)
-        elif depth:
+            if depth > MAX_DEPTH:
+                return "too_deep"
+        elif unclosed[name]:
+            unclosed[name] -= 1
             depth -= 1
-    if deepest > MAX_DEPTH:
-        return "too_deep"
     return "too_many_headers" if sum(1 for _ in HEADER_TAG.finditer(html)) > MAX_SECTIONS else None

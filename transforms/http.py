@@ -16,7 +16,8 @@ END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 HTML_TYPES = {"text/html", "application/xhtml+xml"}
 HTML_TAGS = r"!doctype\s+html|html|head|body|title|meta|h[1-6]|div|p|table|center|font|script|link"
-HTML_START = re.compile(rf"\s*(?:<\?xml[^>]*>|<!--.*?-->|\s)*<(?:{HTML_TAGS})\b".encode(), re.IGNORECASE | re.DOTALL)
+# Nothing in it is tried a second way: comments without end would else take time without end.
+HTML_START = re.compile(rf"(?:<\?xml[^>]*+>|(?><!--.*?-->)|\s)*+<(?:{HTML_TAGS})\b".encode(), re.IGNORECASE | re.DOTALL)
 SNIFF_BYTES = 4096
 
 

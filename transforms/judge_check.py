@@ -119,6 +119,25 @@ def first_half(group: NDArray[np.str_]) -> Bools:
     return np.array([hashlib.sha256(name.encode()).digest()[0] < 128 for name in group])
 
 
+def combined(ratings: Sequence[Rating]) -> list[Measure]:
+    """What the best combination of the scorers is worth, chosen on one half of the pairs and measured on the other."""
+    by_scorer: dict[str, dict[str, float]] = {}
+    models = {}
+    for candidate_id, scorer, model_id, score in ratings:
+        by_scorer.setdefault(scorer, {})[candidate_id] = score
+        models[scorer] = model_id
+    best = best_combination(by_scorer)
+    if best is None:
+        return []
+    name, half = "+".join(best.scorers), "all bad, on one half, chosen on the other"
+    return [
+        Measure(scorer, models[best.single], "auc", of, e.value, e.low, e.high, best.n)
+        for scorer, of, e in (
+            (name, half, best.auc), (best.single, half, best.single_auc), (name, f"gain over {best.single}", best.gain),
+        )
+    ]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Combination:
     """Scorers whose mean rank was best on one half of the pairs, and the best single one, on the other half."""

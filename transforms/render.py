@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from transforms.html import (
-    ANCHOR_SIGN,
     BLOCKS,
     CODE,
     SCOPES,
@@ -212,7 +211,7 @@ class _Renderer:
         if text.isspace():
             self._reset()
             return
-        text = ANCHOR_SIGN.sub("", clean(text))
+        text = clean(text).rstrip("¶🔗").rstrip()
         bare_links = self.n_links >= 2 and self.link_chars >= 0.8 * len(text) and not self.lists
         self._reset()
         if text and not bare_links and not is_boilerplate(text):

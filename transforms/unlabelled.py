@@ -52,12 +52,16 @@ def superseded_from(segments: DataFrame, duplicates: DataFrame, documents: DataF
     """The `segment_id` of kept segments whose page was crawled again later: the newest version of a URL wins.
 
     A segment that stands for a repetition of it on a current page stays, or that text would be
-    lost. `documents` are `document_id`, `url`, `crawled_at`; of an unknown date is the oldest.
+    lost. `documents` are `document_id`, `url`, `crawled_at`; of an unknown date is the oldest. Of
+    several of one date, as a page and its WET text are, one with kept segments is the newest.
     """
-    newest = F.max_by("document_id", F.struct("crawled_at", "document_id")).alias("newest")
-    versions = documents.groupBy("url").agg(newest, F.count(F.lit(1)).alias("n")).where("n > 1")
-    outdated = documents.join(versions, "url").where("document_id <> newest").select("document_id")
     placed = segments.select("segment_id", "document_id")
+    useful = placed.select("document_id", F.lit(True).alias("is_useful")).distinct()
+    age = F.struct("crawled_at", F.coalesce("is_useful", F.lit(False)), "document_id")
+    versions = documents.groupBy("url").agg(F.count(F.lit(1)).alias("n")).where("n > 1").select("url")
+    several = documents.join(versions, "url").join(useful, "document_id", "left")
+    newest = several.groupBy("url").agg(F.max_by("document_id", age).alias("newest"))
+    outdated = several.join(newest, "url").where("document_id <> newest").select("document_id")
     current = placed.join(outdated, "document_id", "left_anti").select("segment_id")
     needed = duplicates.join(current, "segment_id", "left_semi").select(F.col("keeper_id").alias("segment_id"))
     theirs = placed.join(outdated, "document_id", "left_semi")

@@ -115,7 +115,7 @@ def score_histograms(found: Sequence[Mapping[str, Any]], thresholds: Mapping[tup
 
 def held_out(checks: Sequence[Mapping[str, Any]]) -> str:
     """Left: good and bad pairs by the first check. Right: every check's AUC against each kind, and its interval."""
-    found = [(check, one) for check in checks for one in check["measures"] if one.measure == "auc"]
+    found = [(check, one) for check in checks for one in check["measures"] if one.measure == "auc" and check["scores"]]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, max(3.0, 0.9 + 0.45 * len(found))), layout="constrained")
         _space(figure)

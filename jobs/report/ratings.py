@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from jobs.lake import Lake
 from jobs.report.facts import Experiment, Row, rows
 from schemas.gold import CURATED, GENERATIONS
-from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
+from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
 from transforms.curation import select_curated
 from transforms.known_pairs import is_known
 from transforms.scorers import SCORERS
@@ -104,6 +104,7 @@ def examples(lake: Lake, scores: DataFrame, subject: Experiment) -> Row:
     judged = select_curated(
         candidates.join(pool, "segment_id"),
         lake.latest(SCORES),
+        lake.latest(OVERLAPS).where(F.col("experiment") == subject.name),
         experiment=subject.name,
         iteration=newest.iteration,
         model_id=newest.model_id,

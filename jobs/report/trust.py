@@ -12,7 +12,7 @@ from jobs.lake import Lake
 from jobs.report.facts import Experiment, Row, rows
 from schemas.gold import JUDGEMENTS
 from transforms.estimates import Floats, estimate
-from transforms.judge_check import measures
+from transforms.judge_check import combined, measures
 from transforms.known_pairs import SEED, is_known
 
 MAX_KNOWN = 2000  # of each kind: more would not narrow the interval that is shown
@@ -23,7 +23,8 @@ PRECISION = 0.9
 def known_checks(scores: DataFrame, subject: Experiment, thresholds: list[Row]) -> list[Row]:
     """For each scorer and model that rated held-out pairs: its scores of each kind, and what they are worth.
 
-    `thresholds` are those of curation (`scorer`, `iteration`, `threshold`).
+    After them, without scores, the best combination of those that one iteration can use. `thresholds`
+    are those of curation (`scorer`, `iteration`, `threshold`).
     """
     kind = F.split("candidate_id", "/")[2]
     by_hash = Window.partitionBy("scorer", "model_id", kind).orderBy(F.xxhash64("candidate_id"))
@@ -41,15 +42,19 @@ def known_checks(scores: DataFrame, subject: Experiment, thresholds: list[Row]) 
     found = []
     for scorer, model_id in sorted(by_judge, key=lambda judge: (judge[0], iterations[judge[1]])):
         rated, least = by_judge[scorer, model_id], kept_from.get((scorer, iterations[model_id]))
-        figures = measures(
+        figures = [*measures(
             [(row["candidate_id"], scorer, model_id, row["score"]) for row in rated],
             thresholds={} if least is None else {scorer: least}, target=PRECISION,
-        )  # fmt: skip
+        )]  # fmt: skip
         by_kind: dict[str, list[float]] = defaultdict(list)
         for row in rated:
             by_kind[row["kind"]].append(row["score"])
         check = {"scorer": scorer, "model_id": model_id, "iteration": iterations[model_id], "scores": dict(by_kind)}
-        found.append(check | {"measures": [*figures]})
+        found.append(check | {"measures": figures})
+    for t, forward in sorted(subject.forward.items()):
+        usable = {judge: rated for judge, rated in by_judge.items() if judge[1] in (forward, subject.backward.get(0))}
+        figures = combined([(r["candidate_id"], *judge, r["score"]) for judge, rated in usable.items() for r in rated])
+        found.append({"scorer": "combined", "model_id": forward, "iteration": t, "scores": {}, "measures": figures})
     return [check for check in found if check["measures"]]
 
 

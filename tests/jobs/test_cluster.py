@@ -23,9 +23,9 @@ from schemas.ops import MODELS, RELEASES
 from schemas.silver import UNLABELLED
 from tests.conftest import OpenLake
 from tests.pages import write_warc
-from tests.tiny_model import save_tokenizer
+from tests.tiny_model import save_model
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.model]
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(pyspark.__file__).parent / "bin"
 QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"  # many JVMs that live for seconds, on few cores
@@ -36,10 +36,17 @@ name = "test"
 base_model = "{folder}/base"
 [ingest_documents]
 paths = ["{folder}/*.warc.gz"]
+[serving]
+executors = 2
+port = {port}
+eager = true
+max_model_len = 256
+kv_cache_gb = 1
 [inference]
-engine = "fake"
 partitions = 8
 rows_per_wave = 8
+[generate_candidates]
+max_tokens = 8
 """
 
 
@@ -51,19 +58,27 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return os.environ | {
         "PYTHONPATH": str(tmp_path / "start"), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_LOCAL_DIRS": str(tmp_path / "spark"), "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_DAEMON_JAVA_OPTS": QUICK,
+        "SPARK_DAEMON_JAVA_OPTS": QUICK, "SPARK_WORKER_OPTS": _one_gpu_each(tmp_path),
     }  # fmt: skip
+
+
+def _one_gpu_each(folder: Path) -> str:
+    """What lets Spark share out a GPU of each worker, be there one or not; vLLM finds none, and takes the CPU."""
+    script = folder / "gpus.sh"
+    script.write_text("""echo '{"name": "gpu", "addresses": ["0"]}'""")
+    script.chmod(0o755)
+    gpu = "-Dspark.worker.resource.gpu"
+    return f"{gpu}.amount=1 {gpu}.discoveryScript={script}"
 
 
 @pytest.fixture
 def master(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The address of a cluster of two workers with one core each."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"spark://127.0.0.1:{free.getsockname()[1]}"
-    port = url.rpartition(":")[2]
+    """The address of a cluster of two workers with two cores each: one holds a server, one asks."""
+    port = str(_free_port())
+    url = f"spark://127.0.0.1:{port}"
     deploy = "org.apache.spark.deploy"
     commands = [[f"{deploy}.master.Master", "--host", "127.0.0.1", "--port", port, "--webui-port", "0"]] + [
-        [f"{deploy}.worker.Worker", "--cores", "1", "--memory", "1g", "--webui-port", "0",
+        [f"{deploy}.worker.Worker", "--cores", "2", "--memory", "1g", "--webui-port", "0",
          "--work-dir", str(tmp_path / f"worker-{n}"), url] for n in range(2)
     ]  # fmt: skip
     processes = []
@@ -91,16 +106,18 @@ def wheel(tmp_path: Path) -> Path:
     return file
 
 
-def test_both_kinds_of_job_run_from_the_wheel_alone(
+def test_both_kinds_of_job_run_from_the_wheel_alone_with_servers_on_the_executors(
     tmp_path: Path, wheel: Path, master: str, environment: dict[str, str], open_lake: OpenLake
 ) -> None:
     write_warc(tmp_path / "crawl.warc.gz", n_pages=12)
-    _with_backward_model(tmp_path, open_lake)
+    port = _free_port()
+    _with_backward_model(tmp_path, open_lake, port)
     settings = {
         "spark.jars.packages": DELTA, "spark.executor.memory": "512m", "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "1", "spark.ui.enabled": "false",
         "spark.executorEnv.PYTHONPATH": environment["PYTHONPATH"], "spark.driver.extraJavaOptions": QUICK,
         "spark.executor.extraJavaOptions": QUICK, "spark.sql.codegen.wholeStage": "false",
+        "spark.executor.resource.gpu.amount": "1",
     }  # fmt: skip
     submit = [str(BIN / "spark-submit"), "--master", master, "--py-files", str(wheel)]
     submit += [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
@@ -108,22 +125,27 @@ def test_both_kinds_of_job_run_from_the_wheel_alone(
         options = [job, "--recipe", str(tmp_path / "recipe.toml"), "--lake", str(tmp_path / "lake"), "--json"]
         command = [*submit, str(ROOT / "deploy" / "humpback_main.py"), *options]
         done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-        run = json.loads(done.stdout.splitlines()[-1])
-        assert (run["job"], run["n_in"], run["n_out"]) == (job, n, n)
+        assert done.returncode == 0, done.stdout[-3000:]  # where spark-submit puts both
+        run = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
+        assert (run["job"], run["n_in"]) == (job, n)
     executors = {folder.parent.parent.name for folder in tmp_path.glob("worker-*/app-*/[0-9]*")}
     assert executors == {"worker-0", "worker-1"}
-    instructions = DeltaTable(str(tmp_path / "lake/silver/candidates")).to_pyarrow_table()["instruction"].to_pylist()
-    assert len(instructions) == 20
-    assert all(text.startswith("What does the text say about") for text in instructions)
+    answers = DeltaTable(str(tmp_path / "lake/bronze/completions")).to_pyarrow_table().to_pylist()
+    assert len({answer["subject_id"] for answer in answers if answer["status"] != "failed"}) == 20
+    assert {answer["endpoint"] for answer in answers} == {f"http://127.0.0.1:{port + n}/v1" for n in range(2)}
+    for n in range(2):  # nothing is left running
+        socket.create_server(("127.0.0.1", port + n)).close()
 
 
-def _with_backward_model(folder: Path, open_lake: OpenLake) -> None:
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def _with_backward_model(folder: Path, open_lake: OpenLake, port: int) -> None:
     """Write a recipe, and a lake in which the pool is drawn and M_yx is trained."""
-    save_tokenizer(folder / "base")
-    (folder / "base" / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
-    (folder / "base" / "model.safetensors").touch()
-    (folder / "recipe.toml").write_text(RECIPE.format(folder=folder))
+    save_model(folder / "base")
+    (folder / "recipe.toml").write_text(RECIPE.format(folder=folder, port=port))
     recipe, lake = Recipe(name="test", base_model=str(folder / "base")), open_lake(generate_candidates)
     now = datetime(2026, 1, 2, tzinfo=UTC)
     lake.insert(UNLABELLED, [

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pyspark.sql import functions as F
 
 from jobs import extract_segments, find_duplicates, ingest_documents, select_unlabelled, sign_segments
 from jobs.config import Recipe
@@ -154,6 +155,12 @@ def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Cal
     lake.write(SEED_PAIRS, lake.spark.createDataFrame([pair], SEED_PAIRS.schema))
     run = do(select_unlabelled, plan, limit=1)
     assert (run.n_out, dict(run.dropped)) == (1, {"seed_page": 1, "seed_overlap": 1, "not_sampled": 1})
+    (drawn,) = lake.latest(UNLABELLED).collect()
+    lake.write(SEED_PAIRS, lake.spark.createDataFrame([("late", "Q?", drawn.text, *pair[3:])], SEED_PAIRS.schema))
+    assert do(select_unlabelled, plan, limit=1).n_in == 0, "what is drawn stays"
+    assert "late" in {
+        row.known_id for row in lake.latest(OVERLAPS).where(F.col("segment_id") == drawn.segment_id).collect()
+    }
 
 
 @pytest.mark.spark

@@ -103,7 +103,7 @@ def test_too_many_failures_stop_the_job_and_keep_the_good_answers(
     lake = open_lake(generate_candidates)
     with pytest.raises(StoppedError, match=r"candidates: 1 of 2 requests failed .* e.g. fake failure on 'of a'"):
         complete(lake, requests(lake, "a", "b"), recipe(max_failed_share=0.0), MODEL)
-    assert answers(lake, requests(lake, "a", "b")).count() == 1
+    assert answers(lake, requests(lake, "a", "b"), MODEL).count() == 1
     assert StoppedError.exit_code == 3
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from model_ops.chat import ChatFormat
-from model_ops.handshake import HandshakeError, probe, served_models
+from model_ops.handshake import HandshakeError, probe, served_models, version
 from model_ops.vllm_server import ServerError, ServerSettings, VllmServer
 from tests.model_ops.fake_server import Reply, completion, serving
 from tests.tiny_model import save_tokenizer
@@ -34,6 +34,19 @@ def server(**faults: bool) -> Any:
         return completion("zq" if "structured_outputs" in body and "regex" not in faults else "Yes", **choice)
 
     return script
+
+
+def test_an_adapter_takes_as_long_a_context_as_its_base(chat: ChatFormat) -> None:
+    cards = [{"id": "base", "max_model_len": 512}, {"id": "m-1", "max_model_len": None, "parent": "base"}]
+    with serving(lambda *_: (200, {}, {"data": cards})) as endpoint:
+        assert served_models(endpoint) == {"base": 512, "m-1": 512}
+
+
+def test_a_server_may_say_its_version(chat: ChatFormat) -> None:
+    with serving(lambda path, *_: (200, {}, {"version": "0.32.0"} if path == "/version" else {})) as endpoint:
+        assert version(endpoint) == "0.32.0"
+    with serving(lambda *_: (404, {}, {})) as endpoint:
+        assert version(endpoint) == "unknown"
 
 
 def test_a_sound_server_says_how_long_a_context_it_takes(chat: ChatFormat) -> None:

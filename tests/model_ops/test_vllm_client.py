@@ -30,9 +30,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def engine(
     chat: ChatFormat, *endpoints: str, window: int = 4, max_model_len: int = 512, timeout: float = 5,
-    patience: float = 0.1,
+    patience: float = 0.1, attempts: int = 3, adapter: str | None = None,
 ) -> VllmEngine:  # fmt: skip
-    return VllmEngine(endpoints, "m-1", chat, max_model_len, window, timeout, patience, attempts=3)
+    return VllmEngine(endpoints, "m-1", chat, max_model_len, window, timeout, patience, attempts, adapter)
 
 
 def request(number: int = 0, **fields: Any) -> dict[str, Any]:
@@ -198,6 +198,33 @@ def test_a_dead_server_hands_over_to_a_living_one(chat: ChatFormat) -> None:
         found = list(engine(chat, "http://127.0.0.1:9/v1", alive).answers(map(request, range(20))))
     assert {a.status for a in found} == {"ok"}
     assert {a.endpoint for a in found} == {alive}
+
+
+def test_what_one_server_fails_at_goes_to_another(chat: ChatFormat) -> None:
+    """Though the failing one is the least loaded, and too seldom wrong in a row to rest."""
+
+    def bad(path: str, body: Any, number: int) -> Reply:
+        return (500, {}, {}) if number % 2 == 0 else completion("from the bad one")
+
+    asked = [request(number) for number in range(20)]
+    with serving(bad) as one, serving(lambda *_: completion("from the good one")) as other:
+        found = list(engine(chat, one, other, attempts=2, window=1).answers(iter(asked)))
+    assert [answer.status for answer in found] == ["ok"] * 20
+
+
+def test_a_server_that_has_lost_an_adapter_is_asked_to_load_it(chat: ChatFormat) -> None:
+    loaded: list[Any] = []
+
+    def forgetful(path: str, body: Any, number: int) -> Reply:
+        if path == "/v1/load_lora_adapter":
+            loaded.append(body)
+            return 200, {}, {}
+        return completion("Yes") if loaded else (404, {}, {"error": "no such model"})
+
+    with serving(forgetful) as endpoint:
+        (answer,) = engine(chat, endpoint, adapter="/models/m/adapter").answers(iter([request()]))
+    assert answer.status == "ok"
+    assert loaded == [{"lora_name": "m-1", "lora_path": "/models/m/adapter"}]
 
 
 def test_every_request_is_answered_once_with_a_bounded_window(chat: ChatFormat) -> None:

@@ -1,5 +1,7 @@
 """A_k: thresholds, top fractions, gates and combinations, and the reason of every row left out."""
 
+from collections.abc import Sequence
+
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
@@ -16,7 +18,7 @@ SCORES = {  # candidate -> scorer -> score
 }
 
 
-def curated(spark: SparkSession, **choice: object) -> dict[str, str | None]:
+def curated(spark: SparkSession, overlaps: Sequence[str] = (), **choice: object) -> dict[str, str | None]:
     rows = [(c, f"i{c}", f"r{c}", "M", f"s{c}", f"u{c}") for c in SCORES]
     columns = "candidate_id string, instruction string, response string, model_id string, segment_id string, url string"
     values = [(c, "m0", scorer, score, "ok", "d") for c, by in SCORES.items() for scorer, score in by.items()]
@@ -35,6 +37,7 @@ def curated(spark: SparkSession, **choice: object) -> dict[str, str | None]:
     frame: DataFrame = select_curated(
         spark.createDataFrame(rows, columns),
         scores,
+        spark.createDataFrame([(s, "eval") for s in overlaps], "segment_id string, known_id string"),
         experiment="x",
         iteration=1,
         model_id="m0",
@@ -56,6 +59,12 @@ def test_gate_comes_before_the_threshold(spark: SparkSession) -> None:
 def test_top_fraction_counts_what_passes_the_gates(spark: SparkSession) -> None:
     found = curated(spark, threshold=None, top_fraction=0.5, gates={"expected": 2.0})
     assert {c for c, reason in found.items() if reason is None} == {"a", "c"}
+
+
+def test_what_overlaps_with_a_text_to_keep_out_is_left_out_and_moves_no_quantile(spark: SparkSession) -> None:
+    assert curated(spark, overlaps=["sa", "sa"])["a"] == "overlap"
+    found = curated(spark, overlaps=["sa"], threshold=None, top_fraction=0.5)
+    assert found == {"a": "overlap", "b": None, "c": None, "d": "below_threshold", "e": "unscored"}
 
 
 def test_combination_is_the_mean_rank(spark: SparkSession) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from jobs.find_duplicates import settled_pairs
-from transforms.duplicates import duplicates_from, ranked
+from transforms.duplicates import duplicates_from, ranked, unsound
 from transforms.signatures import signatures_from
 
 pytestmark = pytest.mark.spark
@@ -129,3 +129,15 @@ def test_each_kind_of_copy(spark: SparkSession) -> None:
     # The longest of the crowd, then the smallest id.
     assert {verdict[:2] for name, verdict in found.items() if name.startswith("crowd")} == {("near", "crowd10")}
     assert len(found) == len(pairs) + 59
+
+
+def test_verdicts_that_cannot_be_are_seen(spark: SparkSession) -> None:
+    rows = [
+        ("kept", None, None, None, None), ("sound", "kept", "near", 0.8, "near"), ("far", "kept", "near", 0.79, "near"),
+        ("own", "own", "exact", 1.0, "exact"), ("chain", "sound", "near", 0.9, "near"), ("lost", None, "near", 0.9, "near"),
+    ]  # fmt: skip
+    frame = spark.createDataFrame(
+        rows, "segment_id string, keeper_id string, kind string, jaccard double, drop_reason string"
+    )
+    found = unsound(frame, min_jaccard=0.8)
+    assert sorted(row.segment_id for row in found.collect()) == ["chain", "far", "lost", "own"]

@@ -100,6 +100,7 @@ def test_the_newest_version_of_a_page_wins_but_keeps_what_stands_for_it(spark: S
         ("x", "v", datetime(2020, 1, 1)), ("y", "w", None), ("z", "w", None),
     ]  # fmt: skip
     segments = [segment(f"{document}-{n}", document=document) for document, *_ in documents for n in (0, 1)]
+    documents += [("zz", "w", None), ("xx", "v", datetime(2020, 1, 1))]  # their texts, as WET has them: without headers
     repeats = [("m", "new-1", "old-1", "exact", 1.0), ("m", "unknown-0", "old-0", "exact", 1.0)]
     found = superseded_from(
         spark.createDataFrame(segments, SEGMENTS.schema),

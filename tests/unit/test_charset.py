@@ -6,6 +6,7 @@ import pytest
 from transforms.charset import UndecodableError, decode_page, repair, whatwg_name
 
 GERMAN = "<p>Grüße aus Köln: schöne Straßen, müde Füße.</p>" * 5
+THAI = "ชาร้อนดีสำหรับตอนเช้า " * 5
 JAPANESE = "<p>日本語のページです。漢字とかなを使います。</p>" * 5
 
 
@@ -20,6 +21,7 @@ JAPANESE = "<p>日本語のページです。漢字とかなを使います。</
         (JAPANESE.encode("cp932"), "Shift_JIS", JAPANESE, "shift_jis"),
         (JAPANESE.encode("euc-jp"), None, JAPANESE, "euc-jp"),  # detected
         (JAPANESE.encode("euc-jp"), "utf-8", JAPANESE, "euc-jp"),  # the label lies
+        (THAI.encode("cp874"), "tis-620", THAI, "windows-874"),
         (GERMAN.encode(), "klingon", GERMAN, "utf-8"),  # the label names nothing
         (GERMAN.encode()[:61], "utf-8", GERMAN[:56] + "\ufffd", "utf-8"),  # cut within a character
     ],
@@ -36,6 +38,11 @@ def test_decode(body: bytes, http: str | None, text: str, charset: str) -> None:
 def test_meta(meta: str) -> None:
     page = meta + JAPANESE
     assert decode_page(page.encode("euc-jp"), None) == (page, "euc-jp")
+
+
+def test_a_meta_that_can_be_read_byte_by_byte_does_not_mean_utf_16() -> None:
+    page = "<meta http-equiv=Content-Type content='text/html; charset=unicode'>" + GERMAN * 5
+    assert decode_page(page.encode(), None) == (page, "utf-8")
 
 
 def test_text_that_was_encoded_twice_is_mended_line_by_line() -> None:
@@ -69,6 +76,9 @@ def test_undecodable(body: bytes) -> None:
         ("iso-8859-2", "iso-8859-2"),
         ("windows-1251", "windows-1251"),
         ("x-sjis", "shift_jis"),
+        ("cp866", "ibm866"),
+        ("csISO2022JP", "iso-2022-jp"),
+        ("tis-620", "windows-874"),
         ("klingon", None),
         ("", None),
     ],

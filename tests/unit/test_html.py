@@ -1,6 +1,7 @@
 import pytest
 
 from transforms.html import clean, clean_header, header_level, is_boilerplate, is_furniture, shape_fault
+from transforms.render import render
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,12 @@ def test_clean_header(header: str, expected: str) -> None:
     assert clean_header(header) == expected
 
 
+@pytest.mark.timeout(20)
+def test_a_million_anchor_signs_are_looked_at_once() -> None:
+    assert clean_header("¶" * 10**6 + "x") == "¶" * 10**6 + "x"
+    assert render("<h1>A</h1><p>" + "¶" * 10**6 + "x").blocks[1].endswith("¶x")
+
+
 def test_clean() -> None:
     assert clean(" a\xa0\t b \n\n c\x00\u202e\xad\u200bd ") == "a b\ncd"
     assert clean("e\u0301") == "\xe9"
@@ -121,6 +128,11 @@ def test_header_level() -> None:
     [
         ("<div>" * 6000, "too_deep"),
         ("<b>" * 100_000 + "</b>" * 100_000, "too_deep"),
+        ("<div></b>" * 6000, "too_deep"),
+        ("<details>" * 6000, "too_deep"),
+        ("<x-y>" * 6000, "too_deep"),
+        ("<svg>" + "<path d='M0 0'/>" * 6000 + "</svg>", None),
+        ("<li><P>" * 6000 + "<br>" * 6000, None),
         ("<div></div>" * 6000, None),
         ("<p>" * 100_000, None),
         ("<h2>a</h2>" * 1_000_000, "too_many_headers"),

@@ -82,6 +82,9 @@ def test_too_large(body: bytes) -> None:
         ("", b'<?xml version="1.0"?><html>', "", True),
         ("", b'<?xml version="1.0"?><rss>', "", False),
         ("", b"%PDF-1.4", "", False),
+        ("", b"<!---->" * 500 + b"x", "", False),  # and at once
+        ("", b" " * 4000 + b"x", "", False),
+        ("", b"<!-- <html> -->", "", False),
     ],
 )
 def test_is_html(headers: str, body: bytes, identified: str, expected: bool) -> None:

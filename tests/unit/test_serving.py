@@ -7,11 +7,13 @@ import pytest
 
 from jobs import serving
 from jobs.config import Recipe
+from jobs.errors import WaitingError
 from jobs.models import Model
 from model_ops.handshake import HandshakeError
 from model_ops.vllm_server import VllmServer
 
 LOADED: list[str] = []
+DEAD: list[str] = []
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +21,11 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, in
     """Each server that would be started: its folder, name and LoRA rank."""
     started: list[tuple[str, str, int | None]] = []
     monkeypatch.setattr(VllmServer, "start", lambda s: started.append((s.model_dir, s.name, s.settings.lora_rank)))
+    monkeypatch.setattr(VllmServer, "alive", property(lambda s: s.name not in DEAD))
     monkeypatch.setattr(serving, "served_models", lambda endpoint: dict.fromkeys(LOADED, 2048))
     monkeypatch.setattr(serving, "load_adapter", lambda endpoint, name, adapter: not LOADED.append(name))
     LOADED.clear()
+    DEAD.clear()
     yield started
     serving.stop()
 
@@ -58,8 +62,47 @@ def test_without_one_or_when_told_each_merged_model_has_its_server(
     assert not LOADED
 
 
+def test_a_server_that_has_died_is_started_again(tmp_path: Path, servers: list[object]) -> None:
+    one = model(tmp_path, "m-1")
+    start(tmp_path, one, mode="merged")
+    DEAD.append("m-1")
+    start(tmp_path, one, mode="merged")
+    assert servers == [(one.path, "m-1", None)] * 2
+
+
 def test_an_adapter_that_does_not_load_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "has_gpu", lambda: True)
     monkeypatch.setattr(serving, "load_adapter", lambda *_: False)
     with pytest.raises(HandshakeError, match=r"can't load the adapter .*/m-1/adapter"):
         start(tmp_path, model(tmp_path, "m-1"))
+
+
+def served(recipe_mode: str, there: dict[str, dict[str, int] | None], folder: Path) -> tuple[str, ...]:
+    """The endpoints that are used of some, each of which serves these names, or does not answer."""
+
+    def names(endpoint: str) -> dict[str, int]:
+        if (found := there[endpoint]) is None:
+            raise HandshakeError(f"{endpoint} does not answer")
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serving, "served_models", names)
+        patch.setattr(serving, "load_adapter", lambda endpoint, name, adapter: endpoint == "http://loads/v1")
+        section = {"mode": recipe_mode, "endpoints": [*there]}
+        recipe = Recipe.model_validate({"name": "x", "base_model": "the-base", "serving": section})
+        return serving._serving(recipe, model(folder, "m-1"))
+
+
+def test_endpoints_that_serve_the_model_or_can_are_used(tmp_path: Path) -> None:
+    there = {"http://has/v1": {"m-1": 512}, "http://loads/v1": {}, "http://dead/v1": None, "http://other/v1": {"x": 1}}
+    assert served("adapters", there, tmp_path) == ("http://has/v1", "http://loads/v1")
+
+
+def test_where_none_does_the_command_is_said(tmp_path: Path) -> None:
+    with pytest.raises(WaitingError, match=r"http://loads/v1 does not serve m-1; .* --served-model-name m-1"):
+        served("merged", {"http://loads/v1": {}, "http://dead/v1": None}, tmp_path)
+
+
+def test_where_none_answers_one_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HandshakeError, match="http://dead/v1 does not answer"):
+        served("merged", {"http://dead/v1": None}, tmp_path)
