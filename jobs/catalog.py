@@ -16,10 +16,26 @@ from pyspark.sql import functions as F
 from jobs.errors import JobError
 from jobs.lake import Lake, local_path
 from schemas import BY_NAME, TABLES
+from schemas.gold import CURATED
 from schemas.ops import MODELS, RELEASES
+from schemas.silver import SCORES
 from schemas.table import Table
 
 GRACE_HOURS = 168  # Delta's own default: longer than any reader or writer is at work
+# How many candidates changed sides of their iteration's threshold from one model to the next.
+DRIFT = """
+WITH k AS (SELECT DISTINCT experiment, iteration, scorer, model_id, method_digests[0] AS method_digest, threshold
+           FROM gold.curated),
+rated AS (SELECT k.*, s.candidate_id, s.score >= k.threshold AS kept
+          FROM k JOIN silver.scores s USING (scorer, model_id, method_digest)
+          WHERE s.status = 'ok' AND NOT startswith(s.candidate_id, 'known/'))
+SELECT a.experiment, a.scorer, a.iteration AS before, b.iteration AS after, count(*) AS pairs,
+       count_if(a.kept AND NOT b.kept) AS falls, count_if(b.kept AND NOT a.kept) AS rises
+FROM rated a
+JOIN rated b ON (b.experiment, b.scorer, b.candidate_id) = (a.experiment, a.scorer, a.candidate_id)
+            AND b.iteration = a.iteration + 1
+GROUP BY 1, 2, 3, 4
+"""
 COMMIT_FACTS = ("job", "experiment", "iteration", "run_id", "recipe_digest", "code_version", "inputs")
 
 
@@ -58,10 +74,14 @@ def _is_at(lake: Lake, table: Table) -> bool:
 
 
 def sql(lake: Lake, text: str) -> DataFrame:
-    """The answer to a Spark SQL query over the lake's tables by name, `VERSION AS OF` included."""
+    """The answer to a Spark SQL query over the lake's tables (and their versions) by name, and the view `drift`."""
     words = set(re.findall(r"\w+", text.lower()))
     named = [table for table in TABLES if table.name.split(".")[1] in words]
-    register(lake, named or TABLES)  # all of them for SHOW TABLES and the like
+    if "drift" in words:
+        register(lake, [*named, *(t for t in (CURATED, SCORES) if t not in named)])
+        lake.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW drift AS {DRIFT}")
+    else:
+        register(lake, named or TABLES)  # all of them for SHOW TABLES and the like
     return lake.spark.sql(text)
 
 

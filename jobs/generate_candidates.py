@@ -40,5 +40,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     candidates = candidates_from(drawn, requests, completions)
     # An answer that made no candidate is counted by the run that got it, not by every later one.
     earlier = completions.where(F.col("run_id") != lake.run.run_id).select("request_id", F.lit(True).alias("counted"))
-    fresh = candidates.join(earlier, "request_id", "left").where("counted IS NULL OR drop_reason IS NULL")
+    fresh = candidates.join(earlier, "request_id", "left").where(
+        "counted IS NULL OR (drop_reason IS NULL AND rejected IS NULL)"
+    )
     lake.write(CANDIDATES, fresh)

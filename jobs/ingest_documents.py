@@ -71,12 +71,20 @@ def _length(file: str) -> int:
 
 
 def new_files(lake: Lake, recipe: Recipe) -> list[str]:
-    """The recipe's crawl files that have not been read yet."""
+    """The recipe's crawl files that have not been read yet; one that could not be, once it can."""
     without_pages = F.col("rule").isin(*NO_PAGES) & (F.col("table") == DOCUMENTS.name)
-    read = lake.latest(DOCUMENTS).select("source_file")
-    read = read.union(lake.latest(QUARANTINE).where(without_pages).select("source_file"))
-    known = {row.source_file for row in read.distinct().collect()}
+    read = lake.latest(DOCUMENTS).select("source_file", F.lit("").alias("rule"))
+    read = read.union(lake.latest(QUARANTINE).where(without_pages).select("source_file", "rule"))
+    known = {
+        row.source_file
+        for row in read.distinct().collect()
+        if row.rule != "unreadable_file" or not _is_readable(row.source_file)
+    }
     return [f for f in crawl_files(recipe.ingest_documents.paths) if f not in known]
+
+
+def _is_readable(file: str) -> bool:
+    return os.path.isfile(file) and os.access(file, os.R_OK)
 
 
 def crawl_files(paths: Iterable[str]) -> list[str]:

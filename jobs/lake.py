@@ -206,7 +206,7 @@ class Lake:
         rows = bad.select(
             F.lit(self.run.run_id).alias("run_id"),
             F.lit(table.name).alias("table"),
-            F.when(F.col("rejected").isNotNull(), place).otherwise(conform.row_id(table)).alias("row_id"),
+            F.when(F.col("rejected.source_file").isNotNull(), place).otherwise(conform.row_id(table)).alias("row_id"),
             F.coalesce("rejected.rule", F.element_at("breaches", 1)).alias("rule"),
             F.coalesce("rejected.detail", F.concat_ws(", ", "breaches")).alias("detail"),
             F.col("rejected.source_file").alias("source_file"),

@@ -4,9 +4,11 @@ python -m tests.audit LAKE
 """
 
 import sys
+from functools import reduce
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType
 
 from jobs.conform import predicate
 from jobs.lake import Lake
@@ -16,7 +18,7 @@ from jobs.session import spark_session
 from schemas import BY_NAME, TABLES
 from schemas.ops import MODELS, RELEASES, RUNS
 
-REFERENCES = (  # column -> the column it must be found in
+REFERENCES = (  # column -> the columns it must be found in one of
     ("silver.segments.document_id", "bronze.documents.document_id"),
     ("silver.signatures.segment_id", "silver.segments.segment_id"),
     ("silver.duplicates.segment_id", "silver.segments.segment_id"),
@@ -27,14 +29,31 @@ REFERENCES = (  # column -> the column it must be found in
     ("silver.candidates.request_id", "bronze.completions.request_id"),
     ("silver.candidates.model_id", "ops.models.model_id"),
     ("silver.scores.model_id", "ops.models.model_id"),
+    ("silver.scores.request_ids", "bronze.completions.request_id"),
     ("bronze.completions.prompt_id", "ops.prompts.prompt_id"),
     ("bronze.completions.run_id", "ops.runs.run_id"),
+    ("bronze.completions.model_id", "ops.models.model_id"),
+    ("ops.quarantine.run_id", "ops.runs.run_id"),
+    ("gold.curated.segment_id", "silver.segments.segment_id"),
+    ("gold.judgements.model_id", "ops.models.model_id"),
+    ("gold.judgements.judge_id", "ops.models.model_id"),
+    ("gold.judgements.request_ids", "bronze.completions.request_id"),
+    ("gold.training_examples.source_id", "silver.seed_pairs.pair_id", "silver.candidates.candidate_id"),
+    ("ops.models.dataset", "gold.training_examples.dataset"),
     ("gold.curated.candidate_id", "silver.candidates.candidate_id"),
     ("gold.curated.model_id", "ops.models.model_id"),
     ("gold.generations.request_id", "bronze.completions.request_id"),
     ("gold.generations.model_id", "ops.models.model_id"),
     ("ops.models.run_id", "ops.runs.run_id"),
 )
+
+
+def _ids(lake: Lake, place: str) -> DataFrame:
+    """The values of a column, the elements of an array each, as `id`."""
+    table, column = place.rsplit(".", 1)
+    rows = lake.latest(BY_NAME[table])
+    ids = F.explode(column) if isinstance(rows.schema[column].dataType, ArrayType) else F.col(column)
+    return rows.select(ids.alias("id")).where("id IS NOT NULL").distinct()
 
 
 def faults(spark: SparkSession, root: str) -> list[str]:
@@ -50,12 +69,12 @@ def faults(spark: SparkSession, root: str) -> list[str]:
             broken = rows.where(~F.coalesce(F.expr(rule), F.lit(False))).count()
             if broken:
                 found.append(f"{table.name}: {broken} rows break {name}")
-    for here, there in REFERENCES:
-        (table, column), (other, key) = here.rsplit(".", 1), there.rsplit(".", 1)
-        ours = lake.latest(BY_NAME[table]).select(F.col(column).alias("id")).where("id IS NOT NULL")
-        lost = ours.join(lake.latest(BY_NAME[other]).select(F.col(key).alias("id")), "id", "left_anti").count()
+    for here, *there in REFERENCES:
+        lost = reduce(
+            lambda ids, other: ids.join(_ids(lake, other), "id", "left_anti"), there, _ids(lake, here)
+        ).count()
         if lost:
-            found.append(f"{here}: {lost} values are not in {there}")
+            found.append(f"{here}: {lost} values are not in {' or '.join(there)}")
     account = F.col("n_out")
     for name in ("dropped", "quarantined"):
         account = account + F.aggregate(F.map_values(name), F.lit(0).cast("bigint"), lambda a, b: a + b)

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.model, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).parent.parent
 PORT = 8791
-TRACE, _ = blocks("sql")
+(TRACE,) = blocks("sql")
 
 
 def process(*words: object) -> subprocess.CompletedProcess[str]:

@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 
 from schemas.silver import CANDIDATES
 from transforms.prompts import BACKWARD
+from transforms.requests import rejected_if_refused
 
 
 def backward_prompts(segments: DataFrame) -> DataFrame:
@@ -21,12 +22,12 @@ def backward_prompts(segments: DataFrame) -> DataFrame:
 def candidates_from(segments: DataFrame, requests: DataFrame, completions: DataFrame) -> DataFrame:
     """Rows of `silver.candidates` from the answers to `requests` about `segments`.
 
-    A segment without a usable instruction stays, with the `drop_reason`: `failed`, `refused`,
-    `cut`, `empty`, or `copies_segment` (the instruction is the text itself, a known failure of
-    small backward models).
+    A segment without a usable instruction stays, with the `drop_reason`: `failed`, `cut`, `empty`,
+    or `copies_segment` (the instruction is the text itself, a known failure of small backward
+    models); or `rejected` for a refused request.
     """
     answers = requests.select("request_id", "subject_id", "model_id").join(
-        completions.select("request_id", "text", "status"), "request_id", "left"
+        completions.select("request_id", "text", "status", "error"), "request_id", "left"
     )
     instruction = F.trim(F.regexp_replace("answer", r"(?i)^\s*(instruction|question)\s*:\s*", ""))
     rows = (
@@ -36,9 +37,12 @@ def candidates_from(segments: DataFrame, requests: DataFrame, completions: DataF
     )
     reason = (
         F.when(F.col("status").isNull(), "failed")
-        .when(F.col("status") != "ok", F.col("status"))
+        .when(F.col("status").isin("cut", "empty"), F.col("status"))
+        .when(F.col("status") == "refused", None)
         .when(F.col("instruction") == "", "empty")
         .when(F.contains("response", "instruction") & (F.length("instruction") > 200), "copies_segment")
     )
     candidate_id = F.sha2(F.concat_ws("\u001f", "segment_id", "model_id", "instruction"), 256)
-    return rows.withColumn("candidate_id", candidate_id).select(*CANDIDATES.columns, reason.alias("drop_reason"))
+    return rows.withColumn("candidate_id", candidate_id).select(
+        *CANDIDATES.columns, reason.alias("drop_reason"), rejected_if_refused()
+    )

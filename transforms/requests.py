@@ -1,12 +1,13 @@
-"""What every request to a model has in common: its identity."""
+"""What every request to a model has in common: its identity, and what a refused one comes to."""
 
 import json
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.request import REQUEST
+from schemas.result import REJECTED
 
 SEPARATOR = "\u001f"
 
@@ -47,3 +48,10 @@ def requests_from(
         F.col("sample").cast("string"),
     )
     return framed.withColumn("request_id", F.sha2(identity, 256)).select(*REQUEST.fieldNames())
+
+
+def rejected_if_refused() -> Column:
+    """The `rejected` of a row with the `status` and `error` of its completion: asking for it again is no use."""
+    parts = {"rule": F.lit("refused"), "detail": F.col("error")}
+    fault = F.struct(*(parts.get(f.name, F.lit(None)).cast(f.dataType).alias(f.name) for f in REJECTED))
+    return F.when(F.col("status") == "refused", fault).alias("rejected")

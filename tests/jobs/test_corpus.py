@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from jobs import extract_segments, find_duplicates, ingest_documents, select_unlabelled, sign_segments
 from jobs.config import Recipe
 from jobs.errors import RecipeError
+from jobs.explain import explain
 from jobs.ingest_documents import crawl_files
 from jobs.lake import Lake
 from jobs.loop_state import inputs_digest
@@ -134,6 +135,30 @@ def test_from_crawl_to_pool(
     assert [lake.latest(table).count() for table in (DUPLICATES, UNLABELLED)] == [2, 2]
     keepers = {row.keeper_id for row in lake.latest(DUPLICATES).collect()}
     assert keepers == {duplicate.keeper_id}
+
+
+@pytest.mark.spark
+def test_what_could_not_be_read_is_told_and_tried_again(
+    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
+) -> None:
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    (crawl / "b.warc").symlink_to(tmp_path / "later.warc")
+    (crawl / "a.warc").write_bytes(response("http://a.org/bad", b"<p>\0" * 50) + response("http://a.org/2", page()))
+    plan = recipe(crawl, ingest_documents={"paths": [str(crawl)], "commit_bytes": 2**20})
+    run = do(ingest_documents, plan)
+    assert (run.n_out, dict(run.quarantined)) == (1, {"undecodable": 1, "unreadable_file": 1})
+    assert "quarantined from bronze.documents: undecodable (http://a.org/bad:" in explain(
+        open_lake(), "http://a.org/bad"
+    )
+    assert do(ingest_documents, plan).n_in == 0
+    large = page(("Tea", prose(1, 2**20)))
+    (tmp_path / "later.warc").write_bytes(response("http://a.org/1", large))
+    (crawl / "c.warc").write_bytes(response("http://a.org/3", page()) * 2)
+    assert (do(ingest_documents, plan).n_out, do(ingest_documents, plan).n_in) == (2, 0)
+    commits = open_lake().latest(RUNS).where("job = 'ingest-documents'").orderBy("started_at").collect()
+    assert [row.n_in for row in commits] == [3, 0, 3, 0]
+    assert open_lake().version(DOCUMENTS) == 3, "made, and then written to once for each mebibyte of crawl files"
 
 
 @pytest.mark.spark

@@ -10,12 +10,9 @@ from jobs.report import gather, report
 from jobs.report.facts import Stage
 from schemas.silver import SEGMENTS
 from tests.jobs.synthetic_lake import BACKWARD, FORWARD, THRESHOLD
-from tests.readme import blocks
 from transforms.segments import DROP_REASONS
 
 pytestmark = pytest.mark.spark
-
-_, DRIFT = blocks("sql")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +80,7 @@ def test_drift_counts_the_candidates_that_changed_sides(facts: dict, finished_la
     sides = [(old >= THRESHOLD, new >= THRESHOLD) for old, new in found["points"]]
     assert (found["falls"], found["rises"]) == (sides.count((True, False)), sides.count((False, True)))
     assert found["falls"] + found["rises"] > 0
-    row = catalog.sql(finished_lake, DRIFT).first()
+    row = catalog.sql(finished_lake, "SELECT * FROM drift").first()
     assert row is not None
     assert (row.scorer, row.before, row.after, row.pairs) == ("likelihood_gain", 1, 2, 60)
     assert (row.falls, row.rises) == (found["falls"], found["rises"])

@@ -25,12 +25,17 @@ def test_candidates(spark: SparkSession) -> None:
         "f": ("ok", LONG.strip()),
     }
     ids = {r.subject_id: r.request_id for r in requests.collect()}
-    ledger = spark.createDataFrame([(ids[c], text, status) for c, (status, text) in answers.items()],
-                                   "request_id string, text string, status string")  # fmt: skip
+    rows = [
+        (ids[c], text, status, "too long" if status == "refused" else None) for c, (status, text) in answers.items()
+    ]
+    ledger = spark.createDataFrame(rows, "request_id string, text string, status string, error string")
     found = {r.segment_id: r for r in candidates_from(segments, requests, ledger).collect()}
     assert {s: r.drop_reason for s, r in found.items()} == {
-        "a": None, "b": None, "c": "cut", "d": "empty", "e": "refused", "f": "copies_segment", "g": "failed",
+        "a": None, "b": None, "c": "cut", "d": "empty", "e": None, "f": "copies_segment", "g": "failed",
     }  # fmt: skip
+    assert {s: r.rejected.asDict() for s, r in found.items() if r.rejected} == {
+        "e": {"rule": "refused", "detail": "too long", "source_file": None, "record_offset": None, "payload": None}
+    }
     assert found["a"].instruction == "How do I copy files?"
     assert found["b"].instruction == "Explain rsync."
     assert found["a"].response == "text {instruction} a", "braces in web text mean nothing"

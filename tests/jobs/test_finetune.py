@@ -1,0 +1,62 @@
+"""Training elsewhere: the job stops with the exact command, and what comes back is registered if it is what was asked."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs import build_training_examples, finetune, register_model
+from jobs.config import Recipe
+from jobs.errors import JobError, WaitingError
+from jobs.models import the_model
+from model_ops.checkpoints import ModelFolderError
+from schemas.ops import MODELS
+from schemas.silver import SEED_PAIRS
+from tests.conftest import OpenLake
+from tests.tiny_model import save_model
+
+pytestmark = pytest.mark.spark
+
+
+def recipe(folder: Path, **finetune: object) -> Recipe:
+    section = {"launcher": "external", "method": "lora", "epochs": 1.0, "max_length": 256, "dev_examples": 1}
+    return Recipe.model_validate(
+        {"name": "test", "base_model": str(folder / "base"), "finetune": section | {"lora_rank": 4} | finetune}
+    )
+
+
+def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake) -> None:
+    save_model(tmp_path / "base")
+    lake = open_lake(build_training_examples, direction="backward", iteration=0)
+    pairs = [
+        (f"p{n}", f"Which question {n}?", "This one.", "en", "s", None, "dev" if n == 8 else "train") for n in range(9)
+    ]
+    lake.write(SEED_PAIRS, lake.spark.createDataFrame(pairs, SEED_PAIRS.schema))
+    build_training_examples.run(lake, recipe(tmp_path))
+
+    lake = open_lake(finetune, direction="backward", iteration=0)
+    with pytest.raises(WaitingError, match="backward-0 waits for its training") as waiting:
+        finetune.run(lake, recipe(tmp_path))
+    assert waiting.value.exit_code == 4
+    words = shlex.split(str(waiting.value).partition("run: ")[2].partition(" ; then")[0])
+    assert words[0] == "python"
+    subprocess.run([sys.executable, *words[1:]], check=True, cwd=Path(__file__).parent.parent.parent)
+    trained = tmp_path / "brought"
+    shutil.move(words[words.index("--out") + 1], trained)
+
+    lake = open_lake(register_model, argument=str(trained))
+    with pytest.raises(JobError, match=r"not what the recipe and the current release ask for: config_digest .* again"):
+        register_model.run(lake, recipe(tmp_path, lora_rank=2))
+    register_model.run(lake, recipe(tmp_path))
+    (model,) = lake.latest(MODELS).collect()
+    assert (model.direction, model.iteration, model.path, model.n_examples) == ("backward", 0, str(trained), 8)
+    assert the_model(open_lake(), recipe(tmp_path), "backward", 0).model_id == model.model_id
+    finetune.run(open_lake(finetune, direction="backward", iteration=0), recipe(tmp_path))  # it has nothing to wait for
+
+    with (trained / "model.safetensors").open("ab") as weights:
+        weights.write(b"\0")
+    with pytest.raises(ModelFolderError, match="the copy is incomplete or a file was changed"):
+        register_model.run(lake, recipe(tmp_path))

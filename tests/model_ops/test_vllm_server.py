@@ -1,0 +1,60 @@
+"""Our own server ends with the process that started it, however that ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+RUN = """
+import sys
+from pathlib import Path
+from model_ops.vllm_server import ServerSettings, VllmServer
+
+SERVER = '''
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Healthy(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Healthy).serve_forever()
+'''
+server = VllmServer("model", "m", ServerSettings({port}, "float32", 64, 1, True, 60, 1), Path("{log}"))
+server.command = lambda: [sys.executable, "-c", SERVER, "{port}"]
+server.start()
+print(server._process.pid, flush=True)
+try:
+    sys.stdin.read()
+finally:
+    server.stop()
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, None], ids=["killed", "interrupted", "at its end"])
+def test_no_server_outlives_its_run(tmp_path: Path, end: signal.Signals | None) -> None:
+    code = RUN.format(port=18433, log=tmp_path / "log")
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        server = int(run.stdout.readline())
+        assert is_running(server)
+        if end:
+            os.kill(run.pid, end)
+        run.communicate()
+    deadline = time.monotonic() + 30
+    while is_running(server) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not is_running(server)
