@@ -156,8 +156,6 @@ def test_what_could_not_be_read_is_told_and_tried_again(
     (tmp_path / "later.warc").write_bytes(response("http://a.org/1", large))
     (crawl / "c.warc").write_bytes(response("http://a.org/3", page()) * 2)
     assert (do(ingest_documents, plan).n_out, do(ingest_documents, plan).n_in) == (2, 0)
-    commits = open_lake().latest(RUNS).where("job = 'ingest-documents'").orderBy("started_at").collect()
-    assert [row.n_in for row in commits] == [3, 0, 3, 0]
     assert open_lake().version(DOCUMENTS) == 3, "made, and then written to once for each mebibyte of crawl files"
 
 
