@@ -164,7 +164,7 @@ class Inference(Section):
     attempts: int = Field(4, ge=1, description="tries of one request before it counts as failed")
     max_failed_share: float = Field(0.02, ge=0, le=1, description="above it the job stops with exit code 3")
     max_failed_in_a_row: int = Field(50, ge=1, description="so many, and the job sends no more and stops likewise")
-    ask_again: tuple[Literal["failed", "empty", "cut"], ...] = ("failed", "empty")  # once more, in the same run
+    ask_again: tuple[Literal["failed", "empty", "cut"], ...] = ("failed", "empty")  # once more
     engine: Literal["vllm", "fake"] = Field("vllm", description="fake: deterministic, without weights, for tests")
 
 

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from jobs.config import Recipe
 from jobs.lake import Lake
+from jobs.prompt_sets import kept_out
 from jobs.publish import publish
 from jobs.scoring import judges, methods
 from schemas.gold import CURATED
@@ -28,7 +29,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     curated = select_curated(
         candidates,
         lake.read(SCORES),
-        lake.read(OVERLAPS).where(mine),
+        kept_out(lake, recipe),
         experiment=recipe.name,
         iteration=iteration,
         model_id=models["forward"].model_id,

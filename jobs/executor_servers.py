@@ -203,7 +203,7 @@ def hold(server: VllmServer, line: socket.socket) -> None:
         say(endpoint=server.endpoint)
         while server.alive and _is_open(line, LOOK_SECONDS):
             pass
-    except ServerError as error:
+    except (ServerError, OSError) as error:
         say(fault=str(error))
     finally:
         server.stop()

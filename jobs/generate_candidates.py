@@ -9,6 +9,7 @@ from jobs.config import Recipe
 from jobs.inference import ask, requests_for
 from jobs.lake import Lake
 from jobs.models import the_model
+from jobs.prompt_sets import kept_out
 from schemas.silver import CANDIDATES, OVERLAPS, UNLABELLED
 from transforms.candidates import backward_prompts, candidates_from
 from transforms.prompts import BACKWARD
@@ -21,9 +22,8 @@ UNIT = "segments"
 def run(lake: Lake, recipe: Recipe) -> None:
     """Ask once for every segment of the pool that has no instruction yet, and write what was answered."""
     config, model = recipe.generate_candidates, the_model(lake, recipe, "backward", 0)
-    mine = F.col("experiment") == recipe.name
-    known = lake.read(OVERLAPS).where(mine)  # of a set that came after the draw
-    segments = lake.read(UNLABELLED).where(mine).join(known, "segment_id", "left_anti")
+    drawn = lake.read(UNLABELLED).where(F.col("experiment") == recipe.name)
+    segments = drawn.join(kept_out(lake, recipe), "segment_id", "left_anti")
     if config.max_chars:
         segments = segments.where(F.col("n_chars") <= config.max_chars)
     if n := lake.run.limit or config.n_segments:
@@ -40,7 +40,5 @@ def run(lake: Lake, recipe: Recipe) -> None:
     candidates = candidates_from(drawn, requests, completions)
     # An answer that made no candidate is counted by the run that got it, not by every later one.
     earlier = completions.where(F.col("run_id") != lake.run.run_id).select("request_id", F.lit(True).alias("counted"))
-    fresh = candidates.join(earlier, "request_id", "left").where(
-        "counted IS NULL OR (drop_reason IS NULL AND rejected IS NULL)"
-    )
+    fresh = candidates.join(earlier, "request_id", "left").where("counted IS NULL OR drop_reason IS NULL")
     lake.write(CANDIDATES, fresh)

@@ -12,7 +12,7 @@ from jobs.progress import watched
 from jobs.serving import chat_format, endpoints, engine_for
 from jobs.waves import send, tasks_of_a_wave
 from schemas.bronze import COMPLETIONS
-from schemas.ops import PROMPTS
+from schemas.ops import MODELS, PROMPTS
 from transforms.prompts import Template
 from transforms.requests import requests_from
 
@@ -69,10 +69,13 @@ def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Mod
     load = engine_for(lake, recipe, model, -(-settings.in_flight // tasks))
     with watched(endpoints(recipe), lake.run, total):
         done = send(lake, pending, total, load, settings, tasks, attempt=1)
-        if again := sum(done.statuses[status] for status in settings.ask_again):
-            mine = lake.latest(COMPLETIONS).where(F.col("run_id") == lake.run.run_id)
-            poor = mine.where(F.col("status").isin(*settings.ask_again))
-            once_more = lake.staged(pending.join(poor, "request_id", "left_semi"))
+        if any(done.statuses[status] for status in settings.ask_again):
+            ledger, is_mine = lake.latest(COMPLETIONS), F.col("run_id") == lake.run.run_id
+            poor = ledger.where(is_mine & F.col("status").isin(*settings.ask_again))
+            earlier = ledger.where(~is_mine & F.col("status").isin(*SETTLED))  # this was their second try
+            once_more = pending.join(poor, "request_id", "left_semi").join(earlier, "request_id", "left_anti")
+            once_more = lake.staged(once_more)
+            again = once_more.count()
             send(lake, once_more, again, load, settings, tasks, attempt=2)
 
 
@@ -83,7 +86,8 @@ def answers(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:
 
 def _tried(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:
     """The same, with `n_tries`: how many settled answers there are."""
-    ledger = lake.latest(COMPLETIONS).where((F.col("model_id") == model.model_id) & F.col("status").isin(*SETTLED))
+    same = {row.model_id for row in lake.collected(MODELS) if row.digest == model.digest} | {model.model_id}
+    ledger = lake.latest(COMPLETIONS).where(F.col("model_id").isin(*same) & F.col("status").isin(*SETTLED))
     mine = ledger.join(requests.select("request_id").distinct(), "request_id", "left_semi")
     tries = Window.partitionBy("request_id")
     order = tries.orderBy((F.col("status") != "ok"), "created_at", "run_id", "attempt")

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
@@ -18,7 +19,7 @@ from jobs.errors import RecipeError
 from jobs.lake import Lake
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE
-from transforms.documents import NO_PAGES, ROWS, documents_from, file_without_pages, with_repeats
+from transforms.documents import NO_PAGES, ROWS, UNREADABLE, documents_from, file_without_pages, with_repeats
 
 READS = ()
 WRITES = DOCUMENTS
@@ -38,8 +39,9 @@ def run(lake: Lake, recipe: Recipe) -> None:
         parts = [part for file in some for part in _parts(file, settings.split_bytes)]
         frame = lake.spark.createDataFrame(parts, PART).repartition(len(parts))
         rows = lake.staged(documents_from(frame, max_bytes=settings.max_record_bytes))
-        lake.write(DOCUMENTS, with_repeats(rows), computed=True)
-    silent = sorted(set(files) & set(new_files(lake, recipe)))
+        lake.write(DOCUMENTS, with_repeats(rows), computed=not lake.exists(DOCUMENTS))
+    told = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
+    silent = sorted(set(files) - {row.source_file for row in _read(lake).where(told).collect()})
     if silent:
         rows = lake.spark.createDataFrame([file_without_pages(f) for f in silent], ROWS)  # type: ignore[type-var]
         lake.write(DOCUMENTS, rows, computed=True)
@@ -48,11 +50,14 @@ def run(lake: Lake, recipe: Recipe) -> None:
 def _commits(files: list[str], size: int) -> Iterator[list[str]]:
     """The files, so many bytes at a time, that each commit holds: a lost executor costs no more."""
     some: list[str] = []
+    total = 0
     for file in files:
-        if some and sum(map(_length, some)) + _length(file) > size:
+        length = _length(file)
+        if some and total + length > size:
             yield some
-            some = []
+            some, total = [], 0
         some.append(file)
+        total += length
     yield some
 
 
@@ -72,15 +77,16 @@ def _length(file: str) -> int:
 
 def new_files(lake: Lake, recipe: Recipe) -> list[str]:
     """The recipe's crawl files that have not been read yet; one that could not be, once it can."""
-    without_pages = F.col("rule").isin(*NO_PAGES) & (F.col("table") == DOCUMENTS.name)
-    read = lake.latest(DOCUMENTS).select("source_file", F.lit("").alias("rule"))
-    read = read.union(lake.latest(QUARANTINE).where(without_pages).select("source_file", "rule"))
-    known = {
-        row.source_file
-        for row in read.distinct().collect()
-        if row.rule != "unreadable_file" or not _is_readable(row.source_file)
-    }
+    read = _read(lake).select("source_file", "rule").distinct().collect()
+    known = {row.source_file for row in read if row.rule != UNREADABLE or not _is_readable(row.source_file)}
     return [f for f in crawl_files(recipe.ingest_documents.paths) if f not in known]
+
+
+def _read(lake: Lake) -> DataFrame:
+    """The files that gave a page, and those that have none by a `rule` that a run noted (`run_id`)."""
+    pages = lake.latest(DOCUMENTS).select("source_file", F.lit("").alias("rule"), F.lit("").alias("run_id")).distinct()
+    without = F.col("rule").isin(*NO_PAGES) & (F.col("table") == DOCUMENTS.name)
+    return pages.union(lake.latest(QUARANTINE).where(without).select("source_file", "rule", "run_id"))
 
 
 def _is_readable(file: str) -> bool:

@@ -1,12 +1,19 @@
-"""Evaluation prompts, from a JSON-lines file or the project's own small set."""
+"""Evaluation prompts, from a JSON-lines file or the project's own small set, and what is kept out for them."""
 
 import hashlib
 import json
 from importlib.resources import files
 from pathlib import Path
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config import Recipe
 from jobs.errors import JobError
+from jobs.lake import Lake
+from schemas.silver import OVERLAPS
 from transforms.evaluation_prompts import prompt_texts
+from transforms.unlabelled import SEED
 
 OWN = files("jobs") / "data" / "evaluation_prompts.jsonl"  # may lie in a wheel
 
@@ -41,3 +48,12 @@ def prompt_id(line: str, text: str) -> str:
         next((value[k] for k in ("id", "question_id", "key") if k in value), None) if isinstance(value, dict) else None
     )
     return str(own) if own is not None else hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def kept_out(lake: Lake, recipe: Recipe) -> DataFrame:
+    """The rows of `silver.overlaps` that hold for the seed and the evaluation sets that the recipe names now.
+
+    A segment in them may have been drawn before such a set was named.
+    """
+    sets = (SEED, recipe.generate_answers.prompt_set, *recipe.select_unlabelled.evaluation_paths)
+    return lake.read(OVERLAPS).where((F.col("experiment") == recipe.name) & F.col("known_set").isin(*sets))

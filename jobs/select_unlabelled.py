@@ -15,14 +15,14 @@ from jobs.config import Recipe
 from jobs.digests import duplicates_digest, segments_digest
 from jobs.errors import RecipeError
 from jobs.lake import Lake
-from jobs.prompt_sets import prompt_id, read_prompts
+from jobs.prompt_sets import kept_out, prompt_id, read_prompts
 from jobs.section import digest
 from jobs.text_files import read_lines
 from schemas.bronze import DOCUMENTS
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, UNLABELLED
 from transforms.evaluation_prompts import prompt_texts
-from transforms.unlabelled import SEED, overlaps_from, superseded_from, unlabelled_from
+from transforms.unlabelled import METHOD_VERSION, SEED, overlaps_from, superseded_from, unlabelled_from
 
 READS = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS)
 WRITES = UNLABELLED
@@ -36,13 +36,14 @@ def run(lake: Lake, recipe: Recipe) -> None:
     settings, prompts = recipe.select_unlabelled, list(evaluation_texts(recipe))
     methods = [segments_digest(recipe), duplicates_digest(recipe)]
     versions = [lake.version(table) for table in READS]
-    state = f"{UNLABELLED.name}@{digest([settings.model_dump(), methods, versions, prompts, lake.run.limit])}"
-    mine = (F.col("experiment") == recipe.name) & (F.col("status") == "ok")
-    if not lake.latest(RUNS).where(mine & F.col("inputs")[state].isNotNull()).isEmpty():
+    facts = [METHOD_VERSION, settings.model_dump(), methods, versions, prompts, lake.run.limit]
+    state = f"{UNLABELLED.name}@{digest(facts)}"
+    mine = F.col("experiment") == recipe.name
+    drawn = lake.latest(UNLABELLED).where(mine).select("segment_id", "text")
+    n_drawn = drawn.count()
+    if not lake.latest(RUNS).where(mine & (F.col("status") == "ok") & (F.col("inputs")[state] == n_drawn)).isEmpty():
         return
-    lake.run.inputs[state] = 0
-    drawn = lake.latest(UNLABELLED).where(F.col("experiment") == recipe.name).select("segment_id", "text")
-    room = min(settings.size, lake.run.limit or settings.size) - drawn.count()
+    room = min(settings.size, lake.run.limit or settings.size) - n_drawn
     kept = (F.col("method_digest") == segments_digest(recipe)) & F.col("drop_reason").isNull()
     segments = lake.read(SEGMENTS).where(kept)
     repeated = lake.read(DUPLICATES).where(F.col("method_digest") == duplicates_digest(recipe))
@@ -55,14 +56,16 @@ def run(lake: Lake, recipe: Recipe) -> None:
     words = settings.model_dump(include={"ngram_words", "short_ngram_words"})
     overlaps = lake.staged(overlaps_from(looked_at, known, experiment=recipe.name, **words))
     lake.write(OVERLAPS, overlaps, computed=True)
+    lake.run.inputs[state] = n_drawn
     if room <= 0:
         return
 
     documents = lake.read(DOCUMENTS).select("document_id", "url", "crawled_at")
     superseded = superseded_from(segments, repeated, documents)
     rules = settings.model_dump(include={"sample_seed", "exclude_url_prefixes"})
-    rows = unlabelled_from(pool, overlaps, superseded, experiment=recipe.name, room=room, **rules)
+    rows = unlabelled_from(pool, kept_out(lake, recipe), superseded, experiment=recipe.name, room=room, **rules)
     lake.write(UNLABELLED, rows)
+    lake.run.inputs[state] += lake.run.n_out
 
 
 def evaluation_texts(recipe: Recipe) -> Iterator[Known]:

@@ -130,7 +130,7 @@ def _start_on_executors(lake: Lake, recipe: Recipe, model: Model) -> tuple[str, 
     if isinstance(_server, ExecutorServers) and _server.name == model.model_id and _server.alive:
         return _server.endpoints
     stop()
-    key = os.environ.setdefault(KEY, secrets.token_urlsafe())
+    key = os.environ[KEY] = os.environ.get(KEY) or secrets.token_urlsafe()
     settings = replace(_settings(recipe), gpus=recipe.serving.gpus, key=key)
     servers = ExecutorServers(lake.spark, model.path, model.model_id, settings, recipe.serving.executors)
     log.info("servers starting model=%s n=%d on Spark's executors", model.model_id, recipe.serving.executors)

@@ -27,9 +27,9 @@ def load_adapter(endpoint: str, name: str, adapter: Path) -> bool:
     """Ask a server to load a LoRA adapter under an immutable name; False where it can't."""
     try:
         _call(endpoint, "/load_lora_adapter", {"lora_name": name, "lora_path": str(adapter)})
+        return name in served_models(endpoint)
     except HandshakeError:
         return False
-    return name in served_models(endpoint)
 
 
 def probe(endpoint: str, model: str, chat: ChatFormat) -> int:

@@ -108,7 +108,7 @@ class VllmEngine:
                         return Answer(request_id, "refused", error=fault, endpoint=server.url)
                     wait = reply.retry_after
                     if reply.status == 404 and self.adapter:
-                        await _load_adapter(session, server.url, self.model, self.adapter)
+                        await servers.unless_hung(_load_adapter(session, server.url, self.model, self.adapter), None)
                 except TimeoutError as error:
                     hung += 1
                     fault = f"{server.url}: {error}"

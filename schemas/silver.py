@@ -111,7 +111,7 @@ UNLABELLED = Table(
 
 OVERLAPS = Table(
     name="silver.overlaps",
-    comment="A segment that was not drawn because it shares a run of words with a seed pair or evaluation prompt.",
+    comment="A segment that is kept out because it shares a run of words with a seed pair or evaluation prompt.",
     schema=StructType(
         [
             column("experiment", StringType(), "the recipe's name"),

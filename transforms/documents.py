@@ -22,7 +22,8 @@ from transforms.members import members_of_part
 from transforms.rights import licences, robots_directives
 from transforms.warc import Defect, NotWarcError, Record, read_records
 
-NO_PAGES = ("unreadable_file", "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole
+UNREADABLE = "unreadable_file"
+NO_PAGES = (UNREADABLE, "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole
 BATCH_BYTES = 16 * 2**20  # of text in one Arrow batch, whatever the number of pages
 TEXT_HEADERS = {"content-type": "text/plain; charset=utf-8"}
 ROWS = result_schema(DOCUMENTS)
@@ -89,7 +90,7 @@ def file_rows(path: str, max_bytes: int, start: int | None = None, end: int | No
     except NotWarcError as error:
         yield _rejected(path, None, "not_a_warc", str(error))
     except OSError as error:
-        yield _rejected(path, None, "unreadable_file", f"{type(error).__name__}: {error}")
+        yield _rejected(path, None, UNREADABLE, f"{type(error).__name__}: {error}")
 
 
 def file_without_pages(path: str) -> Row:

@@ -2,11 +2,10 @@
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
-from selectolax.lexbor import LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 
 def _words(names: str) -> frozenset[str]:
@@ -38,14 +37,7 @@ CODE = _words("code tt kbd samp")
 MAX_DEPTH = 5000
 MAX_SECTIONS = 10_000  # a page with more is an index or an attack
 HEADER_TAG = re.compile(r"<h[1-6]\b", re.IGNORECASE)
-TAG = re.compile(r"<(/?)([a-z][^\s/>]{0,30})", re.IGNORECASE)
-# Elements without content, those that their own kind ends, and the shapes of pictures, which end themselves.
-NOT_NESTING = (
-    _words("area base br col embed hr img input link meta param source track wbr")
-    | _words("html head body form p li dt dd option optgroup tr td th thead tbody tfoot colgroup caption rb rp rt rtc")
-    | _words("a nobr button h1 h2 h3 h4 h5 h6")
-    | _words("path circle rect line polyline polygon ellipse use stop image animate")
-)
+TAGS_AT_ONCE = 20_000  # of any depth, a parser takes seconds
 
 # Controls, soft hyphens, zero-width and direction marks: not seen by a reader.
 UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
@@ -170,22 +162,29 @@ def visible_texts(root: LexborNode) -> Iterator[str]:
 def shape_fault(html: str) -> str | None:
     """`too_deep` or `too_many_headers` for a page that no reader would see, but a parser would choke on.
 
-    Parsing takes time by the square of the depth. An end tag ends an element of its own name only, as
-    for the parser. Only pages with very many tags are looked at.
+    Parsing takes time by the square of the depth. So a page with very many tags is parsed up to a
+    place first, and on to the next one only while it is not too deep.
     """
-    if html.count("<") <= MAX_DEPTH:
+    tags = [tag.start() for tag in re.finditer("<", html)]
+    if len(tags) <= MAX_DEPTH:
         return None
-    depth, unclosed = 0, Counter[str]()
-    for tag in TAG.finditer(html):
-        name = tag[2].lower()
-        if name in NOT_NESTING:
-            continue
-        if not tag[1]:
-            unclosed[name] += 1
+    if sum(1 for _ in HEADER_TAG.finditer(html)) > MAX_SECTIONS:
+        return "too_many_headers"
+    ends = [*tags[TAGS_AT_ONCE::TAGS_AT_ONCE], len(html)]
+    return "too_deep" if any(_is_too_deep(html[:end]) for end in ends) else None
+
+
+def _is_too_deep(html: str) -> bool:
+    node, depth = LexborHTMLParser(html).root, 1
+    while node is not None:
+        if depth > MAX_DEPTH:
+            return True
+        following = node.first_child
+        if following is not None:
             depth += 1
-            if depth > MAX_DEPTH:
-                return "too_deep"
-        elif unclosed[name]:
-            unclosed[name] -= 1
-            depth -= 1
-    return "too_many_headers" if sum(1 for _ in HEADER_TAG.finditer(html)) > MAX_SECTIONS else None
+        while following is None and node is not None:
+            following = node.next
+            if following is None:
+                node, depth = node.parent, depth - 1
+        node = following
+    return False

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from schemas.silver import OVERLAPS, UNLABELLED
 from transforms.shingles import ngrams_of, runs_of, word_count_of
 
+METHOD_VERSION = "unlabelled-2"
 SEED = "seed"  # the `known_set` of seed pairs
 
 

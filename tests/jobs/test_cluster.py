@@ -26,6 +26,7 @@ from tests.pages import write_warc
 from tests.tiny_model import save_model
 
 pytestmark = [pytest.mark.spark, pytest.mark.model]
+PORT = 18435  # of the first server
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(pyspark.__file__).parent / "bin"
 QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"  # many JVMs that live for seconds, on few cores
@@ -74,7 +75,8 @@ def _one_gpu_each(folder: Path) -> str:
 @pytest.fixture
 def master(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
     """The address of a cluster of two workers with two cores each: one holds a server, one asks."""
-    port = str(_free_port())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
     url = f"spark://127.0.0.1:{port}"
     deploy = "org.apache.spark.deploy"
     commands = [[f"{deploy}.master.Master", "--host", "127.0.0.1", "--port", port, "--webui-port", "0"]] + [
@@ -110,8 +112,7 @@ def test_both_kinds_of_job_run_from_the_wheel_alone_with_servers_on_the_executor
     tmp_path: Path, wheel: Path, master: str, environment: dict[str, str], open_lake: OpenLake
 ) -> None:
     write_warc(tmp_path / "crawl.warc.gz", n_pages=12)
-    port = _free_port()
-    _with_backward_model(tmp_path, open_lake, port)
+    _with_backward_model(tmp_path, open_lake)
     settings = {
         "spark.jars.packages": DELTA, "spark.executor.memory": "512m", "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "1", "spark.ui.enabled": "false",
@@ -132,20 +133,15 @@ def test_both_kinds_of_job_run_from_the_wheel_alone_with_servers_on_the_executor
     assert executors == {"worker-0", "worker-1"}
     answers = DeltaTable(str(tmp_path / "lake/bronze/completions")).to_pyarrow_table().to_pylist()
     assert len({answer["subject_id"] for answer in answers if answer["status"] != "failed"}) == 20
-    assert {answer["endpoint"] for answer in answers} == {f"http://127.0.0.1:{port + n}/v1" for n in range(2)}
+    assert {answer["endpoint"] for answer in answers} == {f"http://127.0.0.1:{PORT + n}/v1" for n in range(2)}
     for n in range(2):  # nothing is left running
-        socket.create_server(("127.0.0.1", port + n)).close()
+        socket.create_server(("127.0.0.1", PORT + n)).close()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
-def _with_backward_model(folder: Path, open_lake: OpenLake, port: int) -> None:
+def _with_backward_model(folder: Path, open_lake: OpenLake) -> None:
     """Write a recipe, and a lake in which the pool is drawn and M_yx is trained."""
     save_model(folder / "base")
-    (folder / "recipe.toml").write_text(RECIPE.format(folder=folder, port=port))
+    (folder / "recipe.toml").write_text(RECIPE.format(folder=folder, port=PORT))
     recipe, lake = Recipe(name="test", base_model=str(folder / "base")), open_lake(generate_candidates)
     now = datetime(2026, 1, 2, tzinfo=UTC)
     lake.insert(UNLABELLED, [
