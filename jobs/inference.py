@@ -75,8 +75,8 @@ def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Mod
             earlier = ledger.where(~is_mine & F.col("status").isin(*SETTLED))  # this was their second try
             once_more = pending.join(poor, "request_id", "left_semi").join(earlier, "request_id", "left_anti")
             once_more = lake.staged(once_more)
-            again = once_more.count()
-            send(lake, once_more, again, load, settings, tasks, attempt=2)
+            if again := once_more.count():
+                send(lake, once_more, again, load, settings, tasks, attempt=2)
 
 
 def answers(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:

@@ -128,6 +128,16 @@ def test_an_empty_answer_is_asked_for_once_more_and_then_stands(
     assert later.run.n_calls == 0
 
 
+def test_a_changed_policy_asks_once_more_and_no_more(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(Mute()))
+    calls = []
+    for ask_again in ((), ("empty",), ("empty",)):
+        lake = open_lake(generate_candidates)
+        assert complete(lake, requests(lake, "a", "b"), recipe(ask_again=ask_again), MODEL).count() == 2
+        calls.append(lake.run.n_calls)
+    assert calls == [2, 2, 0]
+
+
 def test_two_waves_are_open_at_once_and_each_is_a_commit_of_its_own(
     open_lake: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
