@@ -23,8 +23,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     """Publish the curated set of `lake.run.iteration`, scored by the model of the iteration before."""
     config, iteration = recipe.curate, lake.run.needed_iteration
     models = judges(lake, recipe, iteration - 1)
-    mine = F.col("experiment") == recipe.name
-    pool = lake.read(UNLABELLED).where(mine).select("segment_id", "url")
+    pool = lake.read(UNLABELLED).where(F.col("experiment") == recipe.name).select("segment_id", "url")
     candidates = lake.read(CANDIDATES).where(F.col("model_id") == models["backward"].model_id).join(pool, "segment_id")
     curated = select_curated(
         candidates,

@@ -176,10 +176,10 @@ def hold_server(driver: tuple[str, int], token: bytes, model_dir: str, name: str
         devices = tuple(context.resources()["gpu"].addresses) if settings.gpus else ()
         dtype = served_dtype(settings.dtype)
         own = replace(settings, host=host, port=settings.port + number, dtype=dtype, devices=devices)
-        log = Path(SparkFiles.getRootDirectory()) / f"vllm-{name}-{number}.log"
+        output = Path(SparkFiles.getRootDirectory()) / f"vllm-{name}-{number}.log"
         with socket.create_connection(driver, timeout=STAGE_SECONDS) as line:
             line.sendall(token)
-            hold(VllmServer(model_dir, name, own, log), line)
+            hold(VllmServer(model_dir, name, own, output), line)
         yield from ()
 
     return task
