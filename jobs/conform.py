@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas.result import REJECTED
 from schemas.table import Table
+
+PAYLOAD_CHARS = 4096
 
 
 class SchemaMismatchError(ValueError):
@@ -49,3 +51,24 @@ def conformed(table: Table, rows: DataFrame) -> DataFrame:
 def row_id(table: Table) -> Column:
     """The row's key as one string."""
     return F.concat_ws("/", *(F.coalesce(F.col(k).cast("string"), F.lit("?")) for k in table.key))
+
+
+def quarantine_rows(table: Table, bad: DataFrame, run_id: str) -> DataFrame:
+    """Defective rows of a table (with `breaches`, the names of the rules they break) as rows of `ops.quarantine`."""
+    in_file = F.concat_ws(":", "rejected.source_file", "rejected.record_offset")
+    place = F.when(F.col("rejected.source_file").isNotNull(), in_file).otherwise(row_id(table))
+    rule = F.coalesce("rejected.rule", F.element_at("breaches", 1))
+    detail = F.coalesce("rejected.detail", F.concat_ws(", ", "breaches"))
+    # All that is in one compressed member of a file has the member's offset.
+    nth = F.row_number().over(Window.partitionBy(place, rule).orderBy(detail))
+    payload = F.to_json(F.struct(*(F.col(c) for c in table.columns)))
+    return bad.select(
+        F.lit(run_id).alias("run_id"),
+        F.lit(table.name).alias("table"),
+        F.when(nth > 1, F.concat_ws(":", place, nth)).otherwise(place).alias("row_id"),
+        rule.alias("rule"),
+        detail.alias("detail"),
+        F.col("rejected.source_file").alias("source_file"),
+        F.col("rejected.record_offset").alias("record_offset"),
+        F.substring(F.coalesce("rejected.payload", payload), 1, PAYLOAD_CHARS).alias("payload"),
+    )

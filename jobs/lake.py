@@ -15,7 +15,6 @@ from jobs.runs import Run
 from schemas.ops import QUARANTINE
 from schemas.table import Table
 
-PAYLOAD_CHARS = 4096
 RECENT_COMMITS = 20  # among them is one that has just been made, whatever other writers did meanwhile
 
 
@@ -129,7 +128,8 @@ class Lake:
         marked = staged.withColumn("sound", sound).withColumn("written", sound & belongs)
         n_written, n_bad = self._count(table, marked)
         if n_bad:
-            self._quarantine(table, marked.where(~F.col("sound")))
+            bad = conform.quarantine_rows(table, marked.where(~F.col("sound")), self.run.run_id)
+            self._commit(QUARANTINE, bad, None, None)
         if n_written == 0 and table.write != "replace":
             return None
         return self._commit(table, marked.where("written").select(*table.columns), slice, transaction)
@@ -199,21 +199,6 @@ class Lake:
                 else:
                     self.run.n_out += g.n
         return n_written, sum(g.n for g in groups if g.rule is not None)
-
-    def _quarantine(self, table: Table, bad: DataFrame) -> None:
-        place = F.concat_ws(":", "rejected.source_file", "rejected.record_offset")
-        payload = F.to_json(F.struct(*(F.col(c) for c in table.columns)))
-        rows = bad.select(
-            F.lit(self.run.run_id).alias("run_id"),
-            F.lit(table.name).alias("table"),
-            F.when(F.col("rejected.source_file").isNotNull(), place).otherwise(conform.row_id(table)).alias("row_id"),
-            F.coalesce("rejected.rule", F.element_at("breaches", 1)).alias("rule"),
-            F.coalesce("rejected.detail", F.concat_ws(", ", "breaches")).alias("detail"),
-            F.col("rejected.source_file").alias("source_file"),
-            F.col("rejected.record_offset").alias("record_offset"),
-            F.substring(F.coalesce("rejected.payload", payload), 1, PAYLOAD_CHARS).alias("payload"),
-        )
-        self._commit(QUARANTINE, rows, None, None)
 
     def insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
         """Write a few rows that this process made itself."""

@@ -27,5 +27,5 @@ class Quality(Section):
     min_ended_lines: float | None = Field(0.12, description="FineWeb: lines that end in punctuation")
     max_short_lines: float | None = Field(0.67, description="FineWeb: lines of at most 30 characters")
     max_lines_per_word: float | None = Field(0.3, description="FineWeb")
-    max_policy: int | None = Field(0, description="C4: phrases such as privacy policy")
+    max_policy: int | None = Field(0, description="phrases such as privacy policy; C4 drops their line")
     max_lorem_ipsum: int | None = Field(0, description="C4")
