@@ -13,6 +13,7 @@ from jobs.config import Recipe
 from jobs.dry_run import PLAN, plan
 from jobs.explain import explain
 from jobs.lake import Lake
+from jobs.loop_state import known_state
 from jobs.pipeline import JOBS, Step, job_name, run_loop, run_step
 from jobs.report import report
 from jobs.runs import LOOP, Run
@@ -24,6 +25,11 @@ def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
     """Carry out a command; returns the exit code."""
     if options.command == "doctor":
         return _doctor(options, recipe)
+    if options.command == "run" and not (options.dry_run or options.limit):
+        assert recipe is not None
+        if (not options.report or options.report.exists()) and (state := known_state(options.lake, recipe)):
+            loop = Run(LOOP, recipe.name, recipe.digest(), RUNS, unit="steps", state_digest=state)
+            return _say_loop([loop], options)
     doctor.require_java()
     spark = spark_session()
     try:
@@ -49,9 +55,13 @@ def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
 def _loop(options: argparse.Namespace, recipe: Recipe, spark: SparkSession) -> int:
     """The whole loop, and the report on it where one is asked for and something is new in it."""
     runs = run_loop(spark, options.lake, recipe, options.limit)
-    code = _say_runs(runs, options.json)
     if options.report and (any(run.is_news for run in runs) or not options.report.exists()):
         report(Lake(spark, options.lake, Run("report", recipe.name, recipe.digest(), RUNS)), options.report)
+    return _say_loop(runs, options)
+
+
+def _say_loop(runs: Sequence[Run], options: argparse.Namespace) -> int:
+    code = _say_runs(runs, options.json)
     if options.report and not options.json:
         _say([f"report: {options.report}"])
     return code

@@ -4,15 +4,18 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
+from glob import glob
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+from deltalake import DeltaTable
 from pyspark.sql import functions as F
 
 from jobs import ingest_conversations, ingest_documents, select_unlabelled
 from jobs.config import Recipe
 from jobs.digests import segments_digest
-from jobs.lake import Lake
+from jobs.lake import Lake, local_path
 from jobs.runs import Run
 from jobs.section import digest
 from model_ops.checkpoints import check_model_folder
@@ -22,6 +25,8 @@ from schemas.ops import RUNS
 PACKAGES = ("jobs", "transforms", "expectations", "model_ops", "schemas")
 
 Versions = dict[str, int]
+File = list[Any]
+"""Path, size and time."""
 
 
 def inputs_digest(lake: Lake, recipe: Recipe) -> str:
@@ -32,17 +37,39 @@ def inputs_digest(lake: Lake, recipe: Recipe) -> str:
     Raises:
         RecipeError, JobError, ModelFolderError: a file or folder that the recipe names is not there or not readable.
     """
+    seed = _local_seed(recipe)
+    if seed is None:
+        listed = ingest_conversations.conversation_files(lake, recipe).select("path", "length", "modificationTime")
+        seed = sorted([f.path, f.length, str(f.modificationTime)] for f in listed.collect())
+    return _inputs_digest(recipe, lake.run.limit, seed)
+
+
+def _inputs_digest(recipe: Recipe, limit: int | None, seed: list[File]) -> str:
     crawl = ingest_documents.crawl_files(recipe.ingest_documents.paths)
     segments = segments_digest(recipe)  # block lists included
-    conversations = ingest_conversations.conversation_files(lake, recipe)
     base = Path(recipe.base_model)
     check_model_folder(base)
     prompts = list(select_unlabelled.evaluation_texts(recipe))
     labels = [recipe.judge_check.file] if recipe.judge_check.file else []
     files = [_file(path) for path in (*crawl, *sorted(map(str, base.iterdir())), *labels)]
-    files += sorted([f.path, f.length, str(f.modificationTime)] for f in
-                    conversations.select("path", "length", "modificationTime").collect())  # fmt: skip
-    return digest([_code_digest(), recipe.digest(), lake.run.limit, segments, prompts, files])
+    return digest([_code_digest(), recipe.digest(), limit, segments, prompts, files, seed])
+
+
+def known_state(root: str, recipe: Recipe) -> str | None:
+    """The state of everything, if a loop has ended well in it; told without Spark, so of a lake and a seed here only.
+
+    Raises:
+        RecipeError, JobError, ModelFolderError: as `inputs_digest`.
+    """
+    lake, seed = local_path(root), _local_seed(recipe)
+    if lake is None or seed is None or not DeltaTable.is_deltatable(str(lake / RUNS.path)):
+        return None
+    tables = {table.name: str(lake / table.path) for table in TABLES if table is not RUNS}
+    found = {name: DeltaTable(path).version() if DeltaTable.is_deltatable(path) else 0 for name, path in tables.items()}
+    state = state_digest(_inputs_digest(recipe, None, seed), found)
+    runs = DeltaTable(str(lake / RUNS.path)).to_pyarrow_dataset()
+    is_known = "state_digest" in runs.schema.names and runs.count_rows(filter=pc.field("state_digest") == state)
+    return state if is_known else None
 
 
 def versions(lake: Lake) -> Versions:
@@ -78,7 +105,16 @@ def left_behind(lake: Lake, inputs: str, before: Versions, runs: Sequence[Run]) 
     return state_digest(inputs, after) if alone else None
 
 
-def _file(path: str) -> list[Any]:
+def _local_seed(recipe: Recipe) -> list[File] | None:
+    """The conversation files; None where only Spark can tell which they are."""
+    matches = [glob(os.path.expanduser(path)) for path in recipe.ingest_conversations.paths if local_path(path)]
+    if len(matches) < len(recipe.ingest_conversations.paths) or not all(matches):
+        return None
+    found = (Path(match) for some in matches for match in some)
+    return sorted(_file(str(f)) for m in found for f in (m.iterdir() if m.is_dir() else [m]))
+
+
+def _file(path: str) -> File:
     try:
         facts = os.stat(path)
     except OSError:  # whoever reads it says what is wrong with it

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from jobs import ingest_documents, loop_state, pipeline
 from jobs.config import Recipe
 from jobs.lake import Lake
-from jobs.loop_state import inputs_digest
+from jobs.loop_state import inputs_digest, known_state
 from jobs.pipeline import Step, run_loop
 from schemas.bronze import COMPLETIONS
 from schemas.ops import PROMPTS, RUNS
@@ -55,12 +55,16 @@ def written(lake: Lake) -> None:
     lake.insert(PROMPTS, [{"prompt_id": lake.run.run_id, "name": "", "text": "", "chat_template_digest": ""}])
 
 
-def test_a_loop_is_gone_through_until_nothing_has_changed(loop: Callable[..., list[str]], open_lake: OpenLake) -> None:
+def test_a_loop_is_gone_through_until_nothing_has_changed(
+    loop: Callable[..., list[str]], open_lake: OpenLake, recipe: Recipe, tmp_path: Path
+) -> None:
     assert loop(lambda lake, recipe: written(lake)) == ALL
     assert loop() == NOTHING, "no one else has written"
+    state = known_state(str(tmp_path / "lake"), recipe)
+    assert state is not None, "that is known without Spark, too"
     rows = open_lake().latest(RUNS).orderBy("started_at").collect()
     assert [r.job for r in rows if r.loop_id == rows[-1].loop_id] == NOTHING
-    assert [r.state_digest is not None for r in rows if r.job == "run"] == [True, True]
+    assert [r.state_digest for r in rows if r.job == "run"] == [state, state]
 
     open_lake().insert(RUNS, [open_lake().run.row("ok")])
     open_lake().create(COMPLETIONS)
@@ -70,6 +74,7 @@ def test_a_loop_is_gone_through_until_nothing_has_changed(loop: Callable[..., li
         lake.run.n_failed += 1
 
     written(open_lake())
+    assert known_state(str(tmp_path / "lake"), recipe) is None
     assert loop(ask_in_vain) == ALL, "somebody has written"
     assert loop(lambda lake, recipe: written(open_lake())) == ALL, "what failed is sent again"
     assert loop(limit=1) == ALL, "what another one wrote during the loop may concern it"
