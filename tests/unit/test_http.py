@@ -58,6 +58,13 @@ def test_chunked_and_gzipped() -> None:
     assert unpack_body(split_response(crawls.http(chunked, headers)), MAX) == PAGE
 
 
+def test_gzip_of_several_members() -> None:
+    body = gzip.compress(b"tea ") + gzip.compress(b"and water")
+    assert unpack_body(split_response(crawls.http(body)), MAX) == b"tea and water"
+    with pytest.raises(TooLargeError):
+        unpack_body(split_response(crawls.http(gzip.compress(b"x" * 600) * 2)), MAX)
+
+
 def test_cut_gzip_gives_what_is_there() -> None:
     body = gzip.compress(bytes(range(256)) * 3)[:-200]
     assert unpack_body(split_response(crawls.http(body)), MAX).startswith(bytes(range(50)))
