@@ -33,6 +33,9 @@ class ExtractSegments(Section):
 
     min_chars: int = Field(600, ge=1, description="paper, appendix: total length 600 to 3,000 characters")
     max_chars: int = Field(3000, ge=1)
+    headerless: bool = Field(
+        False, description="cut pages without headers, as plain text is, by paragraphs; the paper leaves them out"
+    )
     language: str = Field("en", description="paper: the English part of ClueWeb22")
     max_sentence_jaccard: float = Field(0.7, gt=0, le=1, description="own choice: the paper names no threshold")
     sentence_ngram: int = Field(3, ge=1, description="own choice: the paper names no n")

@@ -99,7 +99,7 @@ def file_without_pages(path: str) -> Row:
 
 
 def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
-    """The row of one record: kept, dropped by a rule, or rejected. Plain text becomes a `<pre>` element.
+    """The row of one record: kept, dropped by a rule, or rejected. Of plain text, each line becomes a `<p>` element.
 
     Rejected: `broken_record`, `too_large` (more than `max_bytes`, also after decoding),
     `undecodable` (text in no known encoding), `too_deep` and `too_many_headers` (no page that people read).
@@ -127,7 +127,8 @@ def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
             return place | {"drop_reason": "empty_body"}
         html, charset = decode_page(body, response.charset)
         if found.is_text:
-            html = f"<pre>{escape(html, quote=False)}</pre>"
+            lines = (escape(line, quote=False) for line in html.splitlines() if line.strip())
+            html = "\n".join(f"<p>{line}</p>" for line in lines)
         if (n := len(html.encode())) > max_bytes:
             raise TooLargeError(f"{n:,} bytes of text, {max_bytes:,} allowed")
     except TooLargeError as error:

@@ -2,7 +2,8 @@
 
 Top-down: the largest section of `min_chars` to `max_chars` is taken whole; a longer one gives way
 to the sections in it, and its own text before, between and after them becomes pieces of its own;
-a shorter one is a piece as it is. So no two pieces overlap, and every text is in exactly one.
+a shorter one is a piece as it is. So no two pieces overlap, and every text is in exactly one. A page
+without headers gives none, or, if that is wanted, runs of its paragraphs.
 """
 
 import hashlib
@@ -49,6 +50,7 @@ def segments_from(
     *,
     min_chars: int,
     max_chars: int,
+    headerless: bool,
     language: str,
     max_sentence_jaccard: float,
     sentence_ngram: int,
@@ -74,12 +76,13 @@ def segments_from(
             for page in batch.to_pylist():
                 found: Iterable[dict[str, Any]] = [_piece(0, "", 0, [], "", "blocked_url")]
                 if not is_blocked(page["url"]):
-                    found = pieces(page["html"], min_chars, max_chars)
+                    found = pieces(page["html"], min_chars, max_chars, headerless=headerless)
                 rows.extend(row_of(page, piece, count_blocked) for piece in found)
             yield pa.RecordBatch.from_pylist(rows, schema)
 
     def row_of(page: dict[str, Any], piece: dict[str, Any], count_blocked: Callable[[str], int]) -> dict[str, Any]:
-        text, reason = piece["text"], piece.pop("fault") or header_fault(piece["header"])
+        text, needs_header = piece["text"], piece.pop("needs_header")
+        reason = piece.pop("fault") or (header_fault(piece["header"]) if needs_header else None)
         code, score = None, None
         counts: dict[str, int] = {}
         if not reason and is_repetitive(text, sentence_ngram, max_sentence_jaccard):
@@ -113,14 +116,20 @@ def segments_from(
     return kept.withColumn("method_digest", F.lit(method_digest))
 
 
-def pieces(html: str, min_chars: int, max_chars: int) -> Iterator[dict[str, Any]]:
-    """The pieces of a page in page order: `position`, header columns, `text`, `n_chars` and `fault`.
+def pieces(html: str, min_chars: int, max_chars: int, *, headerless: bool = False) -> Iterator[dict[str, Any]]:
+    """The pieces of a page in page order: `position`, header columns, `text`, `n_chars`, `fault`, `needs_header`.
 
     `fault` is the page's or the length rule that the piece breaks, None where it breaks none.
     """
     page = render(html)
     if len(page.sections) > MAX_SECTIONS:
         yield _piece(0, "", 0, [], "", "too_many_headers")
+        return
+    if len(page.sections) == 1 and headerless:
+        for position, (start, end) in enumerate(paragraph_runs(page, max_chars)):
+            text = page.text(start, end)
+            fault = length_fault(len(text), min_chars, max_chars)
+            yield _piece(position, "", 0, [], text, fault) | {"needs_header": False}
         return
     if len(page.sections) == 1:
         yield _piece(0, "", 0, [], page.text(0, len(page.blocks)), "no_header")
@@ -130,6 +139,17 @@ def pieces(html: str, min_chars: int, max_chars: int) -> Iterator[dict[str, Any]
         text = page.text(span.start, span.end)
         fault = length_fault(len(text), min_chars, max_chars)
         yield _piece(position, section.header, section.level, _path(page, span.section), text, fault)
+
+
+def paragraph_runs(page: Page, max_chars: int) -> Iterator[tuple[int, int]]:
+    """Block numbers `start` to `end` of the longest runs of at most `max_chars`; a longer block is one by itself."""
+    start = length = 0
+    for end, (gap, block) in enumerate(zip(page.breaks, page.blocks, strict=True)):
+        if end > start and length + len(gap) + len(block) > max_chars:
+            yield start, end
+            start = end
+        length = len(block) if end == start else length + len(gap) + len(block)
+    yield start, len(page.blocks)
 
 
 def length_fault(n_chars: int, min_chars: int, max_chars: int) -> str | None:
@@ -181,4 +201,5 @@ def _piece(position: int, header: str, level: int, path: list[str], text: str, f
         "text": text,
         "n_chars": len(text),
         "fault": fault,
+        "needs_header": True,
     }

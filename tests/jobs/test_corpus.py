@@ -168,6 +168,25 @@ def test_new_settings_stand_beside_the_old(crawl: Path, do: Callable[..., Run], 
 
 
 @pytest.mark.spark
+def test_plain_text_gives_pieces_where_that_is_wanted(
+    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
+) -> None:
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    text = "\n".join((prose(1), prose(2, 2500), "A last line."))
+    (crawl / "1.warc.wet").write_bytes(crawls.record(text.encode(), kind="conversion", content_type="text/plain"))
+    do(ingest_documents, recipe(crawl))
+    assert dict(do(extract_segments, recipe(crawl)).dropped) == {"no_header": 1}
+    run = do(extract_segments, recipe(crawl, extract_segments={"headerless": True}))
+    assert (run.n_out, dict(run.dropped)) == (2, {})
+    kept = open_lake().latest(SEGMENTS).where("drop_reason IS NULL").orderBy("position").collect()
+    assert [(row.header, row.header_level, row.text.split("\n\n")) for row in kept] == [
+        ("", 0, [prose(1).strip()]),
+        ("", 0, [prose(2, 2500).strip(), "A last line."]),
+    ]
+
+
+@pytest.mark.spark
 def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]) -> None:
     plan = recipe(crawl, select_unlabelled={"exclude_url_prefixes": ["http://a.org/4"]})
     assert do(ingest_documents, plan, limit=1).n_in == 2  # the first new file by name: cut.warc.gz

@@ -93,7 +93,7 @@ def test_files_without_pages(tmp_path: Path) -> None:
 def test_plain_text_of_a_crawl_is_a_page_without_markup(tmp_path: Path) -> None:
     text = "Tea & <water>.\nHTTP/1.1 is no header here."
     (row,) = rows(tmp_path, crawls.record(text.encode(), kind="conversion", content_type="text/plain"))
-    assert row["html"] == "<pre>Tea &amp; &lt;water&gt;.\nHTTP/1.1 is no header here.</pre>"
+    assert row["html"] == "<p>Tea &amp; &lt;water&gt;.</p>\n<p>HTTP/1.1 is no header here.</p>"
 
 
 def test_zstandard(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_clueweb22_text(tmp_path: Path, in_one: bool) -> None:
     found = list(file_rows(str(path), MAX))
     assert [outcome(row) for row in found] == ["kept", "broken_record", "broken_record", "too_large", "kept"]
     assert (found[0]["url"], found[0]["source_id"]) == ("http://example.org/0", "clueweb22-en0000-00-00000")
-    assert found[4]["html"] == "<pre>Text number 4.</pre>"
+    assert found[4]["html"] == "<p>Text number 4.</p>"
     assert found[4]["record_offset"] == (0 if in_one else sum(map(len, members[:4])))
 
     path.write_bytes(b"".join(members)[:-9])

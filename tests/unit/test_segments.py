@@ -131,3 +131,13 @@ def _nodes(node: Node) -> list[Node]:
 
 def _own_texts(node: Node) -> list[str]:
     return [text for x in _nodes(node) for text in x.paragraphs]
+
+
+def test_a_page_without_headers_is_cut_by_paragraphs_where_that_is_wanted() -> None:
+    html = p(400) + p(400) + p(MAX + 1) + p(200)
+    found = [(x["n_chars"], x["fault"], x["needs_header"]) for x in pieces(html, MIN, MAX, headerless=True)]
+    assert found == [(802, None, False), (MAX + 1, "too_long", False), (200, "too_short", False)]
+    assert [x["fault"] for x in pieces("", MIN, MAX, headerless=True)] == ["too_short"]
+    assert [x["fault"] for x in pieces(html, MIN, MAX)] == ["no_header"]
+    headed = list(pieces(f"{p(700)}<h1>A</h1>{p(700)}", MIN, MAX, headerless=True))
+    assert [x["needs_header"] for x in headed] == [True, True]
