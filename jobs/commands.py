@@ -28,8 +28,9 @@ def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
     if options.command == "run" and not (options.dry_run or options.limit):
         assert recipe is not None
         if (not options.report or options.report.exists()) and (state := known_state(options.lake, recipe)):
-            loop = Run(LOOP, recipe.name, recipe.digest(), RUNS, unit="steps", state_digest=state)
-            return _say_loop([loop], options)
+            unchanged = {"job": LOOP, "status": "unchanged", "state_digest": state}
+            _say([json.dumps(unchanged) if options.json else "nothing to do: nothing has changed"])
+            return 0
     doctor.require_java()
     spark = spark_session()
     try:
@@ -57,10 +58,6 @@ def _loop(options: argparse.Namespace, recipe: Recipe, spark: SparkSession) -> i
     runs = run_loop(spark, options.lake, recipe, options.limit)
     if options.report and (any(run.is_news for run in runs) or not options.report.exists()):
         report(Lake(spark, options.lake, Run("report", recipe.name, recipe.digest(), RUNS)), options.report)
-    return _say_loop(runs, options)
-
-
-def _say_loop(runs: Sequence[Run], options: argparse.Namespace) -> int:
     code = _say_runs(runs, options.json)
     if options.report and not options.json:
         _say([f"report: {options.report}"])

@@ -70,10 +70,11 @@ def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Mod
     with watched(endpoints(recipe), lake.run, total):
         done = send(lake, pending, total, load, settings, tasks, attempt=1)
         if any(done.statuses[status] for status in settings.ask_again):
-            ledger, is_mine = lake.latest(COMPLETIONS), F.col("run_id") == lake.run.run_id
+            ledger, is_mine = _ledger(lake, model), F.col("run_id") == lake.run.run_id
             poor = ledger.where(is_mine & F.col("status").isin(*settings.ask_again))
-            earlier = ledger.where(~is_mine & F.col("status").isin(*SETTLED))  # this was their second try
-            once_more = pending.join(poor, "request_id", "left_semi").join(earlier, "request_id", "left_anti")
+            is_settled = F.col("status").isin(*SETTLED)
+            twice = poor.where(is_settled).join(ledger.where(~is_mine & is_settled), "request_id", "left_semi")
+            once_more = pending.join(poor, "request_id", "left_semi").join(twice, "request_id", "left_anti")
             once_more = lake.staged(once_more)
             if again := once_more.count():
                 send(lake, once_more, again, load, settings, tasks, attempt=2)
@@ -86,10 +87,15 @@ def answers(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:
 
 def _tried(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:
     """The same, with `n_tries`: how many settled answers there are."""
-    same = {row.model_id for row in lake.collected(MODELS) if row.digest == model.digest} | {model.model_id}
-    ledger = lake.latest(COMPLETIONS).where(F.col("model_id").isin(*same) & F.col("status").isin(*SETTLED))
-    mine = ledger.join(requests.select("request_id").distinct(), "request_id", "left_semi")
+    settled = _ledger(lake, model).where(F.col("status").isin(*SETTLED))
+    mine = settled.join(requests.select("request_id").distinct(), "request_id", "left_semi")
     tries = Window.partitionBy("request_id")
     order = tries.orderBy((F.col("status") != "ok"), "created_at", "run_id", "attempt")
     placed = mine.withColumns({"place": F.row_number().over(order), "n_tries": F.count(F.lit(1)).over(tries)})
     return placed.where("place = 1").drop("place")
+
+
+def _ledger(lake: Lake, model: Model) -> DataFrame:
+    """What a model has answered, under whichever name."""
+    same = {row.model_id for row in lake.collected(MODELS) if row.digest == model.digest} | {model.model_id}
+    return lake.latest(COMPLETIONS).where(F.col("model_id").isin(*same))

@@ -117,7 +117,7 @@ class Lake:
             DuplicateKeyError: two of the rows that would be written have one key.
         """
         shaped = conform.conformed(table, rows)
-        if table.write == "append" and self.exists(table):
+        if table.write == "append":
             shaped = self._without_known(table, shaped)
         judged = with_breaches(shaped, table.rules)
         staged = judged if computed else self.staged(judged)
@@ -136,7 +136,8 @@ class Lake:
 
     def _without_known(self, table: Table, rows: DataFrame) -> DataFrame:
         """The rows whose key is neither in the table nor, as a defective row's, in the quarantine."""
-        rows = rows.join(self.latest(table).select(*table.key), list(table.key), "left_anti")
+        if self.exists(table):
+            rows = rows.join(self.latest(table).select(*table.key), list(table.key), "left_anti")
         if not self.exists(QUARANTINE):
             return rows
         known = self.latest(QUARANTINE).where(F.col("table") == table.name).select("row_id")

@@ -12,21 +12,23 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from pyspark.sql import functions as F
 
-from jobs import ingest_conversations, ingest_documents, select_unlabelled
+from jobs import ingest_conversations, ingest_documents
 from jobs.config import Recipe
 from jobs.digests import segments_digest
 from jobs.lake import Lake, local_path
+from jobs.prompt_sets import evaluation_texts
 from jobs.runs import Run
 from jobs.section import digest
 from model_ops.checkpoints import check_model_folder
 from schemas import TABLES
 from schemas.ops import RUNS
+from transforms.documents import UNREADABLE
 
 PACKAGES = ("jobs", "transforms", "expectations", "model_ops", "schemas")
 
 Versions = dict[str, int]
 File = list[Any]
-"""Path, size and time."""
+"""Path, size, time, and whether it can be read."""
 
 
 def inputs_digest(lake: Lake, recipe: Recipe) -> str:
@@ -49,7 +51,7 @@ def _inputs_digest(recipe: Recipe, limit: int | None, seed: list[File]) -> str:
     segments = segments_digest(recipe)  # block lists included
     base = Path(recipe.base_model)
     check_model_folder(base)
-    prompts = list(select_unlabelled.evaluation_texts(recipe))
+    prompts = list(evaluation_texts(recipe))
     labels = [recipe.judge_check.file] if recipe.judge_check.file else []
     files = [_file(path) for path in (*crawl, *sorted(map(str, base.iterdir())), *labels)]
     return digest([_code_digest(), recipe.digest(), limit, segments, prompts, files, seed])
@@ -75,7 +77,7 @@ def known_state(root: str, recipe: Recipe) -> str | None:
 def versions(lake: Lake) -> Versions:
     """The newest version of every table; 0 where there are no rows yet, or not even a table.
 
-    Not of `ops.runs`: each loop writes there, and jobs read in it only what they need not do again.
+    Not of `ops.runs`: loops write there, and jobs read in it only what they need not do again.
     """
     return {table.name: lake.version(table) or 0 for table in TABLES if table is not RUNS}
 
@@ -95,9 +97,9 @@ def left_behind(lake: Lake, inputs: str, before: Versions, runs: Sequence[Run]) 
     """The state in which the loop of `runs` ended, if a second look would find nothing.
 
     None if it was limited, if another writer has been at the tables since `before`, or if any try of a request
-    failed: what stands as failed is sent again.
+    failed or a file could not be read: what stands as failed is tried again.
     """
-    if lake.run.limit or any(run.n_failed for run in runs):
+    if lake.run.limit or any(run.n_failed or run.quarantined[UNREADABLE] for run in runs):
         return None
     ours = sum((run.commits for run in runs), Counter[str]())
     after = versions(lake)
@@ -107,19 +109,24 @@ def left_behind(lake: Lake, inputs: str, before: Versions, runs: Sequence[Run]) 
 
 def _local_seed(recipe: Recipe) -> list[File] | None:
     """The conversation files; None where only Spark can tell which they are."""
-    matches = [glob(os.path.expanduser(path)) for path in recipe.ingest_conversations.paths if local_path(path)]
-    if len(matches) < len(recipe.ingest_conversations.paths) or not all(matches):
+    paths = recipe.ingest_conversations.paths
+    matches = [glob(os.path.expanduser(path)) for path in paths if local_path(path)]
+    if not paths or len(matches) < len(paths) or not all(matches):
         return None
     found = (Path(match) for some in matches for match in some)
-    return sorted(_file(str(f)) for m in found for f in (m.iterdir() if m.is_dir() else [m]))
+    try:
+        files = [_file(str(f)) for m in found for f in (m.iterdir() if m.is_dir() else [m])]
+    except OSError:
+        return None
+    return None if any(size is None for _, size, *_ in files) else sorted(files)
 
 
 def _file(path: str) -> File:
     try:
         facts = os.stat(path)
     except OSError:  # whoever reads it says what is wrong with it
-        return [path, None, None]
-    return [path, facts.st_size, facts.st_mtime_ns]
+        return [path, None, None, False]
+    return [path, facts.st_size, facts.st_mtime_ns, os.access(path, os.R_OK)]
 
 
 def _code_digest() -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,11 +10,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
-from jobs.errors import JobError
+from jobs.errors import JobError, RecipeError
 from jobs.lake import Lake
-from schemas.silver import OVERLAPS
+from jobs.text_files import read_lines
+from schemas.silver import OVERLAPS, SEED_PAIRS
 from transforms.evaluation_prompts import prompt_texts
 from transforms.unlabelled import SEED
+
+Known = tuple[str, str, str]
+"""Set, prompt's id, text."""
 
 OWN = files("jobs") / "data" / "evaluation_prompts.jsonl"  # may lie in a wheel
 
@@ -50,10 +55,35 @@ def prompt_id(line: str, text: str) -> str:
     return str(own) if own is not None else hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def kept_out(lake: Lake, recipe: Recipe) -> DataFrame:
-    """The rows of `silver.overlaps` that hold for the seed and the evaluation sets that the recipe names now.
+def evaluation_texts(recipe: Recipe) -> Iterator[Known]:
+    """(set, prompt's id, text) of every evaluation set that the recipe names, the one it answers included.
 
-    A segment in them may have been drawn before such a set was named.
+    Raises:
+        JobError: a file cannot be read, or a line that holds no prompt; names the line.
     """
-    sets = (SEED, recipe.generate_answers.prompt_set, *recipe.select_unlabelled.evaluation_paths)
-    return lake.read(OVERLAPS).where((F.col("experiment") == recipe.name) & F.col("known_set").isin(*sets))
+    for path in recipe.select_unlabelled.evaluation_paths:
+        yield from _texts(path)
+    answers = recipe.generate_answers
+    yield from ((answers.prompt_set, name, text) for name, text in read_prompts(answers.prompts))
+
+
+def _texts(path: str) -> Iterator[Known]:
+    key = "select_unlabelled.evaluation_paths"
+    for number, line in enumerate(read_lines(key, path), start=1):
+        try:
+            texts = list(prompt_texts(line)) if line.strip() else []
+        except ValueError as error:
+            raise RecipeError(f"{key}: {path}, line {number}: {error}") from error
+        yield from ((path, prompt_id(line, texts[0]), text) for text in texts)
+
+
+def kept_out(lake: Lake, recipe: Recipe) -> DataFrame:
+    """The rows of `silver.overlaps` by the seed pairs that there are and the prompts that the recipe names now.
+
+    A segment in them may have been drawn before; what once had a number of words in common stays out.
+    """
+    seed = lake.read(SEED_PAIRS).select(F.lit(SEED).alias("known_set"), F.col("pair_id").alias("known_id"))
+    named = {(known_set, known_id) for known_set, known_id, _ in evaluation_texts(recipe)}
+    known = seed.union(lake.spark.createDataFrame(sorted(named), seed.schema)) if named else seed
+    mine = lake.read(OVERLAPS).where(F.col("experiment") == recipe.name)
+    return mine.join(known.distinct(), ["known_set", "known_id"], "left_semi")

@@ -7,28 +7,21 @@ evidence of its own verdict, found in the same pass over the texts. What was dra
 came is looked at again; it stays, and `generate-candidates` and `curate` leave it out.
 """
 
-from collections.abc import Iterator
-
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
 from jobs.digests import duplicates_digest, segments_digest
-from jobs.errors import RecipeError
 from jobs.lake import Lake
-from jobs.prompt_sets import kept_out, prompt_id, read_prompts
+from jobs.prompt_sets import evaluation_texts, kept_out
 from jobs.section import digest
-from jobs.text_files import read_lines
 from schemas.bronze import DOCUMENTS
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, UNLABELLED
-from transforms.evaluation_prompts import prompt_texts
 from transforms.unlabelled import METHOD_VERSION, SEED, overlaps_from, superseded_from, unlabelled_from
 
 READS = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS)
 WRITES = UNLABELLED
 UNIT = "segments"
-
-Known = tuple[str, str, str]
 
 
 def run(lake: Lake, recipe: Recipe) -> None:
@@ -66,25 +59,3 @@ def run(lake: Lake, recipe: Recipe) -> None:
     rows = unlabelled_from(pool, kept_out(lake, recipe), superseded, experiment=recipe.name, room=room, **rules)
     lake.write(UNLABELLED, rows)
     lake.run.inputs[state] += lake.run.n_out
-
-
-def evaluation_texts(recipe: Recipe) -> Iterator[Known]:
-    """(set, prompt's id, text) of every evaluation set that the recipe names, the one it answers included.
-
-    Raises:
-        JobError: a file cannot be read, or a line that holds no prompt; names the line.
-    """
-    for path in recipe.select_unlabelled.evaluation_paths:
-        yield from _texts(path)
-    answers = recipe.generate_answers
-    yield from ((answers.prompt_set, name, text) for name, text in read_prompts(answers.prompts))
-
-
-def _texts(path: str) -> Iterator[Known]:
-    key = "select_unlabelled.evaluation_paths"
-    for number, line in enumerate(read_lines(key, path), start=1):
-        try:
-            texts = list(prompt_texts(line)) if line.strip() else []
-        except ValueError as error:
-            raise RecipeError(f"{key}: {path}, line {number}: {error}") from error
-        yield from ((path, prompt_id(line, texts[0]), text) for text in texts)

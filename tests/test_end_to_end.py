@@ -15,6 +15,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from jobs import commands
 from schemas import TABLES
 from tests.audit import faults
 from tests.conftest import Command
@@ -110,7 +111,7 @@ def versions(lake: Path) -> dict[str, int]:
 
 
 def test_the_loop_runs_closes_its_accounts_and_is_done(
-    made: tuple[Path, list[str]], spark: SparkSession, humpback: Command
+    made: tuple[Path, list[str]], spark: SparkSession, humpback: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, options = made
     lake = folder / "lake"
@@ -164,5 +165,9 @@ def test_the_loop_runs_closes_its_accounts_and_is_done(
     assert taken.code == 1
     assert f"port {PORT} on 127.0.0.1 is taken" in taken.err.splitlines()[-1]
     assert [t for t, v in versions(lake).items() if v != after[t]] == ["ops.runs"]
+
+    monkeypatch.setattr(commands, "spark_session", None)  # for what has not changed, Spark is not even started
+    before = versions(lake)
     third = humpback("run", *options, "--json")
-    assert [json.loads(line)["job"] for line in third.out.splitlines()] == ["run"], third.err
+    assert [json.loads(line)["status"] for line in third.out.splitlines()] == ["unchanged"], third.err
+    assert versions(lake) == before

@@ -4,6 +4,7 @@ Written for what crawls really hold: LF-only header blocks (ClueWeb09), bare HTM
 is announced (ClueWeb22), and encodings that are announced though long undone (both, Common Crawl).
 """
 
+import gzip
 import io
 import re
 import zlib
@@ -19,8 +20,7 @@ HTML_TAGS = r"!doctype\s+html|html|head|body|title|meta|h[1-6]|div|p|table|cente
 # Nothing in it is tried a second way: comments without end would else take time without end.
 HTML_START = re.compile(rf"(?:<\?xml[^>]*+>|(?><!--.*?-->)|\s)*+<(?:{HTML_TAGS})\b".encode(), re.IGNORECASE | re.DOTALL)
 SNIFF_BYTES = 4096
-GZIP = 31  # zlib's name for it
-MAX_MEMBERS = 100  # the bytes behind each are copied once more
+CHUNK_BYTES = 2**16
 
 
 class TooLargeError(ValueError):
@@ -71,7 +71,7 @@ def unpack_body(response: Response, max_bytes: int) -> bytes:
         body = _dechunk(body)
     coding = response.headers.get("content-encoding", "").lower()
     if body.startswith(b"\x1f\x8b"):
-        body = _inflate(body, GZIP, max_bytes)
+        body = _gunzip(body, max_bytes)
     elif "deflate" in coding:
         body = _inflate(body, 15 if body[:1] == b"\x78" else -15, max_bytes)
     elif "br" in coding:
@@ -105,18 +105,25 @@ def _dechunk(body: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _inflate(body: bytes, window: int, max_bytes: int) -> bytes:
-    """The body unpacked, of gzip all members, as far as it goes; itself where it was never packed."""
-    unpacked, rest = b"", body
-    for _ in range(MAX_MEMBERS if window == GZIP else 1):
-        if not rest or len(unpacked) > max_bytes:
-            break
-        unpacker = zlib.decompressobj(window)
+def _gunzip(body: bytes, max_bytes: int) -> bytes:
+    """All members of it unpacked, as far as they go; the body itself where it was never packed."""
+    unpacked = bytearray()
+    with gzip.GzipFile(fileobj=io.BytesIO(body)) as stream:
         try:
-            unpacked += unpacker.decompress(rest, max_bytes + 1 - len(unpacked))
-        except zlib.error:
-            break
-        rest = unpacker.unused_data
+            while len(unpacked) <= max_bytes and (some := stream.read1(CHUNK_BYTES)):
+                unpacked += some
+        except (OSError, EOFError, zlib.error):
+            return bytes(unpacked) or body
+    return bytes(unpacked) or body
+
+
+def _inflate(body: bytes, window: int, max_bytes: int) -> bytes:
+    """The body unpacked, as far as it goes; itself where it was never packed."""
+    unpacker = zlib.decompressobj(window)
+    try:
+        unpacked = unpacker.decompress(body, max_bytes + 1)
+    except zlib.error:
+        return body
     return unpacked or body
 
 

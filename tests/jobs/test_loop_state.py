@@ -9,7 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import ingest_documents, loop_state, pipeline
-from jobs.config import Recipe
+from jobs.config import IngestConversations, Recipe
+from jobs.errors import RecipeError
 from jobs.lake import Lake
 from jobs.loop_state import inputs_digest, known_state
 from jobs.pipeline import Step, run_loop
@@ -93,6 +94,8 @@ def test_every_input_counts(
         seen.append(inputs_digest(open_lake(**run), plan))
         return seen[-1] not in seen[:-1]
 
+    with pytest.raises(RecipeError, match=r"ingest_conversations\.paths is empty"):
+        is_new(recipe.model_copy(update={"ingest_conversations": IngestConversations()}))
     assert is_new(limit=1)
     assert is_new(recipe.model_copy(update={"name": "other"}))
     write_warc(tmp_path / "b.warc.gz", n_pages=1)

@@ -133,6 +133,8 @@ def test_header_level() -> None:
         ("<x-y>" * 6000, "too_deep"),
         ("<svg>" + "<path>" * 40_000 + "</g>" * 40_000, "too_deep"),
         ("<p>tea" * 30_000 + "<div>" * 1_000_000, "too_deep"),
+        ("<template>" + "<div>" * 40_000, "too_deep"),
+        ("".join(f"<p><b id={n}>x</p>" for n in range(20_000)), "too_deep"),
         ("<svg>" + "<path d='M0 0'/>" * 6000 + "</svg>", None),
         ("<p><code>x</p>" * 6000, None),
         ("<table>" + "<tr><td><label>x</td></tr>" * 6000, None),
