@@ -22,18 +22,11 @@ vars(sys.modules["__main__"]).setdefault("__file__", __file__)
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those without a JVM first, the whole loop last: what breaks most often and soonest is seen first.
-
-    Side by side, a file's tests stay in one process, and those that need a costly lake in the same one.
-    """
+    """Those without a JVM first, the whole loop last: what breaks most often and soonest is seen first."""
     items.sort(
         key=lambda i: ("end_to_end" in i.nodeid, "unit" not in i.path.parts, bool(i.get_closest_marker("model")))
     )
-    for item in items:
-        shared = "finished_lake" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("finished_lake" if shared else item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from jobs.errors import RecipeError
 from jobs.explain import explain
 from jobs.ingest_documents import crawl_files
 from jobs.lake import Lake
-from jobs.loop_state import inputs_digest
 from jobs.runs import Run
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE, RUNS
@@ -255,7 +254,7 @@ def test_lists_block_and_personal_data_is_replaced(
     do(ingest_documents, plan)
     (tmp_path / "words").rename(tmp_path / "gone")
     with pytest.raises(RecipeError, match=r"word_block_lists: .*words"):
-        inputs_digest(open_lake(), plan)
+        do(extract_segments, plan)
     (tmp_path / "gone").rename(tmp_path / "words")
     run = do(extract_segments, plan)
     assert (run.n_out, dict(run.dropped)) == (1, {"blocked_url": 1, "blocked_words": 1, "too_short": 1})
