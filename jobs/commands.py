@@ -20,6 +20,8 @@ from jobs.runs import LOOP, Run
 from jobs.session import spark_session
 from schemas.ops import RUNS
 
+UNCHANGED = "nothing to do: nothing has changed"
+
 
 def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
     """Carry out a command; returns the exit code."""
@@ -29,7 +31,7 @@ def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
         assert recipe is not None
         if (not options.report or options.report.exists()) and (state := known_state(options.lake, recipe)):
             unchanged = {"job": LOOP, "status": "unchanged", "state_digest": state}
-            _say([json.dumps(unchanged) if options.json else "nothing to do: nothing has changed"])
+            _say([json.dumps(unchanged) if options.json else UNCHANGED])
             return 0
     doctor.require_java()
     spark = spark_session()
@@ -108,7 +110,7 @@ def _say_runs(runs: Sequence[Run], as_json: bool) -> int:
         return 0
     steps = [(run, row) for run, row in zip(runs, rows, strict=True) if run.job != LOOP]
     if not steps:
-        _say(["nothing to do: nothing has changed"])
+        _say([UNCHANGED])
         return 0
     _say(
         f"{_step_name(run):<34} {r['unit']:<10} in {r['n_in']:>8,}  out {r['n_out']:>8,}  calls {r['n_calls']:>6,}  "

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 from pyspark.sql import functions as F
 
 from jobs import ingest_conversations, ingest_documents
@@ -66,10 +67,13 @@ def known_state(root: str, recipe: Recipe) -> str | None:
     lake, seed = local_path(root), _local_seed(recipe)
     if lake is None or seed is None or not DeltaTable.is_deltatable(str(lake / RUNS.path)):
         return None
-    tables = {table.name: str(lake / table.path) for table in TABLES if table is not RUNS}
-    found = {name: DeltaTable(path).version() if DeltaTable.is_deltatable(path) else 0 for name, path in tables.items()}
-    state = state_digest(_inputs_digest(recipe, None, seed), found)
-    runs = DeltaTable(str(lake / RUNS.path)).to_pyarrow_dataset()
+    paths = {table.name: str(lake / table.path) for table in TABLES if table is not RUNS}
+    try:
+        tables = {n: DeltaTable(path).version() if DeltaTable.is_deltatable(path) else 0 for n, path in paths.items()}
+        runs = DeltaTable(str(lake / RUNS.path)).to_pyarrow_dataset()
+    except DeltaError:  # a table that only Spark can read, or say what is wrong with
+        return None
+    state = state_digest(_inputs_digest(recipe, None, seed), tables)
     is_known = "state_digest" in runs.schema.names and runs.count_rows(filter=pc.field("state_digest") == state)
     return state if is_known else None
 

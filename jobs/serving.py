@@ -60,7 +60,7 @@ def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Callabl
     for endpoint in found:
         limits.append(probe(endpoint, model.model_id, chat))
         log.info("probed endpoint=%s version=%s max_model_len=%d", endpoint, version(endpoint), limits[-1])
-    adapter = Path(model.path) / "adapter"
+    adapter = _adapter(recipe, model)
     return LoadEngine(
         VllmEngine(
             endpoints=found,
@@ -71,7 +71,7 @@ def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Callabl
             timeout=inference.timeout,
             patience=inference.patience,
             attempts=inference.attempts,
-            adapter=str(adapter) if recipe.serving.mode == "adapters" and adapter.is_dir() else None,
+            adapter=str(adapter) if adapter else None,
             key=os.environ.get(KEY),
         )
     )
@@ -97,11 +97,17 @@ def stop() -> None:
         log.info("server stopped model=%s", server.name)
 
 
+def _adapter(recipe: Recipe, model: Model) -> Path | None:
+    """The folder of the model's adapter, where it has one and the recipe wants adapters."""
+    folder = Path(model.path) / "adapter"
+    return folder if recipe.serving.mode == "adapters" and folder.is_dir() else None
+
+
 def _start_local(recipe: Recipe, model: Model, logs: Path) -> str:
     """Serve the model here: as an adapter beside others where that is fast, else merged and alone."""
-    adapter = Path(model.path) / "adapter"
+    adapter = _adapter(recipe, model)
     # On a CPU an adapter costs 14 times the speed of a merged model.
-    if recipe.serving.mode == "merged" or not adapter.is_dir() or not has_gpu():
+    if adapter is None or not has_gpu():
         return _serve(recipe, model.path, model.model_id, logs)
     endpoint = _serve(recipe, recipe.base_model, "base", logs, lora_rank=recipe.finetune.lora_rank)
     if model.model_id not in served_models(endpoint) and not load_adapter(endpoint, model.model_id, adapter):
@@ -155,15 +161,14 @@ def _serving(recipe: Recipe, model: Model) -> tuple[str, ...]:
         WaitingError, HandshakeError: none does; none answers.
     """
     found, faults, without = [], [], ""
-    adapter = Path(model.path) / "adapter"
+    adapter = _adapter(recipe, model)
     for endpoint in recipe.serving.endpoints:
         try:
             names = served_models(endpoint)
         except HandshakeError as fault:
             faults.append(str(fault))
             continue
-        can_load = recipe.serving.mode == "adapters" and adapter.is_dir()
-        if model.model_id in names or (can_load and load_adapter(endpoint, model.model_id, adapter)):
+        if model.model_id in names or (adapter and load_adapter(endpoint, model.model_id, adapter)):
             found.append(endpoint)
         else:
             without = endpoint

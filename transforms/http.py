@@ -9,6 +9,7 @@ import io
 import re
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fastwarc.stream_io import BrotliReader
@@ -108,12 +109,9 @@ def _dechunk(body: bytes) -> bytes:
 def _gunzip(body: bytes, max_bytes: int) -> bytes:
     """All members of it unpacked, as far as they go; the body itself where it was never packed."""
     unpacked = bytearray()
-    with gzip.GzipFile(fileobj=io.BytesIO(body)) as stream:
-        try:
-            while len(unpacked) <= max_bytes and (some := stream.read1(CHUNK_BYTES)):
-                unpacked += some
-        except (OSError, EOFError, zlib.error):
-            return bytes(unpacked) or body
+    with suppress(OSError, EOFError, zlib.error), gzip.GzipFile(fileobj=io.BytesIO(body)) as stream:
+        while len(unpacked) <= max_bytes and (some := stream.read1(CHUNK_BYTES)):
+            unpacked += some
     return bytes(unpacked) or body
 
 
