@@ -83,6 +83,11 @@ def test_a_loop_is_gone_through_until_nothing_has_changed(
     assert loop() == ALL
     assert loop() == NOTHING
 
+    assert known_state(str(tmp_path / "lake"), recipe) is not None
+    log = tmp_path / "lake" / PROMPTS.path / "_delta_log"
+    (log / f"{len(list(log.glob('*.json'))):020}.json").write_text("no commit")
+    assert known_state(str(tmp_path / "lake"), recipe) is None, "what is wrong with a table is Spark's to say"
+
 
 def test_every_input_counts(
     open_lake: OpenLake, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
