@@ -15,7 +15,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from jobs.config import ExtractSegments, IngestDocuments
 from transforms.documents import file_rows
-from transforms.language import identify_language
+from transforms.language import identify_languages
 from transforms.personal_data import scrubbed
 from transforms.segment_rules import header_fault, is_repetitive
 from transforms.segments import pieces
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             header_fault(text[:80]) or is_repetitive(text, RULES.sentence_ngram, RULES.max_sentence_jaccard)
             for text in kept
         ],
-        "language of pieces": lambda: [identify_language(text) for text in kept],
+        "language of pieces": lambda: identify_languages(kept),
         "scrub of pieces": lambda: [scrubbed(text, RULES.scrub, RULES.phone_region) for text in kept],
     }
     base = 0.0

@@ -15,7 +15,7 @@ from jobs.config import ExtractSegments, IngestDocuments
 from jobs.report.facts import KEPT
 from jobs.session import spark_session
 from transforms.documents import file_rows
-from transforms.language import identify_language
+from transforms.language import identify_languages
 from transforms.quality_rules import RULES, quality_fault
 from transforms.segment_rules import header_fault, is_repetitive
 from transforms.segments import pieces
@@ -59,7 +59,7 @@ def _texts(file: Path) -> Iterator[tuple[str, str]]:
                 continue
             if is_repetitive(text, SETTINGS.sentence_ngram, SETTINGS.max_sentence_jaccard):
                 continue
-            if identify_language(text)[0] == SETTINGS.language:
+            if identify_languages([text])[0][0] == SETTINGS.language:
                 yield row["url"], text
 
 

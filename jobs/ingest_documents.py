@@ -7,6 +7,7 @@ counts as read when it gave a page, or a note in the quarantine that it has none
 """
 
 import glob
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,17 +28,23 @@ UNIT = "records"
 
 ENDINGS = ("*.warc", "*.warc.gz", "*.warc.zst", "*.warc.wet", "*.warc.wet.gz", "*.json.gz", "*.arc", "*.arc.gz")
 PART = "source_file string, start bigint, end bigint"
+TASKS_PER_CORE = 4
+
+Sized = tuple[str, int]  # a file and its bytes
 
 
 def run(lake: Lake, recipe: Recipe) -> None:
-    """Read the new files, in parallel by file and by parts of large ones."""
+    """Read the new files, in parallel, by files and parts of large ones."""
     files = new_files(lake, recipe)[: lake.run.limit]
     if not files:
         return
     settings = recipe.ingest_documents
-    for some in _commits(files, settings.commit_bytes):
-        parts = [part for file in some for part in _parts(file, settings.split_bytes)]
-        frame = lake.spark.createDataFrame(parts, PART).repartition(len(parts))
+    for some in _commits([(file, _length(file)) for file in files], settings.commit_bytes):
+        parts = [part for file, length in some for part in _parts(file, length, settings.split_bytes)]
+        # A task for each small file would write as many small files.
+        n_full = math.ceil(sum(length for _, length in some) / settings.split_bytes)
+        n_tasks = max(n_full, TASKS_PER_CORE * lake.spark.sparkContext.defaultParallelism)
+        frame = lake.spark.createDataFrame(parts, PART).repartition(min(n_tasks, len(parts)))
         rows = lake.staged(documents_from(frame, max_bytes=settings.max_record_bytes))
         lake.write(DOCUMENTS, with_repeats(rows), computed=not lake.exists(DOCUMENTS))
     told = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
@@ -47,23 +54,22 @@ def run(lake: Lake, recipe: Recipe) -> None:
         lake.write(DOCUMENTS, rows, computed=True)
 
 
-def _commits(files: list[str], size: int) -> Iterator[list[str]]:
+def _commits(files: list[Sized], size: int) -> Iterator[list[Sized]]:
     """The files, so many bytes at a time, that each commit holds: a lost executor costs no more."""
-    some: list[str] = []
+    some: list[Sized] = []
     total = 0
-    for file in files:
-        length = _length(file)
+    for file, length in files:
         if some and total + length > size:
             yield some
             some, total = [], 0
-        some.append(file)
+        some.append((file, length))
         total += length
     yield some
 
 
-def _parts(file: str, size: int) -> list[tuple[str, int | None, int | None]]:
+def _parts(file: str, length: int, size: int) -> list[tuple[str, int | None, int | None]]:
     """The parts that tasks read a file in."""
-    if (length := _length(file)) <= size:
+    if length <= size:
         return [(file, None, None)]
     return [(file, start, min(start + size, length)) for start in range(0, length, size)]
 

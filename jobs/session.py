@@ -20,6 +20,7 @@ SETTINGS = {
 LOCAL = {  # one machine: the defaults, made for a cluster, turn every small commit into seconds
     "spark.jars.packages": DELTA,
     "spark.sql.shuffle.partitions": str(len(os.sched_getaffinity(0))),
+    "spark.sql.files.minPartitionNum": str(4 * len(os.sched_getaffinity(0))),  # a core that is done early takes more
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",

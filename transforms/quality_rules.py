@@ -24,19 +24,21 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher
 POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 LOREM = "lorem ipsum"
 
+PARTS = ("lower", "plain", "words", "lines")
 Limits = Mapping[str, float | None]
 
 
 class Text:
     """A text's words and lines as columns; every share is between 0 and 1, of none at all 0."""
 
-    def __init__(self, prose: Column, words: Column, lines: Column) -> None:
-        """`prose` is the text without code, `words` are split at white space, `lines` are those of prose."""
-        self.prose, self.words, self.lines = prose, words, lines
+    def __init__(self, lower: Column, plain: Column, words: Column, lines: Column) -> None:
+        """`plain` is the prose without markup, `words` are its words; `lower` and `lines` are of all prose."""
+        self.lower, self.plain, self.words, self.lines = lower, plain, words, lines
 
     def words_where(self, pattern: str) -> Column:
-        """The share of the words that match."""
-        return _share(F.filter(self.words, lambda w: w.rlike(pattern)), self.words)
+        """The share of the words in which the pattern is found; it spans no two."""
+        share = _share(F.filter(self.words, lambda w: w.rlike(pattern)), self.words)
+        return F.when(~self.plain.rlike(pattern), 0.0).otherwise(share)
 
     def lines_where(self, pattern: str) -> Column:
         """The share of the lines that match."""
@@ -48,13 +50,11 @@ class Text:
 
     def mean_word_chars(self) -> Column:
         """The mean length of a word, in characters."""
-        total = F.aggregate(self.words, F.lit(0), lambda chars, word: chars + F.length(word))
-        return total / F.greatest(F.size(self.words), F.lit(1))
+        return F.length(F.array_join(self.words, "")) / F.greatest(F.size(self.words), F.lit(1))
 
     def n_stop_words(self) -> Column:
         """How many of the eight stop words are there."""
-        plain = F.transform(self.words, lambda w: F.lower(F.regexp_replace(w, r"\W", "")))
-        return F.size(F.array_intersect(plain, F.array(*map(F.lit, STOP_WORDS))))
+        return F.size(F.array_intersect(F.split(self.lower, r"\W+"), F.array(*map(F.lit, STOP_WORDS))))
 
 
 def _share(part: Column, whole: Column) -> Column:
@@ -75,8 +75,8 @@ RULES: Mapping[str, tuple[str, Callable[[Text, Column], Column]]] = {
     "unended_lines": ("min_ended_lines", lambda t, n: t.lines_where(ENDED) < n),
     "short_lines": ("max_short_lines", lambda t, n: t.lines_where(SHORT) > n),
     "many_lines": ("max_lines_per_word", lambda t, n: _share(t.lines, t.words) > n),
-    "policy": ("max_policy", lambda t, n: _mentions(t.prose, POLICY) > n),
-    "lorem_ipsum": ("max_lorem_ipsum", lambda t, n: _mentions(t.prose, (LOREM,)) > n),
+    "policy": ("max_policy", lambda t, n: _mentions(t.lower, POLICY) > n),
+    "lorem_ipsum": ("max_lorem_ipsum", lambda t, n: _mentions(t.lower, (LOREM,)) > n),
 }
 
 
@@ -90,20 +90,26 @@ def quality_fault(text: Column, limits: Limits) -> Column:
         return F.lit(None).cast("string")
 
     def first_fault(text: Column) -> Column:
-        found = Text(text["prose"], text["words"], text["lines"])
+        found = Text(*(text[part] for part in PARTS))
         return F.coalesce(*(F.when(broken(found, F.lit(limit)), rule) for rule, broken, limit in applied))
 
+    def parts(prose: Column, plain: Column) -> Column:
+        words = F.array_remove(F.split(plain, r"\s+"), "")
+        lines = F.filter(F.split(prose, r"\n"), lambda line: ~line.rlike(NO_PROSE))
+        return F.struct(*(c.alias(part) for part, c in zip(PARTS, (F.lower(prose), plain, words, lines), strict=True)))
+
     prose = F.regexp_replace(text, CODE, "")
-    parts = F.struct(
-        prose.alias("prose"),
-        F.filter(F.split(F.regexp_replace(prose, MARKUP, " "), r"\s+"), lambda w: w != "").alias("words"),
-        F.filter(F.split(prose, r"\n"), lambda line: ~line.rlike(NO_PROSE)).alias("lines"),
+    return _let(
+        prose, lambda p: _let(F.regexp_replace(p, MARKUP, " "), lambda plain: _let(parts(p, plain), first_fault))
     )
-    # Bound as a lambda's variable, words and lines are found once per text, and not once per rule.
-    return F.transform(F.array(parts), first_fault)[0]
 
 
-def _mentions(prose: Column, phrases: tuple[str, ...]) -> Column:
-    """How many of the phrases are in the text."""
-    found = [F.contains(F.lower(prose), F.lit(phrase)).cast("int") for phrase in phrases]
+def _let(value: Column, use: Callable[[Column], Column]) -> Column:
+    """What `use` makes of the value, which is found once, however often it is used."""
+    return F.transform(F.array(value), use)[0]
+
+
+def _mentions(lower: Column, phrases: tuple[str, ...]) -> Column:
+    """How many of the phrases are in a text in lower case."""
+    found = [F.contains(lower, F.lit(phrase)).cast("int") for phrase in phrases]
     return sum(found[1:], found[0])

@@ -36,12 +36,14 @@ def is_repetitive(text: str, ngram: int, max_jaccard: float) -> bool:
     Code and tables, whose lines resemble each other by nature, are not looked at.
     """
     seen: list[set[tuple[str, ...]]] = []
+    all_seen: set[tuple[str, ...]] = set()
     for sentence in sentences(text):
         words = WORD.findall(sentence.lower())
         if len(words) < max(MIN_SENTENCE_WORDS, ngram):
             continue
         grams = set(zip(*(words[i:] for i in range(ngram)), strict=False))
-        for other in seen:
+        may_repeat = len(grams & all_seen) > max_jaccard * len(grams)
+        for other in seen if may_repeat else ():
             # The sizes alone bound the similarity.
             if min(len(grams), len(other)) <= max_jaccard * max(len(grams), len(other)):
                 continue
@@ -49,6 +51,7 @@ def is_repetitive(text: str, ngram: int, max_jaccard: float) -> bool:
             if shared > max_jaccard * (len(grams) + len(other) - shared):
                 return True
         seen.append(grams)
+        all_seen |= grams
     return False
 
 

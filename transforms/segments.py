@@ -7,7 +7,7 @@ without headers gives none, or, if that is wanted, runs of its paragraphs.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -20,13 +20,13 @@ from pyspark.sql.types import StructField, StructType
 from schemas.silver import SEGMENTS
 from transforms.block_lists import url_matcher, word_counter
 from transforms.html import MAX_SECTIONS
-from transforms.language import identify_language
+from transforms.language import identify_languages
 from transforms.personal_data import scrubbed
 from transforms.quality_rules import RULES, Limits, quality_fault
 from transforms.render import Page, render
 from transforms.segment_rules import header_fault, is_repetitive
 
-METHOD_VERSION = "segments-5"
+METHOD_VERSION = "segments-6"
 # In the order in which they are looked at: what a rule drops, the next ones do not see.
 DROP_REASONS = (
     "blocked_url", "too_many_headers", "no_header",  # the whole page, one row
@@ -72,41 +72,39 @@ def segments_from(
         schema = to_arrow_schema(ROWS)
         is_blocked, count_blocked = url_matcher(url_block_lists), word_counter(word_block_lists)
         for batch in batches:
-            rows: list[dict[str, Any]] = []
-            for page in batch.to_pylist():
-                found: Iterable[dict[str, Any]] = [_piece(0, "", 0, [], "", "blocked_url")]
-                if not is_blocked(page["url"]):
-                    found = pieces(page["html"], min_chars, max_chars, headerless=headerless)
-                rows.extend(row_of(page, piece, count_blocked) for piece in found)
+            rows = [row for page in batch.to_pylist() for row in rows_of(page, is_blocked(page["url"]))]
+            passed = [row for row in rows if not row["drop_reason"]]
+            languages = identify_languages([row["text"] for row in passed])
+            for row, (code, score) in zip(passed, languages, strict=True):
+                row |= {"language": code, "language_score": score}
+                if code != language:
+                    row["drop_reason"] = "language"
+                elif count_blocked(row["text"]) > max_blocked_words:
+                    row["drop_reason"] = "blocked_words"
+                else:
+                    scrub_row(row)
+            for row in rows:
+                name = f"{row['document_id']}\n{row['position']}\n{row['text']}"
+                row["segment_id"] = hashlib.sha256(name.encode()).hexdigest()
+                if row["drop_reason"]:
+                    row["text"] = None
             yield pa.RecordBatch.from_pylist(rows, schema)
 
-    def row_of(page: dict[str, Any], piece: dict[str, Any], count_blocked: Callable[[str], int]) -> dict[str, Any]:
-        text, needs_header = piece["text"], piece.pop("needs_header")
-        reason = piece.pop("fault") or (header_fault(piece["header"]) if needs_header else None)
-        code, score = None, None
-        counts: dict[str, int] = {}
-        if not reason and is_repetitive(text, sentence_ngram, max_sentence_jaccard):
-            reason = "repetitive"
-        if not reason:
-            code, score = identify_language(text)
-            reason = None if code == language else "language"
-        if not reason and count_blocked(text) > max_blocked_words:
-            reason = "blocked_words"
-        if not reason:
-            text, counts = scrubbed(text, scrub, phone_region)
-            reason = length_fault(len(text), min_chars, max_chars)
-        name = f"{page['document_id']}\n{piece['position']}\n{text}"
-        return piece | {
-            "segment_id": hashlib.sha256(name.encode()).hexdigest(),
-            "document_id": page["document_id"],
-            "url": page["url"],
-            "text": None if reason else text,
-            "n_chars": len(text),
-            "language": code,
-            "language_score": score,
-            "replaced": None if reason else list(counts.items()),
-            "drop_reason": reason,
-        }
+    def rows_of(page: dict[str, Any], is_blocked: bool) -> Iterator[dict[str, Any]]:
+        blocked = (_piece(0, "", 0, [], "", "blocked_url"),)
+        for piece in blocked if is_blocked else pieces(page["html"], min_chars, max_chars, headerless=headerless):
+            reason = piece.pop("fault")
+            if piece.pop("needs_header"):
+                reason = reason or header_fault(piece["header"])
+            if not reason and is_repetitive(piece["text"], sentence_ngram, max_sentence_jaccard):
+                reason = "repetitive"
+            yield {"document_id": page["document_id"], "url": page["url"], "drop_reason": reason, **piece}
+
+    def scrub_row(row: dict[str, Any]) -> None:
+        row["text"], counts = scrubbed(row["text"], scrub, phone_region)
+        row["n_chars"] = len(row["text"])
+        row["replaced"] = list(counts.items())
+        row["drop_reason"] = length_fault(row["n_chars"], min_chars, max_chars)
 
     rows = documents.select("document_id", "url", "html").mapInArrow(extract, ROWS)
     reason = F.coalesce("drop_reason", quality_fault(F.col("text"), quality))

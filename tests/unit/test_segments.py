@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.language import SHORT, identify_language, sample
 from transforms.segments import pieces
 
 MIN, MAX = 600, 3000
@@ -55,21 +54,6 @@ def test_header_path_and_positions() -> None:
     html = f"<h1>1. A</h1><h2>1.1. B</h2><h4>C</h4>{p(2000)}<h4>D</h4>{p(2000)}"
     found = [(x["position"], x["header_path"], x["header"], x["header_level"]) for x in pieces(html, MIN, MAX)]
     assert found == [(0, ["A", "B"], "C", 4), (1, ["A", "B"], "D", 4)]
-
-
-def test_language() -> None:
-    assert identify_language("The kettle stands on the stove, and the water in it boils.")[0] == "en"
-    code, probability = identify_language("Der Kessel steht auf dem Herd, und das Wasser kocht darin.")
-    assert code == "de"
-    assert 0.9 < probability <= 1
-
-
-def test_the_language_of_a_long_text_is_told_by_half_of_it_from_beginning_to_end() -> None:
-    short = "The kettle stands on the stove. " * 15
-    assert sample(short) == short
-    text = "".join(f"{n:>8}" for n in range(SHORT))
-    taken = {int(n) for n in sample(text).split()}
-    assert taken == {n for n in range(SHORT) if n // 8 % 2 == 0}
 
 
 @dataclass
