@@ -52,7 +52,7 @@ def ask(spark: SparkSession, root: Path, endpoint: str, folder: Path, n_rows: in
     )  # fmt: skip
     requests = requests_from(prompts, stage="candidates", model_id=MODEL, model_digest="d", prompt_id="p",
                              sampling={"temperature": 0.7, "max_tokens": 9})  # fmt: skip
-    complete(lake, requests, recipe, Model(MODEL, str(folder), "d"))
+    complete(lake, requests, recipe, Model(MODEL, str(folder), "d", "base"))
 
 
 def ask_in_own_session(root: str, endpoint: str, folder: str, n_rows: str, rows_per_wave: str) -> None:
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kills = 0
         while kills < options.kills:
             # So early that all the kills find something left to do.
-            after = draw.randrange(1, 2 * options.rows // options.kills + 2 * options.rows_per_wave)
+            after = draw.randrange(1, 2 * options.rows // options.kills + options.rows_per_wave)
             if run(killed, folder, endpoint, *sizes, server, after):
                 break
             kills += 1

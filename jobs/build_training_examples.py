@@ -5,10 +5,12 @@ humpback build-training-examples --direction forward --iteration 1 --recipe FILE
 
 from pyspark.sql import functions as F
 
+from jobs import conform
 from jobs.config import Recipe
+from jobs.errors import JobError
 from jobs.lake import Lake
 from jobs.models import dataset_name
-from jobs.publish import publish
+from jobs.publish import newest_release, publish
 from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.silver import SEED_PAIRS
 from transforms.training import examples_from
@@ -26,7 +28,11 @@ def run(lake: Lake, recipe: Recipe) -> None:
     shape = {"dataset": dataset, "direction": direction}
     examples = examples_from(seed, origin="seed", tag=tags.seed_tag, **shape)
     if iteration:
-        curated = lake.read(CURATED).where((F.col("experiment") == recipe.name) & (F.col("iteration") == iteration))
+        slice = {"experiment": recipe.name, "iteration": iteration}
+        release = newest_release(lake, CURATED, slice)
+        if release is None:
+            raise JobError(f"gold.curated: no release of iteration {iteration}; run `humpback curate` first")
+        curated = lake.read(CURATED, release.version).where(conform.predicate(slice))
         pairs = curated.withColumnRenamed("candidate_id", "source_id").withColumn("split", F.lit("train"))
         examples = examples.unionByName(examples_from(pairs, origin="augmented", tag=tags.augmented_tag, **shape))
     examples = examples.dropDuplicates(["example_id"])

@@ -161,13 +161,13 @@ class Inference(Section):
 
     rows_per_wave: int = Field(2048, ge=1, description="one commit each; two are open, and a crash costs those")
     partitions: int = Field(2, ge=1, description="tasks of one wave, at most; two waves take half of the cores each")
-    in_flight: int = Field(64, ge=1, description="requests that a wave keeps open; one to two times what servers take")
+    in_flight: int = Field(64, ge=1, description="requests that a wave keeps open at each server; two waves are open")
     timeout: float = Field(600, gt=0, description="seconds for one request")
     patience: float = Field(300, ge=0, description="seconds that all servers may be silent before requests fail")
     attempts: int = Field(4, ge=1, description="tries of one request before it counts as failed")
     max_failed_share: float = Field(0.02, ge=0, le=1, description="above it the job stops with exit code 3")
     max_failed_in_a_row: int = Field(50, ge=1, description="so many, and the job sends no more and stops likewise")
-    ask_again: tuple[Literal["failed", "empty", "cut"], ...] = ("failed", "empty")  # once more
+    ask_again: tuple[Literal["failed", "empty", "cut", "refused"], ...] = ("failed", "empty")  # once more
     engine: Literal["vllm", "fake"] = Field("vllm", description="fake: deterministic, without weights, for tests")
 
 
@@ -224,6 +224,14 @@ class Recipe(Section):
     curate: Curate = Curate()
     generate_answers: GenerateAnswers = GenerateAnswers()
     judge_answers: JudgeAnswers = JudgeAnswers()
+
+    @model_validator(mode="after")
+    def _iterations_exist(self) -> Self:
+        for name in ("judge_check", "generate_answers", "judge_answers"):
+            beyond = [t for t in getattr(self, name).iterations if not 0 <= t <= self.iterations]
+            if beyond:
+                raise ValueError(f"{name}.iterations names {beyond[0]}; the forward models are 0 to {self.iterations}")
+        return self
 
     @property
     def answering_iterations(self) -> tuple[int, ...]:

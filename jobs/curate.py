@@ -6,6 +6,7 @@ humpback curate --iteration 1 --recipe FILE --lake URI
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
+from jobs.generate_candidates import current_candidates
 from jobs.lake import Lake
 from jobs.prompt_sets import kept_out
 from jobs.publish import publish
@@ -24,7 +25,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     config, iteration = recipe.curate, lake.run.needed_iteration
     models = judges(lake, recipe, iteration - 1)
     pool = lake.read(UNLABELLED).where(F.col("experiment") == recipe.name).select("segment_id", "url")
-    candidates = lake.read(CANDIDATES).where(F.col("model_id") == models["backward"].model_id).join(pool, "segment_id")
+    candidates = current_candidates(lake, recipe, models["backward"]).join(pool, "segment_id")
     curated = select_curated(
         candidates,
         lake.read(SCORES),

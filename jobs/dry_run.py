@@ -3,10 +3,10 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs import finetune, judge_answers, judge_check
+from jobs import finetune, generate_answers, generate_candidates, judge_answers, judge_check
 from jobs.config import Direction, Recipe
 from jobs.errors import JobError
-from jobs.inference import SETTLED, answers
+from jobs.inference import answers
 from jobs.ingest_documents import new_files
 from jobs.lake import Lake
 from jobs.loop_state import inputs_digest
@@ -15,7 +15,6 @@ from jobs.pipeline import Step, job_name, steps
 from jobs.prompt_sets import read_prompts
 from jobs.scoring import score_requests
 from jobs.scoring_config import ScorerName
-from schemas.bronze import COMPLETIONS
 from schemas.silver import CANDIDATES, SEED_PAIRS, UNLABELLED
 from transforms.scorers import SCORERS
 from transforms.scores import score_prompts
@@ -61,15 +60,17 @@ def _row(lake: Lake, recipe: Recipe, models: Models, step: Step, n_segments: int
             what = f"nothing: {model.model_id} is there" if model else f"train the {step.direction} model"
             return name, step.iteration, what, int(not model), None
         case "generate-candidates":
-            n = _unanswered(lake, models["backward", 0], "candidates", n_segments)
-            return requests("ask for instructions", n)
+            return requests("ask for instructions", _n_candidates(lake, recipe, models["backward", 0], n_segments))
         case "score-candidates":
             return requests("ask for ratings", _n_ratings(lake, recipe, models, iteration - 1, n_segments))
         case "judge-check":
             return requests("ask for ratings of known pairs", _n_checks(lake, recipe, models, iteration))
         case "generate-answers":
-            n = len(read_prompts(recipe.generate_answers.prompts))
-            n = _unanswered(lake, models["forward", iteration], "answers", n)
+            model, prompts = models["forward", iteration], generate_answers.wanted_prompts(lake, recipe)
+            if model:
+                n = _n_open(lake, generate_answers.answer_requests(recipe, model, prompts), model)
+            else:
+                n = prompts.count()
             return name, step.iteration, "ask for answers", n, None
         case "judge-answers":
             n = len(read_prompts(recipe.generate_answers.prompts)) - _n_judged(lake, recipe, models, iteration)
@@ -96,12 +97,12 @@ def _model(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> 
         return None
 
 
-def _unanswered(lake: Lake, model: Model | None, stage: str, n: int) -> int:
-    """How many of a stage's `n` requests a model has not answered for good."""
-    if model is None:
-        return n
-    mine = (F.col("model_id") == model.model_id) & (F.col("stage") == stage) & F.col("status").isin(*SETTLED)
-    return max(0, n - lake.latest(COMPLETIONS).where(mine).select("request_id").distinct().count())
+def _n_candidates(lake: Lake, recipe: Recipe, model: Model | None, n_segments: int) -> int:
+    """How many of the segments that go to the models have no answer of M_yx yet."""
+    if model is None or lake.latest(UNLABELLED).where(F.col("experiment") == recipe.name).isEmpty():
+        return n_segments
+    segments = generate_candidates.wanted_segments(lake, recipe)
+    return _n_open(lake, generate_candidates.candidate_requests(recipe, model, segments), model)
 
 
 def _n_judged(lake: Lake, recipe: Recipe, models: Models, iteration: int) -> int:
@@ -115,8 +116,10 @@ def _n_judged(lake: Lake, recipe: Recipe, models: Models, iteration: int) -> int
 def _n_ratings(lake: Lake, recipe: Recipe, models: Models, iteration: int, n_segments: int) -> int:
     """Requests for ratings of the candidates there are, and of those that unasked segments will become."""
     backward, n = models["backward", 0], 0
-    to_come = _unanswered(lake, backward, "candidates", n_segments)
-    there = lake.latest(CANDIDATES).where(F.col("model_id") == (backward.model_id if backward else ""))
+    to_come = _n_candidates(lake, recipe, backward, n_segments)
+    there = lake.latest(CANDIDATES).where(F.lit(False))
+    if backward:
+        there = generate_candidates.current_candidates(lake, recipe, backward)
     for name in recipe.score_candidates.scorers:
         most = recipe.score_candidates.limits.get(name, n_segments)
         some = there.orderBy("candidate_id").limit(most)
@@ -147,5 +150,10 @@ def _n_requests(lake: Lake, recipe: Recipe, models: Models, iteration: int, pair
         prompts = score_prompts(pairs, scorer=scorer, system=tag).drop("subject_id").distinct().count()
         return prompts * (recipe.score_candidates.samples if scorer.answer == "written" else 1)
     constrained = recipe.score_candidates.constrain == "always"
-    asked = score_requests(recipe, model, pairs, name, constrained=constrained).select("request_id").distinct()
+    return _n_open(lake, score_requests(recipe, model, pairs, name, constrained=constrained), model)
+
+
+def _n_open(lake: Lake, requests: DataFrame, model: Model) -> int:
+    """How many of a model's requests are not answered for good."""
+    asked = requests.select("request_id").distinct()
     return asked.join(answers(lake, asked, model), "request_id", "left_anti").count()

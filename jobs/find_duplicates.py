@@ -50,7 +50,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
         return
     of_method = F.col("method_digest") == signatures_digest(recipe)
     earlier = lake.at(SIGNATURES, judged).where(of_method) if judged is not None else None
-    signatures = lake.read(SIGNATURES).where(of_method)
+    signatures = lake.read(SIGNATURES, current).where(of_method)
     segments = lake.read(SEGMENTS).where(F.col("method_digest") == segments_digest(recipe))
     members = ranked(_members(lake, signatures, earlier, segments, digest)).localCheckpoint()
     if members.where("is_new").isEmpty():

@@ -17,6 +17,7 @@ from jobs.lake import Lake
 from jobs.models import config_digest, dataset_name, trained_model, training_release
 from jobs.register_model import register
 from model_ops.checkpoints import MANIFEST
+from model_ops.vllm_server import end_with_parent
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS
 
@@ -43,7 +44,8 @@ def run(lake: Lake, recipe: Recipe) -> None:
                 f"again (or humpback register-model {out})"
             )
         serving.stop()  # training needs the whole machine
-        if subprocess.run(command, env=os.environ | ALLOCATOR, check=False).returncode:
+        done = subprocess.run(command, env=os.environ | ALLOCATOR, preexec_fn=end_with_parent, check=False)
+        if done.returncode:
             raise JobError(
                 f"training of {direction}-{iteration} failed; see its message above; command: {shlex.join(command)}"
             )

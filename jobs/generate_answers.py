@@ -3,12 +3,13 @@
 humpback generate-answers --iteration 2 --recipe FILE --lake URI
 """
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
 from jobs.inference import ask, requests_for
 from jobs.lake import Lake
-from jobs.models import the_model
+from jobs.models import Model, the_model
 from jobs.prompt_sets import read_prompts
 from schemas.gold import GENERATIONS
 from transforms.generations import forward_prompts, generations_from
@@ -22,18 +23,36 @@ UNIT = "prompts"
 def run(lake: Lake, recipe: Recipe) -> None:
     """Answer every prompt of the set that has no answer yet with the forward model of `lake.run.iteration`."""
     config, model = recipe.generate_answers, the_model(lake, recipe, "forward", lake.run.needed_iteration)
-    prompts = lake.spark.createDataFrame(read_prompts(config.prompts), "prompt_id string, prompt string")
+    prompts = wanted_prompts(lake, recipe)
     if lake.run.limit:
         prompts = prompts.orderBy("prompt_id").limit(lake.run.limit)
-    mine = (F.col("model_id") == model.model_id) & (F.col("prompt_set") == config.prompt_set)
-    known = lake.latest(GENERATIONS).where(mine).select("prompt_id")
-    asked = lake.staged(prompts.join(known, "prompt_id", "left_anti"))
-    if asked.isEmpty():
+    known = lake.latest(GENERATIONS).where(F.col("prompt_set") == config.prompt_set).select("request_id")
+    requests = lake.staged(answer_requests(recipe, model, prompts).join(known, "request_id", "left_anti"))
+    if requests.isEmpty():
         return
-    requests = requests_for(
-        recipe, model, forward_prompts(asked, system=recipe.build_training_examples.inference_tag), stage="answers",
-        template=FORWARD,
-        sampling={"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens},
-    )  # fmt: skip
     completions = ask(lake, recipe, model, requests, FORWARD)
-    lake.write(GENERATIONS, generations_from(asked, requests, completions, prompt_set=config.prompt_set))
+    lake.write(GENERATIONS, generations_from(prompts, requests, completions, prompt_set=config.prompt_set))
+
+
+def current_answers(lake: Lake, recipe: Recipe, model: Model) -> DataFrame:
+    """The first answers of `model` to the recipe's prompts, asked as the recipe asks now."""
+    asked = answer_requests(recipe, model, wanted_prompts(lake, recipe)).select("request_id")
+    mine = (F.col("prompt_set") == recipe.generate_answers.prompt_set) & (F.col("sample") == 0)
+    return lake.read(GENERATIONS).where(mine).join(asked, "request_id", "left_semi")
+
+
+def answer_sampling(recipe: Recipe) -> dict[str, float]:
+    """How answers are sampled."""
+    return recipe.generate_answers.model_dump(include={"temperature", "top_p", "max_tokens"})
+
+
+def wanted_prompts(lake: Lake, recipe: Recipe) -> DataFrame:
+    """The recipe's evaluation prompts: `prompt_id`, `prompt`."""
+    prompts = read_prompts(recipe.generate_answers.prompts)
+    return lake.spark.createDataFrame(prompts, "prompt_id string, prompt string")
+
+
+def answer_requests(recipe: Recipe, model: Model, prompts: DataFrame) -> DataFrame:
+    """What `model` is asked, as the recipe asks now."""
+    asked = forward_prompts(prompts, system=recipe.build_training_examples.inference_tag)
+    return requests_for(recipe, model, asked, stage="answers", template=FORWARD, sampling=answer_sampling(recipe))

@@ -3,12 +3,13 @@
 humpback generate-candidates --recipe FILE --lake URI
 """
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
 from jobs.inference import ask, requests_for
 from jobs.lake import Lake
-from jobs.models import the_model
+from jobs.models import Model, the_model
 from jobs.prompt_sets import kept_out
 from schemas.silver import CANDIDATES, OVERLAPS, UNLABELLED
 from transforms.candidates import backward_prompts, candidates_from
@@ -21,24 +22,44 @@ UNIT = "segments"
 
 def run(lake: Lake, recipe: Recipe) -> None:
     """Ask once for every segment of the pool that has no instruction yet, and write what was answered."""
-    config, model = recipe.generate_candidates, the_model(lake, recipe, "backward", 0)
-    drawn = lake.read(UNLABELLED).where(F.col("experiment") == recipe.name)
-    segments = drawn.join(kept_out(lake, recipe), "segment_id", "left_anti")
-    if config.max_chars:
-        segments = segments.where(F.col("n_chars") <= config.max_chars)
-    if n := lake.run.limit or config.n_segments:
-        segments = segments.orderBy("sample_hash").limit(n)
-    sampling = {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens}
-    requests = requests_for(
-        recipe, model, backward_prompts(segments), stage="candidates", template=BACKWARD, sampling=sampling
-    )
-    requests = requests.join(lake.latest(CANDIDATES).select("request_id"), "request_id", "left_anti")
+    model = the_model(lake, recipe, "backward", 0)
+    segments = wanted_segments(lake, recipe)
+    answered = lake.latest(CANDIDATES).select("request_id")
+    requests = candidate_requests(recipe, model, segments).join(answered, "request_id", "left_anti")
     if requests.isEmpty():
         return
-    drawn, requests = lake.staged(segments), lake.staged(requests)
+    segments, requests = lake.staged(segments), lake.staged(requests)
     completions = ask(lake, recipe, model, requests, BACKWARD)
-    candidates = candidates_from(drawn, requests, completions)
+    candidates = candidates_from(segments, requests, completions)
     # An answer that made no candidate is counted by the run that got it, not by every later one.
     earlier = completions.where(F.col("run_id") != lake.run.run_id).select("request_id", F.lit(True).alias("counted"))
     fresh = candidates.join(earlier, "request_id", "left").where("counted IS NULL OR drop_reason IS NULL")
     lake.write(CANDIDATES, fresh)
+
+
+def wanted_segments(lake: Lake, recipe: Recipe) -> DataFrame:
+    """The segments of the recipe's pool that go to the models."""
+    config = recipe.generate_candidates
+    segments = _pool(lake, recipe).join(kept_out(lake, recipe), "segment_id", "left_anti")
+    if config.max_chars:
+        segments = segments.where(F.col("n_chars") <= config.max_chars)
+    n = lake.run.limit or config.n_segments
+    return segments.orderBy("sample_hash").limit(n) if n else segments
+
+
+def candidate_requests(recipe: Recipe, model: Model, segments: DataFrame) -> DataFrame:
+    """What `model` is asked about segments, as the recipe asks now."""
+    sampling = recipe.generate_candidates.model_dump(include={"temperature", "top_p", "max_tokens"})
+    return requests_for(
+        recipe, model, backward_prompts(segments), stage="candidates", template=BACKWARD, sampling=sampling
+    )
+
+
+def current_candidates(lake: Lake, recipe: Recipe, model: Model) -> DataFrame:
+    """The candidates that `model` wrote for the recipe's pool, asked as the recipe asks now."""
+    asked = candidate_requests(recipe, model, _pool(lake, recipe)).select("request_id")
+    return lake.read(CANDIDATES).join(asked, "request_id", "left_semi")
+
+
+def _pool(lake: Lake, recipe: Recipe) -> DataFrame:
+    return lake.read(UNLABELLED).where(F.col("experiment") == recipe.name)

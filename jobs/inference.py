@@ -36,7 +36,7 @@ def ask(lake: Lake, recipe: Recipe, model: Model, requests: DataFrame, template:
     """The settled answers to requests that were made with `template`, which is noted in `ops.prompts`."""
     digest = _chat_digest(recipe, model)
     row = {"prompt_id": template.prompt_id(digest), "name": template.name, "text": template.text,
-           "chat_template_digest": digest}  # fmt: skip
+           "prefill": template.prefill, "chat_template_digest": digest}  # fmt: skip
     lake.insert(PROMPTS, [row])
     return complete(lake, requests, recipe, model)
 
@@ -66,7 +66,8 @@ def complete(lake: Lake, requests: DataFrame, recipe: Recipe, model: Model) -> D
 def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Model) -> None:
     settings = recipe.inference
     tasks = tasks_of_a_wave(lake.spark, settings.partitions, held=recipe.serving.executors)
-    load = engine_for(lake, recipe, model, -(-settings.in_flight // tasks))
+    n_servers = len(recipe.serving.endpoints) or recipe.serving.executors or 1
+    load = engine_for(lake, recipe, model, -(-settings.in_flight * n_servers // tasks))
     with watched(endpoints(recipe), lake.run, total):
         done = send(lake, pending, total, load, settings, tasks, attempt=1)
         if any(done.statuses[status] for status in settings.ask_again):

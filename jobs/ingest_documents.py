@@ -20,7 +20,15 @@ from jobs.errors import RecipeError
 from jobs.lake import Lake
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE
-from transforms.documents import NO_PAGES, ROWS, UNREADABLE, documents_from, file_without_pages, with_repeats
+from transforms.documents import (
+    NO_PAGES,
+    ROWS,
+    UNREADABLE,
+    documents_from,
+    file_without_pages,
+    of_whole_files,
+    with_repeats,
+)
 
 READS = ()
 WRITES = DOCUMENTS
@@ -44,9 +52,10 @@ def run(lake: Lake, recipe: Recipe) -> None:
         # A task for each small file would write as many small files.
         n_full = math.ceil(sum(length for _, length in some) / settings.split_bytes)
         n_tasks = max(n_full, TASKS_PER_CORE * lake.spark.sparkContext.defaultParallelism)
-        frame = lake.spark.createDataFrame(parts, PART).repartition(min(n_tasks, len(parts)))
+        shared_out = lake.spark.sparkContext.parallelize(parts, min(n_tasks, len(parts)))
+        frame = lake.spark.createDataFrame(shared_out, PART)
         rows = lake.staged(documents_from(frame, max_bytes=settings.max_record_bytes))
-        lake.write(DOCUMENTS, with_repeats(rows), computed=not lake.exists(DOCUMENTS))
+        lake.write(DOCUMENTS, with_repeats(of_whole_files(rows)), computed=True)
     told = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
     silent = sorted(set(files) - {row.source_file for row in _read(lake).where(told).collect()})
     if silent:

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from jobs.config import Recipe
 from jobs.errors import JobError
+from jobs.generate_answers import answer_sampling, current_answers
 from jobs.inference import ask, requests_for
 from jobs.lake import Lake
 from jobs.models import Model, the_model
@@ -31,12 +32,9 @@ def run(lake: Lake, recipe: Recipe) -> None:
     reference = the_model(lake, recipe, "forward", config.reference)
     judge = the_judge(lake, recipe)
     facts = _facts(recipe, model, reference, judge)
-    given = lake.read(GENERATIONS).where((F.col("sample") == 0) & (F.col("prompt_set") == facts["prompt_set"]))
-    theirs = given.where(F.col("model_id") == reference.model_id).select(
-        "prompt_id", F.col("output").alias("reference")
-    )
+    theirs = current_answers(lake, recipe, reference).select("prompt_id", F.col("output").alias("reference"))
     known = verdicts(lake, recipe, model, reference, judge)
-    answers = given.where(F.col("model_id") == model.model_id).join(theirs, "prompt_id")
+    answers = current_answers(lake, recipe, model).join(theirs, "prompt_id")
     unjudged = lake.staged(answers.join(known, "prompt_id", "left_anti"))
     if unjudged.isEmpty():
         return
@@ -61,7 +59,7 @@ def verdicts(lake: Lake, recipe: Recipe, model: Model, reference: Model, judge: 
 
 def _facts(recipe: Recipe, model: Model, reference: Model, judge: Model) -> dict[str, str]:
     return {
-        "method_digest": digest([asdict(VERDICT), SAMPLING, PARSER]),
+        "method_digest": digest([asdict(VERDICT), SAMPLING, PARSER, answer_sampling(recipe)]),
         "judge_id": judge.model_id,
         "prompt_set": recipe.generate_answers.prompt_set,
         "model_id": model.model_id,
@@ -77,4 +75,4 @@ def the_judge(lake: Lake, recipe: Recipe) -> Model:
     row = next((row for row in lake.collected(MODELS) if row.model_id == name), None)
     if row is None:
         raise JobError(f"judge_answers.judge: {name} is not in ops.models; `humpback sql` lists the model_ids there")
-    return Model(row.model_id, row.path, row.digest)
+    return Model(row.model_id, row.path, row.digest, row.base_model)

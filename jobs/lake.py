@@ -118,7 +118,7 @@ class Lake:
         """
         shaped = conform.conformed(table, rows)
         if table.write == "append":
-            shaped = self._without_known(table, shaped)
+            shaped = self._without_known(table, shaped, computed)
         judged = with_breaches(shaped, table.rules)
         staged = judged if computed else self.staged(judged)
         passes = F.col("drop_reason").isNull()
@@ -134,14 +134,14 @@ class Lake:
             return None
         return self._commit(table, marked.where("written").select(*table.columns), slice, transaction)
 
-    def _without_known(self, table: Table, rows: DataFrame) -> DataFrame:
+    def _without_known(self, table: Table, rows: DataFrame, computed: bool) -> DataFrame:
         """The rows whose key is neither in the table nor, as a defective row's, in the quarantine."""
         if self.exists(table):
-            rows = rows.join(self.latest(table).select(*table.key), list(table.key), "left_anti")
+            rows = _unmatched(rows, self.latest(table).select(*table.key), computed)
         if not self.exists(QUARANTINE):
             return rows
         known = self.latest(QUARANTINE).where(F.col("table") == table.name).select("row_id")
-        return rows.withColumn("row_id", conform.row_id(table)).join(known, "row_id", "left_anti").drop("row_id")
+        return _unmatched(rows.withColumn("row_id", conform.row_id(table)), known, computed).drop("row_id")
 
     def _commit(
         self, table: Table, rows: DataFrame, slice: Mapping[str, object] | None, transaction: str | None
@@ -217,6 +217,14 @@ class Lake:
         """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""
         local = local_path(self.root)
         return local / name if local else Path(f"humpback-{name}")
+
+
+def _unmatched(rows: DataFrame, known: DataFrame, computed: bool) -> DataFrame:
+    """The rows whose values are not in `known`. Of rows that are there already only these values move to find out."""
+    key = known.columns
+    if computed:
+        known = F.broadcast(rows.select(*key).join(known, key, "left_semi"))
+    return rows.join(known, key, "left_anti")
 
 
 def local_path(uri: str) -> Path | None:

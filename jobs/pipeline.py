@@ -87,6 +87,8 @@ def steps(recipe: Recipe) -> Iterator[Step]:
         yield Step(curate, t)
         yield Step(build_training_examples, t, "forward")
         yield Step(finetune, t, "forward")
+    if recipe.iterations in recipe.judge_check.iterations:
+        yield Step(judge_check, recipe.iterations)
     if recipe.iterations in answering:
         yield Step(generate_answers, recipe.iterations)
     for t in recipe.judge_answers.iterations:

@@ -10,7 +10,8 @@ from jobs.config import Recipe
 from jobs.errors import JobError
 from jobs.lake import Lake
 from jobs.models import config_digest, training_release
-from model_ops.checkpoints import check_trained_model
+from jobs.section import digest
+from model_ops.checkpoints import Manifest, check_trained_model
 from schemas.ops import MODELS
 
 READS = ()
@@ -53,7 +54,7 @@ def register(lake: Lake, recipe: Recipe, folder: Path) -> None:
         MODELS,
         [
             {
-                "model_id": f"{direction}-{iteration}-{manifest.digest[:6]}",
+                "model_id": f"{direction}-{iteration}-{_identity(manifest)}",
                 "experiment": recipe.name,
                 "direction": direction,
                 "iteration": iteration,
@@ -70,3 +71,8 @@ def register(lake: Lake, recipe: Recipe, folder: Path) -> None:
             }
         ],
     )
+
+
+def _identity(manifest: Manifest) -> str:
+    """Trainings of two experiments, or with a setting without effect, are two models, though of the same weights."""
+    return digest([manifest.digest, manifest.dataset, manifest.content_digest, manifest.config_digest])[:6]

@@ -3,14 +3,13 @@
 humpback score-candidates --iteration 1 --recipe FILE --lake URI
 """
 
-from pyspark.sql import functions as F
-
 from jobs.config import Recipe
+from jobs.generate_candidates import current_candidates
 from jobs.lake import Lake
 from jobs.scoring import judges, rate
-from schemas.silver import CANDIDATES, SCORES
+from schemas.silver import CANDIDATES, SCORES, UNLABELLED
 
-READS = (CANDIDATES,)
+READS = (CANDIDATES, UNLABELLED)
 WRITES = SCORES
 UNIT = "ratings"
 
@@ -18,7 +17,7 @@ UNIT = "ratings"
 def run(lake: Lake, recipe: Recipe) -> None:
     """Rate the candidates of M_yx with the model of the iteration before."""
     config, models = recipe.score_candidates, judges(lake, recipe, lake.run.needed_iteration - 1)
-    candidates = lake.read(CANDIDATES).where(F.col("model_id") == models["backward"].model_id)
+    candidates = current_candidates(lake, recipe, models["backward"])
     candidates = candidates.select("candidate_id", "instruction", "response")
     pairs = {}
     for scorer in config.scorers:

@@ -19,7 +19,7 @@ from model_ops.engine import Engine
 from model_ops.fake_engine import FakeEngine
 from model_ops.handshake import HandshakeError, load_adapter, probe, served_models, version
 from model_ops.vllm_client import KEY, VllmEngine
-from model_ops.vllm_server import ServerSettings, VllmServer
+from model_ops.vllm_server import ServerSettings, VllmServer, served_rank
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,8 @@ def stop() -> None:
 def _adapter(recipe: Recipe, model: Model) -> Path | None:
     """The folder of the model's adapter, where it has one and the recipe wants adapters."""
     folder = Path(model.path) / "adapter"
-    return folder if recipe.serving.mode == "adapters" and folder.is_dir() else None
+    fits = model.base_model == recipe.base_model  # another experiment's judge may have another base
+    return folder if recipe.serving.mode == "adapters" and fits and folder.is_dir() else None
 
 
 def _start_local(recipe: Recipe, model: Model, logs: Path) -> str:
@@ -183,6 +184,7 @@ def _serving(recipe: Recipe, model: Model) -> tuple[str, ...]:
         f"{without} does not serve {model.model_id}; on that machine, with a copy of {model.path}, run: "
         f"vllm serve {model.path} --served-model-name {model.model_id} "
         f"--max-model-len {recipe.serving.max_model_len} (or, for adapters, with "
-        f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 set: vllm serve {recipe.base_model} --enable-lora); "
+        f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 set: vllm serve {recipe.base_model} --enable-lora "
+        f"--max-lora-rank {served_rank(recipe.finetune.lora_rank)} --max-model-len {recipe.serving.max_model_len}); "
         "then run the same humpback command again"
     )

@@ -19,9 +19,11 @@ UNIT = "segments"
 def run(lake: Lake, recipe: Recipe) -> None:
     """Sign the kept segments that have no signature of this method yet."""
     digest = signatures_digest(recipe)
-    signed = lake.latest(SIGNATURES).where(F.col("method_digest") == digest).select("segment_id")
     kept = (F.col("method_digest") == segments_digest(recipe)) & F.col("drop_reason").isNull()
-    segments = lake.read(SEGMENTS).where(kept).join(signed, "segment_id", "left_anti")
+    segments = lake.read(SEGMENTS).where(kept)
+    if lake.exists(SIGNATURES):  # else all texts would be sorted to find none
+        signed = lake.latest(SIGNATURES).where(F.col("method_digest") == digest).select("segment_id")
+        segments = segments.join(signed, "segment_id", "left_anti")
     if lake.run.limit:
         segments = segments.orderBy("segment_id").limit(lake.run.limit)
     if segments.isEmpty():

@@ -52,8 +52,14 @@ class ChatFormat:
         try:
             chat.prompt_ids("x", "x")
             _end_id(chat)
+            bare = not _ends_of_user(chat)
         except TemplateError as error:
             raise ChatFormatError(f"{folder}: the chat template fails on a plain question: {error}") from error
+        if bare:
+            raise ChatFormatError(
+                f"{folder}: the chat template puts no special token between what the user says and the answer, so that "
+                "a text from the web could write the end itself; give it turns that end with one, e.g. <|im_end|>"
+            )
         return chat
 
     @property
@@ -144,6 +150,12 @@ def _skeleton(chat: ChatFormat, system: bool) -> list[int]:
     """The special tokens of any prompt, in order."""
     codec = codec_of(chat.tokenizer)
     return codec.special(codec.encode(_prompt(chat, "x" if system else "", "x")))
+
+
+def _ends_of_user(chat: ChatFormat) -> list[int]:
+    """The special tokens between what the user says and where the assistant goes on."""
+    codec = codec_of(chat.tokenizer)
+    return codec.special(codec.encode(_prompt(chat, "", ANSWER).partition(ANSWER)[2]))
 
 
 @lru_cache(maxsize=4)

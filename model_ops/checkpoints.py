@@ -47,14 +47,15 @@ class Manifest:
 
 
 def folder_digest(folder: Path) -> str:
-    """sha256 over the files that are served (weights, configuration, tokenizer), by name, hex.
+    """sha256 over the files that are served (weights, also an adapter's, configuration, tokenizer), by name, hex.
 
     It is that of one line `<file's sha256>  <name>` per file, so `sha256sum` can check it.
     """
-    files = sorted(f for f in folder.iterdir() if f.suffix in SERVED_SUFFIXES and f.name != MANIFEST)
+    found = (*folder.iterdir(), *folder.glob("adapter/*.safetensors"))
+    files = sorted(f for f in found if f.suffix in SERVED_SUFFIXES and f.name != MANIFEST)
     with ThreadPoolExecutor(max_workers=4) as pool:
         digests = list(pool.map(_sha256, files))
-    lines = "".join(f"{digest}  {file.name}\n" for digest, file in zip(digests, files, strict=True))
+    lines = "".join(f"{digest}  {file.relative_to(folder)}\n" for digest, file in zip(digests, files, strict=True))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 

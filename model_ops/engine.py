@@ -40,11 +40,12 @@ class Engine(Protocol):
 
 
 LEDGER = [
-    "request_id", "run_id", "attempt", "stage", "model_id", "subject_id", "prompt_id", "sampling", "sample",
+    "request_id", "run_id", "attempt", "stage", "model_id", "subject_id", "prompt_id", "system", "prefill", "part",
+    "sampling", "sample",
     "text", "label_logprobs", "span_logprob", "span_tokens", "finish_reason", "n_prompt_tokens",
     "n_completion_tokens", "status", "error", "endpoint", "created_at",
 ]  # fmt: skip
-ECHOED = ("stage", "model_id", "subject_id", "prompt_id", "sampling", "sample")
+ECHOED = ("stage", "model_id", "subject_id", "prompt_id", "system", "prefill", "part", "sampling", "sample")
 
 
 def through(

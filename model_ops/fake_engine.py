@@ -28,7 +28,7 @@ class FakeEngine:
         number = int(hashlib.sha256(request_id.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
         words = request["prompt"].split()
         counts: dict[str, Any] = {"n_prompt_tokens": len(words), "n_completion_tokens": 1, "endpoint": "fake"}
-        if request["span"] is not None:
+        if request["span"] is not None and "labels" not in sampling:
             tokens = len(request["span"].split())
             return Answer(request_id, "ok", "", span_logprob=-tokens * (2 + number), span_tokens=tokens,
                           finish_reason="length", **counts)  # fmt: skip

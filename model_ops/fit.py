@@ -1,5 +1,6 @@
 """Training proper: load the base model, train adapters or all weights, save what is served."""
 
+import json
 import logging
 import re
 import resource
@@ -41,13 +42,13 @@ class Fitted:
 
 
 def fit(
-    settings: Settings, base: Path, pad: int, train: Sequence[Example], dev: Sequence[Example], out: Path
+    settings: Settings, base: Path, end_id: int, train: Sequence[Example], dev: Sequence[Example], out: Path
 ) -> Fitted:
     """Train from the base model and save the result to `out`, an adapter also to `out/adapter`.
 
     With bfloat16, adapters and, in a full finetune, all weights are still kept in float32 and only
     multiplied in bfloat16: small steps would be rounded away. What is saved has the number format
-    of the base model, so it loads and serves like it.
+    of the base model, so it loads and serves like it; it ends with `end_id`, which also pads.
 
     Raises:
         TrainingError: the model cannot be trained as the settings ask.
@@ -73,7 +74,7 @@ def fit(
         args=args,
         train_dataset=train,
         eval_dataset=sorted(dev, key=len, reverse=True),
-        data_collator=partial(collate, pad=pad),
+        data_collator=partial(collate, pad=end_id),
         callbacks=[progress := Progress(sum(map(len, train)))],
     )
     metrics = {"train_loss": trainer.train().training_loss}
@@ -86,7 +87,7 @@ def fit(
         "tokens": tokens, "seconds": progress.seconds, "tokens_per_second": tokens / progress.seconds,
         "steps": trainer.state.global_step, "peak_memory_mib": _peak_memory_mib(cuda),
     }  # fmt: skip
-    _save(trainer, settings, base, out)
+    _save(trainer, settings, base, out, end_id)
     device = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
     return Fitted(metrics, dtype, device, args.world_size)
 
@@ -134,7 +135,7 @@ def _linear_from(model: Any, first: int) -> list[str]:
     return [name for name, number in layer.items() if number and int(number[1]) >= first]
 
 
-def _save(trainer: CompletionTrainer, settings: Settings, base: Path, out: Path) -> None:
+def _save(trainer: CompletionTrainer, settings: Settings, base: Path, out: Path, end_id: int) -> None:
     """Save full weights in the base's number format, with the base's own tokenizer and settings."""
     trained = out / ("adapter" if settings.method == "lora" else "float32")
     trainer.save_model(str(trained))  # every process takes part: the weights may be spread over them
@@ -154,6 +155,16 @@ def _save(trainer: CompletionTrainer, settings: Settings, base: Path, out: Path)
         weights = file.name.endswith(".index.json")
         if file.suffix in {".json", ".jinja", ".model"} and file.name != MANIFEST and not weights:
             shutil.copyfile(file, out / file.name)
+    _also_end_with(end_id, out / "generation_config.json")
+
+
+def _also_end_with(end_id: int, file: Path) -> None:
+    """Let the model end where it was trained to, whoever serves it."""
+    config = json.loads(file.read_text()) if file.is_file() else {}
+    given = config.get("eos_token_id") or []
+    ends = given if isinstance(given, list) else [given]
+    if end_id not in ends:
+        file.write_text(json.dumps(config | {"eos_token_id": [end_id, *ends]}, indent=2) + "\n")
 
 
 def _peak_memory_mib(cuda: bool) -> float:

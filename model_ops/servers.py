@@ -57,13 +57,16 @@ class Servers:
         """
         while True:
             now = time.monotonic()
+            is_silent = now - self._heard > self._patience
             if awake := [s for s in self._servers if s.rests_until <= now]:
                 server = min(awake, key=lambda s: (s is avoid, s.open_requests))
                 if server.faults >= FAULTS_IN_A_ROW:
+                    if is_silent:
+                        raise SilenceError(f"no server has answered for {self._patience:g} s")
                     server.rests_until = now + REST_SECONDS  # for all but this request
                 server.open_requests += 1
                 return server
-            if now - self._heard > self._patience:
+            if is_silent:
                 raise SilenceError(f"no server has answered for {self._patience:g} s")
             await asyncio.sleep(min(s.rests_until for s in self._servers) - now + random.uniform(0, 0.1))
 

@@ -18,6 +18,8 @@ from model_ops.engine import Answer
 from model_ops.servers import Servers, SilenceError
 
 KEY = "HUMPBACK_API_KEY"  # the environment's variable
+# Else a server takes them from the model's generation_config.json, and no request says so.
+NO_DEFAULTS = {"top_k": 0, "min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
 ROW_FAULTS = {400, 413, 422}  # the request's own; any other status is the server's trouble, and passes
 ABSURD = (ValueError, KeyError, IndexError, TypeError, AttributeError)  # what reading a senseless reply raises
 
@@ -143,8 +145,10 @@ class VllmEngine:
             "max_tokens": min(sampling.get("max_tokens", 1), room),
             "temperature": sampling.get("temperature", 0),
             "top_p": sampling.get("top_p", 1.0),
+            "stop_token_ids": [self.chat.end_id],  # which need not be the end that the base model knows
+            **NO_DEFAULTS,
         }
-        if span is not None:
+        if span is not None and "labels" not in sampling:
             body["prompt_logprobs"] = 0
         if "labels" in sampling:
             ids = [self.chat.label_id(request["prefill"], label) for label in sampling["labels"]]
@@ -167,17 +171,17 @@ class VllmEngine:
             "endpoint": url,
         }
         status = "ok"
-        if request["span"] is not None:
+        if "labels" in sampling:
+            given = choice["logprobs"]["top_logprobs"][0]
+            ids = {label: self.chat.label_id(request["prefill"], label) for label in sampling["labels"]}
+            facts["label_logprobs"] = {label: float(given[f"token_id:{i}"]) for label, i in ids.items()}
+        elif request["span"] is not None:
             given = choice["prompt_logprobs"]
             if len(given) != len(body["prompt"]):
                 raise ValueError(f"log-probabilities of {len(given)} tokens, not {len(body['prompt'])}")
             tokens = given[boundary:]
             facts |= {"text": "", "span_tokens": len(tokens)}
             facts["span_logprob"] = math.fsum(next(iter(t.values()))["logprob"] for t in tokens)
-        elif "labels" in sampling:
-            given = choice["logprobs"]["top_logprobs"][0]
-            ids = {label: self.chat.label_id(request["prefill"], label) for label in sampling["labels"]}
-            facts["label_logprobs"] = {label: float(given[f"token_id:{i}"]) for label, i in ids.items()}
         elif not text.strip():
             status = "empty"
         elif finish == "length":

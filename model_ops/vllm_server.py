@@ -81,7 +81,7 @@ class VllmServer:
             "--model", self.model_dir, "--served-model-name", self.name,
             "--host", s.host, "--port", str(s.port), "--dtype", s.dtype,
             "--max-model-len", str(s.max_model_len), "--max-num-seqs", str(s.max_num_seqs),
-            "--disable-uvicorn-access-log",
+            "--generation-config", "vllm", "--disable-uvicorn-access-log",
         ]  # fmt: skip
         if not has_gpu():
             # Of a prompt's beginning only whole blocks are reused: by default of 128 tokens on a CPU. `uni`,
@@ -92,7 +92,7 @@ class VllmServer:
         if s.eager:
             line.append("--enforce-eager")
         if s.lora_rank is not None:
-            line += ["--enable-lora", "--max-lora-rank", str(min(r for r in LORA_RANKS if r >= s.lora_rank))]
+            line += ["--enable-lora", "--max-lora-rank", str(served_rank(s.lora_rank))]
         return line
 
     def start(self, on_wait: Callable[[float], None] | None = None) -> None:
@@ -124,7 +124,7 @@ class VllmServer:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                env=environment, start_new_session=True, preexec_fn=_die_with_parent,
+                env=environment, start_new_session=True, preexec_fn=end_with_parent,
             )  # fmt: skip
         atexit.register(self.stop)
         began = time.monotonic()
@@ -172,6 +172,11 @@ class VllmServer:
         return f"its log {self.log} ends: {' | '.join(telling or lines[-3:])[-600:]}"
 
 
+def served_rank(lora_rank: int) -> int:
+    """The least of vLLM's ranks that an adapter of `lora_rank` fits."""
+    return min(rank for rank in LORA_RANKS if rank >= lora_rank)
+
+
 def cpu_environment(kv_cache_gb: int) -> dict[str, str]:
     """What makes vLLM use all of a CPU, and leave it to others while it waits."""
     cores = str(len(os.sched_getaffinity(0)))
@@ -193,6 +198,6 @@ def _group_alive(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to end the server when this process is killed, even by SIGKILL."""
+def end_with_parent() -> None:
+    """In a new process: ask Linux to end it when the one that made it is killed, even by SIGKILL."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -76,6 +76,9 @@ COMPLETIONS = Table(
             column("model_id", StringType(), "-> ops.models, or the base model's id"),
             column("subject_id", StringType(), "the segment, candidate or prompt asked about"),
             column("prompt_id", StringType(), "-> ops.prompts", nullable=True),
+            column("system", StringType(), "the system message; empty for none", nullable=True),
+            column("prefill", StringType(), "the answer's beginning, put into the model's mouth", nullable=True),
+            column("part", StringType(), "of a likelihood: given (the other side) or alone; else null", nullable=True),
             column("sampling", StringType(), "sampling parameters and constraint, JSON"),
             column("sample", IntegerType(), "0 for the first sample of a request"),
             column(

@@ -77,7 +77,7 @@ GENERATIONS = Table(
             column("request_id", StringType(), "-> bronze.completions"),
         ]
     ),
-    key=("model_id", "prompt_set", "prompt_id", "sample"),
+    key=("model_id", "prompt_set", "prompt_id", "sample", "request_id"),
     properties=RETENTION,
 )
 
@@ -86,7 +86,11 @@ JUDGEMENTS = Table(
     comment="A judge's pairwise verdict on two models' answers, asked in both orders.",
     schema=StructType(
         [
-            column("method_digest", StringType(), "digest of the judge's prompt, sampling and parser"),
+            column(
+                "method_digest",
+                StringType(),
+                "digest of the judge's prompt and parser and of all sampling",
+            ),
             column("judge_id", StringType(), "the judging model"),
             column("prompt_set", StringType(), "name of the set of evaluation prompts"),
             column("prompt_id", StringType(), "the prompt's id in its set"),

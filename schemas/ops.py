@@ -19,9 +19,10 @@ PROMPTS = Table(
     comment="A prompt template as it was sent.",
     schema=StructType(
         [
-            column("prompt_id", StringType(), "sha256 of name, text and chat_template_digest, hex"),
+            column("prompt_id", StringType(), "sha256 of name, text, prefill and chat_template_digest, hex"),
             column("name", StringType(), "the template's name"),
             column("text", StringType(), "the template; {instruction} and {response} are filled in"),
+            column("prefill", StringType(), "the answer's beginning that it gives", nullable=True),
             column("chat_template_digest", StringType(), "sha256 of the model's chat template, hex"),
         ]
     ),
@@ -33,7 +34,7 @@ MODELS = Table(
     comment="A trained model.",
     schema=StructType(
         [
-            column("model_id", StringType(), "<direction>-<iteration>-<first hex digits of digest>"),
+            column("model_id", StringType(), "<direction>-<iteration>-<6 hex digits: weights, data set, settings>"),
             column("experiment", StringType(), "the recipe's name"),
             column("direction", StringType(), "backward (response -> instruction) or forward"),
             column("iteration", IntegerType(), "0 for M_yx and M0"),

@@ -14,10 +14,16 @@ REQUEST = StructType(
         column("prompt_id", StringType(), "-> ops.prompts"),
         COMPLETIONS.schema["sampling"],
         column("sample", IntegerType(), "0 for the first sample of a request"),
-        column("system", StringType(), "system message; empty for none"),
+        COMPLETIONS.schema["system"],
         column("prompt", StringType(), "user message"),
-        column("prefill", StringType(), "start of the answer, given; empty for none"),
-        column("span", StringType(), "text whose log-probability is asked for, after the prefill", nullable=True),
+        COMPLETIONS.schema["prefill"],
+        column(
+            "span",
+            StringType(),
+            "text that comes after the prefill: its log-probability is asked for, or that of labels after it",
+            nullable=True,
+        ),
+        COMPLETIONS.schema["part"],
     ]
 )
 """`sampling` is JSON with `temperature`, `top_p`, `max_tokens` and, where asked for, `regex` (the

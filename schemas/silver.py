@@ -152,7 +152,7 @@ CANDIDATES = Table(
     comment="An instruction predicted for a segment by a backward model.",
     schema=StructType(
         [
-            column("candidate_id", StringType(), "sha256 of segment_id, model_id and instruction, hex"),
+            column("candidate_id", StringType(), "sha256 of segment_id, model_id, request_id and instruction, hex"),
             column("segment_id", StringType(), "-> silver.segments"),
             column("instruction", StringType(), "the predicted instruction"),
             column("response", StringType(), "the segment's text"),

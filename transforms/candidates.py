@@ -42,7 +42,7 @@ def candidates_from(segments: DataFrame, requests: DataFrame, completions: DataF
         .when(F.col("instruction") == "", "empty")
         .when(F.contains("response", "instruction") & (F.length("instruction") > 200), "copies_segment")
     )
-    candidate_id = F.sha2(F.concat_ws("\u001f", "segment_id", "model_id", "instruction"), 256)
+    candidate_id = F.sha2(F.concat_ws("\u001f", "segment_id", "model_id", "request_id", "instruction"), 256)
     return rows.withColumn("candidate_id", candidate_id).select(
         *CANDIDATES.columns, reason.alias("drop_reason"), rejected_if_refused()
     )

@@ -32,7 +32,7 @@ def _record(offset: int, line: bytes) -> Record | Defect:
         url, source_id, text = (value[key] for key in ("URL", "ClueWeb22-ID", "Clean-Text"))
         block = text.encode("utf-8", errors="surrogatepass")
         f"{url}{source_id}".encode()  # no lone surrogates: these two are stored as they are
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return Defect(offset, "broken_record", f"no ClueWeb22 text: {type(error).__name__}: {error}")
     return Record(offset, str(url).strip(), None, str(source_id), "text/plain", "text/plain", block, is_text=True)
 

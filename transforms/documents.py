@@ -55,6 +55,14 @@ def documents_from(parts: DataFrame, *, max_bytes: int) -> DataFrame:
     return parts.select("source_file", "start", "end").mapInArrow(read, ROWS)
 
 
+def of_whole_files(rows: DataFrame) -> DataFrame:
+    """Staged rows, without the pages of a file that could not be read to its end: it is read anew, once it can be."""
+    unreadable = F.coalesce(F.col("rejected.rule") == UNREADABLE, F.lit(False))
+    half_read = rows.where(unreadable).select("source_file", F.lit(True).alias("half_read")).distinct()
+    marked = rows.join(F.broadcast(half_read), "source_file", "left")
+    return marked.where(F.col("half_read").isNull() | unreadable).drop("half_read")
+
+
 def with_repeats(rows: DataFrame) -> DataFrame:
     """Staged rows, with the `drop_reason` `repeated` for every copy of a page (same address and bytes) but one.
 

@@ -62,9 +62,10 @@ def best_threshold(score: Floats, truth: Bools) -> float:
     return max((float(t) for t in np.unique(score)), key=lambda t: f1(score, truth, t))
 
 
-def threshold_for(score: Floats, truth: Bools, target: float) -> float | None:
-    """The lowest threshold whose precision reaches the target, or None where none does."""
-    return next((float(t) for t in np.unique(score) if precision(score, truth, float(t)) >= target), None)
+def threshold_for(score: Floats, truth: Bools, target: float, least: int = 1) -> float | None:
+    """The lowest threshold whose precision reaches the target with `least` pairs kept, or None where none does."""
+    enough = (float(t) for t in np.unique(score) if (score >= t).sum() >= least)
+    return next((t for t in enough if precision(score, truth, t) >= target), None)
 
 
 def shares(score: Floats, truth: Bools, group: NDArray[Any], parts: int = 5) -> list[float]:

@@ -16,6 +16,7 @@ from transforms.estimates import Bools, Estimate, Floats, estimate
 from transforms.known_pairs import TRUE
 
 ALL_BAD = "all bad"
+LEAST_KEPT = 10  # pairs, for a threshold: the highest score of all may be a good pair's by chance
 Rating = tuple[str, str, str, float]
 """candidate_id of a known pair, scorer, model_id, score."""
 
@@ -73,7 +74,7 @@ def measures(
 
     AUC against each kind of bad pair and all of them; precision, recall and F1 at the scorer's own
     threshold, or at the best one of one half of the pairs, measured on the other half; calibration;
-    the lowest threshold whose precision reaches `target`.
+    the lowest threshold whose precision on one half reaches `target`, and what it comes to on the other.
     """
     by_judge: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for candidate_id, scorer, model_id, score in ratings:
@@ -88,8 +89,7 @@ def measures(
             yield from _at_threshold(say, pairs, thresholds.get(scorer), seed)
             for place, share in enumerate(estimates.shares(pairs.score, pairs.truth, pairs.group), 1):
                 yield say("share of good pairs", f"fifth {place} of the scores", share)
-            lowest = estimates.threshold_for(pairs.score, pairs.truth, target)
-            yield say("threshold", f"for precision {target:g}", lowest)
+            yield from _for_precision(say, pairs, target, seed)
 
 
 def against(pairs: Known) -> Iterator[tuple[str, Known]]:
@@ -101,13 +101,33 @@ def against(pairs: Known) -> Iterator[tuple[str, Known]]:
         yield ALL_BAD, pairs
 
 
+def _for_precision(say: Any, pairs: Known, target: float, seed: int) -> Iterator[Measure]:
+    chosen, others = _halves(pairs)
+    which, lowest = f"for precision {target:g}", None
+    if chosen and others:
+        lowest = estimates.threshold_for(chosen.score, chosen.truth, target, LEAST_KEPT)
+    yield say("threshold", which, lowest, n=len(chosen.score) if chosen else 0)
+    if chosen and others and lowest is not None:
+        for name, figure in (("precision", estimates.precision), ("recall", estimates.recall)):
+            found = estimate(partial(figure, others.score, others.truth, lowest), others.group, seed=seed)
+            yield say(name, f"on the other half, {which}", found.value, found.low, found.high, len(others.score))
+
+
+def _halves(pairs: Known) -> tuple[Known | None, Known | None]:
+    """The pairs to choose on and those to measure on; None for a half without good or without bad pairs."""
+    half = first_half(pairs.group)
+    both = (pairs.where(half), pairs.where(~half))
+    chosen, others = (some if len(set(some.truth)) == 2 else None for some in both)
+    return chosen, others
+
+
 def _at_threshold(say: Any, pairs: Known, threshold: float | None, seed: int) -> Iterator[Measure]:
     how = "at"
     if threshold is None:
-        half = first_half(pairs.group)
-        chosen, pairs = pairs.where(half), pairs.where(~half)
-        if len(set(chosen.truth)) < 2 or len(set(pairs.truth)) < 2:
+        chosen, others = _halves(pairs)
+        if not chosen or not others:
             return
+        pairs = others
         threshold, how = estimates.best_threshold(chosen.score, chosen.truth), "on one half, chosen on the other, at"
     for name, figure in (("precision", estimates.precision), ("recall", estimates.recall), ("f1", estimates.f1)):
         found = estimate(partial(figure, pairs.score, pairs.truth, threshold), pairs.group, seed=seed)

@@ -54,7 +54,8 @@ class Text:
 
     def n_stop_words(self) -> Column:
         """How many of the eight stop words are there."""
-        return F.size(F.array_intersect(F.split(self.lower, r"\W+"), F.array(*map(F.lit, STOP_WORDS))))
+        plain = F.split(F.regexp_replace(self.lower, r"[^\w\s]", ""), r"\s+")
+        return F.size(F.array_intersect(plain, F.array(*map(F.lit, STOP_WORDS))))
 
 
 def _share(part: Column, whole: Column) -> Column:

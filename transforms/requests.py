@@ -22,12 +22,14 @@ def requests_from(
     sampling: dict[str, Any],
     samples: int = 1,
 ) -> DataFrame:
-    """The requests for `rows`, which carry `subject_id`, `system`, `prompt`, `prefill` and `span`.
+    """The requests for `rows`: `subject_id`, `system`, `prompt`, `prefill`, `span` and, of a likelihood's two, `part`.
 
     `request_id` hashes everything that shapes an answer: stage, template, rendered text, the
     digest of weights and tokenizer, sampling and sample number; never a clock or an address.
     """
     numbered = rows.withColumn("sample", F.explode(F.sequence(F.lit(0), F.lit(samples - 1))))
+    if "part" not in rows.columns:
+        numbered = numbered.withColumn("part", F.lit(None).cast("string"))
     framed = numbered.select(
         "*",
         F.lit(stage).alias("stage"),

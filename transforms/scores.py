@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from transforms.scorers import END, LABELS, Scorer
 
 PARSER = "scores/2"
+GIVEN, ALONE = "given", "alone"
 LAST_SCORE = r"(?i)(?:^|\n)\s*\**score\s*:\s*(\d+(?:\.\d+)?)(?:\s*/\s*5)?[.*\s]*$"
 UNREADABLE = ("unparsed", "out_of_range", "cut")
 """What a written answer can be that a grammar would have prevented."""
@@ -25,19 +26,20 @@ def score_prompts(pairs: DataFrame, *, scorer: Scorer, system: str) -> DataFrame
     `system` is what a forward model was trained with.
     """
     sides = {"instruction": F.col("instruction"), "response": F.col("response")}
-    prompts, prefill = [scorer.template.filled(**sides)], F.lit(scorer.template.prefill)
-    span = F.lit(None).cast("string")
+    asked, span, part = scorer.template.filled(**sides).alias("prompt"), F.lit(None), F.lit(None)
+    prompts = [F.struct(asked, part.cast("string").alias("part"))]
     if scorer.answer == "likelihood":
-        prompts.append(F.lit(alone(scorer)))
+        lone = F.lit(alone(scorer)).alias("prompt")
+        prompts = [F.struct(asked, F.lit(GIVEN).alias("part")), F.struct(lone, F.lit(ALONE).alias("part"))]
         span = sides["response" if scorer.direction == "forward" else "instruction"]
     elif scorer.answer == "end":
-        prefill = sides["response"]
+        span = sides["response"]
     return pairs.select(
         F.col("candidate_id").alias("subject_id"),
         F.lit(system if scorer.tagged else "").alias("system"),
-        F.explode(F.array(*prompts)).alias("prompt"),
-        prefill.alias("prefill"),
-        span.alias("span"),
+        F.inline(F.array(*prompts)),
+        F.lit(scorer.template.prefill).alias("prefill"),
+        span.cast("string").alias("span"),
     )
 
 
@@ -54,7 +56,7 @@ def scores_from(
     Several samples of a rating are averaged, over those that can be read. Where an answer is still
     missing the row has the `drop_reason` `unanswered`: it is asked for again.
     """
-    asked = requests.select("request_id", F.col("subject_id").alias("candidate_id"), "prompt", "sample")
+    asked = requests.select("request_id", F.col("subject_id").alias("candidate_id"), "part", "sample")
     answers = asked.join(
         completions.select(
             "request_id", "text", "label_logprobs", "span_logprob", "span_tokens", F.col("status").alias("answered")
@@ -62,7 +64,7 @@ def scores_from(
         "request_id",
         "left",
     )
-    rated = _gains(answers, scorer) if scorer.answer == "likelihood" else _ratings(answers, scorer)
+    rated = _gains(answers) if scorer.answer == "likelihood" else _ratings(answers, scorer)
     return rated.select(
         F.lit(method_digest).alias("method_digest"),
         "candidate_id",
@@ -131,12 +133,11 @@ def _ratings(answers: DataFrame, scorer: Scorer) -> DataFrame:
     )
 
 
-def _gains(answers: DataFrame, scorer: Scorer) -> DataFrame:
+def _gains(answers: DataFrame) -> DataFrame:
     """log p(one side | the other) - log p(that side), per token of that side, in nats."""
-    lone = F.col("prompt") == alone(scorer)
     sums = answers.groupBy("candidate_id").agg(
-        F.max(F.when(~lone, F.col("span_logprob"))).alias("given"),
-        F.max(F.when(lone, F.col("span_logprob"))).alias("alone"),
+        F.max(F.when(F.col("part") == GIVEN, F.col("span_logprob"))).alias("given"),
+        F.max(F.when(F.col("part") == ALONE, F.col("span_logprob"))).alias("alone"),
         F.max("span_tokens").alias("tokens"),
         F.sort_array(F.collect_list("request_id")).alias("request_ids"),
         F.count_if(F.col("answered").isNull()).alias("missing"),

@@ -24,7 +24,7 @@ def unlabelled_from(
     sample_seed: str,
     exclude_url_prefixes: Sequence[str],
 ) -> DataFrame:
-    """The first `room` fitting segments of `pool` by `sample_hash`, the others with `drop_reason`.
+    """The first `room` fitting segments of `pool` by `sample_hash`, the others with `drop_reason` and without a text.
 
     Reasons in this order: `seed_page` (address under an excluded prefix), `superseded` (in the
     frame of that name), `seed_overlap`, `evaluation_overlap` (in `overlaps`), `not_sampled`.
@@ -35,18 +35,22 @@ def unlabelled_from(
     reason = F.when(_under(F.col("url"), exclude_url_prefixes), "seed_page")
     reason = reason.when(F.col("is_superseded"), "superseded").otherwise(F.col("overlap"))
     marked = (
-        pool.join(overlaps.groupBy("segment_id").agg(overlap), "segment_id", "left")
+        pool.select("segment_id", "url")
+        .join(overlaps.groupBy("segment_id").agg(overlap), "segment_id", "left")
         .join(superseded.select("segment_id", F.lit(True).alias("is_superseded")), "segment_id", "left")
         .withColumn("experiment", F.lit(experiment))
         .withColumn("sample_hash", F.sha2(F.concat_ws(":", F.lit(sample_seed), "segment_id"), 256))
         .withColumn("drop_reason", reason)
     )
-    # The hash of the last one drawn divides the pool: no text has to be sorted.
+    # The hash of the last one drawn divides the pool, and texts are then looked up: none has to be moved to be judged.
     fitting = marked.where(F.col("drop_reason").isNull()).select("sample_hash")
     last = fitting.orderBy("sample_hash").limit(room).agg(F.coalesce(F.max("sample_hash"), F.lit("")).alias("last"))
     beyond = F.when(F.col("sample_hash") > F.col("last"), "not_sampled")
-    drawn = marked.crossJoin(F.broadcast(last)).withColumn("drop_reason", F.coalesce("drop_reason", beyond))
-    return drawn.select(*UNLABELLED.columns, "drop_reason")
+    judged = marked.crossJoin(F.broadcast(last)).withColumn("drop_reason", F.coalesce("drop_reason", beyond))
+    drawn = judged.where(F.col("drop_reason").isNull()).select("segment_id")
+    texts = pool.select(*(c for c in UNLABELLED.columns if c in pool.columns))
+    texts = texts.join(F.broadcast(drawn), "segment_id", "left_semi")
+    return judged.drop("url").join(texts, "segment_id", "left").select(*UNLABELLED.columns, "drop_reason")
 
 
 def superseded_from(segments: DataFrame, duplicates: DataFrame, documents: DataFrame) -> DataFrame:
@@ -86,7 +90,11 @@ def overlaps_from(
     ))  # fmt: skip
     both = F.concat(ngrams_of(text, ngram_words), ngrams_of(text, short_ngram_words))
     own = pool.select("segment_id", F.explode(both).alias("run"))
-    shared = own.join(runs, "run").groupBy("segment_id", "known_set", "known_id").agg(F.min("phrase").alias("phrase"))
+    shared = (
+        own.join(F.broadcast(runs), "run")
+        .groupBy("segment_id", "known_set", "known_id")
+        .agg(F.min("phrase").alias("phrase"))
+    )
     return shared.withColumn("experiment", F.lit(experiment)).select(*OVERLAPS.columns)
 
 

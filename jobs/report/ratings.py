@@ -3,11 +3,12 @@
 from collections import defaultdict
 from typing import Any
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.lake import Lake
 from jobs.report.facts import Experiment, Row, rows
+from schemas.bronze import COMPLETIONS
 from schemas.gold import CURATED, GENERATIONS
 from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
 from transforms.curation import select_curated
@@ -159,12 +160,20 @@ def answers(lake: Lake, subject: Experiment) -> Row:
         return {"iterations": iterations, "prompts": []}
     first, last = subject.forward[iterations[0]], subject.forward[iterations[-1]]
     output = F.substring("output", 1, MAX_TEXT + 1)
+    asked = lake.latest(COMPLETIONS).where("stage = 'answers'").groupBy("request_id")
+    at = F.coalesce("at", F.to_timestamp(F.lit(0)))  # where the sampling has changed, the newest answer is shown
+
+    def newest(model_id: str) -> Column:
+        mine = F.col("model_id") == model_id
+        return F.max_by(F.when(mine, output), F.when(mine, at))
+
     both = (
-        given.groupBy("prompt_set", "prompt_id")
+        given.join(asked.agg(F.max("created_at").alias("at")), "request_id", "left")
+        .groupBy("prompt_set", "prompt_id")
         .agg(
             F.substring(F.first("prompt"), 1, MAX_TEXT + 1).alias("prompt"),
-            F.max(F.when(F.col("model_id") == first, output)).alias("first"),
-            F.max(F.when(F.col("model_id") == last, output)).alias("last"),
+            newest(first).alias("first"),
+            newest(last).alias("last"),
         )
         .where("first IS NOT NULL AND last IS NOT NULL")
     )

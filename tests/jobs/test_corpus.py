@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import extract_segments, find_duplicates, ingest_documents, select_unlabelled, sign_segments
@@ -19,6 +20,7 @@ from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE, RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, SIGNATURES, UNLABELLED
 from tests import crawls
+from transforms.documents import ROWS, UNREADABLE, of_whole_files
 
 JOBS = (ingest_documents, extract_segments, sign_segments, find_duplicates, select_unlabelled)
 NOUNS = ["kettle", "water", "leaf", "cup", "pot", "spoon", "window", "garden", "river", "bridge", "road", "letter"]
@@ -156,6 +158,19 @@ def test_what_could_not_be_read_is_told_and_tried_again(
     (crawl / "c.warc").write_bytes(response("http://a.org/3", page()) * 2)
     assert (do(ingest_documents, plan).n_out, do(ingest_documents, plan).n_in) == (2, 0)
     assert open_lake().version(DOCUMENTS) == 3, "made, and then written to once for each mebibyte of crawl files"
+
+
+@pytest.mark.spark
+def test_the_pages_of_a_file_that_broke_off_wait_until_all_of_it_can_be_read(spark: SparkSession) -> None:
+    broke_off = {"rule": UNREADABLE, "detail": "EIO", "source_file": "a", "record_offset": None, "payload": None}
+    rows = [
+        {"source_file": "a", "url": "1"},
+        {"source_file": "a", "rejected": broke_off},
+        {"source_file": "b", "url": "2"},
+    ]
+    found = of_whole_files(spark.createDataFrame(rows, ROWS)).collect()
+    assert sorted((row.source_file, row.url) for row in found if row.rejected is None) == [("b", "2")]
+    assert [row.source_file for row in found if row.rejected] == ["a"]
 
 
 @pytest.mark.spark

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from jobs import build_training_examples, finetune, register_model
 from jobs.config import Recipe
 from jobs.errors import JobError, WaitingError
 from jobs.models import the_model
-from model_ops.checkpoints import ModelFolderError
+from model_ops.checkpoints import ModelFolderError, read_manifest
 from schemas.ops import MODELS
 from schemas.silver import SEED_PAIRS
 from tests.conftest import OpenLake
@@ -55,6 +56,11 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake) 
     assert (model.direction, model.iteration, model.path, model.n_examples) == ("backward", 0, str(trained), 8)
     assert the_model(open_lake(), recipe(tmp_path), "backward", 0).model_id == model.model_id
     finetune.run(open_lake(finetune, direction="backward", iteration=0), recipe(tmp_path))  # it has nothing to wait for
+
+    manifest = read_manifest(trained)
+    assert model.model_id == f"backward-0-{register_model._identity(manifest)}"
+    other = replace(manifest, dataset="other/backward-0")
+    assert register_model._identity(other) != register_model._identity(manifest), "the same weights, another model"
 
     with (trained / "model.safetensors").open("ab") as weights:
         weights.write(b"\0")

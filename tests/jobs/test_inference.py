@@ -25,7 +25,7 @@ from transforms.requests import requests_from
 
 pytestmark = pytest.mark.spark
 
-MODEL = Model("backward-0-abc", "nowhere", "d" * 64)
+MODEL = Model("backward-0-abc", "nowhere", "d" * 64, "base")
 
 
 def recipe(**settings: object) -> Recipe:
@@ -61,6 +61,18 @@ def test_each_request_is_sent_once_over_runs_and_waves(open_lake: OpenLake) -> N
     assert again.count() == 6
     assert later.run.n_calls == 1
     assert later.latest(COMPLETIONS).count() == 6
+
+
+def test_as_many_requests_are_open_as_all_servers_take(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = []
+    monkeypatch.setattr(inference, "engine_for", lambda *of: windows.append(of[-1]) or LoadEngine(FakeEngine()))
+    monkeypatch.setattr(inference, "tasks_of_a_wave", lambda *_, held: 2)
+    lake = open_lake(generate_candidates)
+    for n, subject in ((0, "a"), (3, "b")):
+        settings = {"serving": {"executors": n}, "inference": {"engine": "fake", "in_flight": 10}}
+        many = Recipe.model_validate({"name": "test", "base_model": "b"} | settings)
+        complete(lake, requests(lake, subject), many, MODEL)
+    assert windows == [5, 15]
 
 
 def test_equal_requests_are_sent_once(open_lake: OpenLake) -> None:

@@ -3,13 +3,15 @@
 import pytest
 from deltalake import DeltaTable
 
-from jobs import curate
-from jobs.errors import StoppedError
+from jobs import build_training_examples, curate
+from jobs.config import Recipe
+from jobs.errors import JobError, StoppedError
 from jobs.lake import Lake
 from jobs.publish import digest_of, newest_release, publish
 from schemas.content_digest import content_digest
-from schemas.gold import CURATED
+from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.ops import RELEASES
+from schemas.silver import SEED_PAIRS
 from tests.conftest import OpenLake
 
 pytestmark = pytest.mark.spark
@@ -67,6 +69,19 @@ def test_too_few_rows_publish_nothing(open_lake: OpenLake) -> None:
     lake = open_lake(curate)
     with pytest.raises(StoppedError, match="row_count"):
         publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=2)
+
+
+def test_what_was_committed_but_not_released_trains_nothing(open_lake: OpenLake) -> None:
+    lake = open_lake(curate)
+    seed = ("p", "Q?", "An answer.", "en", "s", None, "train")
+    lake.write(SEED_PAIRS, lake.spark.createDataFrame([seed], SEED_PAIRS.schema))
+    recipe = Recipe.model_validate({"name": "test", "base_model": "b"})
+    with pytest.raises(JobError, match="no release of iteration 1; run `humpback curate` first"):
+        build_training_examples.run(open_lake(build_training_examples, direction="forward", iteration=1), recipe)
+    publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=1)
+    lake.write(CURATED, rows(lake, 5.0, 4.9), slice=SLICE)  # by a run that was killed before it could release it
+    build_training_examples.run(open_lake(build_training_examples, direction="forward", iteration=1), recipe)
+    assert sorted(row.source_id for row in lake.latest(TRAINING_EXAMPLES).collect()) == ["c0", "p"]
 
 
 def test_a_raised_threshold_forgets_rows(open_lake: OpenLake) -> None:

@@ -7,8 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import functions as F
 
-from jobs import dry_run, generate_candidates, inference, judge_answers, judge_check, score_candidates, scoring
+from jobs import (
+    dry_run,
+    generate_answers,
+    generate_candidates,
+    inference,
+    judge_answers,
+    judge_check,
+    score_candidates,
+    scoring,
+)
 from jobs.config import Recipe
 from jobs.errors import JobError
 from jobs.lake import Lake
@@ -16,7 +26,9 @@ from jobs.models import Model
 from jobs.serving import LoadEngine
 from model_ops.engine import Answer
 from model_ops.fake_engine import FakeEngine
+from schemas.bronze import COMPLETIONS
 from schemas.gold import GENERATIONS, JUDGEMENTS
+from schemas.ops import PROMPTS
 from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
 from tests.conftest import OpenLake
 from transforms import scorers, scores
@@ -24,8 +36,8 @@ from transforms import scorers, scores
 pytestmark = pytest.mark.spark
 
 JUDGES = {
-    "forward": Model("forward-0-abc", "nowhere", "f" * 64),
-    "backward": Model("backward-0-abc", "nowhere", "b" * 64),
+    "forward": Model("forward-0-abc", "nowhere", "f" * 64, "base"),
+    "backward": Model("backward-0-abc", "nowhere", "b" * 64, "base"),
 }
 
 
@@ -40,14 +52,19 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate_candidates, "the_model", lambda *_: JUDGES["backward"])
 
 
+def drawn(segment_id: str) -> dict[str, object]:
+    """A row of the pool."""
+    return {"experiment": "test", "segment_id": segment_id, "document_id": "d", "url": "u", "position": 0, "header": "",
+            "header_level": 0, "header_path": [], "text": f"An {segment_id} text.", "n_chars": 9, "language": "en",
+            "language_score": 1.0, "replaced": {}, "sample_hash": segment_id}  # fmt: skip
+
+
 def scored(open_lake: OpenLake, asked: Recipe) -> tuple[Lake, list[Any]]:
     """A run of score-candidates over two candidates, and all scores after it."""
     lake = open_lake(score_candidates, iteration=1)
-    if not lake.exists(CANDIDATES):
-        lake.insert(CANDIDATES, [
-            {"candidate_id": c, "segment_id": f"s{c}", "instruction": f"Why {c}?", "response": f"Because of {c}.",
-             "model_id": JUDGES["backward"].model_id, "request_id": c} for c in "xy"
-        ])  # fmt: skip
+    if not lake.exists(UNLABELLED):
+        lake.insert(UNLABELLED, [drawn("x"), drawn("y")])
+        generate_candidates.run(open_lake(generate_candidates), asked)
     score_candidates.run(lake, asked)
     return lake, lake.latest(SCORES).orderBy("scorer", "candidate_id").collect()
 
@@ -77,6 +94,54 @@ def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
     assert (lake.run.n_calls, lake.run.n_out, len(rows)) == (0, 4, 10)
     newest = {(r.candidate_id, r.score) for r in rows if r.scorer == "rubric" and r.parser == "scores/next"}
     assert newest == {(r.candidate_id, r.score) for r in rows if r.method_digest == after["rubric"][1]}
+
+
+def test_after_a_changed_sampling_only_what_it_gave_counts(open_lake: OpenLake) -> None:
+    lake, _ = scored(open_lake, recipe(score_candidates={"scorers": ["expected"]}))
+    cold = recipe(score_candidates={"scorers": ["expected"]}, generate_candidates={"temperature": 0.0})
+    backward = JUDGES["backward"]
+    there = {("forward", 0): JUDGES["forward"], ("backward", 0): backward}
+    assert dry_run._n_candidates(lake, cold, backward, 9) == 2
+    generate_candidates.run(open_lake(generate_candidates), cold)
+    lake = open_lake(score_candidates, iteration=1)
+    assert dry_run._n_candidates(lake, cold, backward, 9) == 0
+    assert lake.latest(CANDIDATES).count() == 4
+    current = generate_candidates.current_candidates(lake, cold, backward)
+    assert {row.segment_id for row in current.collect()} == {"x", "y"}
+    assert current.count() == 2
+    assert dry_run._n_ratings(lake, cold, there, 0, 9) == 0, "the same instruction again, which is rated already"  # type: ignore[arg-type]
+    score_candidates.run(lake, cold)
+    assert (lake.run.n_out, lake.run.n_calls) == (2, 0)
+
+
+def test_answers_follow_sampling_and_prompt(
+    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(generate_answers, "the_model", lambda *_: JUDGES["forward"])
+    prompts = tmp_path / "prompts.jsonl"
+    calls = []
+    for text, max_tokens in (("Why?", 9), ("Why?", 9), ("Why?", 99), ("Why not?", 99)):
+        prompts.write_text("".join(json.dumps({"id": i, "prompt": f"{i}: {text}"}) + "\n" for i in "ab"))
+        asked = recipe(generate_answers={"prompts": str(prompts), "max_tokens": max_tokens})
+        lake = open_lake(generate_answers, iteration=0)
+        generate_answers.run(lake, asked)
+        calls.append(lake.run.n_calls)
+        found = generate_answers.current_answers(lake, asked, JUDGES["forward"]).collect()
+        assert {(row.prompt_id, row.prompt) for row in found} == {(i, f"{i}: {text}") for i in "ab"}
+        assert len(found) == 2
+    assert calls == [2, 0, 2, 2]
+    assert lake.latest(GENERATIONS).count() == 6
+
+
+def test_the_ledger_says_how_it_was_asked(open_lake: OpenLake) -> None:
+    lake, _ = scored(open_lake, recipe(score_candidates={"scorers": ["likelihood_gain", "expected", "ending"]}))
+    asked = lake.latest(COMPLETIONS).select("stage", "part", "prefill", F.length("system") > 0).distinct().collect()
+    assert {tuple(row) for row in asked} == {
+        ("candidates", None, "", False), ("scores/likelihood_gain", "given", "", True),
+        ("scores/likelihood_gain", "alone", "", True), ("scores/expected", None, "Score: ", False),
+        ("scores/ending", None, "", True),
+    }  # fmt: skip
+    assert {row.prefill for row in lake.latest(PROMPTS).collect()} == {"", "Score: "}
 
 
 def test_what_a_free_answer_leaves_unread_is_asked_again_under_a_grammar(open_lake: OpenLake) -> None:
@@ -131,14 +196,24 @@ def test_own_labels_and_what_is_wrong_with_them(open_lake: OpenLake, tmp_path: P
 
 
 def test_answers_are_judged_once_by_the_model_that_is_named(
-    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
+    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    models = {t: Model(f"forward-{t}-abc", "nowhere", str(t) * 64) for t in (0, 2)}
+    (tmp_path / "two.jsonl").write_text("".join(json.dumps({"id": i, "prompt": "Why?"}) + "\n" for i in "ab"))
+
+    def recipe(**sections: object) -> Recipe:
+        two = {"generate_answers": {"prompts": str(tmp_path / "two.jsonl")}}
+        return Recipe.model_validate(
+            {"name": "test", "base_model": "b", "inference": {"engine": "fake"}} | two | sections
+        )
+
+    models = {t: Model(f"forward-{t}-abc", "nowhere", str(t) * 64, "base") for t in (0, 2)}
     monkeypatch.setattr(judge_answers, "the_model", lambda *words: models[words[3]])
     lake = open_lake(judge_answers, iteration=2)
+    prompts = generate_answers.wanted_prompts(lake, recipe())
     lake.insert(GENERATIONS, [
-        {"model_id": m.model_id, "prompt_set": "humpback", "prompt_id": p, "sample": 0, "prompt": "Why?",
-         "output": f"{p} by {t}", "request_id": f"{p}{t}"} for t, m in models.items() for p in "ab"
+        {"model_id": m.model_id, "prompt_set": "humpback", "prompt_id": r.subject_id, "sample": 0, "prompt": "Why?",
+         "output": f"{r.subject_id} by {t}", "request_id": r.request_id}
+        for t, m in models.items() for r in generate_answers.answer_requests(recipe(), m, prompts).collect()
     ])  # fmt: skip
     judge_answers.run(lake, recipe())
     found = lake.latest(JUDGEMENTS).collect()
@@ -176,11 +251,7 @@ def test_an_answer_that_makes_no_candidate_is_counted_once(
 ) -> None:
     monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(Cutting()))
     lake = open_lake(generate_candidates)
-    lake.insert(UNLABELLED, [
-        {"experiment": "test", "segment_id": s, "document_id": "d", "url": "u", "position": 0, "header": "", "header_level": 0,
-         "header_path": [], "text": f"An {s} text.", "n_chars": 9, "language": "en", "language_score": 1.0, "replaced": {}, "sample_hash": s}
-        for s in ("endless", "short")
-    ])  # fmt: skip
+    lake.insert(UNLABELLED, [drawn("endless"), drawn("short")])
     generate_candidates.run(lake, recipe())
     assert (lake.run.n_in, lake.run.n_out, dict(lake.run.dropped)) == (2, 1, {"cut": 1})
     later = open_lake(generate_candidates)

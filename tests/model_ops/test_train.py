@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM
 
 from jobs.config import Finetune
 from model_ops import fit as fit_module
+from model_ops.chat import ChatFormat
 from model_ops.checkpoints import check_trained_model, folder_digest, read_manifest
 from model_ops.completion_trainer import CompletionTrainer
 from model_ops.settings import Settings, TrainingError
@@ -74,6 +75,8 @@ def test_lora_leaves_a_merged_model_its_adapter_and_a_manifest(training: Trainin
     assert manifest.metrics["tokens_per_second"] > 0
     assert (training.out / "config.json").read_bytes() == (tiny / "config.json").read_bytes()
     assert not list(training.out.rglob("*.bin"))
+    ends = json.loads((training.out / "generation_config.json").read_text())["eos_token_id"]
+    assert ChatFormat.load(tiny).end_id in ends, "whoever serves it stops where it was trained to"
     assert [p.name for p in training.out.parent.iterdir()] == [training.out.name]
     adapted = logits(PeftModel.from_pretrained(load(tiny), training.out / "adapter"))
     assert torch.allclose(logits(load(training.out)), adapted, atol=1e-4)

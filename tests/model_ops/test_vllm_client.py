@@ -258,6 +258,36 @@ def test_max_tokens_is_clamped_to_what_fits(chat: ChatFormat) -> None:
     assert body["max_tokens"] == 100 - boundary
 
 
+def test_nothing_is_left_to_the_servers_defaults(chat: ChatFormat) -> None:
+    """A base model's own end, and its generation_config.json, are not those that it was finetuned with."""
+    body, _ = engine(chat, "e").body(request())
+    assert body["stop_token_ids"] == [chat.end_id]
+    assert (body["top_k"], body["min_p"], body["repetition_penalty"]) == (0, 0, 1)
+    assert (body["presence_penalty"], body["frequency_penalty"]) == (0, 0)
+
+
+def test_a_label_after_a_span_is_asked_for_where_the_answer_was_trained_to_end(chat: ChatFormat) -> None:
+    asked = request(span="the answer", sampling={"labels": [""], "max_tokens": 1})
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        assert body["prompt"] == chat.prompt_ids("", asked["prompt"]) + chat.text_ids("the answer")
+        assert body["logprob_token_ids"] == [chat.end_id]
+        assert "prompt_logprobs" not in body
+        return completion("x", "length", logprobs={"top_logprobs": [{f"token_id:{chat.end_id}": -0.25}]})
+
+    (answer,) = ask(chat, script, asked)
+    assert (answer.status, answer.label_logprobs) == ("ok", {"": -0.25})
+
+
+def test_servers_that_only_put_off_are_given_up(chat: ChatFormat) -> None:
+    """Each asks to wait, so that one is always about to be back."""
+    found = []
+    with serving(lambda *_: (503, {"Retry-After": "0.2"}, {})) as endpoint:
+        found += engine(chat, endpoint, patience=1).answers(map(request, range(4)))
+    assert {a.status for a in found} == {"failed"}
+    assert all("no server has answered for 1 s" in str(a.error) for a in found)
+
+
 def test_a_span_is_summed_from_its_own_first_token(chat: ChatFormat) -> None:
     asked = request(span="the answer", sampling={"max_tokens": 1})
     _, boundary = engine(chat, "e").body(asked)

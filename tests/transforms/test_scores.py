@@ -134,7 +134,7 @@ def test_a_segment_cannot_set_its_own_score(spark: SparkSession) -> None:
 def test_ending_is_the_log_probability_that_nothing_follows(spark: SparkSession) -> None:
     asked = requests(spark, "ending", ("a", "Why?", "Because."), ("b", "Why?", "Because of"))
     assert {(r.prompt, r.prefill, r.system, r.span) for r in asked.collect()} == {
-        ("Why?", "Because.", "tags", None), ("Why?", "Because of", "tags", None),
+        ("Why?", "", "tags", "Because."), ("Why?", "", "tags", "Because of"),
     }  # fmt: skip
     ledger = answered(spark, asked, a={"label_logprobs": {"": -0.5}}, b={"label_logprobs": {}})
     found = rated(asked, ledger, "ending")

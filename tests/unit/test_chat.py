@@ -1,4 +1,5 @@
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,16 @@ def test_a_prompt_is_the_rendered_template(chat: ChatFormat, plain: Tokenizer) -
     expected = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>\n"
     expected += "<|im_start|>assistant\nScore: "
     assert text_of(plain, chat.prompt_ids("Be brief.", "Why?", "Score: ")) == expected
+
+
+def test_a_template_whose_turns_end_with_plain_text_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "plain")
+    said = "{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} {{ m.content }}<|im_end|>{% endif %}"
+    (tmp_path / "plain" / "chat_template.jinja").write_text(
+        f"<|im_start|>{{% for m in messages %}}{said}{{% endfor %}}"
+    )
+    with pytest.raises(ChatFormatError, match="no special token between what the user says and the answer"):
+        ChatFormat.load(tmp_path / "plain")
 
 
 def test_an_empty_system_sends_no_system_message(chat: ChatFormat, plain: Tokenizer) -> None:

@@ -90,6 +90,16 @@ def test_the_digest_is_of_what_is_served(folder: Path) -> None:
     assert folder_digest(folder) != before
 
 
+def test_the_digest_is_of_an_adapter_too(folder: Path) -> None:
+    before = folder_digest(folder)
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"weights")
+    (folder / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "/here"}')
+    after = folder_digest(folder)
+    (folder / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "/there"}')
+    assert before != after == folder_digest(folder)
+
+
 def test_a_manifest_comes_back(tmp_path: Path) -> None:
     MANIFEST.write(tmp_path)
     assert read_manifest(tmp_path) == MANIFEST

@@ -7,9 +7,10 @@ import pytest
 
 from jobs import commands
 from jobs.__main__ import main, parser
+from jobs.config import Recipe
 from jobs.errors import JobError, RecipeError, StoppedError, WaitingError
 from jobs.failures import sentence
-from jobs.pipeline import JOBS, LIMITED
+from jobs.pipeline import JOBS, LIMITED, job_name, steps
 from jobs.recipe_file import load_recipe
 
 
@@ -102,3 +103,10 @@ def test_a_workers_own_error_is_what_is_shown() -> None:
         '  File "x.py", line 1, in <module>\nValueError: crawl/a.warc: no such file\n'
     )
     assert sentence(RuntimeError(text)) == "crawl/a.warc: no such file"
+
+
+def test_every_model_that_is_to_be_checked_is_checked_once_it_is_trained() -> None:
+    recipe = Recipe.model_validate({"name": "x", "base_model": "b", "judge_check": {"iterations": [0, 1, 2]}})
+    order = [(job_name(step.job), step.iteration) for step in steps(recipe) if step.direction != "backward"]
+    for t in range(recipe.iterations + 1):
+        assert order.index(("judge-check", t)) > order.index(("finetune", t))

@@ -82,6 +82,12 @@ def test_equal_samples_are_refused(tmp_path: Path) -> None:
         recipe(tmp_path, MINIMAL, "score_candidates.samples=3")
 
 
+@pytest.mark.parametrize("section", ["judge_check", "generate_answers", "judge_answers"])
+def test_an_iteration_that_will_not_be_is_refused(section: str) -> None:
+    with pytest.raises(ValueError, match=f"{section}.iterations names 3; the forward models are 0 to 2"):
+        Recipe.model_validate({"name": "x", "base_model": "b", section: {"iterations": [0, 2, 3]}})
+
+
 def test_no_scorer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"score_candidates.scorers: .*at least 1 item"):
         recipe(tmp_path, MINIMAL, "score_candidates.scorers=[]")

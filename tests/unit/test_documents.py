@@ -117,6 +117,12 @@ def text_line(number: int, **changed: object) -> bytes:
     return json.dumps(value | changed).encode() + b"\n"
 
 
+def test_a_line_nested_too_deep_for_a_json_parser(tmp_path: Path) -> None:
+    path = tmp_path / "en0000-00.json.gz"
+    path.write_bytes(gzip.compress(b"[" * 5000 + b"\n" + text_line(1)))
+    assert [outcome(row) for row in file_rows(str(path), MAX)] == ["broken_record", "kept"]
+
+
 @pytest.mark.parametrize("in_one", [True, False], ids=["one member", "a member for each"])
 def test_clueweb22_text(tmp_path: Path, in_one: bool) -> None:
     lines = [text_line(0), b"{broken\n", text_line(2, **{"Clean-Text": None}), text_line(3, **{"Clean-Text": "x" * MAX * 2}),

@@ -57,6 +57,7 @@ def test_thresholds() -> None:
     assert threshold_for(score, truth, 0.75) == 3
     assert threshold_for(score, truth, 0.9) == 5
     assert threshold_for(-score, truth, 0.9) is None
+    assert threshold_for(score, truth, 0.9, least=2) is None, "one pair alone is no evidence"
 
 
 def test_calibration_and_ranks() -> None:

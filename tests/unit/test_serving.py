@@ -1,6 +1,7 @@
 """What our own server serves: adapters beside each other on a GPU, one merged model at a time without."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, in
 
 def model(folder: Path, name: str) -> Model:
     (folder / name / "adapter").mkdir(parents=True)
-    return Model(name, str(folder / name), "d")
+    return Model(name, str(folder / name), "d", "the-base")
 
 
 def start(folder: Path, *models: Model, mode: str = "adapters") -> None:
@@ -60,6 +61,15 @@ def test_without_one_or_when_told_each_merged_model_has_its_server(
     start(tmp_path, one, one, other, mode=mode)
     assert servers == [(one.path, "m-1", None), (other.path, "m-2", None)]
     assert not LOADED
+
+
+def test_the_adapter_of_another_base_model_is_served_merged(
+    tmp_path: Path, servers: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "has_gpu", lambda: True)
+    judge = replace(model(tmp_path, "m-1"), base_model="another-base")
+    start(tmp_path, judge)
+    assert servers == [(judge.path, "m-1", None)]
 
 
 def test_a_server_that_has_died_is_started_again(tmp_path: Path, servers: list[object]) -> None:
