@@ -18,6 +18,8 @@ READS = (DOCUMENTS,)
 WRITES = SEGMENTS
 UNIT = "pieces"
 
+FEW_FILES = 1000
+
 
 def run(lake: Lake, recipe: Recipe) -> None:
     """Every document gives at least one row, so the documents without rows are the new ones."""
@@ -48,7 +50,15 @@ def _new(documents: DataFrame, done: DataFrame, limit: int | None) -> DataFrame 
     counts = marked.groupBy(file).agg(F.count("is_done").alias("n_done"), F.count(F.lit(1)).alias("n"))
     files = counts.where("n_done < n").collect()
     whole, begun = ([row.source_file for row in files if (row.n_done > 0) is is_begun] for is_begun in (False, True))
-    new = documents.where(file.isin(whole))
+    new = _of_files(documents, whole)
     if begun:
-        new = new.union(documents.where(file.isin(begun)).join(done, "document_id", "left_anti").select(new.columns))
+        new = new.union(_of_files(documents, begun).join(done, "document_id", "left_anti").select(new.columns))
     return new if files else None
+
+
+def _of_files(documents: DataFrame, files: list[str]) -> DataFrame:
+    """The documents of some crawl files; where these are few, Delta does not open what holds no page of them."""
+    if len(files) < FEW_FILES:
+        return documents.where(F.col("source_file").isin(files))
+    named = documents.sparkSession.createDataFrame([(name,) for name in files], "source_file string")
+    return documents.join(F.broadcast(named), "source_file", "left_semi")

@@ -19,6 +19,8 @@ READS = ()
 WRITES = GENERATIONS
 UNIT = "prompts"
 
+ASKED = ["model_id", "subject_id", "request_id"]  # models of the same weights, and equal prompts, share requests
+
 
 def run(lake: Lake, recipe: Recipe) -> None:
     """Answer every prompt of the set that has no answer yet with the forward model of `lake.run.iteration`."""
@@ -26,8 +28,9 @@ def run(lake: Lake, recipe: Recipe) -> None:
     prompts = wanted_prompts(lake, recipe)
     if lake.run.limit:
         prompts = prompts.orderBy("prompt_id").limit(lake.run.limit)
-    known = lake.latest(GENERATIONS).where(F.col("prompt_set") == config.prompt_set).select("request_id")
-    requests = lake.staged(answer_requests(recipe, model, prompts).join(known, "request_id", "left_anti"))
+    known = lake.latest(GENERATIONS).where(F.col("prompt_set") == config.prompt_set)
+    known = known.withColumnRenamed("prompt_id", "subject_id").select(*ASKED)
+    requests = lake.staged(answer_requests(recipe, model, prompts).join(known, ASKED, "left_anti"))
     if requests.isEmpty():
         return
     completions = ask(lake, recipe, model, requests, FORWARD)
@@ -36,9 +39,10 @@ def run(lake: Lake, recipe: Recipe) -> None:
 
 def current_answers(lake: Lake, recipe: Recipe, model: Model) -> DataFrame:
     """The first answers of `model` to the recipe's prompts, asked as the recipe asks now."""
-    asked = answer_requests(recipe, model, wanted_prompts(lake, recipe)).select("request_id")
+    asked = answer_requests(recipe, model, wanted_prompts(lake, recipe)).select(*ASKED)
     mine = (F.col("prompt_set") == recipe.generate_answers.prompt_set) & (F.col("sample") == 0)
-    return lake.read(GENERATIONS).where(mine).join(asked, "request_id", "left_semi")
+    given = lake.read(GENERATIONS).where(mine).withColumn("subject_id", F.col("prompt_id"))
+    return given.join(asked, ASKED, "left_semi").select(*GENERATIONS.columns)
 
 
 def answer_sampling(recipe: Recipe) -> dict[str, float]:

@@ -19,13 +19,15 @@ READS = (UNLABELLED, OVERLAPS)
 WRITES = CANDIDATES
 UNIT = "segments"
 
+ASKED = ["model_id", "request_id"]  # two models of the same weights share requests
+
 
 def run(lake: Lake, recipe: Recipe) -> None:
     """Ask once for every segment of the pool that has no instruction yet, and write what was answered."""
     model = the_model(lake, recipe, "backward", 0)
     segments = wanted_segments(lake, recipe)
-    answered = lake.latest(CANDIDATES).select("request_id")
-    requests = candidate_requests(recipe, model, segments).join(answered, "request_id", "left_anti")
+    answered = lake.latest(CANDIDATES).select(*ASKED)
+    requests = candidate_requests(recipe, model, segments).join(answered, ASKED, "left_anti")
     if requests.isEmpty():
         return
     segments, requests = lake.staged(segments), lake.staged(requests)
@@ -57,8 +59,8 @@ def candidate_requests(recipe: Recipe, model: Model, segments: DataFrame) -> Dat
 
 def current_candidates(lake: Lake, recipe: Recipe, model: Model) -> DataFrame:
     """The candidates that `model` wrote for the recipe's pool, asked as the recipe asks now."""
-    asked = candidate_requests(recipe, model, _pool(lake, recipe)).select("request_id")
-    return lake.read(CANDIDATES).join(asked, "request_id", "left_semi")
+    asked = candidate_requests(recipe, model, _pool(lake, recipe)).select(*ASKED)
+    return lake.read(CANDIDATES).join(asked, ASKED, "left_semi")
 
 
 def _pool(lake: Lake, recipe: Recipe) -> DataFrame:

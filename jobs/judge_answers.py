@@ -14,6 +14,7 @@ from jobs.generate_answers import answer_sampling, current_answers
 from jobs.inference import ask, requests_for
 from jobs.lake import Lake
 from jobs.models import Model, the_model
+from jobs.prompt_sets import read_prompts
 from jobs.section import digest
 from schemas.gold import GENERATIONS, JUDGEMENTS
 from schemas.ops import MODELS
@@ -59,12 +60,20 @@ def verdicts(lake: Lake, recipe: Recipe, model: Model, reference: Model, judge: 
 
 def _facts(recipe: Recipe, model: Model, reference: Model, judge: Model) -> dict[str, str]:
     return {
-        "method_digest": digest([asdict(VERDICT), SAMPLING, PARSER, answer_sampling(recipe)]),
+        "method_digest": digest([asdict(VERDICT), SAMPLING, PARSER, _way_of_answering(recipe)]),
         "judge_id": judge.model_id,
         "prompt_set": recipe.generate_answers.prompt_set,
         "model_id": model.model_id,
         "reference_id": reference.model_id,
     }
+
+
+def _way_of_answering(recipe: Recipe) -> list[object]:
+    return [
+        answer_sampling(recipe),
+        recipe.build_training_examples.inference_tag,
+        read_prompts(recipe.generate_answers.prompts),
+    ]
 
 
 def the_judge(lake: Lake, recipe: Recipe) -> Model:

@@ -103,6 +103,7 @@ class Lake:
         slice: Mapping[str, object] | None = None,
         transaction: str | None = None,
         computed: bool = False,
+        keys_first: bool = False,
     ) -> int | None:
         """Conform, validate, quarantine, commit and count; the version written, None if nothing was new.
 
@@ -110,7 +111,9 @@ class Lake:
         a row that passes) and `rejected`, a struct of the quarantine's `rule`, `detail`,
         `source_file`, `record_offset`, `payload` (null for a sound row). `slice` names the
         partition that a `replace` table swaps; `transaction` makes a repeated commit harmless;
-        `computed` says that `rows` are staged or local, and need not be staged once more.
+        `computed` says that `rows` are staged or local, and need not be staged once more; `keys_first`
+        that they are too wide to be moved to where their keys are compared with the table's: those
+        that are there already must then fit in memory.
 
         Raises:
             SchemaMismatchError: `rows` lacks a column or has one of another type.
@@ -118,7 +121,7 @@ class Lake:
         """
         shaped = conform.conformed(table, rows)
         if table.write == "append":
-            shaped = self._without_known(table, shaped, computed)
+            shaped = self._without_known(table, shaped, keys_first)
         judged = with_breaches(shaped, table.rules)
         staged = judged if computed else self.staged(judged)
         passes = F.col("drop_reason").isNull()
@@ -134,14 +137,14 @@ class Lake:
             return None
         return self._commit(table, marked.where("written").select(*table.columns), slice, transaction)
 
-    def _without_known(self, table: Table, rows: DataFrame, computed: bool) -> DataFrame:
+    def _without_known(self, table: Table, rows: DataFrame, keys_first: bool) -> DataFrame:
         """The rows whose key is neither in the table nor, as a defective row's, in the quarantine."""
         if self.exists(table):
-            rows = _unmatched(rows, self.latest(table).select(*table.key), computed)
+            rows = _unmatched(rows, self.latest(table).select(*table.key), keys_first)
         if not self.exists(QUARANTINE):
             return rows
         known = self.latest(QUARANTINE).where(F.col("table") == table.name).select("row_id")
-        return _unmatched(rows.withColumn("row_id", conform.row_id(table)), known, computed).drop("row_id")
+        return _unmatched(rows.withColumn("row_id", conform.row_id(table)), known, keys_first).drop("row_id")
 
     def _commit(
         self, table: Table, rows: DataFrame, slice: Mapping[str, object] | None, transaction: str | None
@@ -219,10 +222,10 @@ class Lake:
         return local / name if local else Path(f"humpback-{name}")
 
 
-def _unmatched(rows: DataFrame, known: DataFrame, computed: bool) -> DataFrame:
-    """The rows whose values are not in `known`. Of rows that are there already only these values move to find out."""
+def _unmatched(rows: DataFrame, known: DataFrame, keys_first: bool) -> DataFrame:
+    """The rows whose values are not in `known`."""
     key = known.columns
-    if computed:
+    if keys_first:
         known = F.broadcast(rows.select(*key).join(known, key, "left_semi"))
     return rows.join(known, key, "left_anti")
 

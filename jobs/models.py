@@ -66,7 +66,7 @@ def trained_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: i
     wanted = (recipe.name, direction, iteration, release.content_digest, config_digest(recipe, direction, iteration))
     for row in sorted(lake.collected(MODELS), key=lambda row: row.model_id):
         if (row.experiment, row.direction, row.iteration, row.content_digest, row.config_digest) == wanted:
-            return Model(row.model_id, row.path, row.digest, row.base_model)
+            return Model(row.model_id, row.path, row.digest, recipe.base_model)  # the same files, by the digest
     return None
 
 

@@ -100,7 +100,7 @@ def stop() -> None:
 def _adapter(recipe: Recipe, model: Model) -> Path | None:
     """The folder of the model's adapter, where it has one and the recipe wants adapters."""
     folder = Path(model.path) / "adapter"
-    fits = model.base_model == recipe.base_model  # another experiment's judge may have another base
+    fits = Path(model.base_model).resolve() == Path(recipe.base_model).resolve()  # not so for each judge that is named
     return folder if recipe.serving.mode == "adapters" and fits and folder.is_dir() else None
 
 

@@ -161,8 +161,8 @@ def _save(trainer: CompletionTrainer, settings: Settings, base: Path, out: Path,
 def _also_end_with(end_id: int, file: Path) -> None:
     """Let the model end where it was trained to, whoever serves it."""
     config = json.loads(file.read_text()) if file.is_file() else {}
-    given = config.get("eos_token_id") or []
-    ends = given if isinstance(given, list) else [given]
+    given = config.get("eos_token_id")
+    ends = given if isinstance(given, list) else [given] if given is not None else []
     if end_id not in ends:
         file.write_text(json.dumps(config | {"eos_token_id": [end_id, *ends]}, indent=2) + "\n")
 

@@ -89,7 +89,7 @@ JUDGEMENTS = Table(
             column(
                 "method_digest",
                 StringType(),
-                "digest of the judge's prompt and parser and of all sampling",
+                "digest of the judge's prompt and parser, the prompts answered and all sampling",
             ),
             column("judge_id", StringType(), "the judging model"),
             column("prompt_set", StringType(), "name of the set of evaluation prompts"),

@@ -163,6 +163,8 @@ def _zstd_frame(stream: BinaryIO, start: int) -> Iterator[bytes]:
         while data := reader.read(CHUNK):
             yield data
     except OSError as error:
+        if error.errno is not None:  # the disk's, and not the decoder's
+            raise
         raise MemberError(start, "broken_record", f"at or after this place: {error}") from error
     stream.seek(end)
 

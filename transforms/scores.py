@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from transforms.scorers import END, LABELS, Scorer
 
-PARSER = "scores/2"
+PARSER = "scores/3"
 GIVEN, ALONE = "given", "alone"
 LAST_SCORE = r"(?i)(?:^|\n)\s*\**score\s*:\s*(\d+(?:\.\d+)?)(?:\s*/\s*5)?[.*\s]*$"
 UNREADABLE = ("unparsed", "out_of_range", "cut")

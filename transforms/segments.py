@@ -26,7 +26,7 @@ from transforms.quality_rules import RULES, Limits, quality_fault
 from transforms.render import Page, render
 from transforms.segment_rules import header_fault, is_repetitive
 
-METHOD_VERSION = "segments-6"
+METHOD_VERSION = "segments-7"
 # In the order in which they are looked at: what a rule drops, the next ones do not see.
 DROP_REASONS = (
     "blocked_url", "too_many_headers", "no_header",  # the whole page, one row

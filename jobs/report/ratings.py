@@ -171,7 +171,7 @@ def answers(lake: Lake, subject: Experiment) -> Row:
         given.join(asked.agg(F.max("created_at").alias("at")), "request_id", "left")
         .groupBy("prompt_set", "prompt_id")
         .agg(
-            F.substring(F.first("prompt"), 1, MAX_TEXT + 1).alias("prompt"),
+            F.substring(F.max_by("prompt", at), 1, MAX_TEXT + 1).alias("prompt"),
             newest(first).alias("first"),
             newest(last).alias("last"),
         )

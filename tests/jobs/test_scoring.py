@@ -28,7 +28,7 @@ from model_ops.engine import Answer
 from model_ops.fake_engine import FakeEngine
 from schemas.bronze import COMPLETIONS
 from schemas.gold import GENERATIONS, JUDGEMENTS
-from schemas.ops import PROMPTS
+from schemas.ops import MODELS, PROMPTS
 from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
 from tests.conftest import OpenLake
 from transforms import scorers, scores
@@ -131,6 +131,19 @@ def test_answers_follow_sampling_and_prompt(
         assert len(found) == 2
     assert calls == [2, 0, 2, 2]
     assert lake.latest(GENERATIONS).count() == 6
+
+    twin = replace(JUDGES["forward"], model_id="forward-0-twin")  # another experiment's, of the same weights
+    lake.insert(MODELS, [
+        {"model_id": m.model_id, "experiment": m.model_id, "direction": "forward", "iteration": 0, "base_model": "base",
+         "path": m.path, "digest": m.digest, "dataset": "d", "table_version": 1, "n_examples": 1, "content_digest": "c",
+         "config_digest": "c", "metrics": {}, "run_id": "r"} for m in (JUDGES["forward"], twin)
+    ])  # fmt: skip
+    monkeypatch.setattr(generate_answers, "the_model", lambda *_: twin)
+    prompts.write_text("".join(json.dumps({"id": i, "prompt": "a: Why not?"}) + "\n" for i in "ac"))
+    lake = open_lake(generate_answers, iteration=0)
+    generate_answers.run(lake, asked)
+    assert lake.run.n_calls == 0
+    assert {row.prompt_id for row in generate_answers.current_answers(lake, asked, twin).collect()} == {"a", "c"}
 
 
 def test_the_ledger_says_how_it_was_asked(open_lake: OpenLake) -> None:

@@ -17,7 +17,6 @@ from transformers import AutoModelForCausalLM
 
 from jobs.config import Finetune
 from model_ops import fit as fit_module
-from model_ops.chat import ChatFormat
 from model_ops.checkpoints import check_trained_model, folder_digest, read_manifest
 from model_ops.completion_trainer import CompletionTrainer
 from model_ops.settings import Settings, TrainingError
@@ -75,12 +74,21 @@ def test_lora_leaves_a_merged_model_its_adapter_and_a_manifest(training: Trainin
     assert manifest.metrics["tokens_per_second"] > 0
     assert (training.out / "config.json").read_bytes() == (tiny / "config.json").read_bytes()
     assert not list(training.out.rglob("*.bin"))
-    ends = json.loads((training.out / "generation_config.json").read_text())["eos_token_id"]
-    assert ChatFormat.load(tiny).end_id in ends, "whoever serves it stops where it was trained to"
     assert [p.name for p in training.out.parent.iterdir()] == [training.out.name]
     adapted = logits(PeftModel.from_pretrained(load(tiny), training.out / "adapter"))
     assert torch.allclose(logits(load(training.out)), adapted, atol=1e-4)
     assert not torch.allclose(adapted, logits(load(tiny)), atol=1e-2)
+
+
+@pytest.mark.parametrize(("given", "ends"), [(0, [2, 0]), ([0, 1], [2, 0, 1]), ([1, 2], [1, 2]), (None, [2])])
+def test_whoever_serves_it_stops_where_it_was_trained_to(tmp_path: Path, given: object, ends: list[int]) -> None:
+    file = tmp_path / "generation_config.json"
+    if given is not None:
+        file.write_text(json.dumps({"eos_token_id": given, "top_k": 20}))
+    fit_module._also_end_with(2, file)
+    config = json.loads(file.read_text())
+    assert config["eos_token_id"] == ends
+    assert given is None or config["top_k"] == 20
 
 
 def test_the_same_training_is_not_done_twice(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,22 @@ def test_measures_of_a_perfect_judge_and_of_one_who_knows_one_kind() -> None:
     assert by["share of good pairs", "fifth 1 of the scores"] == 0.0
 
 
+def test_a_threshold_for_a_precision_is_chosen_on_one_half_and_measured_on_the_other() -> None:
+    good, bad = [2.0 + n / 100 for n in range(80)], [n / 100 for n in range(80)]
+    found = measures(ratings("a", true=good, mismatched=bad), thresholds={}, target=0.9)
+    by = {(m.measure, m.of): m for m in found if "for precision 0.9" in m.of}
+    threshold, precision, recall = (
+        by["threshold", "for precision 0.9"], *(by[m, "on the other half, for precision 0.9"] for m in ("precision", "recall")),
+    )  # fmt: skip
+    assert threshold.value is not None
+    assert 0 < threshold.value < 2, "so low that it lets a few bad ones in"
+    assert precision.value is not None
+    assert 0.7 < precision.value < 0.9, "it was 0.9 where it was chosen"
+    assert recall.value == 1.0
+    assert threshold.n is not None
+    assert precision.n == recall.n == 160 - threshold.n
+
+
 def test_without_a_threshold_it_is_chosen_on_one_half_and_measured_on_the_other() -> None:
     good, bad = [2.0 + n / 100 for n in range(40)], [n / 100 for n in range(40)]
     found = [

@@ -63,6 +63,14 @@ def test_without_one_or_when_told_each_merged_model_has_its_server(
     assert not LOADED
 
 
+def test_a_base_model_is_the_same_however_its_folder_is_written(
+    tmp_path: Path, servers: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "has_gpu", lambda: True)
+    start(tmp_path, replace(model(tmp_path, "m-1"), base_model=str(Path("the-base").absolute()) + "/"))
+    assert servers == [("the-base", "base", 16)]
+
+
 def test_the_adapter_of_another_base_model_is_served_merged(
     tmp_path: Path, servers: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
