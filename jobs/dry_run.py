@@ -66,11 +66,10 @@ def _row(lake: Lake, recipe: Recipe, models: Models, step: Step, n_segments: int
         case "judge-check":
             return requests("ask for ratings of known pairs", _n_checks(lake, recipe, models, iteration))
         case "generate-answers":
-            model, prompts = models["forward", iteration], generate_answers.wanted_prompts(lake, recipe)
+            model, n = models["forward", iteration], len(read_prompts(recipe.generate_answers.prompts))
             if model:
+                prompts = generate_answers.wanted_prompts(lake, recipe)
                 n = _n_open(lake, generate_answers.answer_requests(recipe, model, prompts), model)
-            else:
-                n = prompts.count()
             return name, step.iteration, "ask for answers", n, None
         case "judge-answers":
             n = len(read_prompts(recipe.generate_answers.prompts)) - _n_judged(lake, recipe, models, iteration)

@@ -58,11 +58,10 @@ class Servers:
         while True:
             now = time.monotonic()
             is_silent = now - self._heard > self._patience
-            if awake := [s for s in self._servers if s.rests_until <= now]:
-                server = min(awake, key=lambda s: (s is avoid, s.open_requests))
+            awake = [s for s in self._servers if s.rests_until <= now]
+            server = min(awake, key=lambda s: (s is avoid, s.open_requests), default=None)
+            if server and (server.faults < FAULTS_IN_A_ROW or not is_silent):
                 if server.faults >= FAULTS_IN_A_ROW:
-                    if is_silent:
-                        raise SilenceError(f"no server has answered for {self._patience:g} s")
                     server.rests_until = now + REST_SECONDS  # for all but this request
                 server.open_requests += 1
                 return server

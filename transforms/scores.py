@@ -26,8 +26,8 @@ def score_prompts(pairs: DataFrame, *, scorer: Scorer, system: str) -> DataFrame
     `system` is what a forward model was trained with.
     """
     sides = {"instruction": F.col("instruction"), "response": F.col("response")}
-    asked, span, part = scorer.template.filled(**sides).alias("prompt"), F.lit(None), F.lit(None)
-    prompts = [F.struct(asked, part.cast("string").alias("part"))]
+    asked, span = scorer.template.filled(**sides).alias("prompt"), F.lit(None)
+    prompts = [F.struct(asked, F.lit(None).cast("string").alias("part"))]
     if scorer.answer == "likelihood":
         lone = F.lit(alone(scorer)).alias("prompt")
         prompts = [F.struct(asked, F.lit(GIVEN).alias("part")), F.struct(lone, F.lit(ALONE).alias("part"))]

@@ -42,7 +42,7 @@ def unlabelled_from(
         .withColumn("sample_hash", F.sha2(F.concat_ws(":", F.lit(sample_seed), "segment_id"), 256))
         .withColumn("drop_reason", reason)
     )
-    # The hash of the last one drawn divides the pool, and texts are then looked up: none has to be moved to be judged.
+    # The hash of the last one drawn divides the pool, and only the texts of what was drawn are sorted.
     fitting = marked.where(F.col("drop_reason").isNull()).select("sample_hash")
     last = fitting.orderBy("sample_hash").limit(room).agg(F.coalesce(F.max("sample_hash"), F.lit("")).alias("last"))
     beyond = F.when(F.col("sample_hash") > F.col("last"), "not_sampled")
