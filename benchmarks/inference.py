@@ -1,9 +1,10 @@
-"""Requests through Spark beside a bare asynchronous client, and beside vLLM's offline batch, on the same cores.
+"""Requests through Spark and our client beside a bare asynchronous client and vLLM's offline batch, on the same cores.
 
 python -m benchmarks.inference MODEL_FOLDER
 
 Every figure is of the time in which the server has requests, so that nobody's start-up counts. Each run has
 prompts of its own, equal in length and in their common beginning, so that none finds another's in the prefix cache.
+Without Spark's part (`--partitions` with no number after it) no JVM is needed.
 """
 
 import argparse
@@ -25,24 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from pyspark.sql import SparkSession
 
 from benchmarks.server import prompts
-from jobs.config import Inference
-from jobs.lake import Lake
-from jobs.runs import Run
-from jobs.serving import LoadEngine
-from jobs.session import spark_session
-from jobs.waves import send
 from model_ops.chat import ChatFormat
-from model_ops.devices import served_dtype
+from model_ops.devices import has_gpu, served_dtype
 from model_ops.vllm_client import VllmEngine
 from model_ops.vllm_server import ServerSettings, VllmServer, cpu_environment
-from schemas.request import REQUEST
-from schemas.silver import CANDIDATES
 
 PORT, LONGEST = 8793, 1024
-IN_FLIGHT = 16  # of a wave; two are open, so the bare client gets twice as many
 KINDS: dict[str, tuple[int, str, dict[str, Any]]] = {  # words of a prompt, the answer's beginning, sampling
     "generate-candidates": (220, "", {"temperature": 0.7, "top_p": 0.9, "max_tokens": 12}),
     "one-token scoring": (300, "Score: ", {"temperature": 0, "max_tokens": 1, "labels": list("12345")}),
@@ -86,8 +77,8 @@ def busy_seconds(server: VllmServer) -> Iterator[list[float]]:
 async def bare(engine: VllmEngine, asked: Sequence[Mapping[str, Any]]) -> None:
     """The same requests from the least client that keeps as many open."""
     bodies = [engine.body(request)[0] for request in asked]
-    places = asyncio.Semaphore(2 * IN_FLIGHT)
-    async with aiohttp.ClientSession(raise_for_status=True) as session:
+    places, pool = asyncio.Semaphore(engine.window), aiohttp.TCPConnector(limit=engine.window)
+    async with aiohttp.ClientSession(connector=pool, raise_for_status=True) as session:
 
         async def ask(body: dict[str, Any]) -> None:
             async with places, session.post(f"{engine.endpoints[0]}/completions", json=body) as reply:
@@ -96,9 +87,25 @@ async def bare(engine: VllmEngine, asked: Sequence[Mapping[str, Any]]) -> None:
         await asyncio.gather(*(ask(body) for body in bodies))
 
 
-def through_spark(spark: SparkSession, engine: VllmEngine, asked: list[dict[str, Any]], partitions: int) -> None:
+def alone(engine: VllmEngine, asked: Sequence[Mapping[str, Any]]) -> None:
+    """The same requests from our client, in one process, as in one task."""
+    faults = [answer.error for answer in engine.answers(iter(asked)) if answer.error]
+    assert not faults, faults[0]
+
+
+def through_spark(engine: VllmEngine, asked: list[dict[str, Any]], partitions: int, in_flight: int) -> None:
     """The same requests in waves, to the ledger of a new lake."""
-    settings = Inference(rows_per_wave=-(-2 * len(asked) // 5), partitions=partitions, in_flight=IN_FLIGHT)
+    from jobs.config import Inference
+    from jobs.lake import Lake
+    from jobs.runs import Run
+    from jobs.serving import LoadEngine
+    from jobs.session import spark_session
+    from jobs.waves import send
+    from schemas.request import REQUEST
+    from schemas.silver import CANDIDATES
+
+    spark = spark_session()
+    settings = Inference(rows_per_wave=-(-2 * len(asked) // 5), partitions=partitions, in_flight=in_flight)
     with tempfile.TemporaryDirectory() as root:
         lake = Lake(spark, root, Run("benchmark", "benchmark", "0" * 16, CANDIDATES))
         staged = lake.staged(spark.createDataFrame(asked, REQUEST))  # type: ignore[type-var]
@@ -107,14 +114,15 @@ def through_spark(spark: SparkSession, engine: VllmEngine, asked: list[dict[str,
     assert not done.failed, done.fault
 
 
-def offline(folder: str) -> None:
+def offline(folder: str, open_requests: int) -> None:
     """In a process of its own: the prompts on stdin, as token ids, through vLLM's offline batch; prints seconds."""
     from vllm import LLM, SamplingParams
 
-    model = LLM(folder, max_model_len=LONGEST, max_num_seqs=64, enforce_eager=True, block_size=32,
-                dtype=served_dtype("auto"), disable_log_stats=True)  # fmt: skip
+    cpu = {} if has_gpu() else {"block_size": 32}
+    model = LLM(folder, max_model_len=LONGEST, max_num_seqs=max(open_requests, 64), enforce_eager=not has_gpu(),
+                dtype=served_dtype("auto"), disable_log_stats=True, **cpu)  # fmt: skip
     for body in json.load(sys.stdin):
-        named = ("max_tokens", "temperature", "top_p", "logprobs", "logprob_token_ids")
+        named = ("max_tokens", "temperature", "top_p", "logprobs", "logprob_token_ids", "stop_token_ids")
         sampling = {k: v for k, v in body[0].items() if k in named}
         began = time.perf_counter()
         model.generate([{"prompt_token_ids": b["prompt"]} for b in body], SamplingParams(**sampling), use_tqdm=False)
@@ -126,47 +134,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
     parser.add_argument("model", help="folder of a model")
     parser.add_argument("--requests", type=int, default=64, help="of each kind, for each way")
-    parser.add_argument("--partitions", type=int, nargs="+", default=[1, 2, 8])
+    parser.add_argument("--in-flight", type=int, default=16, help="of a wave; two are open, others get as many")
+    parser.add_argument("--partitions", type=int, nargs="*", default=[1, 2, 8])
     parser.add_argument("--offline", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    window = 2 * options.in_flight
     if options.offline:
-        offline(options.model)
+        offline(options.model, window)
         return 0
     logging.getLogger("jobs").setLevel(logging.WARNING)
-    settings = ServerSettings(PORT, served_dtype("auto"), LONGEST, 64, eager=True, start_timeout=300, kv_cache_gb=2)
-    chat, log = ChatFormat.load(options.model), Path(tempfile.gettempdir()) / "benchmark-vllm.log"
-    server, least = VllmServer(options.model, "base", settings, log), 1.0
+    eager, log = not has_gpu(), Path(tempfile.gettempdir()) / "benchmark-vllm.log"
+    settings = ServerSettings(PORT, served_dtype("auto"), LONGEST, max(window, 64), eager, 600, kv_cache_gb=2)
+    chat, server, least = ChatFormat.load(options.model), VllmServer(options.model, "base", settings, log), 1.0
     server.start()
-    # A core for each task of two waves of the most partitions: as in a cluster, they wait far more than they compute.
-    spark = spark_session(**{"spark.master": f"local[{2 * max(options.partitions)}]"})
+    if options.partitions:
+        from jobs.session import spark_session
+
+        # A core for each task of two waves of the most partitions: as in a cluster, they wait far more than compute.
+        spark_session(**{"spark.master": f"local[{2 * max(options.partitions)}]"})
     try:
         for kind in KINDS:
-            engine = engine_of(server, chat, 2 * IN_FLIGHT)
+            engine = engine_of(server, chat, window)
             asyncio.run(bare(engine, requests(kind, 4, "warm")))
             with busy_seconds(server) as clean:
                 asyncio.run(bare(engine, requests(kind, options.requests, f"{kind}/bare")))
             report(kind, "bare client", options.requests, clean[0], clean[0])
+            with busy_seconds(server) as seconds:
+                alone(engine, requests(kind, options.requests, f"{kind}/alone"))
+            report(kind, "our client, one process", options.requests, seconds[0], clean[0])
             for n in options.partitions:
-                engine = engine_of(server, chat, -(-IN_FLIGHT // n))
-                through_spark(spark, engine, requests(kind, 2 * n, f"{kind}/warm/{n}"), n)
+                engine = engine_of(server, chat, -(-options.in_flight // n))
+                through_spark(engine, requests(kind, 2 * n, f"{kind}/warm/{n}"), n, options.in_flight)
                 with busy_seconds(server) as seconds:
-                    through_spark(spark, engine, requests(kind, options.requests, f"{kind}/spark/{n}"), n)
+                    asked = requests(kind, options.requests, f"{kind}/spark/{n}")
+                    through_spark(engine, asked, n, options.in_flight)
                 report(kind, f"Spark, {n} partitions", options.requests, seconds[0], clean[0])
                 least = min(least, clean[0] / seconds[0])
     finally:
-        spark.stop()
         server.stop()
     engine = engine_of(server, chat, 1)
     bodies = [
         [engine.body(r)[0] for r in requests(kind, n, f"{kind}/{run}")]
         for kind in KINDS for run, n in (("warm", 4), ("offline", options.requests))
     ]  # fmt: skip
-    ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.inference", options.model, "--offline"], input=json.dumps(bodies), text=True,
-        capture_output=True, env=os.environ | cpu_environment(2) | {"HF_HUB_OFFLINE": "1"}, check=True,
-    )  # fmt: skip
-    for kind, line in zip(KINDS, re.findall(r"^seconds (.+)$", ran.stdout, re.MULTILINE)[1::2], strict=True):
-        report(kind, "vLLM's offline batch", options.requests, float(line), 0.0)
+    environment = os.environ | ({} if has_gpu() else cpu_environment(2)) | {"HF_HUB_OFFLINE": "1"}
+    line = [sys.executable, "-m", "benchmarks.inference", options.model, "--offline", "--in-flight", str(window // 2)]
+    ran = subprocess.run(line, input=json.dumps(bodies), text=True, stdout=subprocess.PIPE, env=environment, check=True)
+    for kind, found in zip(KINDS, re.findall(r"^seconds (.+)$", ran.stdout, re.MULTILINE)[1::2], strict=True):
+        report(kind, "vLLM's offline batch", options.requests, float(found), 0.0)
     return 0 if least >= 0.95 else 1
 
 
@@ -178,7 +193,7 @@ def engine_of(server: VllmServer, chat: ChatFormat, window: int) -> VllmEngine:
 def report(kind: str, way: str, n: int, seconds: float, clean: float) -> None:
     """One line."""
     share = f"{clean / seconds:8.1%}" if clean else ""
-    sys.stdout.write(f"{kind:<22} {way:<22} {n / seconds:6.2f} requests/s {share}\n")
+    sys.stdout.write(f"{kind:<22} {way:<24} {n / seconds:8.2f} requests/s {share}\n")
     sys.stdout.flush()
 
 

@@ -115,6 +115,7 @@ class Finetune(Section):
     batch_size: int = Field(32, ge=1)
     small_batch_size: int = Field(8, ge=1, description="used under 3,000 examples")
     micro_batch_size: int = Field(4, ge=1, description="examples per forward pass on one device")
+    gradient_checkpointing: bool = Field(True, description="compute activations twice, to keep few of them")
     epochs: float = Field(3.0, gt=0, description="paper, table 18: about 3 at most sizes")
     max_length: int = Field(2048, ge=16, description="tokens; a longer example is an error, never cut silently")
     dev_examples: int = Field(256, ge=0, description="held-out examples whose loss is taken before and after")
@@ -142,7 +143,7 @@ class Serving(Section):
     port: int = Field(8765, ge=1, le=65535, description="of the server here; the first of those on executors")
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     max_model_len: int = Field(2048, ge=64)
-    max_num_seqs: int = Field(64, ge=1)
+    max_num_seqs: int | None = Field(None, ge=1, description="unset: all that can be open, 2 x inference.in_flight")
     eager: bool = Field(False, description="start faster, run slower")
     start_timeout: float = Field(600, gt=0, description="seconds")
     kv_cache_gb: int = Field(2, ge=1, description="on the CPU only")

@@ -49,7 +49,7 @@ def training_release(lake: Lake, direction: Direction, iteration: int) -> Releas
 def config_digest(recipe: Recipe, direction: Direction, iteration: int) -> str:
     """Names what a model's training depends on beside its rows: settings and the base model's files."""
     settings = recipe.finetune.settings(direction, iteration)
-    del settings["micro_batch_size"]  # how it is run, not what comes out
+    del settings["micro_batch_size"], settings["gradient_checkpointing"]  # how it is run, not what comes out
     return digest([settings, base_digest(recipe.base_model)])
 
 

@@ -148,10 +148,10 @@ def _start_on_executors(lake: Lake, recipe: Recipe, model: Model) -> tuple[str, 
 
 
 def _settings(recipe: Recipe) -> ServerSettings:
-    s = recipe.serving
+    s, both_waves = recipe.serving, 2 * recipe.inference.in_flight
     return ServerSettings(
-        port=s.port, dtype=s.dtype, max_model_len=s.max_model_len, max_num_seqs=s.max_num_seqs, eager=s.eager,
-        start_timeout=s.start_timeout, kv_cache_gb=s.kv_cache_gb,
+        port=s.port, dtype=s.dtype, max_model_len=s.max_model_len, max_num_seqs=s.max_num_seqs or both_waves,
+        eager=s.eager, start_timeout=s.start_timeout, kv_cache_gb=s.kv_cache_gb,
     )  # fmt: skip
 
 

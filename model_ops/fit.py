@@ -61,6 +61,8 @@ def fit(
         seed=settings.seed, num_train_epochs=settings.epochs, learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay, bf16=dtype == "bfloat16", use_cpu=not cuda,
         remove_unused_columns=False, dataloader_pin_memory=cuda, eval_on_start=bool(dev),
+        gradient_checkpointing=settings.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},  # the other way stops at frozen embeddings
     )  # fmt: skip
     micro, passes = settings.batch_shape(len(train), args.world_size)
     args.per_device_train_batch_size = args.per_device_eval_batch_size = micro

@@ -27,6 +27,8 @@ class Settings:
     batch_size: int
     small_batch_size: int
     micro_batch_size: int
+    gradient_checkpointing: bool
+    """Activations are computed again on the way back, instead of being kept."""
     epochs: float
     max_length: int
     dev_examples: int

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from jobs.config import Finetune
 from model_ops import fit as fit_module
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.model
 
 SETTINGS = Finetune(
     method="lora", learning_rate=1e-2, final_learning_rate=1e-3, dropout=0.0, small_batch_size=4, micro_batch_size=2,
-    epochs=2, max_length=256, lora_rank=4, lora_alpha=8, dtype="float32",
+    gradient_checkpointing=False, epochs=2, max_length=256, lora_rank=4, lora_alpha=8, dtype="float32",
 ).settings("forward", 0)  # fmt: skip
 
 
@@ -124,6 +125,29 @@ def test_training_twice_gives_the_same_model(training: Training) -> None:
     run(training)
     run(again)
     assert read_manifest(training.out).digest == read_manifest(again.out).digest
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_gradient_checkpointing_computes_every_layer_twice_and_changes_nothing(
+    training: Training, monkeypatch: pytest.MonkeyPatch, method: Literal["lora", "full"]
+) -> None:
+    forward, trained = LlamaDecoderLayer.forward, []
+
+    def counted(layer: Any, *arguments: Any, **named: Any) -> Any:
+        trained.append(layer.training)
+        return forward(layer, *arguments, **named)
+
+    monkeypatch.setattr(LlamaDecoderLayer, "forward", counted)
+    calls, digests = [], []
+    for is_on in (False, True):
+        settings = replace(training.settings, method=method, gradient_checkpointing=is_on)
+        done = replace(training, settings=settings, out=training.out.with_name(str(is_on)))
+        run(done)
+        calls.append(sum(trained))
+        digests.append(read_manifest(done.out).digest)
+        trained.clear()
+    assert calls[1] == 2 * calls[0]
+    assert digests[1] == digests[0]
 
 
 def test_layers_below_the_first_adapted_one_are_left_alone(training: Training, tiny: Path) -> None:

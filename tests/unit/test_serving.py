@@ -63,6 +63,14 @@ def test_without_one_or_when_told_each_merged_model_has_its_server(
     assert not LOADED
 
 
+@pytest.mark.parametrize(("given", "at_once"), [({}, 512), ({"max_num_seqs": 64}, 64)])
+def test_our_server_computes_all_at_once_that_two_waves_keep_open_unless_told(
+    given: dict[str, int], at_once: int
+) -> None:
+    recipe = {"name": "x", "base_model": "the-base", "serving": given, "inference": {"in_flight": 256}}
+    assert serving._settings(Recipe.model_validate(recipe)).max_num_seqs == at_once
+
+
 def test_a_base_model_is_the_same_however_its_folder_is_written(
     tmp_path: Path, servers: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

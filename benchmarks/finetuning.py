@@ -1,0 +1,94 @@
+"""Training beside what the machine's matrix product allows: tokens/s, share of its peak, peak memory.
+
+python -m benchmarks.finetuning MODEL_FOLDER --method lora full
+
+Six operations for each weight and token (four where only adapters learn: the weights need no gradient of their own)
+count; attention, which these lengths hardly see, does not.
+"""
+
+import argparse
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from model_ops.dataset import Example
+from model_ops.settings import Settings
+
+SETTINGS = Settings(
+    method="lora", learning_rate=1e-4, final_learning_rate=1e-5, weight_decay=0.1, dropout=0.1, batch_size=32,
+    small_batch_size=32, micro_batch_size=4, gradient_checkpointing=True,
+    epochs=1, max_length=2048, dev_examples=0, lora_rank=16, lora_alpha=32,
+    lora_layers_from=0, dtype="auto", seed=0,
+)  # fmt: skip
+
+
+def made(n: int, longest: int) -> list[Example]:
+    """Examples as long as those of the method: prompts of 30 to 80 tokens, answers up to the rest, at random."""
+    own = random.Random(0)
+
+    def ids(least: int, most: int) -> list[int]:
+        return own.choices(range(100, 300), k=own.randint(least, most))
+
+    return [Example(str(i), ids(30, 80), ids(longest // 4, longest - 80)) for i in range(n)]
+
+
+def peak(dtype: str) -> float:
+    """Operations per second of a large matrix product on this machine."""
+    import torch
+
+    n, device = (8192, "cuda") if torch.cuda.is_available() else (2048, "cpu")
+    a, b = (torch.randn(n, n, device=device, dtype=getattr(torch, dtype)) for _ in range(2))
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        (a @ b)[0, 0].item()
+        seconds.append(time.perf_counter() - began)
+    return float(2 * n**3 / min(seconds))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.finetuning", description=__doc__)
+    parser.add_argument("model", type=Path, help="folder of a model")
+    parser.add_argument("--method", nargs="+", choices=["lora", "full"], default=["lora"])
+    parser.add_argument("--micro-batch", type=int, nargs="+", default=[4])
+    parser.add_argument("--examples", type=int, default=128)
+    parser.add_argument("--longest", type=int, default=1024, help="tokens")
+    parser.add_argument("--gradient-checkpointing", action=argparse.BooleanOptionalAction, default=True)
+    options = parser.parse_args(arguments)
+    from transformers import AutoModelForCausalLM
+
+    from model_ops.devices import served_dtype
+    from model_ops.fit import fit
+
+    logging.basicConfig(level=logging.WARNING)
+    dtype = served_dtype("auto")
+    limit = peak(dtype)
+    weights = sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).parameters())
+    sys.stdout.write(f"{weights / 1e9:.2f} billion weights, matrix product {limit / 1e12:,.3f} TFLOPS in {dtype}\n")
+    for method in options.method:
+        for micro in options.micro_batch:
+            settings = replace(
+                SETTINGS, method=method, micro_batch_size=micro, gradient_checkpointing=options.gradient_checkpointing
+            )
+            began = time.perf_counter()
+            with tempfile.TemporaryDirectory() as out:
+                train = made(options.examples, options.longest)
+                found = fit(settings, options.model, 0, train, [], Path(out)).metrics
+            operations = (4 if method == "lora" else 6) * weights * found["tokens_per_second"]
+            sys.stdout.write(
+                f"{method:<5} micro_batch_size={micro} {found['tokens_per_second']:9,.0f} tokens/s, "
+                f"{operations / limit:.0%} of the peak, {found['peak_memory_mib'] / 1024:.1f} GiB, "
+                f"{time.perf_counter() - began:.0f} s with loading and saving\n"
+            )
+            sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

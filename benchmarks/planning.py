@@ -1,0 +1,100 @@
+"""What a large ledger costs a job that asks: planning once, however many waves follow.
+
+python -m benchmarks.planning --ledger 10000000 --requests 20000 --waves 4 20
+
+The worst case: all rows are of the same stage and model, and half of the requests are answered already.
+"""
+
+import argparse
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config import Recipe
+from jobs.inference import complete
+from jobs.lake import Lake
+from jobs.models import Model
+from jobs.runs import Run
+from jobs.session import spark_session
+from schemas.bronze import COMPLETIONS
+from schemas.silver import CANDIDATES
+from transforms.requests import requests_from
+
+CHUNK = 1_000_000  # rows of the ledger a commit
+MODEL = Model("m-1", "none", "d", "none")
+
+
+def requests(lake: Lake, first: int, last: int) -> DataFrame:
+    """Those of so many subjects, by number."""
+    subject, nothing = F.col("id").cast("string"), F.lit("")
+    prompts = lake.spark.range(first, last).select(
+        subject.alias("subject_id"), nothing.alias("system"), F.concat(F.lit("Row "), "id").alias("prompt"),
+        nothing.alias("prefill"), F.lit(None).cast("string").alias("span"),
+    )  # fmt: skip
+    return requests_from(prompts, stage="candidates", model_id=MODEL.model_id, model_digest=MODEL.digest,
+                         prompt_id="p", sampling={"temperature": 0.7, "max_tokens": 9})  # fmt: skip
+
+
+def fill(lake: Lake, first: int, last: int) -> None:
+    """Answers of some 20 words to those requests."""
+    given = {
+        "run_id": F.lit("before"), "attempt": F.lit(1), "status": F.lit("ok"), "endpoint": F.lit("fake"),
+        "text": F.concat_ws(" ", *[F.substring("request_id", 3 * i + 1, 5) for i in range(20)]),
+        "finish_reason": F.lit("stop"), "n_prompt_tokens": F.lit(200), "n_completion_tokens": F.lit(40),
+        "created_at": F.current_timestamp(),
+    }  # fmt: skip
+    for field in COMPLETIONS.schema:
+        given.setdefault(field.name, F.lit(None).cast(field.dataType))
+    asked = requests(lake, first, last)
+    columns = [asked[c] if c in asked.columns else given[c].alias(c) for c in COMPLETIONS.columns]
+    lake.write(COMPLETIONS, asked.select(*columns), computed=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.planning", description=__doc__)
+    parser.add_argument("--ledger", type=int, default=10_000_000, metavar="N", help="rows in it")
+    parser.add_argument("--requests", type=int, default=20_000, metavar="N", help="to send")
+    parser.add_argument("--waves", type=int, nargs="+", default=[4, 20], metavar="N")
+    options = parser.parse_args(arguments)
+    logging.getLogger("jobs").setLevel(logging.WARNING)
+    spark = spark_session()
+    for n in (0, options.ledger):
+        with tempfile.TemporaryDirectory() as root:
+            began = time.perf_counter()
+            lake = Lake(spark, root, Run("planning", "planning", "0" * 16, CANDIDATES))
+            for first in range(0, n, CHUNK):
+                fill(lake, first, min(first + CHUNK, n))
+            sys.stdout.write(f"{n:,} rows in the ledger, {time.perf_counter() - began:.0f} s to write\n")
+            next_one = n
+            for n_waves in (options.waves[0], *options.waves):  # the first of them warms up
+                recipe = Recipe.model_validate({
+                    "name": "planning", "base_model": "none",
+                    "inference": {"engine": "fake", "rows_per_wave": -(-2 * options.requests // (2 * n_waves - 1))},
+                })  # fmt: skip
+                lake = Lake(spark, root, Run("planning", "planning", recipe.digest(), CANDIDATES))
+                first, last = max(next_one - options.requests, 0), next_one + options.requests
+                next_one = last
+                began = time.perf_counter()
+                complete(lake, requests(lake, first, last), recipe, MODEL)
+                sent = time.perf_counter() - began
+                began = time.perf_counter()
+                complete(lake, requests(lake, first, last), recipe, MODEL)
+                planned = time.perf_counter() - began
+                waves = lake.run.commits[COMPLETIONS.name]
+                sys.stdout.write(
+                    f"{lake.run.n_calls:>8,} requests in {waves:>3} waves: {sent:6.1f} s, of which planning is what "
+                    f"the same takes with nothing to send, {planned:.1f} s; {(sent - planned) / waves:.2f} s a wave\n"
+                )
+                sys.stdout.flush()
+    spark.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
