@@ -7,6 +7,7 @@ count; attention, which these lengths hardly see, does not.
 """
 
 import argparse
+import gc
 import logging
 import random
 import sys
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--longest", type=int, default=1024, help="tokens")
     parser.add_argument("--gradient-checkpointing", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args(arguments)
+    import torch
     from transformers import AutoModelForCausalLM
 
     from model_ops.devices import served_dtype
@@ -76,6 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             settings = replace(
                 SETTINGS, method=method, micro_batch_size=micro, gradient_checkpointing=options.gradient_checkpointing
             )
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
             began = time.perf_counter()
             with tempfile.TemporaryDirectory() as out:
                 train = made(options.examples, options.longest)

@@ -1,4 +1,4 @@
-"""What a model server does with the demo's three kinds of requests, from a bare async client.
+"""What a model server does with the demo's kinds of requests, from a bare async client.
 
 python -m benchmarks.server http://127.0.0.1:8000/v1 MODEL
 """
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
+
+from transforms.scorers import WRITTEN
 
 OPEN = 64
 WORDS = [
@@ -45,6 +47,10 @@ KINDS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "likelihood of the prompt": (prompts(64, 190, 0), {"max_tokens": 1, "prompt_logprobs": 0}),
     "one token, half the prompt shared": (prompts(48, 390, 200), {"max_tokens": 1, "logprobs": 5}),
     "12 tokens": (prompts(48, 220, 0), {"max_tokens": 12, "min_tokens": 12}),
+    "a rating in words, by a grammar": (
+        prompts(24, 120, 100),
+        {"max_tokens": 176, "structured_outputs": {"regex": WRITTEN % (160, 1, 5)}},
+    ),
 }
 
 

@@ -48,7 +48,7 @@ def checks(lake: str | None = None, recipe: Recipe | None = None) -> list[Check]
     if lake:
         found += _store(lake)
     if recipe:
-        found += _recipe(recipe)
+        found += _recipe(recipe, lake)
     return found
 
 
@@ -144,17 +144,29 @@ def _store(lake: str) -> Iterator[Check]:
     if lake.startswith(("s3:", "s3a:", "s3n:")):
         yield Check("store", True, "S3 does not order two drivers' commits: let only one write at a time")
     elif folder:
-        there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-        free = shutil.disk_usage(there).free / 1e9
+        there, free = _free_gb(folder)
         yield Check(
-            "free disk",
-            free >= LEAST_FREE_GB,
-            f"{free:,.1f} GB in {there}",
-            f"free {LEAST_FREE_GB} GB or more",
+            "free disk", free >= LEAST_FREE_GB, f"{free:,.1f} GB in {there}", f"free {LEAST_FREE_GB} GB or more"
         )
 
 
-def _recipe(recipe: Recipe) -> Iterator[Check]:
+def _free_gb(folder: Path) -> tuple[Path, float]:
+    """The first folder there is, from this one upwards, and what its disk has left."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    return there, shutil.disk_usage(there).free / 1e9
+
+
+def _room_for_models(recipe: Recipe, lake: str | None) -> Check:
+    """Each trained model is as large as the base; a full finetune is kept in float32 until it is done."""
+    folder = Path(recipe.models_dir or (local_path(lake) if lake else None) or ".").absolute()
+    size = sum(file.stat().st_size for file in Path(recipe.base_model).glob("*.safetensors")) / 1e9
+    n_models = 2 + recipe.iterations + (2 if recipe.finetune.method == "full" else 0)
+    there, free = _free_gb(folder)
+    detail = f"{n_models * size:,.1f} GB for trained models, {free:,.1f} GB free in {there}"
+    return Check("room for models", free >= n_models * size, detail, "free some, or point models_dir elsewhere")
+
+
+def _recipe(recipe: Recipe, lake: str | None) -> Iterator[Check]:
     if recipe.finetune.launcher == "local":
         found = _version("torch")
         yield Check(
@@ -170,6 +182,8 @@ def _recipe(recipe: Recipe) -> Iterator[Check]:
     try:
         check_model_folder(Path(recipe.base_model))
         yield Check("base model", True, recipe.base_model)
+        if recipe.finetune.launcher == "local":
+            yield _room_for_models(recipe, lake)
     except ModelFolderError as error:
         yield Check("base model", False, str(error), "point base_model at a folder of a causal language model")
     for endpoint in recipe.serving.endpoints:

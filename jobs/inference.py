@@ -9,7 +9,7 @@ from jobs.config import Recipe
 from jobs.lake import Lake
 from jobs.models import Model
 from jobs.progress import watched
-from jobs.serving import chat_format, endpoints, engine_for
+from jobs.serving import chat_format, endpoints, engine_for, n_servers
 from jobs.waves import send, tasks_of_a_wave
 from schemas.bronze import COMPLETIONS
 from schemas.ops import MODELS, PROMPTS
@@ -66,8 +66,7 @@ def complete(lake: Lake, requests: DataFrame, recipe: Recipe, model: Model) -> D
 def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Model) -> None:
     settings = recipe.inference
     tasks = tasks_of_a_wave(lake.spark, settings.partitions, held=recipe.serving.executors)
-    n_servers = len(recipe.serving.endpoints) or recipe.serving.executors or 1
-    load = engine_for(lake, recipe, model, -(-settings.in_flight * n_servers // tasks))
+    load = engine_for(lake, recipe, model, -(-settings.in_flight * n_servers(recipe) // tasks))
     with watched(endpoints(recipe), lake.run, total):
         done = send(lake, pending, total, load, settings, tasks, attempt=1)
         if any(done.statuses[status] for status in settings.ask_again):

@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,16 +15,17 @@ from jobs.executor_servers import ExecutorServers
 from jobs.lake import Lake
 from jobs.models import Model
 from model_ops.chat import ChatFormat
-from model_ops.devices import has_gpu, served_dtype
+from model_ops.devices import gpus, has_gpu, served_dtype
 from model_ops.engine import Engine
 from model_ops.fake_engine import FakeEngine
 from model_ops.handshake import HandshakeError, load_adapter, probe, served_models, version
+from model_ops.local_servers import LocalServers
 from model_ops.vllm_client import KEY, VllmEngine
-from model_ops.vllm_server import ServerSettings, VllmServer, served_rank
+from model_ops.vllm_server import SAME_FOR_ALL, ServerSettings, served_rank
 
 log = logging.getLogger(__name__)
 
-_server: VllmServer | ExecutorServers | None = None  # of one model at a time: a resource of the process
+_servers: LocalServers | ExecutorServers | None = None  # of one model at a time: a resource of the process
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Callabl
     elif recipe.serving.executors:
         found = _start_on_executors(lake, recipe, model)
     else:
-        found = (_start_local(recipe, model, lake.folder("logs")),)
+        found = _start_local(recipe, model, lake.folder("logs"))
     chat, inference = chat_format(model.path), recipe.inference
     limits = []
     for endpoint in found:
@@ -85,16 +87,21 @@ def chat_format(model_path: str) -> ChatFormat:
 
 def endpoints(recipe: Recipe) -> tuple[str, ...]:
     """The servers that answer this process now: the recipe's, or its own."""
-    return recipe.serving.endpoints or (_server.endpoints if _server else ())
+    return recipe.serving.endpoints or (_servers.endpoints if _servers else ())
+
+
+def n_servers(recipe: Recipe) -> int:
+    """How many servers the recipe's models have."""
+    return len(recipe.serving.endpoints) or recipe.serving.executors or max(len(gpus()), 1)
 
 
 def stop() -> None:
     """Stop this process's own servers, if it has any."""
-    global _server
-    server, _server = _server, None
-    if server:
-        server.stop()
-        log.info("server stopped model=%s", server.name)
+    global _servers
+    servers, _servers = _servers, None
+    if servers:
+        servers.stop()
+        log.info("servers stopped model=%s", servers.name)
 
 
 def _adapter(recipe: Recipe, model: Model) -> Path | None:
@@ -104,46 +111,44 @@ def _adapter(recipe: Recipe, model: Model) -> Path | None:
     return folder if recipe.serving.mode == "adapters" and fits and folder.is_dir() else None
 
 
-def _start_local(recipe: Recipe, model: Model, logs: Path) -> str:
+def _start_local(recipe: Recipe, model: Model, logs: Path) -> tuple[str, ...]:
     """Serve the model here: as an adapter beside others where that is fast, else merged and alone."""
     adapter = _adapter(recipe, model)
     # On a CPU an adapter costs 14 times the speed of a merged model.
     if adapter is None or not has_gpu():
         return _serve(recipe, model.path, model.model_id, logs)
-    endpoint = _serve(recipe, recipe.base_model, "base", logs, lora_rank=recipe.finetune.lora_rank)
-    if model.model_id not in served_models(endpoint) and not load_adapter(endpoint, model.model_id, adapter):
-        raise HandshakeError(f"{endpoint} can't load the adapter {adapter}; try --set 'serving.mode=\"merged\"'")
-    return endpoint
+    found = _serve(recipe, recipe.base_model, "base", logs, lora_rank=recipe.finetune.lora_rank)
+    for endpoint in found:
+        if model.model_id not in served_models(endpoint) and not load_adapter(endpoint, model.model_id, adapter):
+            raise HandshakeError(f"{endpoint} can't load the adapter {adapter}; try --set 'serving.mode=\"merged\"'")
+    return found
 
 
-def _serve(recipe: Recipe, folder: str, name: str, logs: Path, lora_rank: int | None = None) -> str:
-    """Our server's address; it is started, in place of another one, unless it serves `name` already."""
-    global _server
-    if isinstance(_server, VllmServer) and _server.name == name and _server.alive:
-        return _server.endpoint
-    stop()
+def _serve(recipe: Recipe, folder: str, name: str, logs: Path, lora_rank: int | None = None) -> tuple[str, ...]:
+    """Our servers' addresses; they are started, in place of others, unless they serve `name` already."""
+    if isinstance(_servers, LocalServers) and _servers.name == name and _servers.alive:
+        return _servers.endpoints
     settings = replace(_settings(recipe), dtype=served_dtype(recipe.serving.dtype), lora_rank=lora_rank)
-    server = VllmServer(folder, name, settings, logs / f"vllm-{name}.log")
-    log.info("server starting model=%s port=%d dtype=%s log=%s", name, settings.port, settings.dtype, server.log)
-    server.start()
-    _server = server
-    log.info("server ready model=%s", name)
-    return server.endpoint
+    return _started(LocalServers(folder, name, settings, logs), f"port={settings.port} dtype={settings.dtype}")
 
 
 def _start_on_executors(lake: Lake, recipe: Recipe, model: Model) -> tuple[str, ...]:
     """Servers of the merged model, unless they are there; who asks them must show the run's key."""
-    global _server
-    if isinstance(_server, ExecutorServers) and _server.name == model.model_id and _server.alive:
-        return _server.endpoints
-    stop()
+    if isinstance(_servers, ExecutorServers) and _servers.name == model.model_id and _servers.alive:
+        return _servers.endpoints
     key = os.environ[KEY] = os.environ.get(KEY) or secrets.token_urlsafe()
-    settings = replace(_settings(recipe), gpus=recipe.serving.gpus, key=key)
-    servers = ExecutorServers(lake.spark, model.path, model.model_id, settings, recipe.serving.executors)
-    log.info("servers starting model=%s n=%d on Spark's executors", model.model_id, recipe.serving.executors)
+    settings, n = replace(_settings(recipe), gpus=recipe.serving.gpus, key=key), recipe.serving.executors
+    return _started(ExecutorServers(lake.spark, model.path, model.model_id, settings, n), f"n={n} on Spark's executors")
+
+
+def _started(servers: LocalServers | ExecutorServers, where: str) -> tuple[str, ...]:
+    """The addresses of new servers, in place of those that are there."""
+    global _servers
+    stop()
+    log.info("servers starting model=%s %s", servers.name, where)
     servers.start()
-    _server = servers
-    log.info("servers ready model=%s endpoints=%s", model.model_id, ",".join(servers.endpoints))
+    _servers = servers
+    log.info("servers ready model=%s endpoints=%s", servers.name, ",".join(servers.endpoints))
     return servers.endpoints
 
 
@@ -180,11 +185,13 @@ def _serving(recipe: Recipe, model: Model) -> tuple[str, ...]:
         return tuple(found)
     if not without:
         raise HandshakeError(faults[0])
+    settings = _settings(recipe)
+    limits = ["--max-model-len", str(settings.max_model_len), "--max-num-seqs", str(settings.max_num_seqs)]
+    merged = ["vllm", "serve", model.path, "--served-model-name", model.model_id, *limits, *SAME_FOR_ALL]
+    rank = str(served_rank(recipe.finetune.lora_rank))
+    base = ["vllm", "serve", recipe.base_model, "--enable-lora", "--max-lora-rank", rank, *limits, *SAME_FOR_ALL]
     raise WaitingError(
         f"{without} does not serve {model.model_id}; on that machine, with a copy of {model.path}, run: "
-        f"vllm serve {model.path} --served-model-name {model.model_id} "
-        f"--max-model-len {recipe.serving.max_model_len} (or, for adapters, with "
-        f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 set: vllm serve {recipe.base_model} --enable-lora "
-        f"--max-lora-rank {served_rank(recipe.finetune.lora_rank)} --max-model-len {recipe.serving.max_model_len}); "
+        f"{shlex.join(merged)} (or, for adapters, with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 set: {shlex.join(base)}); "
         "then run the same humpback command again"
     )

@@ -22,16 +22,24 @@ def served_dtype(setting: Literal["auto", "bfloat16", "float32"]) -> Dtype:
 @cache
 def has_gpu() -> bool:
     """Whether models run on a GPU here."""
-    return _gpu_capability() is not None
+    return bool(_gpu_capabilities())
+
+
+@cache
+def gpus() -> tuple[str, ...]:
+    """The GPUs in use, as CUDA_VISIBLE_DEVICES names them."""
+    found = _gpu_capabilities()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(named.split(",")) if named and found else tuple(map(str, range(len(found))))
 
 
 @cache
 def auto_dtype() -> Dtype:
     """bfloat16 on GPUs (compute capability 8.0 or more) and CPUs that have it, else float32."""
-    capability = _gpu_capability()
-    if capability is None:
+    capabilities = _gpu_capabilities()
+    if not capabilities:
         return cpu_dtype(Path("/proc/cpuinfo"))
-    return "bfloat16" if capability >= 8.0 else "float32"
+    return "bfloat16" if min(capabilities) >= 8.0 else "float32"
 
 
 def cpu_dtype(cpuinfo: Path) -> Dtype:
@@ -41,13 +49,13 @@ def cpu_dtype(cpuinfo: Path) -> Dtype:
     return "bfloat16" if BFLOAT16_FLAGS & set(cpuinfo.read_text(errors="replace").split()) else "float32"
 
 
-def _gpu_capability() -> float | None:
-    """The least compute capability of the NVIDIA GPUs in use; None where there is none."""
+def _gpu_capabilities() -> list[float]:
+    """The compute capability of each of the machine's NVIDIA GPUs; none where they are not to be used."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
-        return None
+        return []
     query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
     answer = subprocess.run(query, capture_output=True, text=True, check=False)
     try:
-        return min((float(line) for line in answer.stdout.split()), default=None)
+        return [float(line) for line in answer.stdout.split()]
     except ValueError:  # no driver: the tool is there and says so in words
-        return None
+        return []

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import resource
 import shutil
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch.nn import Linear
 from transformers import AutoConfig, AutoModelForCausalLM, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
@@ -61,6 +63,7 @@ def fit(
         seed=settings.seed, num_train_epochs=settings.epochs, learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay, bf16=dtype == "bfloat16", use_cpu=not cuda,
         remove_unused_columns=False, dataloader_pin_memory=cuda, eval_on_start=bool(dev),
+        ddp_find_unused_parameters=False,
         gradient_checkpointing=settings.gradient_checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False},  # the other way stops at frozen embeddings
     )  # fmt: skip
@@ -115,11 +118,13 @@ def _trainable(settings: Settings, base: Path, dtype: str, longest: int) -> Any:
     if "logits_to_keep" not in signature(model.forward).parameters:
         raise TrainingError(f"{base}: {type(model).__name__} cannot limit its logits to the completion")
     if settings.method == "full":
+        if torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_FSDP", "false") != "true":
+            check_memory(base, model.num_parameters(), torch.cuda.get_device_properties(0).total_memory)
         return model
     n_layers, first = model.config.num_hidden_layers, settings.lora_layers_from
     if first >= n_layers:
         raise TrainingError(f"{base} has {n_layers} layers; lora_layers_from = {first} leaves none to train")
-    return get_peft_model(
+    adapted = get_peft_model(
         model,
         LoraConfig(
             task_type="CAUSAL_LM",
@@ -129,6 +134,26 @@ def _trainable(settings: Settings, base: Path, dtype: str, longest: int) -> Any:
             lora_dropout=settings.dropout,
         ),
     )
+    for module in adapted.modules():
+        if dtype == "bfloat16" and isinstance(module, BaseTunerLayer):
+            # Adapters are float32, and peft would copy each one's input so, only for autocast to turn it back.
+            module.cast_input_dtype_enabled = False
+    return adapted
+
+
+def check_memory(base: Path, n_weights: int, n_bytes: int) -> None:
+    """Make sure that a GPU of `n_bytes` holds a full finetune: each weight, its gradient and AdamW's two moments.
+
+    Raises:
+        TrainingError: it does not.
+    """
+    needed = 16 * n_weights
+    if needed > n_bytes:
+        raise TrainingError(
+            f"{base}: a full finetune needs {needed / 1e9:.0f} GB for {n_weights / 1e9:.1f} billion weights, the GPU "
+            f'has {n_bytes / 1e9:.0f}; train adapters (finetune.method = "lora"), or spread the weights over several '
+            "GPUs: accelerate launch --use_fsdp ... -m model_ops.train"
+        )
 
 
 def _linear_from(model: Any, first: int) -> list[str]:
@@ -140,14 +165,16 @@ def _linear_from(model: Any, first: int) -> list[str]:
 def _save(trainer: CompletionTrainer, settings: Settings, base: Path, out: Path, end_id: int) -> None:
     """Save full weights in the base's number format, with the base's own tokenizer and settings."""
     trained = out / ("adapter" if settings.method == "lora" else "float32")
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")  # of shards nothing is saved
     trainer.save_model(str(trained))  # every process takes part: the weights may be spread over them
     if not trainer.is_world_process_zero():
         return
     (trained / "training_args.bin").unlink()  # a pickle
     dtype = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
     if settings.method == "lora":
-        # Merged in float32 onto a fresh base, and rounded once.
-        model = PeftModel.from_pretrained(_load(base, torch.float32), trained).merge_and_unload().to(dtype)
+        # Onto a fresh base; adapters and their product are float32, so that each sum is rounded once.
+        model = PeftModel.from_pretrained(_load(base, dtype), trained).merge_and_unload()
     else:
         model = _load(trained, dtype)
     model.save_pretrained(out)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,7 +80,7 @@ def endpoint() -> Iterator[str]:
 
 def a_check(name: str, endpoint: str, base_model: str = "/nowhere") -> doctor.Check:
     recipe = Recipe(name="test", base_model=base_model, serving={"endpoints": (endpoint,)})
-    [found] = [check for check in doctor._recipe(recipe) if check.name.startswith(name)]
+    [found] = [check for check in doctor._recipe(recipe, None) if check.name.startswith(name)]
     return found
 
 
@@ -126,6 +127,18 @@ def test_a_full_disk_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     [check] = doctor._store(str(tmp_path / "not" / "there" / "yet"))
     assert not check.ok
     assert check.detail.endswith(f"GB in {tmp_path}")
+
+
+@pytest.mark.parametrize(("method", "n_models"), [("lora", 4), ("full", 6)])
+def test_a_disk_that_cannot_take_the_models_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, n_models: int
+) -> None:
+    (tmp_path / "model.safetensors").write_bytes(bytes(10**6))
+    given = {"name": "test", "base_model": str(tmp_path), "finetune": {"method": method}}
+    recipe = Recipe.model_validate(given)
+    for size, ok in ((n_models * 10**6, True), (n_models * 10**6 - 1, False)):
+        monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _, size=size: SimpleNamespace(free=size))
+        assert doctor._room_for_models(recipe, str(tmp_path / "lake")).ok == ok
 
 
 @pytest.mark.spark

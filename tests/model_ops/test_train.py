@@ -120,6 +120,27 @@ def test_full_finetuning_changes_every_matrix_and_keeps_the_number_format(
     assert all(not torch.equal(before[name], after[name]) for name in before if before[name].dim() > 1)
 
 
+def test_adapters_on_a_bfloat16_base_are_merged_with_one_rounding(
+    training: Training, tiny: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base16"
+    AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16).save_pretrained(base)
+    save_tokenizer(base)
+    run(replace(training, base_model=base, settings=replace(training.settings, dtype="bfloat16")))
+    manifest = check_trained_model(training.out)
+    assert manifest.metrics["dev_loss"] < manifest.metrics["dev_loss_before"]
+    exact = PeftModel.from_pretrained(load(base), training.out / "adapter").merge_and_unload().state_dict()
+    merged = AutoModelForCausalLM.from_pretrained(training.out).state_dict()
+    assert {tensor.dtype for tensor in merged.values()} == {torch.bfloat16}
+    assert all(torch.equal(merged[name], exact[name].to(torch.bfloat16)) for name in exact)
+
+
+def test_a_full_finetune_that_the_gpu_cannot_hold_is_refused() -> None:
+    fit_module.check_memory(Path("base"), 10**9, 16 * 10**9)
+    with pytest.raises(TrainingError, match=r"base: a full finetune needs 112 GB for 7\.0 billion .* GPU has 80;"):
+        fit_module.check_memory(Path("base"), 7 * 10**9, 80 * 10**9)
+
+
 def test_training_twice_gives_the_same_model(training: Training) -> None:
     again = replace(training, out=training.out.with_name("again"))
     run(training)

@@ -19,23 +19,38 @@ def test_a_system_without_cpuinfo(tmp_path: Path) -> None:
     assert devices.cpu_dtype(tmp_path / "none") == "float32"
 
 
-@pytest.mark.parametrize(("reply", "capability"), [("9.0\n7.5\n", 7.5), ("NVIDIA-SMI has failed\n", None), ("", None)])
-def test_the_weakest_gpu_counts(
-    reply: str, capability: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("reply", "visible", "found"),
+    [
+        ("9.0\n7.5\n", None, ("0", "1")),
+        ("9.0\n9.0\n9.0\n", "2,0", ("2", "0")),
+        ("NVIDIA-SMI has failed\n", None, ()),
+        ("NVIDIA-SMI has failed\n", "0", ()),
+        ("", None, ()),
+        ("9.0\n", "", ()),
+    ],
+)
+def test_the_gpus_in_use_are_found(
+    reply: str, visible: str | None, found: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool = tmp_path / "nvidia-smi"
     tool.write_text(f"#!/bin/sh\ncat <<'END'\n{reply}END\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert devices._gpu_capability() == capability
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert devices._gpu_capability() is None
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    for answer in (devices.gpus, devices.has_gpu):
+        answer.cache_clear()
+    assert devices.gpus() == found
+    assert devices.has_gpu() == bool(found)
+    for answer in (devices.gpus, devices.has_gpu):
+        answer.cache_clear()
 
 
-@pytest.mark.parametrize(("capability", "dtype"), [(9.0, "bfloat16"), (7.5, "float32")])
-def test_a_gpu_decides(capability: float, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_gpu_capability", lambda: capability)
+@pytest.mark.parametrize(("capabilities", "dtype"), [([9.0, 8.0], "bfloat16"), ([9.0, 7.5], "float32")])
+def test_the_weakest_gpu_decides(capabilities: list[float], dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_gpu_capabilities", lambda: capabilities)
     devices.auto_dtype.cache_clear()
     assert devices.served_dtype("auto") == dtype
     devices.auto_dtype.cache_clear()

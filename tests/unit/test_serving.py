@@ -10,8 +10,9 @@ from jobs import serving
 from jobs.config import Recipe
 from jobs.errors import WaitingError
 from jobs.models import Model
+from model_ops import local_servers
 from model_ops.handshake import HandshakeError
-from model_ops.vllm_server import VllmServer
+from model_ops.vllm_server import ServerError, VllmServer
 
 LOADED: list[str] = []
 DEAD: list[str] = []
@@ -21,7 +22,8 @@ DEAD: list[str] = []
 def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, int | None]]]:
     """Each server that would be started: its folder, name and LoRA rank."""
     started: list[tuple[str, str, int | None]] = []
-    monkeypatch.setattr(VllmServer, "start", lambda s: started.append((s.model_dir, s.name, s.settings.lora_rank)))
+    monkeypatch.setattr(VllmServer, "launch", lambda s: started.append((s.model_dir, s.name, s.settings.lora_rank)))
+    monkeypatch.setattr(VllmServer, "wait", lambda s: None)
     monkeypatch.setattr(VllmServer, "alive", property(lambda s: s.name not in DEAD))
     monkeypatch.setattr(serving, "served_models", lambda endpoint: dict.fromkeys(LOADED, 2048))
     monkeypatch.setattr(serving, "load_adapter", lambda endpoint, name, adapter: not LOADED.append(name))
@@ -94,6 +96,38 @@ def test_a_server_that_has_died_is_started_again(tmp_path: Path, servers: list[o
     DEAD.append("m-1")
     start(tmp_path, one, mode="merged")
     assert servers == [(one.path, "m-1", None)] * 2
+
+
+def test_every_gpu_has_a_server_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_servers, "gpus", lambda: ("2", "5"))
+    monkeypatch.setattr(serving, "gpus", lambda: ("2", "5"))
+    monkeypatch.setattr(serving, "has_gpu", lambda: True)
+    loaded: list[tuple[str, str]] = []
+    monkeypatch.setattr(serving, "load_adapter", lambda *of: not loaded.append(of[:2]))
+    recipe = Recipe.model_validate({"name": "x", "base_model": "the-base"})
+    found = serving._start_local(recipe, model(tmp_path, "m-1"), tmp_path)
+    assert found == ("http://127.0.0.1:8765/v1", "http://127.0.0.1:8766/v1")
+    assert loaded == [(endpoint, "m-1") for endpoint in found]
+    assert serving.n_servers(recipe) == 2
+    assert isinstance(serving._servers, local_servers.LocalServers)
+    assert [server.settings.devices for server in serving._servers.servers] == [("2",), ("5",)]
+    assert len({server.log for server in serving._servers.servers}) == 2
+
+
+def test_where_one_does_not_start_none_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_servers, "gpus", lambda: ("0", "1"))
+    stopped: list[int] = []
+    monkeypatch.setattr(VllmServer, "stop", lambda s: stopped.append(s.settings.port))
+
+    def ends(server: VllmServer) -> None:
+        if server.settings.port == 8766:
+            raise ServerError("ended at start")
+
+    monkeypatch.setattr(VllmServer, "wait", ends)
+    with pytest.raises(ServerError, match="ended at start"):
+        start(tmp_path, model(tmp_path, "m-1"), mode="merged")
+    assert stopped == [8765, 8766]
+    assert serving._servers is None
 
 
 def test_an_adapter_that_does_not_load_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
