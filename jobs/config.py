@@ -138,7 +138,7 @@ class Serving(Section):
 
     endpoints: tuple[str, ...] = Field((), description='e.g. "http://gpu1:8000/v1"; empty: start one here')
     executors: int = Field(0, ge=0, description="so many servers of merged models on Spark's executors instead")
-    gpus: int = Field(1, ge=0, description="of Spark's resource gpu, to each server on an executor; 0 on CPUs")
+    gpus: int = Field(1, ge=0, description="to each server of ours; on executors: of Spark's resource gpu, 0 on CPUs")
     mode: Literal["adapters", "merged"] = "adapters"
     port: int = Field(8765, ge=1, le=65535, description="of the server here; the first of those on executors")
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"

@@ -15,7 +15,7 @@ from jobs.executor_servers import ExecutorServers
 from jobs.lake import Lake
 from jobs.models import Model
 from model_ops.chat import ChatFormat
-from model_ops.devices import gpus, has_gpu, served_dtype
+from model_ops.devices import gpus_of_servers, has_gpu, served_dtype
 from model_ops.engine import Engine
 from model_ops.fake_engine import FakeEngine
 from model_ops.handshake import HandshakeError, load_adapter, probe, served_models, version
@@ -92,7 +92,9 @@ def endpoints(recipe: Recipe) -> tuple[str, ...]:
 
 def n_servers(recipe: Recipe) -> int:
     """How many servers the recipe's models have."""
-    return len(recipe.serving.endpoints) or recipe.serving.executors or max(len(gpus()), 1)
+    return (
+        len(recipe.serving.endpoints) or recipe.serving.executors or max(len(gpus_of_servers(recipe.serving.gpus)), 1)
+    )
 
 
 def stop() -> None:
@@ -137,7 +139,7 @@ def _start_on_executors(lake: Lake, recipe: Recipe, model: Model) -> tuple[str, 
     if isinstance(_servers, ExecutorServers) and _servers.name == model.model_id and _servers.alive:
         return _servers.endpoints
     key = os.environ[KEY] = os.environ.get(KEY) or secrets.token_urlsafe()
-    settings, n = replace(_settings(recipe), gpus=recipe.serving.gpus, key=key), recipe.serving.executors
+    settings, n = replace(_settings(recipe), key=key), recipe.serving.executors
     return _started(ExecutorServers(lake.spark, model.path, model.model_id, settings, n), f"n={n} on Spark's executors")
 
 
@@ -156,7 +158,7 @@ def _settings(recipe: Recipe) -> ServerSettings:
     s, both_waves = recipe.serving, 2 * recipe.inference.in_flight
     return ServerSettings(
         port=s.port, dtype=s.dtype, max_model_len=s.max_model_len, max_num_seqs=s.max_num_seqs or both_waves,
-        eager=s.eager, start_timeout=s.start_timeout, kv_cache_gb=s.kv_cache_gb,
+        eager=s.eager, start_timeout=s.start_timeout, kv_cache_gb=s.kv_cache_gb, gpus=s.gpus,
     )  # fmt: skip
 
 

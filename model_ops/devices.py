@@ -33,6 +33,12 @@ def gpus() -> tuple[str, ...]:
     return tuple(named.split(",")) if named and found else tuple(map(str, range(len(found))))
 
 
+def gpus_of_servers(each: int) -> list[tuple[str, ...]]:
+    """The GPUs in use, shared out to servers that take so many `each`; empty where there are none, or too few."""
+    found, each = gpus(), max(each, 1)
+    return [found[first : first + each] for first in range(0, len(found) - each + 1, each)]
+
+
 @cache
 def auto_dtype() -> Dtype:
     """bfloat16 on GPUs (compute capability 8.0 or more) and CPUs that have it, else float32."""

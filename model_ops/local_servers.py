@@ -1,23 +1,31 @@
-"""This machine's servers of one model: one on each GPU, or one on the CPU."""
+"""This machine's servers of one model: one for each share of its GPUs, or one on the CPU."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from model_ops.devices import gpus
-from model_ops.vllm_server import ServerSettings, VllmServer
+from model_ops.devices import gpus, gpus_of_servers, has_gpu
+from model_ops.vllm_server import ServerError, ServerSettings, VllmServer
 
 
 class LocalServers:
     """They start, answer and stop together."""
 
     def __init__(self, model_dir: str, name: str, settings: ServerSettings, logs: Path) -> None:
-        """Nothing is started yet; the n-th GPU's server listens on the n-th port after `settings.port`."""
+        """Nothing is started yet; the n-th listens on the n-th port after `settings.port`.
+
+        Raises:
+            ServerError: there are GPUs, but fewer than one server is to have.
+        """
         self.name = name
-        found = gpus()
+        shares: list[tuple[str, ...]] = gpus_of_servers(settings.gpus)
+        if has_gpu() and not shares:
+            raise ServerError(f"serving.gpus={settings.gpus} is more than the {len(gpus())} GPUs of this machine")
         self.servers = [
-            VllmServer(model_dir, name, replace(settings, port=settings.port + n, devices=(gpu,)), log(logs, name, n))
-            for n, gpu in enumerate(found)
-        ] or [VllmServer(model_dir, name, settings, log(logs, name, 0))]
+            VllmServer(
+                model_dir, name, replace(settings, port=settings.port + n, devices=share), logs / f"vllm-{name}-{n}.log"
+            )
+            for n, share in enumerate(shares or [()])
+        ]
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -48,8 +56,3 @@ class LocalServers:
         """End them all; harmless where there is none."""
         for server in self.servers:
             server.stop()
-
-
-def log(logs: Path, name: str, number: int) -> Path:
-    """Where a server's output goes."""
-    return logs / (f"vllm-{name}-{number}.log" if number else f"vllm-{name}.log")

@@ -10,9 +10,9 @@ from jobs import serving
 from jobs.config import Recipe
 from jobs.errors import WaitingError
 from jobs.models import Model
-from model_ops import local_servers
+from model_ops import devices, local_servers
 from model_ops.handshake import HandshakeError
-from model_ops.vllm_server import ServerError, VllmServer
+from model_ops.vllm_server import ServerError, ServerSettings, VllmServer
 
 LOADED: list[str] = []
 DEAD: list[str] = []
@@ -98,24 +98,38 @@ def test_a_server_that_has_died_is_started_again(tmp_path: Path, servers: list[o
     assert servers == [(one.path, "m-1", None)] * 2
 
 
-def test_every_gpu_has_a_server_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_servers, "gpus", lambda: ("2", "5"))
-    monkeypatch.setattr(serving, "gpus", lambda: ("2", "5"))
-    monkeypatch.setattr(serving, "has_gpu", lambda: True)
+@pytest.mark.parametrize(("each", "shares"), [(1, [("2",), ("5",), ("7",)]), (2, [("2", "5")])])
+def test_every_share_of_the_gpus_has_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, each: int, shares: list[tuple[str, ...]]
+) -> None:
+    for module in (serving, local_servers):
+        monkeypatch.setattr(module, "has_gpu", lambda: True)
+    monkeypatch.setattr(devices, "gpus", lambda: ("2", "5", "7"))
     loaded: list[tuple[str, str]] = []
     monkeypatch.setattr(serving, "load_adapter", lambda *of: not loaded.append(of[:2]))
-    recipe = Recipe.model_validate({"name": "x", "base_model": "the-base"})
+    recipe = Recipe.model_validate({"name": "x", "base_model": "the-base", "serving": {"gpus": each}})
     found = serving._start_local(recipe, model(tmp_path, "m-1"), tmp_path)
-    assert found == ("http://127.0.0.1:8765/v1", "http://127.0.0.1:8766/v1")
+    assert found == tuple(f"http://127.0.0.1:{8765 + n}/v1" for n in range(len(shares)))
     assert loaded == [(endpoint, "m-1") for endpoint in found]
-    assert serving.n_servers(recipe) == 2
+    assert serving.n_servers(recipe) == len(shares)
     assert isinstance(serving._servers, local_servers.LocalServers)
-    assert [server.settings.devices for server in serving._servers.servers] == [("2",), ("5",)]
-    assert len({server.log for server in serving._servers.servers}) == 2
+    servers = serving._servers.servers
+    assert [server.settings.devices for server in servers] == shares
+    assert len({server.log for server in servers}) == len(shares)
+    assert [("--tensor-parallel-size" in server.command()) for server in servers] == [each > 1] * len(shares)
+
+
+def test_more_gpus_than_there_are_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_servers, "has_gpu", lambda: True)
+    monkeypatch.setattr(local_servers, "gpus", lambda: ("0",))
+    monkeypatch.setattr(devices, "gpus", lambda: ("0",))
+    settings = ServerSettings(8765, "bfloat16", 64, 1, True, 60, 1, gpus=2)
+    with pytest.raises(ServerError, match="serving.gpus=2 is more than the 1 GPUs of this machine"):
+        local_servers.LocalServers("m", "m-1", settings, tmp_path)
 
 
 def test_where_one_does_not_start_none_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_servers, "gpus", lambda: ("0", "1"))
+    monkeypatch.setattr(devices, "gpus", lambda: ("0", "1"))
     stopped: list[int] = []
     monkeypatch.setattr(VllmServer, "stop", lambda s: stopped.append(s.settings.port))
 
