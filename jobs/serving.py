@@ -92,9 +92,8 @@ def endpoints(recipe: Recipe) -> tuple[str, ...]:
 
 def n_servers(recipe: Recipe) -> int:
     """How many servers the recipe's models have."""
-    return (
-        len(recipe.serving.endpoints) or recipe.serving.executors or max(len(gpus_of_servers(recipe.serving.gpus)), 1)
-    )
+    s = recipe.serving
+    return len(s.endpoints) or s.executors or len(gpus_of_servers(s.gpus)) or 1
 
 
 def stop() -> None:

@@ -124,7 +124,7 @@ def test_more_gpus_than_there_are_is_an_error(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(local_servers, "gpus", lambda: ("0",))
     monkeypatch.setattr(devices, "gpus", lambda: ("0",))
     settings = ServerSettings(8765, "bfloat16", 64, 1, True, 60, 1, gpus=2)
-    with pytest.raises(ServerError, match="serving.gpus=2 is more than the 1 GPUs of this machine"):
+    with pytest.raises(ServerError, match=r"serving\.gpus=2 is more than the 1 GPUs of this machine"):
         local_servers.LocalServers("m", "m-1", settings, tmp_path)
 
 
