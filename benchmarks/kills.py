@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--rows-per-wave", type=int, default=300)
+    parser.add_argument("--rows-per-wave", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1, help="of the points where it is killed")
     options = parser.parse_args(arguments)
     draw, server, sizes = random.Random(options.seed), Server(), (options.rows, options.rows_per_wave)
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kills = 0
         while kills < options.kills:
             # So early that all the kills find something left to do.
-            after = draw.randrange(1, 2 * options.rows // options.kills + options.rows_per_wave)
+            after = draw.randrange(1, 2 * options.rows // options.kills)
             if run(killed, folder, endpoint, *sizes, server, after):
                 break
             kills += 1

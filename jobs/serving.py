@@ -130,7 +130,7 @@ def _serve(recipe: Recipe, folder: str, name: str, logs: Path, lora_rank: int | 
     if isinstance(_servers, LocalServers) and _servers.name == name and _servers.alive:
         return _servers.endpoints
     settings = replace(_settings(recipe), dtype=served_dtype(recipe.serving.dtype), lora_rank=lora_rank)
-    return _started(LocalServers(folder, name, settings, logs), f"port={settings.port} dtype={settings.dtype}")
+    return _started(LocalServers(folder, name, settings, logs), f"dtype={settings.dtype} logs={logs}")
 
 
 def _start_on_executors(lake: Lake, recipe: Recipe, model: Model) -> tuple[str, ...]:

@@ -118,7 +118,8 @@ def _trainable(settings: Settings, base: Path, dtype: str, longest: int) -> Any:
     if "logits_to_keep" not in signature(model.forward).parameters:
         raise TrainingError(f"{base}: {type(model).__name__} cannot limit its logits to the completion")
     if settings.method == "full":
-        if torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_FSDP", "false") != "true":
+        is_spread = any(os.environ.get(f"ACCELERATE_USE_{how}") == "true" for how in ("FSDP", "DEEPSPEED"))
+        if torch.cuda.is_available() and not is_spread:
             check_memory(base, model.num_parameters(), torch.cuda.get_device_properties(0).total_memory)
         return model
     n_layers, first = model.config.num_hidden_layers, settings.lora_layers_from

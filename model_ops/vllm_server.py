@@ -19,7 +19,7 @@ from model_ops.devices import has_gpu
 
 PR_SET_PDEATHSIG = 1
 
-# No sampling of the model's own, and llguidance for constraints: a rating's `[^\\n]{1,1200}` costs xgrammar, vLLM's
+# No sampling of the model's own, and llguidance for constraints: a rating's `[^\n]{1,1200}` costs xgrammar, vLLM's
 # first choice, a millisecond for each token in the one loop that all requests share.
 SAME_FOR_ALL = ("--generation-config", "vllm", "--structured-outputs-config", '{"backend": "guidance"}')
 
