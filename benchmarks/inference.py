@@ -23,7 +23,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
@@ -32,6 +32,9 @@ from model_ops.chat import ChatFormat
 from model_ops.devices import has_gpu, served_dtype
 from model_ops.vllm_client import VllmEngine
 from model_ops.vllm_server import ServerSettings, VllmServer, cpu_environment
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 PORT, LONGEST = 8793, 1024
 KINDS: dict[str, tuple[int, str, dict[str, Any]]] = {  # words of a prompt, the answer's beginning, sampling
@@ -93,18 +96,18 @@ def alone(engine: VllmEngine, asked: Sequence[Mapping[str, Any]]) -> None:
     assert not faults, faults[0]
 
 
-def through_spark(engine: VllmEngine, asked: list[dict[str, Any]], partitions: int, in_flight: int) -> None:
+def through_spark(
+    spark: "SparkSession", engine: VllmEngine, asked: list[dict[str, Any]], partitions: int, in_flight: int
+) -> None:
     """The same requests in waves, to the ledger of a new lake."""
     from jobs.config import Inference
     from jobs.lake import Lake
     from jobs.runs import Run
     from jobs.serving import LoadEngine
-    from jobs.session import spark_session
     from jobs.waves import send
     from schemas.request import REQUEST
     from schemas.silver import CANDIDATES
 
-    spark = spark_session()
     settings = Inference(rows_per_wave=-(-2 * len(asked) // 5), partitions=partitions, in_flight=in_flight)
     with tempfile.TemporaryDirectory() as root:
         lake = Lake(spark, root, Run("benchmark", "benchmark", "0" * 16, CANDIDATES))
@@ -151,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from jobs.session import spark_session
 
         # A core for each task of two waves of the most partitions: as in a cluster, they wait far more than compute.
-        spark_session(**{"spark.master": f"local[{2 * max(options.partitions)}]"})
+        spark = spark_session(**{"spark.master": f"local[{2 * max(options.partitions)}]"})
     try:
         for kind in KINDS:
             engine = engine_of(server, chat, window)
@@ -164,13 +167,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report(kind, "our client, one process", options.requests, seconds[0], clean[0])
             for n in options.partitions:
                 engine = engine_of(server, chat, -(-options.in_flight // n))
-                through_spark(engine, requests(kind, 2 * n, f"{kind}/warm/{n}"), n, options.in_flight)
+                through_spark(spark, engine, requests(kind, 2 * n, f"{kind}/warm/{n}"), n, options.in_flight)
                 with busy_seconds(server) as seconds:
                     asked = requests(kind, options.requests, f"{kind}/spark/{n}")
-                    through_spark(engine, asked, n, options.in_flight)
+                    through_spark(spark, engine, asked, n, options.in_flight)
                 report(kind, f"Spark, {n} partitions", options.requests, seconds[0], clean[0])
                 least = min(least, clean[0] / seconds[0])
     finally:
+        if options.partitions:
+            spark.stop()
         server.stop()
     engine = engine_of(server, chat, 1)
     bodies = [

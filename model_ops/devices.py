@@ -19,10 +19,9 @@ def served_dtype(setting: Literal["auto", "bfloat16", "float32"]) -> Dtype:
     return auto_dtype() if setting == "auto" else setting
 
 
-@cache
 def has_gpu() -> bool:
     """Whether models run on a GPU here."""
-    return bool(_gpu_capabilities())
+    return bool(gpus())
 
 
 @cache

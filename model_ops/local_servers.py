@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from model_ops.devices import gpus, gpus_of_servers, has_gpu
+from model_ops.devices import gpus_of_servers, has_gpu
 from model_ops.vllm_server import ServerError, ServerSettings, VllmServer
 
 
@@ -19,7 +19,7 @@ class LocalServers:
         self.name = name
         shares: list[tuple[str, ...]] = gpus_of_servers(settings.gpus)
         if has_gpu() and not shares:
-            raise ServerError(f"serving.gpus={settings.gpus} is more than the {len(gpus())} GPUs of this machine")
+            raise ServerError(f"serving.gpus={settings.gpus}: this machine has fewer GPUs; lower it")
         self.servers = [
             VllmServer(
                 model_dir, name, replace(settings, port=settings.port + n, devices=share), logs / f"vllm-{name}-{n}.log"

@@ -42,6 +42,15 @@ def training(tiny: Path, tmp_path: Path) -> Training:
     )  # fmt: skip
 
 
+@pytest.fixture
+def base16(tiny: Path, tmp_path: Path) -> Path:
+    """The tiny model in bfloat16."""
+    base = tmp_path / "base16"
+    AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16).save_pretrained(base)
+    save_tokenizer(base)
+    return base
+
+
 def command(training: Training, **changes: object) -> list[str]:
     """The command line that asks for this training."""
     values = vars(training) | {"settings": json.dumps(vars(training.settings))} | changes
@@ -101,35 +110,25 @@ def test_the_same_training_is_not_done_twice(training: Training, monkeypatch: py
         run(replace(training, settings=changed, config_digest="e" * 16))
 
 
-def test_full_finetuning_changes_every_matrix_and_keeps_the_number_format(
-    training: Training, tiny: Path, tmp_path: Path
-) -> None:
-    base = tmp_path / "base16"
-    AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16).save_pretrained(base)
-    save_tokenizer(base)
+def test_full_finetuning_changes_every_matrix_and_keeps_the_number_format(training: Training, base16: Path) -> None:
     full = replace(training.settings, method="full", dropout=0.1, dtype="bfloat16")
-    run(replace(training, base_model=base, settings=full))
+    run(replace(training, base_model=base16, settings=full))
     manifest = check_trained_model(training.out)
     assert manifest.metrics["dev_loss"] < manifest.metrics["dev_loss_before"]
     assert not (training.out / "adapter").exists()
     assert not (training.out / "float32").exists()
-    before = AutoModelForCausalLM.from_pretrained(base).state_dict()
+    before = AutoModelForCausalLM.from_pretrained(base16).state_dict()
     after = AutoModelForCausalLM.from_pretrained(training.out).state_dict()
     assert after.keys() == before.keys()
     assert {tensor.dtype for tensor in after.values()} == {torch.bfloat16}
     assert all(not torch.equal(before[name], after[name]) for name in before if before[name].dim() > 1)
 
 
-def test_adapters_on_a_bfloat16_base_are_merged_with_one_rounding(
-    training: Training, tiny: Path, tmp_path: Path
-) -> None:
-    base = tmp_path / "base16"
-    AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16).save_pretrained(base)
-    save_tokenizer(base)
-    run(replace(training, base_model=base, settings=replace(training.settings, dtype="bfloat16")))
+def test_adapters_on_a_bfloat16_base_are_merged_with_one_rounding(training: Training, base16: Path) -> None:
+    run(replace(training, base_model=base16, settings=replace(training.settings, dtype="bfloat16")))
     manifest = check_trained_model(training.out)
     assert manifest.metrics["dev_loss"] < manifest.metrics["dev_loss_before"]
-    exact = PeftModel.from_pretrained(load(base), training.out / "adapter").merge_and_unload().state_dict()
+    exact = PeftModel.from_pretrained(load(base16), training.out / "adapter").merge_and_unload().state_dict()
     merged = AutoModelForCausalLM.from_pretrained(training.out).state_dict()
     assert {tensor.dtype for tensor in merged.values()} == {torch.bfloat16}
     assert all(torch.equal(merged[name], exact[name].to(torch.bfloat16)) for name in exact)

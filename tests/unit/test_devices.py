@@ -40,12 +40,10 @@ def test_the_gpus_in_use_are_found(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    for answer in (devices.gpus, devices.has_gpu):
-        answer.cache_clear()
+    devices.gpus.cache_clear()
     assert devices.gpus() == found
     assert devices.has_gpu() == bool(found)
-    for answer in (devices.gpus, devices.has_gpu):
-        answer.cache_clear()
+    devices.gpus.cache_clear()
 
 
 @pytest.mark.parametrize(("capabilities", "dtype"), [([9.0, 8.0], "bfloat16"), ([9.0, 7.5], "float32")])
