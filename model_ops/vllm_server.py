@@ -19,8 +19,8 @@ from model_ops.devices import has_gpu
 
 PR_SET_PDEATHSIG = 1
 
-# No sampling of the model's own, and llguidance for constraints: a rating's `[^\n]{1,1200}` costs xgrammar, vLLM's
-# first choice, a millisecond for each token in the one loop that all requests share.
+# No sampling of the model's own, and llguidance for constraints: xgrammar, vLLM's first choice, is slow at a rating's
+# `[^\n]{1,1200}`, and all requests share the loop in which it works (README, Numbers).
 SAME_FOR_ALL = ("--generation-config", "vllm", "--structured-outputs-config", '{"backend": "guidance"}')
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the sizes that vLLM makes room for
