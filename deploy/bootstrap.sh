@@ -41,7 +41,8 @@ java_is_recent() {
     version=$("${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p') && [ "${version:-0}" -ge 17 ]
 }
 
-has_libnuma() { [ "$(uname -m)" != x86_64 ] || PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libnuma\.so\.1'; }
+# Without grep's -q, which leaves before ldconfig has written all: `pipefail` would call that a failure.
+has_libnuma() { [ "$(uname -m)" != x86_64 ] || PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep 'libnuma\.so\.1' >/dev/null; }
 
 python_is_recent || die "humpback needs Python 3.11 or newer as python3: install it and try again"
 

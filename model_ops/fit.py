@@ -169,6 +169,9 @@ def _save(trainer: CompletionTrainer, settings: Settings, base: Path, out: Path,
     if trainer.is_fsdp_enabled:
         trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")  # of shards nothing is saved
     trainer.save_model(str(trained))  # every process takes part: the weights may be spread over them
+    # The last that they do together. Their connections end here: one that outlives its interpreter kills its process.
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
     if not trainer.is_world_process_zero():
         return
     (trained / "training_args.bin").unlink()  # a pickle
