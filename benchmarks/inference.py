@@ -1,6 +1,10 @@
 """Requests through Spark and our client beside a bare asynchronous client and vLLM's offline batch, on the same cores.
 
 python -m benchmarks.inference MODEL_FOLDER
+python -m benchmarks.inference MODEL_FOLDER --fixed-speed 1.0 --requests 2000
+
+The second asks no model but a server that takes a second for each request, as many at a time as are open: as if
+it had a machine of its own, so that Spark takes no core from it.
 
 Every figure is of the time in which the server has requests, so that nobody's start-up counts. Each run has
 prompts of its own, equal in length and in their common beginning, so that none finds another's in the prefix cache.
@@ -11,6 +15,7 @@ import argparse
 import asyncio
 import json
 import logging
+import multiprocessing
 import os
 import random
 import re
@@ -20,6 +25,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +38,7 @@ from model_ops.chat import ChatFormat
 from model_ops.devices import has_gpu, served_dtype
 from model_ops.vllm_client import VllmEngine
 from model_ops.vllm_server import ServerSettings, VllmServer, cpu_environment
+from tests.model_ops.fake_server import Reply, completion, serving
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -55,14 +62,60 @@ def requests(kind: str, n: int, run: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def busy_seconds(server: VllmServer) -> Iterator[list[float]]:
+def vllm(folder: str, open_requests: int) -> Iterator[str]:
+    """The endpoint of a server as a run starts it."""
+    log = Path(tempfile.gettempdir()) / "benchmark-vllm.log"
+    places = max(open_requests, 64)
+    settings = ServerSettings(PORT, served_dtype("auto"), LONGEST, places, not has_gpu(), 600, kv_cache_gb=2)
+    server = VllmServer(folder, "base", settings, log)
+    server.start()
+    try:
+        yield server.endpoint
+    finally:
+        server.stop()
+
+
+@contextmanager
+def fixed_speed(seconds: float, open_requests: int) -> Iterator[str]:
+    """The endpoint of a server without a model, in a process of its own."""
+    here, there = multiprocessing.Pipe()
+    server = multiprocessing.Process(target=_serve, args=(there, seconds, open_requests), daemon=True)
+    server.start()
+    try:
+        yield here.recv()
+    finally:
+        server.terminate()
+
+
+def _serve(told: Any, seconds: float, open_requests: int) -> None:
+    places, busy = threading.BoundedSemaphore(open_requests), Counter[str]()
+
+    def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
+        if path == "/metrics":
+            return 200, {}, b'vllm:num_requests_running{engine="0"} %d\n' % busy["requests"]
+        with counting:
+            busy["requests"] += 1
+        with places:
+            time.sleep(seconds)
+        with counting:
+            busy["requests"] -= 1
+        return completion()
+
+    counting = threading.Lock()
+    with serving(script) as endpoint:
+        told.send(endpoint)
+        threading.Event().wait()
+
+
+@contextmanager
+def busy_seconds(endpoint: str) -> Iterator[list[float]]:
     """From the server's first request to its last answer, put into the list at the end; to about 0.1 s."""
     seen: list[float] = []
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.05):
-            with urllib.request.urlopen(server.endpoint.removesuffix("/v1") + "/metrics", timeout=10) as reply:
+            with urllib.request.urlopen(endpoint.removesuffix("/v1") + "/metrics", timeout=10) as reply:
                 if sum(float(n) for n in BUSY.findall(reply.read().decode())) > 0:
                     seen.append(time.perf_counter())
 
@@ -103,7 +156,6 @@ def through_spark(
     from jobs.config import Inference
     from jobs.lake import Lake
     from jobs.runs import Run
-    from jobs.serving import LoadEngine
     from jobs.waves import send
     from schemas.request import REQUEST
     from schemas.silver import CANDIDATES
@@ -112,7 +164,7 @@ def through_spark(
     with tempfile.TemporaryDirectory() as root:
         lake = Lake(spark, root, Run("benchmark", "benchmark", "0" * 16, CANDIDATES))
         staged = lake.staged(spark.createDataFrame(asked, REQUEST))  # type: ignore[type-var]
-        done = send(lake, staged, len(asked), LoadEngine(engine), settings, partitions, attempt=1)
+        done = send(lake, staged, len(asked), engine, settings, partitions, attempt=1, of=len(asked))
     assert done.sent == len(asked)
     assert not done.failed, done.fault
 
@@ -132,43 +184,28 @@ def offline(folder: str, open_requests: int) -> None:
         sys.stdout.write(f"seconds {time.perf_counter() - began}\n")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print requests/s of each way, and its share of the bare client's; exit code 1 where Spark has under 95 %."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
-    parser.add_argument("model", help="folder of a model")
-    parser.add_argument("--requests", type=int, default=64, help="of each kind, for each way")
-    parser.add_argument("--in-flight", type=int, default=16, help="of a wave; two are open, others get as many")
-    parser.add_argument("--partitions", type=int, nargs="*", default=[1, 2, 8])
-    parser.add_argument("--offline", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    window = 2 * options.in_flight
-    if options.offline:
-        offline(options.model, window)
-        return 0
-    logging.getLogger("jobs").setLevel(logging.WARNING)
-    eager, log = not has_gpu(), Path(tempfile.gettempdir()) / "benchmark-vllm.log"
-    settings = ServerSettings(PORT, served_dtype("auto"), LONGEST, max(window, 64), eager, 600, kv_cache_gb=2)
-    chat, server, least = ChatFormat.load(options.model), VllmServer(options.model, "base", settings, log), 1.0
-    server.start()
+def compare(endpoint: str, kinds: Sequence[str], options: argparse.Namespace, chat: ChatFormat) -> float:
+    """Print requests/s of each way, and its share of the bare client's; the least share that Spark has."""
+    least, window = 1.0, 2 * options.in_flight
     if options.partitions:
         from jobs.session import spark_session
 
         # A core for each task of two waves of the most partitions: as in a cluster, they wait far more than compute.
         spark = spark_session(**{"spark.master": f"local[{2 * max(options.partitions)}]"})
     try:
-        for kind in KINDS:
-            engine = engine_of(server, chat, window)
+        for kind in kinds:
+            engine = engine_of(endpoint, chat, window)
             asyncio.run(bare(engine, requests(kind, 4, "warm")))
-            with busy_seconds(server) as clean:
+            with busy_seconds(endpoint) as clean:
                 asyncio.run(bare(engine, requests(kind, options.requests, f"{kind}/bare")))
             report(kind, "bare client", options.requests, clean[0], clean[0])
-            with busy_seconds(server) as seconds:
+            with busy_seconds(endpoint) as seconds:
                 alone(engine, requests(kind, options.requests, f"{kind}/alone"))
             report(kind, "our client, one process", options.requests, seconds[0], clean[0])
             for n in options.partitions:
-                engine = engine_of(server, chat, -(-options.in_flight // n))
+                engine = engine_of(endpoint, chat, -(-options.in_flight // n))
                 through_spark(spark, engine, requests(kind, 2 * n, f"{kind}/warm/{n}"), n, options.in_flight)
-                with busy_seconds(server) as seconds:
+                with busy_seconds(endpoint) as seconds:
                     asked = requests(kind, options.requests, f"{kind}/spark/{n}")
                     through_spark(spark, engine, asked, n, options.in_flight)
                 report(kind, f"Spark, {n} partitions", options.requests, seconds[0], clean[0])
@@ -176,23 +213,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if options.partitions:
             spark.stop()
-        server.stop()
-    engine = engine_of(server, chat, 1)
+    return least
+
+
+def compare_offline(options: argparse.Namespace, chat: ChatFormat) -> None:
+    """Print requests/s of vLLM's offline batch, in a process of its own."""
+    engine = engine_of("", chat, 1)
     bodies = [
         [engine.body(r)[0] for r in requests(kind, n, f"{kind}/{run}")]
         for kind in KINDS for run, n in (("warm", 4), ("offline", options.requests))
     ]  # fmt: skip
     environment = os.environ | ({} if has_gpu() else cpu_environment(2)) | {"HF_HUB_OFFLINE": "1"}
-    line = [sys.executable, "-m", "benchmarks.inference", options.model, "--offline", "--in-flight", str(window // 2)]
+    in_flight = str(options.in_flight)
+    line = [sys.executable, "-m", "benchmarks.inference", options.model, "--offline", "--in-flight", in_flight]
     ran = subprocess.run(line, input=json.dumps(bodies), text=True, stdout=subprocess.PIPE, env=environment, check=True)
     for kind, found in zip(KINDS, re.findall(r"^seconds (.+)$", ran.stdout, re.MULTILINE)[1::2], strict=True):
         report(kind, "vLLM's offline batch", options.requests, float(found), 0.0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: exit code 1 where Spark has under 95 % of the bare client's speed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
+    parser.add_argument("model", help="folder of a model")
+    parser.add_argument("--requests", type=int, default=64, help="of each kind, for each way")
+    parser.add_argument("--in-flight", type=int, default=16, help="of a wave; two are open, others get as many")
+    parser.add_argument("--partitions", type=int, nargs="*", default=[1, 2, 8])
+    parser.add_argument("--fixed-speed", type=float, metavar="SECONDS", help="no model: so long for each request")
+    parser.add_argument("--offline", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    window = 2 * options.in_flight
+    if options.offline:
+        offline(options.model, window)
+        return 0
+    logging.getLogger("jobs").setLevel(logging.WARNING)
+    chat = ChatFormat.load(options.model)
+    if options.fixed_speed:
+        with fixed_speed(options.fixed_speed, window) as endpoint:
+            least = compare(endpoint, ["generate-candidates"], options, chat)
+    else:
+        with vllm(options.model, window) as endpoint:
+            least = compare(endpoint, list(KINDS), options, chat)
+        compare_offline(options, chat)
     return 0 if least >= 0.95 else 1
 
 
-def engine_of(server: VllmServer, chat: ChatFormat, window: int) -> VllmEngine:
+def engine_of(endpoint: str, chat: ChatFormat, window: int) -> VllmEngine:
     """A client of the server."""
-    return VllmEngine((server.endpoint,), "base", chat, LONGEST, window, timeout=600, patience=300, attempts=4)
+    return VllmEngine((endpoint,), "base", chat, LONGEST, window, timeout=600, patience=300, attempts=4)
 
 
 def report(kind: str, way: str, n: int, seconds: float, clean: float) -> None:

@@ -1,7 +1,7 @@
 """The command line: `humpback`, the same as `python -m jobs`.
 
 Exit codes: 0 done; 1 failed, with one sentence on stderr; 2 wrong usage or recipe; 3 an
-expectation or error budget stopped it; 4 waiting for outside work.
+expectation or error budget stopped it; 4 waiting for outside work; 130 interrupted.
 """
 
 import argparse
@@ -9,13 +9,15 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from jobs import commands
 from jobs.errors import JobError
 from jobs.failures import sentence
-from jobs.pipeline import JOBS, LIMITED, job_name
+from jobs.pipeline import DIRECTED, ITERATED, JOBS, LIMITED, job_name
 from jobs.recipe_file import load_recipe
 
 EPILOG = """examples:
@@ -26,7 +28,7 @@ EPILOG = """examples:
   humpback explain https://example.org/page --lake lake
 
 exit codes: 0 done, 1 failed, 2 wrong usage or recipe, 3 stopped by an expectation or error budget,
-4 waiting for outside work (the message holds the command to run)"""
+4 waiting for outside work (the message holds the command to run), 130 interrupted"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,11 +45,12 @@ def parser() -> argparse.ArgumentParser:
     recipe.add_argument(
         "--recipe", required=True, metavar="FILE", help="TOML file of parameters, e.g. jobs/recipes/paper.toml"
     )
-    recipe.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
-                        help="override a recipe key with a TOML value; repeatable")  # fmt: skip
+    override: dict[str, Any] = {"action": "append", "default": [], "metavar": "SECTION.KEY=VALUE", "dest": "overrides",
+                                "help": "override a recipe key with a TOML value; repeatable"}  # fmt: skip
+    recipe.add_argument("--set", **override)
     limit.add_argument(
         "--limit",
-        type=_positive,
+        type=_at_least(1),
         metavar="N",
         help="at most N new inputs of each job that can take less, for a quick try",
     )
@@ -65,8 +68,16 @@ def parser() -> argparse.ArgumentParser:
             job_name(job), parents=parents, help=summary, description=job.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
-        job_parser.add_argument("--iteration", type=int, metavar="T", help="self-curation round; models count from 0")
-        job_parser.add_argument("--direction", choices=["backward", "forward"], help="which of the two models")
+        job_parser.set_defaults(job=job)
+        if job in ITERATED:
+            job_parser.add_argument(
+                "--iteration", type=_at_least(ITERATED[job]), required=True, metavar="T",
+                help=f"self-curation round, from {ITERATED[job]} on; models count from 0",
+            )  # fmt: skip
+        if job in DIRECTED:
+            job_parser.add_argument(
+                "--direction", choices=["backward", "forward"], required=True, help="which of the two models"
+            )
         if job_name(job) == "register-model":
             job_parser.add_argument("argument", metavar="DIR", help="the trained model's folder")
         if job_name(job) == "judge-check":
@@ -97,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
     doctor = sub.add_parser("doctor", help="is this machine fit: versions, Java, jars, store, endpoints")
     doctor.add_argument("--lake", metavar="URI", help="also look at this lake")
     doctor.add_argument("--recipe", metavar="FILE", help="also look at this recipe's model and endpoints")
+    doctor.add_argument("--set", **override)
     doctor.add_argument("--json", action="store_true", help="print the result as JSON, for machines")
     return top
 
@@ -135,10 +147,12 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if (value := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}")
+        return value
+
     return number
 
 

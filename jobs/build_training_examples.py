@@ -3,6 +3,7 @@
 humpback build-training-examples --direction forward --iteration 1 --recipe FILE --lake URI
 """
 
+from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from jobs import conform
@@ -11,6 +12,7 @@ from jobs.errors import JobError
 from jobs.lake import Lake
 from jobs.models import dataset_name
 from jobs.publish import newest_release, publish
+from jobs.select_seed import seed_of
 from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.silver import SEED_PAIRS
 from transforms.training import examples_from
@@ -24,7 +26,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     """Publish the examples of `lake.run.direction` and `lake.run.iteration`."""
     direction, iteration = lake.run.needed_direction, lake.run.needed_iteration
     dataset, tags = dataset_name(recipe.name, direction, iteration), recipe.build_training_examples
-    seed = lake.read(SEED_PAIRS).withColumnRenamed("pair_id", "source_id")
+    seed = seed_of(lake, recipe).withColumnRenamed("pair_id", "source_id")
     shape = {"dataset": dataset, "direction": direction}
     examples = examples_from(seed, origin="seed", tag=tags.seed_tag, **shape)
     if iteration:
@@ -35,5 +37,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
         curated = lake.read(CURATED, release.version).where(conform.predicate(slice))
         pairs = curated.withColumnRenamed("candidate_id", "source_id").withColumn("split", F.lit("train"))
         examples = examples.unionByName(examples_from(pairs, origin="augmented", tag=tags.augmented_tag, **shape))
-    examples = examples.dropDuplicates(["example_id"])
+    # Equal pairs make equal examples: of them the one whose source comes first.
+    place = F.row_number().over(Window.partitionBy("example_id").orderBy("source_id"))
+    examples = examples.withColumn("place", place).where("place = 1").drop("place")
     publish(lake, TRAINING_EXAMPLES, examples, slice={"dataset": dataset}, iteration=iteration, least=1)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from deltalake import CommitProperties, DeltaTable
 from pyspark.sql import DataFrame
@@ -28,7 +29,7 @@ WITH k AS (SELECT DISTINCT experiment, iteration, scorer, model_id, method_diges
            FROM gold.curated),
 rated AS (SELECT k.*, s.candidate_id, s.score >= k.threshold AS kept
           FROM k JOIN silver.scores s USING (scorer, model_id, method_digest)
-          WHERE s.status = 'ok' AND NOT startswith(s.candidate_id, 'known/'))
+          WHERE s.status = 'ok')
 SELECT a.experiment, a.scorer, a.iteration AS before, b.iteration AS after, count(*) AS pairs,
        count_if(a.kept AND NOT b.kept) AS falls, count_if(b.kept AND NOT a.kept) AS rises
 FROM rated a
@@ -43,6 +44,9 @@ def register(lake: Lake, tables: Iterable[Table] = TABLES) -> None:
     """Make tables known to the session by their names, `silver.scores` for one.
 
     A table that no job has written yet is created without rows, so that SQL over it finds none.
+
+    Raises:
+        JobError: a metastore that outlives the session has another table of that name.
     """
     for layer, some in groupby(sorted(tables, key=_layer), _layer):
         lake.spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer}")
@@ -51,7 +55,12 @@ def register(lake: Lake, tables: Iterable[Table] = TABLES) -> None:
             if not lake.exists(table):
                 lake.create(table)
             if table.name in known and not _is_at(lake, table):
-                lake.spark.sql(f"DROP TABLE {table.name}")  # the name only: the other lake keeps its files
+                if lake.spark.conf.get("spark.sql.catalogImplementation") != "in-memory":
+                    raise JobError(
+                        f"{table.name} in this session's metastore is a table elsewhere, not the one in {lake.root}; "
+                        "give each lake a metastore or catalog of its own, or drop that table if it is of no use"
+                    )
+                lake.spark.sql(f"DROP TABLE {table.name}")  # this session's name for it: the other lake keeps its files
                 known.remove(table.name)
             if table.name not in known:
                 lake.spark.sql(f"CREATE TABLE {table.name} USING delta LOCATION '{_location(lake, table)}'")
@@ -74,7 +83,13 @@ def _is_at(lake: Lake, table: Table) -> bool:
 
 
 def sql(lake: Lake, text: str) -> DataFrame:
-    """The answer to a Spark SQL query over the lake's tables (and their versions) by name, and the view `drift`."""
+    """The answer to a Spark SQL query over the lake's tables (and their versions) by name, and the view `drift`.
+
+    Raises:
+        JobError: it is no query: jobs are the only writers.
+    """
+    if not _only_reads(lake, text):
+        raise JobError("sql: only queries, SHOW, DESCRIBE and EXPLAIN; tables are written by jobs alone")
     words = set(re.findall(r"\w+", text.lower()))
     named = [table for table in TABLES if table.name.split(".")[1] in words]
     if "drift" in words:
@@ -83,6 +98,17 @@ def sql(lake: Lake, text: str) -> DataFrame:
     else:
         register(lake, named or TABLES)  # all of them for SHOW TABLES and the like
     return lake.spark.sql(text)
+
+
+def _only_reads(lake: Lake, text: str) -> bool:
+    """Whether Spark's parser sees a query, or a command that only shows something."""
+    jvm: Any = lake.spark._jvm
+    plan: Any = lake.spark._jsparkSession.sessionState().sqlParser().parsePlan(text)
+    while (kind := plan.getClass().getSimpleName()) == "UnresolvedWith":
+        plan = plan.child()
+    logical = "org.apache.spark.sql.catalyst.plans.logical"
+    writers = (jvm.java.lang.Class.forName(f"{logical}.{name}") for name in ("Command", "InsertIntoStatement"))
+    return kind.startswith(("Show", "Describe", "Explain")) or not any(writer.isInstance(plan) for writer in writers)
 
 
 def tables(lake: Lake) -> DataFrame:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, astuple
 
 from pyspark.sql import DataFrame, SparkSession
@@ -14,7 +14,7 @@ from jobs.dry_run import PLAN, plan
 from jobs.explain import explain
 from jobs.lake import Lake
 from jobs.loop_state import known_state
-from jobs.pipeline import JOBS, Step, job_name, run_loop, run_step
+from jobs.pipeline import Step, run_loop, run_step
 from jobs.report import report
 from jobs.runs import LOOP, Run
 from jobs.session import spark_session
@@ -27,37 +27,31 @@ def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
     """Carry out a command; returns the exit code."""
     if options.command == "doctor":
         return _doctor(options, recipe)
-    if options.command == "run" and not (options.dry_run or options.limit):
-        assert recipe is not None
-        if (not options.report or options.report.exists()) and (state := known_state(options.lake, recipe)):
-            unchanged = {"job": LOOP, "status": "unchanged", "state_digest": state}
-            _say([json.dumps(unchanged) if options.json else UNCHANGED])
-            return 0
+    if recipe is None:
+        return _with_spark(lambda spark: _look(options, spark))
+    if options.command != "run":
+        return _with_spark(lambda spark: _job(options, recipe, spark))
+    if options.dry_run:
+        return _with_spark(lambda spark: _plan(options, recipe, spark))
+    # Told before Spark is there, which then has only this run's row to write.
+    has_report = not options.report or options.report.exists()
+    unchanged = known_state(options.lake, recipe) if has_report and options.limit is None else None
+    return _with_spark(lambda spark: _loop(options, recipe, spark, unchanged))
+
+
+def _with_spark(command: Callable[[SparkSession], int]) -> int:
     doctor.require_java()
     spark = spark_session()
     try:
-        if options.command == "run" and not options.dry_run:
-            assert recipe is not None
-            return _loop(options, recipe, spark)
-        for job in JOBS:
-            if options.command == job_name(job):
-                assert recipe is not None
-                limit, argument = getattr(options, "limit", None), getattr(options, "argument", None)
-                step = Step(job, options.iteration, options.direction, limit, argument)
-                done = run_step(spark, options.lake, recipe, step)
-                if job is judge_check:
-                    found = judge_check.figures(Lake(spark, options.lake, done), recipe, done.needed_iteration)
-                    _print(spark.createDataFrame([*map(astuple, found)], judge_check.FIGURES), options.json)
-                return _say_runs([done], options.json)
-        return _look(options, recipe, spark)
+        return command(spark)
     finally:
         serving.stop()  # first: servers on executors are let go over Spark
         spark.stop()
 
 
-def _loop(options: argparse.Namespace, recipe: Recipe, spark: SparkSession) -> int:
+def _loop(options: argparse.Namespace, recipe: Recipe, spark: SparkSession, unchanged: str | None) -> int:
     """The whole loop, and the report on it where one is asked for and something is new in it."""
-    runs = run_loop(spark, options.lake, recipe, options.limit)
+    runs = run_loop(spark, options.lake, recipe, options.limit, unchanged)
     if options.report and (any(run.is_news for run in runs) or not options.report.exists()):
         report(Lake(spark, options.lake, Run("report", recipe.name, recipe.digest(), RUNS)), options.report)
     code = _say_runs(runs, options.json)
@@ -66,13 +60,26 @@ def _loop(options: argparse.Namespace, recipe: Recipe, spark: SparkSession) -> i
     return code
 
 
-def _look(options: argparse.Namespace, recipe: Recipe | None, spark: SparkSession) -> int:
+def _plan(options: argparse.Namespace, recipe: Recipe, spark: SparkSession) -> int:
+    lake = Lake(spark, options.lake, Run(options.command, recipe.name, recipe.digest(), RUNS, limit=options.limit))
+    _print(spark.createDataFrame(plan(lake, recipe), PLAN), options.json)
+    return 0
+
+
+def _job(options: argparse.Namespace, recipe: Recipe, spark: SparkSession) -> int:
+    job = options.job
+    facts = (getattr(options, name, None) for name in ("iteration", "direction", "limit", "argument"))
+    done = run_step(spark, options.lake, recipe, Step(job, *facts))
+    if job is judge_check:
+        found = judge_check.figures(Lake(spark, options.lake, done), recipe, done.needed_iteration)
+        _print(spark.createDataFrame([*map(astuple, found)], judge_check.FIGURES), options.json)
+    return _say_runs([done], options.json)
+
+
+def _look(options: argparse.Namespace, spark: SparkSession) -> int:
     """The commands that only look at a lake, and `vacuum`."""
-    lake = Lake(spark, options.lake, Run(options.command, recipe.name if recipe else "", "", RUNS))
+    lake = Lake(spark, options.lake, Run(options.command, "", "", RUNS))
     match options.command:
-        case "run":
-            assert recipe is not None
-            _print(spark.createDataFrame(plan(lake, recipe), PLAN), options.json)
         case "sql":
             _print(catalog.sql(lake, options.query), options.json)
         case "tables":
@@ -87,7 +94,8 @@ def _look(options: argparse.Namespace, recipe: Recipe | None, spark: SparkSessio
                 spark.createDataFrame(removed, "table string, kept_versions array<bigint>, files bigint"), options.json
             )
         case "explain":
-            _say([explain(lake, options.subject)])
+            story = explain(lake, options.subject)
+            _say([json.dumps({"story": story.splitlines()}) if options.json else story])
         case "report":
             out = report(lake, options.out or lake.folder("reports") / "report.html")
             _say([json.dumps({"report": str(out)}) if options.json else f"report: {out}"])

@@ -3,9 +3,9 @@
 Sources: "paper" is arXiv 2308.06259; the rest says what it is.
 """
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from jobs.quality_config import Quality
 from jobs.scoring_config import Curate, JudgeCheck, ScoreCandidates
@@ -133,10 +133,19 @@ class Finetune(Section):
         return values | {"epochs": self.epochs_of.get(f"{direction}-{iteration}", self.epochs)}
 
 
+def _addresses(given: Any) -> Any:
+    """`local` is no address; one that ends with a slash is another's twin."""
+    if given == "local":
+        return ()
+    return [a.rstrip("/") if isinstance(a, str) else a for a in given] if isinstance(given, list | tuple) else given
+
+
 class Serving(Section):
     """Where models answer: a recipe's endpoints, or a server that the run starts itself."""
 
-    endpoints: tuple[str, ...] = Field((), description='e.g. "http://gpu1:8000/v1"; empty: start one here')
+    endpoints: Annotated[tuple[str, ...], BeforeValidator(_addresses)] = Field(
+        (), description='e.g. ["http://gpu1:8000/v1"]; "local" or empty: start one here'
+    )
     executors: int = Field(0, ge=0, description="so many servers of merged models on Spark's executors instead")
     gpus: int = Field(1, ge=0, description="to each server of ours; on executors: of Spark's resource gpu, 0 on CPUs")
     mode: Literal["adapters", "merged"] = "adapters"

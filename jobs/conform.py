@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from schemas.result import REJECTED
 from schemas.table import Table
 
-PAYLOAD_CHARS = 4096
+PAYLOAD_BYTES = 4096
 
 
 class SchemaMismatchError(ValueError):
@@ -48,6 +48,12 @@ def conformed(table: Table, rows: DataFrame) -> DataFrame:
     return rows.select(*table.columns, *extra)
 
 
+def widened(table: Table, rows: DataFrame) -> DataFrame:
+    """Stored rows with the columns that the table has got since they were written, null."""
+    missing = [field for field in table.schema if field.name not in rows.columns]
+    return rows.withColumns({field.name: F.lit(None).cast(field.dataType) for field in missing}) if missing else rows
+
+
 def row_id(table: Table) -> Column:
     """The row's key as one string."""
     return F.concat_ws("/", *(F.coalesce(F.col(k).cast("string"), F.lit("?")) for k in table.key))
@@ -70,5 +76,13 @@ def quarantine_rows(table: Table, bad: DataFrame, run_id: str) -> DataFrame:
         detail.alias("detail"),
         F.col("rejected.source_file").alias("source_file"),
         F.col("rejected.record_offset").alias("record_offset"),
-        F.substring(F.coalesce("rejected.payload", payload), 1, PAYLOAD_CHARS).alias("payload"),
+        _cut(F.coalesce("rejected.payload", payload)).alias("payload"),
     )
+
+
+def _cut(text: Column) -> Column:
+    """The beginning of a text, as long as its UTF-8 is not longer than a payload may be."""
+    start = F.substring(text, 1, PAYLOAD_BYTES)
+    # A character that the cut goes through is left out: at its place there is then U+FFFD.
+    whole = F.regexp_replace(F.substring(start.cast("binary"), 1, PAYLOAD_BYTES).cast("string"), "\ufffd+$", "")
+    return F.when(F.octet_length(start) > PAYLOAD_BYTES, whole).otherwise(start)

@@ -12,10 +12,10 @@ from jobs.prompt_sets import kept_out
 from jobs.publish import publish
 from jobs.scoring import judges, methods
 from schemas.gold import CURATED
-from schemas.silver import CANDIDATES, OVERLAPS, SCORES, UNLABELLED
+from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
 from transforms.curation import select_curated
 
-READS = (CANDIDATES, SCORES, UNLABELLED, OVERLAPS)
+READS = (CANDIDATES, SCORES, UNLABELLED, OVERLAPS, SEED_PAIRS)
 WRITES = CURATED
 UNIT = "candidates"
 

@@ -15,7 +15,8 @@ from jobs.pipeline import Step, job_name, steps
 from jobs.prompt_sets import read_prompts
 from jobs.scoring import score_requests
 from jobs.scoring_config import ScorerName
-from schemas.silver import CANDIDATES, SEED_PAIRS, UNLABELLED
+from jobs.select_seed import seed_of
+from schemas.silver import CANDIDATES, UNLABELLED
 from transforms.scorers import SCORERS
 from transforms.scores import score_prompts
 
@@ -130,7 +131,7 @@ def _n_ratings(lake: Lake, recipe: Recipe, models: Models, iteration: int, n_seg
 def _n_checks(lake: Lake, recipe: Recipe, models: Models, iteration: int) -> int:
     """Requests for ratings of known pairs; before the seed is there, the most there can be."""
     config, names = recipe.judge_check, judge_check.scorers(recipe)
-    if not config.file and lake.latest(SEED_PAIRS).isEmpty():
+    if not config.file and seed_of(lake, recipe).isEmpty():
         return config.pairs * (1 + len(config.kinds)) * sum(_n_per_pair(recipe, name) for name in names)
     pairs = judge_check.known_pairs(lake, recipe)
     return sum(_n_requests(lake, recipe, models, iteration, pairs, name) for name in names)

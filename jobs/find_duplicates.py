@@ -3,7 +3,7 @@
     humpback find-duplicates --recipe FILE --lake URI
 
 The table holds repetitions only, so what has been judged is known by the version of
-`silver.signatures` that the last successful run of this method saw; its row in `ops.runs` says.
+`silver.signatures` that the last successful run of this method saw: its bookmark in `ops.runs`.
 """
 
 from functools import reduce
@@ -45,9 +45,9 @@ def run(lake: Lake, recipe: Recipe) -> None:
     """Judge the new signatures against each other and against the survivors of earlier runs."""
     digest = duplicates_digest(recipe)
     judged, current = _judged_version(lake, digest), lake.version(SIGNATURES)
-    lake.run.inputs[_key(digest)] = -1 if current is None else current
     if current is None or judged == current:
         return
+    lake.run.bookmarks[digest] = current
     of_method = F.col("method_digest") == signatures_digest(recipe)
     earlier = lake.at(SIGNATURES, judged).where(of_method) if judged is not None else None
     signatures = lake.read(SIGNATURES, current).where(of_method)
@@ -114,10 +114,8 @@ def _resolve(pairs: DataFrame, waiting: DataFrame) -> tuple[list[DataFrame], Dat
 
 
 def _judged_version(lake: Lake, digest: str) -> int | None:
-    done = lake.latest(RUNS).where(F.col("status") == "ok").select(F.max(F.col("inputs")[_key(digest)]).alias("v"))
-    row = done.first()
-    return None if row is None or row.v is None or row.v < 0 else int(row.v)
-
-
-def _key(digest: str) -> str:
-    return f"{SIGNATURES.name}@{digest}"
+    """By the runs that ended, and by the commits, should a run have ended between its commit and its row."""
+    ended = lake.latest(RUNS).where(F.col("status") == "ok").select(F.col("bookmarks")[digest].alias("version"))
+    bookmark = F.get_json_object("userMetadata", f"$.bookmarks.{digest}").cast("bigint")
+    found = ended.union(lake.commits(DUPLICATES).select(bookmark)).agg(F.max("version").alias("version")).first()
+    return None if found is None or found.version is None else int(found.version)

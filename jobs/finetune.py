@@ -14,7 +14,7 @@ from jobs import serving
 from jobs.config import Recipe
 from jobs.errors import JobError, WaitingError
 from jobs.lake import Lake
-from jobs.models import config_digest, dataset_name, trained_model, training_release
+from jobs.models import config_digest, dataset_name, models_root, trained_model, training_release
 from jobs.register_model import register
 from model_ops.checkpoints import MANIFEST
 from model_ops.vllm_server import end_with_parent
@@ -56,9 +56,8 @@ def model_folder(lake: Lake, recipe: Recipe) -> Path:
     """Where the model goes: named after everything that its training depends on."""
     direction, iteration = lake.run.needed_direction, lake.run.needed_iteration
     release = training_release(lake, direction, iteration)
-    root = Path(recipe.models_dir) if recipe.models_dir else lake.folder("models")
     inputs = f"{release.content_digest[:8]}-{config_digest(recipe, direction, iteration)[:8]}"
-    return root / recipe.name / f"{direction}-{iteration}-{inputs}"
+    return models_root(lake, recipe) / recipe.name / f"{direction}-{iteration}-{inputs}"
 
 
 def training_command(lake: Lake, recipe: Recipe, out: Path) -> list[str]:

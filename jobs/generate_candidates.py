@@ -11,11 +11,12 @@ from jobs.inference import ask, requests_for
 from jobs.lake import Lake
 from jobs.models import Model, the_model
 from jobs.prompt_sets import kept_out
-from schemas.silver import CANDIDATES, OVERLAPS, UNLABELLED
+from schemas.ops import RUNS
+from schemas.silver import CANDIDATES, OVERLAPS, SEED_PAIRS, UNLABELLED
 from transforms.candidates import backward_prompts, candidates_from
 from transforms.prompts import BACKWARD
 
-READS = (UNLABELLED, OVERLAPS)
+READS = (UNLABELLED, OVERLAPS, SEED_PAIRS)
 WRITES = CANDIDATES
 UNIT = "segments"
 
@@ -33,8 +34,9 @@ def run(lake: Lake, recipe: Recipe) -> None:
     segments, requests = lake.staged(segments), lake.staged(requests)
     completions = ask(lake, recipe, model, requests, BACKWARD)
     candidates = candidates_from(segments, requests, completions)
-    # An answer that made no candidate is counted by the run that got it, not by every later one.
-    earlier = completions.where(F.col("run_id") != lake.run.run_id).select("request_id", F.lit(True).alias("counted"))
+    # An answer that made no candidate is counted once: by the run that got it, if it came to that.
+    ended = lake.latest(RUNS).where(F.col("status") == "ok").select("run_id")
+    earlier = completions.join(ended, "run_id", "left_semi").select("request_id", F.lit(True).alias("counted"))
     fresh = candidates.join(earlier, "request_id", "left").where("counted IS NULL OR drop_reason IS NULL")
     lake.write(CANDIDATES, fresh)
 
@@ -45,7 +47,7 @@ def wanted_segments(lake: Lake, recipe: Recipe) -> DataFrame:
     segments = _pool(lake, recipe).join(kept_out(lake, recipe), "segment_id", "left_anti")
     if config.max_chars:
         segments = segments.where(F.col("n_chars") <= config.max_chars)
-    n = lake.run.limit or config.n_segments
+    n = lake.run.at_most(config.n_segments)
     return segments.orderBy("sample_hash").limit(n) if n else segments
 
 

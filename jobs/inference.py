@@ -49,26 +49,29 @@ def complete(lake: Lake, requests: DataFrame, recipe: Recipe, model: Model) -> D
     """The settled answer to every request that has one; only unanswered requests are sent.
 
     No server is started where there is nothing to ask. Answers with a status of
-    `inference.ask_again` are asked for once more, at the end or by a later run, and then stand.
+    `inference.ask_again` are asked for once more, at the end or by a later run, and then stand;
+    so does, by a later run, what a server refused: that may have been the server's fault.
 
     Raises:
         StoppedError: more requests failed than `inference` allows.
     """
-    stands = ~F.col("status").isin(*recipe.inference.ask_again) | (F.col("n_tries") > 1)
+    by_server = (F.col("status") == "refused") & F.col("endpoint").isNotNull()
+    stands = ~(F.col("status").isin(*recipe.inference.ask_again) | by_server) | (F.col("n_tries") > 1)
     settled = _tried(lake, requests, model).where(stands)
     pending = lake.staged(requests.dropDuplicates(["request_id"]).join(settled, "request_id", "left_anti"))
     total = pending.count()
     if total:
-        _send(lake, pending, total, recipe, model)
+        _send(lake, pending, total, requests.select("request_id").distinct().count(), recipe, model)
     return answers(lake, requests, model)
 
 
-def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Model) -> None:
+def _send(lake: Lake, pending: DataFrame, total: int, of: int, recipe: Recipe, model: Model) -> None:
+    """Send the `total` requests that are pending, of the stage's `of`."""
     settings = recipe.inference
     tasks = tasks_of_a_wave(lake.spark, settings.partitions, held=recipe.serving.executors)
-    load = engine_for(lake, recipe, model, -(-settings.in_flight * n_servers(recipe) // tasks))
+    engine = engine_for(lake, recipe, model, -(-settings.in_flight * n_servers(recipe) // tasks))
     with watched(endpoints(recipe), lake.run, total):
-        done = send(lake, pending, total, load, settings, tasks, attempt=1)
+        done = send(lake, pending, total, engine, settings, tasks, attempt=1, of=of)
         if any(done.statuses[status] for status in settings.ask_again):
             ledger, is_mine = _ledger(lake, model), F.col("run_id") == lake.run.run_id
             poor = ledger.where(is_mine & F.col("status").isin(*settings.ask_again))
@@ -77,7 +80,7 @@ def _send(lake: Lake, pending: DataFrame, total: int, recipe: Recipe, model: Mod
             once_more = pending.join(poor, "request_id", "left_semi").join(twice, "request_id", "left_anti")
             once_more = lake.staged(once_more)
             if again := once_more.count():
-                send(lake, once_more, again, load, settings, tasks, attempt=2)
+                send(lake, once_more, again, engine, settings, tasks, attempt=2, of=of)
 
 
 def answers(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:
@@ -98,4 +101,4 @@ def _tried(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:
 def _ledger(lake: Lake, model: Model) -> DataFrame:
     """What a model has answered, under whichever name."""
     same = {row.model_id for row in lake.collected(MODELS) if row.digest == model.digest} | {model.model_id}
-    return lake.latest(COMPLETIONS).where(F.col("model_id").isin(*same))
+    return lake.read(COMPLETIONS).where(F.col("model_id").isin(*same))

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
-from jobs.errors import JobError
+from jobs.errors import RecipeError
 from jobs.generate_answers import answer_sampling, current_answers
 from jobs.inference import ask, requests_for
 from jobs.lake import Lake
@@ -83,5 +83,5 @@ def the_judge(lake: Lake, recipe: Recipe) -> Model:
         return the_model(lake, recipe, "forward", recipe.iterations)
     row = next((row for row in lake.collected(MODELS) if row.model_id == name), None)
     if row is None:
-        raise JobError(f"judge_answers.judge: {name} is not in ops.models; `humpback sql` lists the model_ids there")
+        raise RecipeError(f"judge_answers.judge: {name} is not in ops.models; `humpback sql` lists the model_ids there")
     return Model(row.model_id, row.path, row.digest, row.base_model)

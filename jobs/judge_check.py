@@ -3,22 +3,22 @@
 humpback judge-check --iteration 0 --recipe FILE --lake URI [--pairs FILE] [--precision 0.9]
 """
 
-from pathlib import Path
-
 from pyspark.sql import DataFrame
 
 from jobs.config import Recipe
-from jobs.errors import JobError
+from jobs.errors import JobError, RecipeError
 from jobs.lake import Lake
 from jobs.scoring import judges, methods, rate
 from jobs.scoring_config import ScorerName
-from schemas.silver import SCORES, SEED_PAIRS
+from jobs.select_seed import seed_of
+from jobs.text_files import read_lines
+from schemas.silver import KNOWN_SCORES, SEED_PAIRS
 from transforms.judge_check import PAPER, Measure, combined, measures
 from transforms.known_pairs import Pair, labelled, spoilt
 from transforms.scores import made_by
 
 READS = (SEED_PAIRS,)
-WRITES = SCORES
+WRITES = KNOWN_SCORES
 UNIT = "ratings"
 FIGURES = "scorer string, model_id string, measure string, of string, value double, low double, high double, n bigint"
 
@@ -32,7 +32,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
 def figures(lake: Lake, recipe: Recipe, iteration: int) -> list[Measure]:
     """What the ratings of the recipe's known pairs by one iteration's models are worth, and what the paper says."""
     mine = methods(recipe, judges(lake, recipe, iteration), scorers(recipe))
-    scores = made_by(lake.latest(SCORES).where("status = 'ok'"), mine)
+    scores = made_by(lake.latest(KNOWN_SCORES).where("status = 'ok'"), mine)
     pairs = known_pairs(lake, recipe).select("candidate_id")
     ratings = [
         (row.candidate_id, row.scorer, row.model_id, row.score)
@@ -58,13 +58,14 @@ def known_pairs(lake: Lake, recipe: Recipe) -> DataFrame:
     """The user's own pairs, else held-out seed pairs and what was made of them.
 
     Raises:
-        JobError: there are none; or the user's file is missing or has a bad line.
+        JobError: there are none.
+        RecipeError: the user's file cannot be read, or has a bad line.
     """
     config = recipe.judge_check
     if config.file:
-        pairs = _own(Path(config.file))
+        pairs = _own(config.file)
     else:
-        dev = lake.read(SEED_PAIRS).where("split = 'dev'").orderBy("pair_id").limit(config.pairs)
+        dev = seed_of(lake, recipe).where("split = 'dev'").orderBy("pair_id").limit(config.pairs)
         held_out = dev.select("source", "pair_id", "instruction", "response").collect()
         pairs = [*spoilt(map(tuple, held_out), config.kinds)]
     if not pairs:
@@ -74,10 +75,9 @@ def known_pairs(lake: Lake, recipe: Recipe) -> DataFrame:
     return lake.spark.createDataFrame(pairs, "candidate_id string, instruction string, response string")
 
 
-def _own(file: Path) -> list[Pair]:
-    if not file.is_file():
-        raise JobError(f"judge_check.file: no such file: {file}")
+def _own(file: str) -> list[Pair]:
+    lines = read_lines("judge_check.file", file)
     try:
-        return [*{pair[0]: pair for pair in labelled(file.read_text(encoding="utf-8").splitlines())}.values()]
+        return [*{pair[0]: pair for pair in labelled(lines)}.values()]
     except ValueError as error:
-        raise JobError(f"judge_check.file: {file}, {error}") from error
+        raise RecipeError(f"judge_check.file: {file}, {error}") from error

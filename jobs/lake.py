@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, DataFrameReader, Row, SparkSession
 from pyspark.sql import functions as F
 
 from expectations.rules import with_breaches
@@ -15,6 +15,7 @@ from jobs.runs import Run
 from schemas.ops import QUARANTINE
 from schemas.table import Table
 
+METADATA = "spark.databricks.delta.commitInfo.userMetadata"  # of a commit that no writer makes
 RECENT_COMMITS = 20  # among them is one that has just been made, whatever other writers did meanwhile
 
 
@@ -68,19 +69,30 @@ class Lake:
 
     def at(self, table: Table, version: int) -> DataFrame:
         """The rows of one version; not noted as an input."""
-        return self.spark.read.format("delta").option("versionAsOf", version).load(self.path(table))
+        return conform.widened(table, self._delta.option("versionAsOf", version).load(self.path(table)))
 
     def latest(self, table: Table) -> DataFrame:
         """The table's rows as they are now, for the run's own bookkeeping; not noted as an input."""
         if not self.exists(table):
             return self.spark.createDataFrame([], table.schema)
-        return self.spark.read.format("delta").load(self.path(table))
+        return conform.widened(table, self._delta.load(self.path(table)))
+
+    @property
+    def _delta(self) -> DataFrameReader:
+        return self.spark.read.format("delta")
 
     def collected(self, table: Table) -> list[Row]:
         """All rows of a table that has one for each release or model; read once, and anew after a write."""
         if table.name not in self._collected:
             self._collected[table.name] = self.latest(table).collect()
         return self._collected[table.name]
+
+    def commits(self, table: Table) -> DataFrame:
+        """The table's last commits, as Delta tells them; none where it does not exist yet."""
+        if not self.exists(table):
+            return self.spark.createDataFrame([], "version bigint, userMetadata string")
+        found: DataFrame = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT_COMMITS)
+        return found
 
     def create(self, table: Table) -> None:
         """Create the table where it does not exist yet, with its comments, constraints and retention."""
@@ -93,7 +105,11 @@ class Lake:
         properties = {f"delta.constraints.{name}": rule for name, rule in table.constraints.items()}
         for key, value in (properties | dict(table.properties)).items():
             builder = builder.property(key, value)
-        builder.execute()
+        self.spark.conf.set(METADATA, self.run.metadata())
+        try:
+            builder.execute()
+        finally:
+            self.spark.conf.unset(METADATA)
 
     def write(
         self,
@@ -119,11 +135,13 @@ class Lake:
             SchemaMismatchError: `rows` lacks a column or has one of another type.
             DuplicateKeyError: two of the rows that would be written have one key.
         """
-        shaped = conform.conformed(table, rows)
+        shaped, seen = conform.conformed(table, rows), self.version(table)
         if table.write == "append":
             shaped = self._without_known(table, shaped, keys_first)
         judged = with_breaches(shaped, table.rules)
         staged = judged if computed else self.staged(judged)
+        if table.write == "append" and self.version(table) != seen:  # another run has written meanwhile
+            staged = self._without_known(table, staged, keys_first)
         passes = F.col("drop_reason").isNull()
         belongs = {"kept": passes, "dropped": ~passes, "all": F.lit(True)}[table.holds]
         # A row that is not written, because the method drops it, need not meet the rules.
@@ -150,6 +168,8 @@ class Lake:
         self, table: Table, rows: DataFrame, slice: Mapping[str, object] | None, transaction: str | None
     ) -> int:
         self.create(table)
+        if table.write == "append":
+            rows = self._looking(table, rows)
         writer = rows.write.format("delta").mode("append").option("userMetadata", self.run.metadata(transaction))
         writer = writer.option("mergeSchema", "true")  # a lake of an older version gets the columns it lacks
         if table.write == "replace":
@@ -166,12 +186,21 @@ class Lake:
             self.run.version = version
         return version
 
+    def _looking(self, table: Table, rows: DataFrame) -> DataFrame:
+        """The same rows, by a plan that looks for nothing in the table.
+
+        Delta then takes the commit for one that depends on the table's rows, and refuses it if another run's
+        comes in between: rows that were not known when these were compared with the table's.
+        """
+        key = table.key[-1]  # no partition column: of one, only the partitions named would count
+        nothing = self.latest(table).where(F.col(key) == "").select(key)
+        return rows.join(nothing, key, "left_anti").select(*rows.columns)
+
     def _version_of(self, table: Table, transaction: str | None) -> int:
         """The newest version, or that of a transaction: Delta skips a repeated one, whatever it holds."""
         if transaction is None:
             return _newest_version(self.spark, self.path(table))
-        commits = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT_COMMITS)
-        mine = commits.where(F.get_json_object("userMetadata", "$.transaction") == transaction)
+        mine = self.commits(table).where(F.get_json_object("userMetadata", "$.transaction") == transaction)
         commit = mine.orderBy(F.desc("version")).first()
         if commit is None:
             raise LostCommitError(

@@ -93,8 +93,7 @@ def state_digest(inputs: str, tables: Versions) -> str:
 
 def is_done(lake: Lake, state: str) -> bool:
     """Whether a loop has ended in exactly this state."""
-    rows = lake.latest(RUNS)  # those of an older lake have no such column yet
-    return "state_digest" in rows.columns and not rows.where(F.col("state_digest") == state).isEmpty()
+    return not lake.latest(RUNS).where(F.col("state_digest") == state).isEmpty()
 
 
 def left_behind(lake: Lake, inputs: str, before: Versions, runs: Sequence[Run]) -> str | None:
@@ -136,7 +135,8 @@ def _file(path: str) -> File:
 def _code_digest() -> str:
     """The version number alone would miss a change in a checkout or in a wheel that was built again."""
     root, content = Path(__file__).parent.parent, hashlib.sha256()
-    sources = (file for package in PACKAGES for file in sorted((root / package).rglob("*.py")))
+    found = (file for package in PACKAGES for file in sorted((root / package).rglob("*")))
+    sources = (file for file in found if file.suffix in {".py", ".j2"})
     for file in [root] if root.is_file() else sources:  # a wheel that Spark runs as it is
         content.update(file.read_bytes())
     return content.hexdigest()

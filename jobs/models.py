@@ -66,8 +66,20 @@ def trained_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: i
     wanted = (recipe.name, direction, iteration, release.content_digest, config_digest(recipe, direction, iteration))
     for row in sorted(lake.collected(MODELS), key=lambda row: row.model_id):
         if (row.experiment, row.direction, row.iteration, row.content_digest, row.config_digest) == wanted:
-            return Model(row.model_id, row.path, row.digest, recipe.base_model)  # the same files, by the digest
+            return Model(row.model_id, _found(lake, recipe, row.path), row.digest, recipe.base_model)
     return None
+
+
+def models_root(lake: Lake, recipe: Recipe) -> Path:
+    """The folder of all trained models."""
+    return Path(recipe.models_dir) if recipe.models_dir else lake.folder("models")
+
+
+def _found(lake: Lake, recipe: Recipe, path: str) -> str:
+    """Where a model lies that lay at `path` when it was registered: a lake may have been moved, and models with it."""
+    registered = Path(path)
+    here = models_root(lake, recipe) / registered.parent.name / registered.name
+    return str(here.resolve()) if here.is_dir() and not registered.is_dir() else path
 
 
 def the_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model:

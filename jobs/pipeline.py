@@ -33,7 +33,8 @@ from jobs.errors import JobError
 from jobs.failures import sentence
 from jobs.lake import Lake
 from jobs.runs import LOOP, Run
-from schemas.ops import RUNS
+from schemas import TABLES
+from schemas.ops import QUARANTINE, RUNS
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,11 @@ LIMITED = (  # the jobs that can stop after some of their new inputs; the others
     ingest_documents, extract_segments, sign_segments, select_unlabelled, select_seed, generate_candidates,
     score_candidates, generate_answers,
 )  # fmt: skip
+ITERATED = {  # the jobs that are told an iteration -> the first one they have
+    build_training_examples: 0, finetune: 0, score_candidates: 1, judge_check: 0, curate: 1, generate_answers: 0,
+    judge_answers: 0,
+}  # fmt: skip
+DIRECTED = (build_training_examples, finetune)
 
 
 @dataclass(frozen=True)
@@ -95,36 +101,47 @@ def steps(recipe: Recipe) -> Iterator[Step]:
         yield Step(judge_answers, t)
 
 
-def run_loop(spark: SparkSession, root: str, recipe: Recipe, limit: int | None = None) -> list[Run]:
+def run_loop(
+    spark: SparkSession, root: str, recipe: Recipe, limit: int | None = None, unchanged: str | None = None
+) -> list[Run]:
     """Run every step in order; what has been done before costs a look. The runs, in order, and the loop's own last.
 
-    Where nothing has changed since such a loop ended well, no step is run.
-    Each step that did something is recorded at once; those that found nothing new share a commit.
+    Where nothing has changed since such a loop ended well, no step is run: `unchanged` is the state
+    that it left, if that is known already. Each step that did something is recorded at once; those
+    that found nothing new share a commit.
     """
     all_steps = list(steps(recipe))
     loop = Run(LOOP, recipe.name, recipe.digest(), RUNS, unit="steps", limit=limit)
+    if unchanged:
+        return [_unchanged(spark, root, loop, unchanged)]
     lake = Lake(spark, root, loop)
     inputs, before = loop_state.inputs_digest(lake, recipe), loop_state.versions(lake)
     runs: list[Run] = []
     unrecorded: list[dict[str, Any]] = []
     state = loop_state.state_digest(inputs, before)
     if loop_state.is_done(lake, state):
-        log.info("nothing to do: recipe, code, input files and tables are as a loop left them that ended well")
-        loop.state_digest = state
-        _record(spark, root, [loop.row("ok")])
-        return [loop]
+        return [_unchanged(spark, root, loop, state)]
     try:
         for number, step in enumerate(all_steps, 1):
             log.info("step %d/%d", number, len(all_steps))
             runs.append(_run(spark, root, recipe, replace(step, limit=limit), loop.loop_id, unrecorded))
             if runs[-1].is_news:
                 _record(spark, root, unrecorded)
+        for table in TABLES:
+            lake.create(table)  # those that nothing came into: readers find no rows, not no table
         loop.n_in = loop.n_out = len(runs)
         loop.state_digest = loop_state.left_behind(lake, inputs, before, runs)
         unrecorded.append(loop.row("ok"))
     finally:
         _record(spark, root, unrecorded)
     return [*runs, loop]
+
+
+def _unchanged(spark: SparkSession, root: str, loop: Run, state: str) -> Run:
+    log.info("nothing to do: recipe, code, input files and tables are as a loop left them that ended well")
+    loop.state_digest = state
+    _record(spark, root, [loop.row("ok")])
+    return loop
 
 
 def run_step(spark: SparkSession, root: str, recipe: Recipe, step: Step) -> Run:
@@ -150,7 +167,10 @@ def _run(
     )
     status = "failed"
     try:
-        step.job.run(Lake(spark, root, run), recipe)
+        lake = Lake(spark, root, run)
+        step.job.run(lake, recipe)
+        for table in (run.writes, QUARANTINE):
+            lake.create(table)
         status = "ok"
     except JobError as error:
         status = {3: "stopped", 4: "waiting"}.get(error.exit_code, "failed")

@@ -45,4 +45,9 @@ def as_json_lines(frame: DataFrame) -> Iterator[str]:
     """Every row as one JSON object, nulls included, one partition in memory at a time."""
     line = F.to_json(F.struct("*"), {"ignoreNullFields": "false"}).alias("line")
     for row in frame.select(line).toLocalIterator():
-        yield row.line
+        yield _CONTROL.sub(_escaped, row.line)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """What JSON may hold as it is and a terminal would obey, as JSON writes it otherwise."""
+    return "".join(f"\\u{ord(character):04x}" for character in found[0])

@@ -2,18 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
-from jobs.errors import JobError, RecipeError
+from jobs.errors import RecipeError
 from jobs.lake import Lake
+from jobs.select_seed import seed_of
 from jobs.text_files import read_lines
-from schemas.silver import OVERLAPS, SEED_PAIRS
+from schemas.silver import OVERLAPS
 from transforms.evaluation_prompts import prompt_texts
 from transforms.unlabelled import SEED
 
@@ -29,21 +29,23 @@ def read_prompts(file: str | None) -> list[tuple[str, str]]:
     Of a prompt with several turns the first is asked.
 
     Raises:
-        JobError: no such file, or a line that holds no prompt.
+        RecipeError: the file cannot be read, or a line holds no prompt; names the line.
     """
-    path = Path(file) if file else OWN
-    if not path.is_file():
-        raise JobError(f"generate_answers.prompts: no such file: {path}")
-    prompts: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    key = "generate_answers.prompts"
+    lines = read_lines(key, file) if file else OWN.read_text(encoding="utf-8").split("\n")
+    return sorted({name: texts[0] for name, texts in _prompts(key, file or str(OWN), lines)}.items())
+
+
+def _prompts(key: str, path: str, lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """The id and the texts of each line that is not empty."""
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            text = next(prompt_texts(line))
+            texts = list(prompt_texts(line))
         except ValueError as error:
-            raise JobError(f"{path}, line {number}: no evaluation prompt: {error}") from error
-        prompts[prompt_id(line, text)] = text
-    return sorted(prompts.items())
+            raise RecipeError(f"{key}: {path}, line {number}: no evaluation prompt: {error}") from error
+        yield prompt_id(line, texts[0]), texts
 
 
 def prompt_id(line: str, text: str) -> str:
@@ -59,22 +61,14 @@ def evaluation_texts(recipe: Recipe) -> Iterator[Known]:
     """(set, prompt's id, text) of every evaluation set that the recipe names, the one it answers included.
 
     Raises:
-        JobError: a file cannot be read, or a line that holds no prompt; names the line.
+        RecipeError: a file cannot be read, or a line holds no prompt; names the line.
     """
+    key = "select_unlabelled.evaluation_paths"
     for path in recipe.select_unlabelled.evaluation_paths:
-        yield from _texts(path)
+        for name, texts in _prompts(key, path, read_lines(key, path)):
+            yield from ((path, name, text) for text in texts)
     answers = recipe.generate_answers
     yield from ((answers.prompt_set, name, text) for name, text in read_prompts(answers.prompts))
-
-
-def _texts(path: str) -> Iterator[Known]:
-    key = "select_unlabelled.evaluation_paths"
-    for number, line in enumerate(read_lines(key, path), start=1):
-        try:
-            texts = list(prompt_texts(line)) if line.strip() else []
-        except ValueError as error:
-            raise RecipeError(f"{key}: {path}, line {number}: {error}") from error
-        yield from ((path, prompt_id(line, texts[0]), text) for text in texts)
 
 
 def kept_out(lake: Lake, recipe: Recipe) -> DataFrame:
@@ -82,7 +76,7 @@ def kept_out(lake: Lake, recipe: Recipe) -> DataFrame:
 
     A segment in them may have been drawn before; what once had a number of words in common stays out.
     """
-    seed = lake.read(SEED_PAIRS).select(F.lit(SEED).alias("known_set"), F.col("pair_id").alias("known_id"))
+    seed = seed_of(lake, recipe).select(F.lit(SEED).alias("known_set"), F.col("pair_id").alias("known_id"))
     named = {(known_set, known_id) for known_set, known_id, _ in evaluation_texts(recipe)}
     known = seed.union(lake.spark.createDataFrame(sorted(named), seed.schema)) if named else seed
     mine = lake.read(OVERLAPS).where(F.col("experiment") == recipe.name)

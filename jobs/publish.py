@@ -1,6 +1,7 @@
 """Write-audit-publish: stage, audit with Great Expectations, commit once, release last."""
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,10 +13,12 @@ from expectations.audit import audit
 from expectations.suites import suite
 from jobs import conform
 from jobs.errors import StoppedError
-from jobs.lake import Lake
+from jobs.lake import Lake, local_path
 from schemas.content_digest import combine, content_digest
 from schemas.ops import RELEASES
 from schemas.table import Table
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ def publish(lake: Lake, table: Table, rows: DataFrame, *, slice: Mapping[str, ob
             f"{table.name} where {conform.predicate(slice)}: nothing published, {len(result.failures)} expectations "
             f"failed on {n_rows:,} staged rows: {'; '.join(result.failures)}; report: {result.report}"
         )
+    for warning in result.warnings:
+        log.warning("%s where %s: %s; report: %s", table.name, conform.predicate(slice), warning, result.report)
     version = lake.write(table, staged, slice=slice, computed=True)
     assert version is not None
     n_rows, digest = digest_of(lake.at(table, version).where(conform.predicate(slice)))
     release = Release(version, n_rows, digest)
-    _record(lake, table, slice, iteration, release, f"reports/{place}/index.html")
+    _record(lake, table, slice, iteration, release, f"reports/{place}/index.html" if local_path(lake.root) else None)
     return release
 
 
@@ -79,7 +84,7 @@ def newest_release(lake: Lake, table: Table, slice: Mapping[str, object]) -> Rel
 
 
 def _record(lake: Lake, table: Table, slice: Mapping[str, object], iteration: int, release: Release,
-            report: str) -> None:  # fmt: skip
+            report: str | None) -> None:  # fmt: skip
     identity = "\u001f".join([table.name, conform.predicate(slice), str(release.version), release.content_digest])
     row = {
         "release_id": hashlib.sha256(identity.encode()).hexdigest(),

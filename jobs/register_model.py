@@ -12,6 +12,7 @@ from jobs.lake import Lake
 from jobs.models import config_digest, training_release
 from jobs.section import digest
 from model_ops.checkpoints import Manifest, check_trained_model
+from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS
 
 READS = ()
@@ -49,6 +50,7 @@ def register(lake: Lake, recipe: Recipe, folder: Path) -> None:
         raise JobError(
             f"{folder}: not what the recipe and the current release ask for: {'; '.join(faults)}; train again"
         )
+    lake.run.inputs[TRAINING_EXAMPLES.name] = release.version
     lake.run.n_tokens += int(manifest.metrics.get("tokens", 0))
     lake.insert(
         MODELS,

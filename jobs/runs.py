@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import overload
 
 from jobs.config import Direction
-from jobs.errors import JobError
 from schemas.table import Table
 
 CODE_VERSION = version("humpback")
@@ -37,13 +37,15 @@ class Run:
     dropped: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
     inputs: dict[str, int] = field(default_factory=dict)
+    bookmarks: dict[str, int] = field(default_factory=dict)
+    """Digest of a method -> how far it has come; what a later run needs to know to go on from there."""
     version: int | None = None
     commits: Counter[str] = field(default_factory=Counter)
     """Table -> commits made, its creation not counted."""
     state_digest: str | None = None
     n_calls: int = 0
     n_failed: int = 0
-    """Calls that got no answer, whether or not a later one did."""
+    """Calls that a server failed or refused, whether or not a later one was answered."""
     n_tokens: int = 0
     prefix_tokens: int = 0
     prefix_hits: int = 0
@@ -53,15 +55,13 @@ class Run:
     @property
     def needed_iteration(self) -> int:
         """The iteration, of a job that has one."""
-        if self.iteration is None:
-            raise JobError(f"{self.job}: which iteration? say --iteration N")
+        assert self.iteration is not None, f"{self.job} without an iteration"
         return self.iteration
 
     @property
     def needed_direction(self) -> Direction:
         """The direction, of a job that has one."""
-        if self.direction is None:
-            raise JobError(f"{self.job}: which model? say --direction backward or --direction forward")
+        assert self.direction is not None, f"{self.job} without a direction"
         return self.direction
 
     def metadata(self, transaction: str | None = None) -> str:
@@ -77,8 +77,19 @@ class Run:
                 "recipe_digest": self.recipe_digest,
                 "code_version": CODE_VERSION,
                 "inputs": self.inputs,
+                "bookmarks": self.bookmarks,
             }
         )
+
+    @overload
+    def at_most(self, n: int) -> int: ...
+
+    @overload
+    def at_most(self, n: int | None) -> int | None: ...
+
+    def at_most(self, n: int | None) -> int | None:
+        """`n`, or the run's limit where that is less."""
+        return min((number for number in (n, self.limit) if number), default=None)
 
     @property
     def is_news(self) -> bool:
@@ -99,12 +110,14 @@ class Run:
             "job": self.job,
             "experiment": self.experiment,
             "iteration": self.iteration,
+            "direction": self.direction,
             "unit": self.unit,
             "n_in": self.n_in,
             "n_out": self.n_out,
             "dropped": dict(self.dropped),
             "quarantined": dict(self.quarantined),
             "inputs": self.inputs,
+            "bookmarks": self.bookmarks or None,
             "version": self.version,
             "recipe_digest": self.recipe_digest,
             "code_version": CODE_VERSION,

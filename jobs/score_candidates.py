@@ -21,6 +21,6 @@ def run(lake: Lake, recipe: Recipe) -> None:
     candidates = candidates.select("candidate_id", "instruction", "response")
     pairs = {}
     for scorer in config.scorers:
-        most = min((n for n in (config.limits.get(scorer), lake.run.limit) if n), default=None)
+        most = lake.run.at_most(config.limits.get(scorer))
         pairs[scorer] = candidates.orderBy("candidate_id").limit(most) if most else candidates
     rate(lake, recipe, models, pairs)

@@ -1,4 +1,4 @@
-"""Ratings: pairs in, rows of `silver.scores` out, by the recipe's scorers; what is rated is not asked again."""
+"""Ratings: pairs in, rows of the run's table out, by the recipe's scorers; what is rated is not asked again."""
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
@@ -12,7 +12,6 @@ from jobs.inference import ask, requests_for
 from jobs.lake import Lake
 from jobs.models import Model, the_model
 from jobs.scoring_config import ScorerName
-from schemas.silver import SCORES
 from transforms.scorers import SCORERS, score_sampling
 from transforms.scores import UNREADABLE, made_by, score_prompts, scores_from
 
@@ -34,7 +33,7 @@ def methods(recipe: Recipe, models: Judges, scorers: Iterable[ScorerName]) -> di
 
 def rate(lake: Lake, recipe: Recipe, models: Judges, pairs: Mapping[ScorerName, DataFrame]) -> None:
     """Write what each scorer says of its `pairs` (`candidate_id`, `instruction`, `response`)."""
-    known = made_by(lake.latest(SCORES), methods(recipe, models, pairs)).select("candidate_id", "scorer")
+    known = made_by(lake.latest(lake.run.writes), methods(recipe, models, pairs)).select("candidate_id", "scorer")
     each = (frame.withColumn("scorer", F.lit(name)) for name, frame in pairs.items())
     unrated = lake.staged(reduce(DataFrame.unionByName, each).join(known, ["candidate_id", "scorer"], "left_anti"))
     waiting = {row.scorer for row in unrated.select("scorer").distinct().collect()}
@@ -44,7 +43,7 @@ def rate(lake: Lake, recipe: Recipe, models: Judges, pairs: Mapping[ScorerName, 
         _rated(lake, recipe, models, unrated.where(F.col("scorer") == name).drop("scorer"), name) for name in names
     ]
     if rated:
-        lake.write(SCORES, reduce(DataFrame.unionByName, rated))
+        lake.write(lake.run.writes, reduce(DataFrame.unionByName, rated))
 
 
 def _rated(lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: ScorerName) -> DataFrame:

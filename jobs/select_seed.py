@@ -3,6 +3,7 @@
 humpback select-seed --recipe FILE --lake URI [--limit N: at most N pairs]
 """
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Recipe
@@ -19,13 +20,20 @@ UNIT = "replies"
 
 def run(lake: Lake, recipe: Recipe) -> None:
     """Add pairs up to the recipe's size; one drawn once keeps its place and its split."""
-    rule = recipe.select_seed
-    size = min(rule.size, lake.run.limit or rule.size)
-    conversations, known = lake.read(CONVERSATIONS), lake.latest(SEED_PAIRS)
+    rule, mine = recipe.select_seed, F.col("experiment") == recipe.name
+    size = lake.run.at_most(rule.size)
+    conversations, known = lake.read(CONVERSATIONS), lake.latest(SEED_PAIRS).where(mine)
     if known.count() >= size or _was_judged(lake):
         return
-    pairs = seed_pairs_from(conversations, known, language=rule.language, size=size, dev_share=rule.dev_share)
+    pairs = seed_pairs_from(
+        conversations, known, experiment=recipe.name, language=rule.language, size=size, dev_share=rule.dev_share
+    )
     lake.write(SEED_PAIRS, pairs)
+
+
+def seed_of(lake: Lake, recipe: Recipe) -> DataFrame:
+    """The seed pairs of the recipe's experiment."""
+    return lake.read(SEED_PAIRS).where(F.col("experiment") == recipe.name)
 
 
 def _was_judged(lake: Lake) -> bool:

@@ -14,6 +14,7 @@ from jobs.digests import duplicates_digest, segments_digest
 from jobs.lake import Lake
 from jobs.prompt_sets import evaluation_texts, kept_out
 from jobs.section import digest
+from jobs.select_seed import seed_of
 from schemas.bronze import DOCUMENTS
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, UNLABELLED
@@ -30,26 +31,29 @@ def run(lake: Lake, recipe: Recipe) -> None:
     methods = [segments_digest(recipe), duplicates_digest(recipe)]
     versions = [lake.version(table) for table in READS]
     facts = [METHOD_VERSION, settings.model_dump(), methods, versions, prompts, lake.run.limit]
-    state = f"{UNLABELLED.name}@{digest(facts)}"
+    state = digest(facts)
     mine = F.col("experiment") == recipe.name
     drawn = lake.latest(UNLABELLED).where(mine).select("segment_id", "text")
     n_drawn = drawn.count()
-    if not lake.latest(RUNS).where(mine & (F.col("status") == "ok") & (F.col("inputs")[state] == n_drawn)).isEmpty():
+    if not lake.latest(RUNS).where(mine & (F.col("status") == "ok") & (F.col("bookmarks")[state] == n_drawn)).isEmpty():
         return
-    room = min(settings.size, lake.run.limit or settings.size) - n_drawn
+    room = lake.run.at_most(settings.size) - n_drawn
     kept = (F.col("method_digest") == segments_digest(recipe)) & F.col("drop_reason").isNull()
     segments = lake.read(SEGMENTS).where(kept)
     repeated = lake.read(DUPLICATES).where(F.col("method_digest") == duplicates_digest(recipe))
-    pool = segments.join(repeated.select("segment_id").union(drawn.select("segment_id")), "segment_id", "left_anti")
+    # By another method than the one they were drawn under, drawn segments may repeat others: those are taken too.
+    taken = repeated.join(drawn, "segment_id", "left_semi").select(F.col("keeper_id").alias("segment_id"))
+    taken = taken.union(repeated.select("segment_id")).union(drawn.select("segment_id"))
+    pool = segments.join(taken, "segment_id", "left_anti")
 
     texts = F.explode(F.array("instruction", "response")).alias("text")
-    seed = lake.read(SEED_PAIRS).select(F.lit(SEED).alias("known_set"), F.col("pair_id").alias("known_id"), texts)
+    seed = seed_of(lake, recipe).select(F.lit(SEED).alias("known_set"), F.col("pair_id").alias("known_id"), texts)
     known = seed.union(lake.spark.createDataFrame(prompts, seed.schema))
     looked_at = pool.select("segment_id", "text").union(drawn) if room > 0 else drawn
     words = settings.model_dump(include={"ngram_words", "short_ngram_words"})
     overlaps = lake.staged(overlaps_from(looked_at, known, experiment=recipe.name, **words))
     lake.write(OVERLAPS, overlaps, computed=True)
-    lake.run.inputs[state] = n_drawn
+    lake.run.bookmarks[state] = n_drawn
     if room <= 0:
         return
 
@@ -58,4 +62,4 @@ def run(lake: Lake, recipe: Recipe) -> None:
     rules = settings.model_dump(include={"sample_seed", "exclude_url_prefixes"})
     rows = unlabelled_from(pool, kept_out(lake, recipe), superseded, experiment=recipe.name, room=room, **rules)
     lake.write(UNLABELLED, rows)
-    lake.run.inputs[state] += lake.run.n_out
+    lake.run.bookmarks[state] += lake.run.n_out

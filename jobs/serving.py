@@ -4,8 +4,7 @@ import logging
 import os
 import secrets
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -28,18 +27,7 @@ log = logging.getLogger(__name__)
 _servers: LocalServers | ExecutorServers | None = None  # of one model at a time: a resource of the process
 
 
-@dataclass(frozen=True)
-class LoadEngine:
-    """Makes the engine on a worker; travels there with everything that the engine needs."""
-
-    engine: Engine
-
-    def __call__(self) -> Engine:
-        """The engine."""
-        return self.engine
-
-
-def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Callable[[], Engine]:
+def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Engine:
     """An engine for `model`, proven to answer as we need; starts or changes our own servers if need be.
 
     `window` is how many requests each copy of it keeps open.
@@ -50,7 +38,7 @@ def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Callabl
         ServerError, HandshakeError: a server of our own did not start; one ignores what we ask for.
     """
     if recipe.inference.engine == "fake":
-        return LoadEngine(FakeEngine())
+        return FakeEngine()
     if recipe.serving.endpoints:
         found = _serving(recipe, model)
     elif recipe.serving.executors:
@@ -63,19 +51,17 @@ def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Callabl
         limits.append(probe(endpoint, model.model_id, chat))
         log.info("probed endpoint=%s version=%s max_model_len=%d", endpoint, version(endpoint), limits[-1])
     adapter = _adapter(recipe, model)
-    return LoadEngine(
-        VllmEngine(
-            endpoints=found,
-            model=model.model_id,
-            chat=chat,
-            max_model_len=min(limits),
-            window=window,
-            timeout=inference.timeout,
-            patience=inference.patience,
-            attempts=inference.attempts,
-            adapter=str(adapter) if adapter else None,
-            key=os.environ.get(KEY),
-        )
+    return VllmEngine(
+        endpoints=found,
+        model=model.model_id,
+        chat=chat,
+        max_model_len=min(limits),
+        window=window,
+        timeout=inference.timeout,
+        patience=inference.patience,
+        attempts=inference.attempts,
+        adapter=str(adapter) if adapter else None,
+        key=os.environ.get(KEY),
     )
 
 
@@ -129,17 +115,23 @@ def _serve(recipe: Recipe, folder: str, name: str, logs: Path, lora_rank: int | 
     """Our servers' addresses; they are started, in place of others, unless they serve `name` already."""
     if isinstance(_servers, LocalServers) and _servers.name == name and _servers.alive:
         return _servers.endpoints
-    settings = replace(_settings(recipe), dtype=served_dtype(recipe.serving.dtype), lora_rank=lora_rank)
+    dtype = served_dtype(recipe.serving.dtype)
+    settings = replace(_settings(recipe), dtype=dtype, lora_rank=lora_rank, key=_own_key())
     return _started(LocalServers(folder, name, settings, logs), f"dtype={settings.dtype} logs={logs}")
 
 
 def _start_on_executors(lake: Lake, recipe: Recipe, model: Model) -> tuple[str, ...]:
-    """Servers of the merged model, unless they are there; who asks them must show the run's key."""
+    """Servers of the merged model, unless they are there."""
     if isinstance(_servers, ExecutorServers) and _servers.name == model.model_id and _servers.alive:
         return _servers.endpoints
-    key = os.environ[KEY] = os.environ.get(KEY) or secrets.token_urlsafe()
-    settings, n = replace(_settings(recipe), key=key), recipe.serving.executors
+    settings, n = replace(_settings(recipe), key=_own_key()), recipe.serving.executors
     return _started(ExecutorServers(lake.spark, model.path, model.model_id, settings, n), f"n={n} on Spark's executors")
+
+
+def _own_key() -> str:
+    """What our own servers want to be shown: whoever else reaches their port could change what they answer."""
+    key = os.environ[KEY] = os.environ.get(KEY) or secrets.token_urlsafe()
+    return key
 
 
 def _started(servers: LocalServers | ExecutorServers, where: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import time
 
 from pyspark.sql import SparkSession
 
@@ -29,12 +30,14 @@ LOCAL = {  # one machine: the defaults, made for a cluster, turn every small com
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     # Names of tables live in the session only; Spark makes a folder for each database all the same.
-    "spark.sql.warehouse.dir": f"{tempfile.gettempdir()}/humpback-warehouse",
+    "spark.sql.warehouse.dir": f"{tempfile.gettempdir()}/humpback-warehouse-{os.getuid()}",
 }
 
 
 def spark_session(**settings: str) -> SparkSession:
     """A session with Delta: local on all cores, or what spark-submit started this process with."""
+    os.environ["TZ"] = "UTC"  # what PySpark gives as datetimes is else in the machine's own zone
+    time.tzset()
     builder = SparkSession.builder.appName("humpback")
     values = SETTINGS | settings
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not started by spark-submit

@@ -5,7 +5,6 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
@@ -74,13 +73,17 @@ def tasks_of_a_wave(spark: SparkSession, partitions: int, held: int = 0) -> int:
 
 
 def send(
-    lake: Lake, staged: DataFrame, total: int, load: Callable[[], Engine], settings: Inference, tasks: int, attempt: int
+    lake: Lake, staged: DataFrame, total: int, engine: Engine, settings: Inference, tasks: int, attempt: int, of: int
 ) -> Tally:
     """Send `total` staged requests, all of one stage, by so many `tasks` a wave; what came of them is in the ledger.
+
+    `of` is how many requests the stage has, those answered before included: the few that are left for a
+    second attempt or a later run may all be of the kind that fails.
 
     Raises:
         StoppedError: more requests failed than the settings allow.
     """
+    allowed = math.ceil(settings.max_failed_share * of)
     stage, numbered, waves = _waves(staged, total, settings.rows_per_wave)
     lake.create(COMPLETIONS)  # once, before two waves would
     tag = f"humpback-{lake.run.run_id}"
@@ -88,7 +91,7 @@ def send(
     def one(wave: Wave) -> tuple[Wave, list[Row]]:
         lake.spark.addTag(tag)
         batch = numbered.where(F.col("wave") == wave.number).drop("wave").repartition(tasks, "request_id")
-        ask = through(load, lake.run.run_id, attempt, settings.max_failed_in_a_row)
+        ask = through(engine, lake.run.run_id, attempt, settings.max_failed_in_a_row)
         answers = lake.staged(batch.mapInPandas(ask, COMPLETIONS.schema))
         lake.write(
             COMPLETIONS, answers, transaction=f"{lake.run.run_id}/{stage}/{attempt}/{wave.digest}", computed=True
@@ -106,14 +109,14 @@ def send(
                     done.add(answers)
                     n_sent = sum(group.n for group in answers)
                     lake.run.n_calls += n_sent
-                    lake.run.n_failed += sum(group.n for group in answers if group.status == "failed")
+                    lake.run.n_failed += sum(group.failed for group in answers)
                     lake.run.n_tokens += sum(group.tokens for group in answers)
                     seconds = time.monotonic() - began
                     log.info("stage=%s wave=%d/%d answered=%d/%d failed=%d rows_per_s=%.2f tokens_per_s=%.0f "
                              "eta_s=%.0f", stage, wave.number + 1, len(waves), done.sent, total, done.failed,
                              done.sent / seconds, done.tokens / seconds,
                              seconds * (total / max(done.sent, 1) - 1))  # fmt: skip
-                    stopped = stopped or _over_budget(stage, done, wave.n_requests - n_sent, settings)
+                    stopped = stopped or _over_budget(stage, done, wave.n_requests - n_sent, allowed, settings)
                 if not stopped:  # else only the answers that are on their way are waited for
                     running |= {pool.submit(one, wave) for wave in islice(waiting, OPEN - len(running))}
         except KeyboardInterrupt:
@@ -151,13 +154,13 @@ def _by_status(answers: DataFrame) -> list[Row]:
     ).collect()  # fmt: skip
 
 
-def _over_budget(stage: str, done: Tally, unsent: int, settings: Inference) -> str:
+def _over_budget(stage: str, done: Tally, unsent: int, allowed: int, settings: Inference) -> str:
     """What to say if more failed than is allowed, else nothing."""
-    if not unsent and done.failed <= settings.max_failed_share * max(done.sent, 20):
+    if not unsent and done.failed <= allowed:
         return ""
     streak = f"; {settings.max_failed_in_a_row} in a row failed, so {unsent:,} were not sent" if unsent else ""
     return (
-        f"{stage}: {done.failed:,} of {done.sent:,} requests failed ({done.failed / max(done.sent, 1):.0%}, allowed "
-        f"{settings.max_failed_share:.0%}){streak}; e.g. {done.fault}; the answers so far are kept, "
+        f"{stage}: {done.failed:,} of {done.sent:,} requests failed, allowed are {allowed:,} "
+        f"({settings.max_failed_share:.0%} of the stage){streak}; e.g. {done.fault}; the answers so far are kept, "
         "run the same command again when the servers are well"
     )

@@ -50,6 +50,7 @@ class ChatFormat:
         named = tuple(sorted((name, token) for name, token in tokens.items() if isinstance(token, str)))
         chat = cls(_text(folder / "tokenizer.json"), template, named)
         try:
+            _prompt(chat, "x", "x")
             chat.prompt_ids("x", "x")
             _end_id(chat)
             bare = not _ends_of_user(chat)
@@ -87,11 +88,15 @@ class ChatFormat:
         as a special token is encoded letter by letter, so no data can end or begin a turn.
 
         Raises:
-            ChatFormatError: the text would change the prompt's special tokens all the same.
+            ChatFormatError: the text would change the prompt's special tokens all the same, or the template
+                refuses it.
         """
         codec = codec_of(self.tokenizer)
         system, user, prefill = (codec.marked(text) for text in (system, user, prefill))
-        ids = codec.encode(_prompt(self, system, user) + prefill)
+        try:
+            ids = codec.encode(_prompt(self, system, user) + prefill)
+        except TemplateError as error:
+            raise ChatFormatError(f"the chat template refuses a text of {len(user):,} characters: {error}") from error
         if codec.special(ids) != _skeleton(self, bool(system)):
             raise ChatFormatError(f"a text of {len(user):,} characters changes the special tokens of its prompt")
         return ids

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from schemas.bronze import COMPLETIONS
+
 ERROR_CHARS = 500
 
 
@@ -39,21 +41,15 @@ class Engine(Protocol):
         ...
 
 
-LEDGER = [
-    "request_id", "run_id", "attempt", "stage", "model_id", "subject_id", "prompt_id", "system", "prefill", "part",
-    "sampling", "sample",
-    "text", "label_logprobs", "span_logprob", "span_tokens", "finish_reason", "n_prompt_tokens",
-    "n_completion_tokens", "status", "error", "endpoint", "created_at",
-]  # fmt: skip
 ECHOED = ("stage", "model_id", "subject_id", "prompt_id", "system", "prefill", "part", "sampling", "sample")
 
 
 def through(
-    load: Callable[[], Engine], run_id: str, attempt: int, max_failed_in_a_row: int, rows_per_batch: int = 64
+    engine: Engine, run_id: str, attempt: int, max_failed_in_a_row: int, rows_per_batch: int = 64
 ) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     """A function for `mapInPandas`: request frames in, rows of the ledger out.
 
-    The engine is loaded on the worker, and one window of requests moves across all batches of the
+    The engine travels to the workers, where one window of requests moves across all batches of a
     partition, so that the servers never run dry between two of them. When so many answers in a row
     are failures, or a server's refusals, the rest of the partition is not sent and has no answer.
     """
@@ -72,7 +68,7 @@ def through(
                     yield record
 
         rows: list[dict[str, Any]] = []
-        for answer in load().answers(requests()):
+        for answer in engine.answers(requests()):
             request = asked.pop(answer.request_id)
             if answer.status == "failed" or (answer.status == "refused" and answer.endpoint):
                 in_a_row += 1
@@ -92,7 +88,7 @@ def through(
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=LEDGER)
+    frame = pd.DataFrame(rows, columns=COMPLETIONS.columns)
     for name in ("span_tokens", "n_prompt_tokens", "n_completion_tokens"):
         frame[name] = frame[name].astype("Int32")
     return frame

@@ -1,7 +1,7 @@
 """Train one model on one published data set: a process of its own, without Spark or a JVM.
 
     python -m model_ops.train --table PATH --version N --dataset NAME --expect-rows N \\
-        --expect-digest HEX --base-model DIR --settings JSON --out DIR
+        --expect-digest HEX --base-model DIR --settings JSON --config-digest HEX --out DIR
 
 or, for several GPUs, `accelerate launch --num_processes 8 -m model_ops.train …`. The folder appears
 whole, with its manifest, or not at all.
@@ -152,7 +152,7 @@ def parse(argv: Sequence[str] | None) -> tuple[Training, bool]:
     parser.add_argument("--expect-digest", required=True, help="content_digest of the data set, from ops.releases")
     parser.add_argument("--base-model", type=Path, required=True, help="folder of the model to start from")
     parser.add_argument("--settings", required=True, help="the recipe's finetuning settings, JSON")
-    parser.add_argument("--config-digest", default="", help="noted in the manifest")
+    parser.add_argument("--config-digest", required=True, help="of the recipe's settings; register-model compares it")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     parser.add_argument("--dry-run", action="store_true", help="check rows, lengths and base model, train nothing")
     values = vars(parser.parse_args(argv))

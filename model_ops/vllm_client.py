@@ -21,7 +21,8 @@ KEY = "HUMPBACK_API_KEY"  # the environment's variable
 # Else a server takes them from the model's generation_config.json, and no request says so.
 NO_DEFAULTS = {"top_k": 0, "min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
 ROW_FAULTS = {400, 413, 422}  # the request's own; any other status is the server's trouble, and passes
-ABSURD = (ValueError, KeyError, IndexError, TypeError, AttributeError)  # what reading a senseless reply raises
+# What reading a senseless reply raises.
+ABSURD = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 def headers(key: str | None = None) -> dict[str, str]:
@@ -89,7 +90,7 @@ class VllmEngine:
         except ValueError as error:
             return Answer(request_id, "refused", error=str(error))
         attempts = hung = 0
-        fault, server = "nothing was sent", None
+        fault, server, is_refused = "nothing was sent", None, False
         while attempts < self.attempts:
             async with places:
                 try:
@@ -106,8 +107,11 @@ class VllmEngine:
                         return answer
                     fault = f"HTTP {reply.status} from {server.url}: {reply.content[:300].decode(errors='replace')}"
                     if reply.status in ROW_FAULTS:
-                        servers.answered(server)
-                        return Answer(request_id, "refused", error=fault, endpoint=server.url)
+                        if is_refused or last or len(self.endpoints) == 1:
+                            servers.answered(server)
+                            return Answer(request_id, "refused", error=fault, endpoint=server.url)
+                        is_refused, attempts = True, attempts + 1
+                        continue  # another server may have a longer context, or fewer troubles
                     wait = reply.retry_after
                     if reply.status == 404 and self.adapter:
                         await servers.unless_hung(_load_adapter(session, server.url, self.model, self.adapter), None)
@@ -163,6 +167,8 @@ class VllmEngine:
         """The answer in a reply; raises one of `ABSURD` for a reply that makes no sense."""
         sampling, choice, usage = json.loads(request["sampling"]), reply["choices"][0], reply["usage"]
         text, finish = choice["text"], choice["finish_reason"]
+        if finish not in ("stop", "length"):
+            raise ValueError(f"the answer was ended by {finish!r}")  # a server that is being stopped or paused
         facts: dict[str, Any] = {
             "text": text,
             "finish_reason": finish,

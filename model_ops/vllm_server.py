@@ -52,7 +52,7 @@ class ServerSettings:
 
 
 class VllmServer:
-    """One vLLM process that serves `model_dir` under `name`; a context manager that stops it."""
+    """One vLLM process that serves `model_dir` under `name`."""
 
     def __init__(self, model_dir: str, name: str, settings: ServerSettings, log: Path) -> None:
         """Nothing is started yet; `log` takes what the server prints."""
@@ -73,7 +73,7 @@ class VllmServer:
         return self._process is not None and self._process.poll() is None
 
     def command(self) -> list[str]:
-        """The command line, also for a person who wants to serve the model elsewhere."""
+        """The command line."""
         s = self.settings
         line = [
             sys.executable, "-m", "vllm.entrypoints.openai.api_server",

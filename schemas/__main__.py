@@ -21,7 +21,7 @@ def entry(table: Table) -> str:
     rules = [f"- `{name}`: `{rule}`" for name, rule in table.constraints.items()]
     return "\n".join(
         [
-            f"### {table.name}",
+            f"## {table.name}",
             "",
             f"{table.comment} {'; '.join(facts)}.".replace(". key", ". Key"),
             "",

@@ -67,7 +67,12 @@ RELEASES = Table(
             column("version", LongType(), "Delta version that holds it"),
             column("n_rows", LongType(), "rows of the slice"),
             column("content_digest", StringType(), "digest of the slice's rows, independent of their order, hex"),
-            column("expectations_report", StringType(), "Data Docs page of the audit, below the lake", nullable=True),
+            column(
+                "expectations_report",
+                StringType(),
+                "Data Docs page of the audit, below the lake; null where that is no local folder",
+                nullable=True,
+            ),
             column("published_at", TimestampType(), "UTC"),
         ]
     ),
@@ -84,14 +89,18 @@ RUNS = Table(
             column("job", StringType(), "the job's name; run: a whole loop that ended well"),
             column("experiment", StringType(), "the recipe's name"),
             column("iteration", IntegerType(), "null where the job has none", nullable=True),
+            column("direction", StringType(), "backward or forward; null where the job has none", nullable=True),
             column("unit", StringType(), "what is counted: records, pieces, requests, ..."),
             column("n_in", LongType(), "new inputs of this run"),
             column("n_out", LongType(), "inputs that passed"),
             column("dropped", COUNTS, "reason -> inputs dropped by a rule of the method"),
             column("quarantined", COUNTS, "rule -> inputs rejected as defective -> ops.quarantine"),
             column("inputs", COUNTS, "table -> version read"),
+            column(
+                "bookmarks", COUNTS, "digest of a method -> how far it has come; null where none is kept", nullable=True
+            ),
             column("version", LongType(), "version written; null when nothing was", nullable=True),
-            column("recipe_digest", StringType(), "sha256 of the recipe, hex"),
+            column("recipe_digest", StringType(), "the first 16 digits of the recipe's sha256, hex"),
             column("code_version", StringType(), "version of humpback"),
             column("seconds", DoubleType(), "wall-clock time"),
             column("n_calls", LongType(), "model calls"),

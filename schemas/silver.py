@@ -127,9 +127,10 @@ OVERLAPS = Table(
 
 SEED_PAIRS = Table(
     name="silver.seed_pairs",
-    comment="A human instruction and its human response.",
+    comment="A human instruction and its human response, as an experiment has drawn it.",
     schema=StructType(
         [
+            column("experiment", StringType(), "the recipe's name"),
             column("pair_id", StringType(), "sha256 of instruction and response, hex"),
             column("instruction", StringType(), "what was asked"),
             column("response", StringType(), "the answer"),
@@ -139,7 +140,7 @@ SEED_PAIRS = Table(
             column("split", StringType(), "train or dev, by hash of pair_id"),
         ]
     ),
-    key=("pair_id",),
+    key=("experiment", "pair_id"),
     constraints={
         "split_known": "split IN ('train', 'dev')",
         "instruction_not_empty": "length(trim(instruction)) > 0",
@@ -165,35 +166,48 @@ CANDIDATES = Table(
     properties=RETENTION,
 )
 
-SCORES = Table(
-    name="silver.scores",
-    comment="One rating of one candidate by one model, in one way of asking.",
-    schema=StructType(
-        [
-            column("method_digest", StringType(), "digest of the scorer's prompt, sampling and parser"),
-            column("candidate_id", StringType(), "-> silver.candidates, or known/... for a pair of the judge check"),
-            column("model_id", StringType(), "-> ops.models: the model that scored"),
-            column("scorer", StringType(), "rubric, additive, expected, likelihood_gain, ..."),
-            column(
-                "score",
-                DoubleType(),
-                "on the scorer's scale: up to 5, or nats per token; null when there is none",
-                nullable=True,
-            ),
-            column("status", StringType(), "ok, unparsed, out_of_range, cut or failed"),
-            column("label_mass", DoubleType(), "probability of all labels together, 0 to 1", nullable=True),
-            column("parser", StringType(), "name and version of the parser that read the answer"),
-            column("request_ids", ArrayType(StringType(), False), "-> bronze.completions: the raw answers"),
-        ]
-    ),
-    key=("method_digest", "candidate_id", "model_id", "scorer"),
-    constraints={
-        "status_known": "status IN ('ok', 'unparsed', 'out_of_range', 'cut', 'failed')",
-        "ok_has_score": "(status = 'ok') = (score IS NOT NULL)",
-        "rubric_on_scale": "scorer NOT IN ('rubric', 'expected') OR score IS NULL OR score BETWEEN 1 AND 5",
-        "additive_on_scale": "scorer <> 'additive' OR score IS NULL OR score BETWEEN 0 AND 5",
-    },
-    properties=RETENTION,
+
+def _scores(name: str, comment: str, rated: str) -> Table:
+    """A table of ratings of what `candidate_id` names: `rated`."""
+    return Table(
+        name=name,
+        comment=comment,
+        schema=StructType(
+            [
+                column("method_digest", StringType(), "digest of the scorer's prompt, sampling and parser"),
+                column("candidate_id", StringType(), rated),
+                column("model_id", StringType(), "-> ops.models: the model that scored"),
+                column("scorer", StringType(), "rubric, additive, expected, likelihood_gain, ..."),
+                column(
+                    "score",
+                    DoubleType(),
+                    "on the scorer's scale: up to 5, or nats per token; null when there is none",
+                    nullable=True,
+                ),
+                column("status", StringType(), "ok, unparsed, out_of_range, cut or failed"),
+                column("label_mass", DoubleType(), "probability of all labels together, 0 to 1", nullable=True),
+                column("parser", StringType(), "name and version of the parser that read the answer"),
+                column("request_ids", ArrayType(StringType(), False), "-> bronze.completions: the raw answers"),
+            ]
+        ),
+        key=("method_digest", "candidate_id", "model_id", "scorer"),
+        constraints={
+            "status_known": "status IN ('ok', 'unparsed', 'out_of_range', 'cut', 'failed')",
+            "ok_has_score": "(status = 'ok') = (score IS NOT NULL)",
+            "rubric_on_scale": "scorer NOT IN ('rubric', 'expected') OR score IS NULL OR score BETWEEN 1 AND 5",
+            "additive_on_scale": "scorer <> 'additive' OR score IS NULL OR score BETWEEN 0 AND 5",
+        },
+        properties=RETENTION,
+    )
+
+
+SCORES = _scores(
+    "silver.scores", "One rating of one candidate by one model, in one way of asking.", "-> silver.candidates"
+)
+KNOWN_SCORES = _scores(
+    "silver.known_scores",
+    "One rating of one pair whose truth is known: the judge check's.",
+    "known/<origin>/<kind>/<group>/<digest of both texts>; the kind true is good, every other bad",
 )
 
-TABLES = (SEGMENTS, SIGNATURES, DUPLICATES, UNLABELLED, OVERLAPS, SEED_PAIRS, CANDIDATES, SCORES)
+TABLES = (SEGMENTS, SIGNATURES, DUPLICATES, UNLABELLED, OVERLAPS, SEED_PAIRS, CANDIDATES, SCORES, KNOWN_SCORES)

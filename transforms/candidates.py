@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 from schemas.silver import CANDIDATES
 from transforms.prompts import BACKWARD
-from transforms.requests import rejected_if_refused
+from transforms.requests import refusal, rejected_if_refused
 
 
 def backward_prompts(segments: DataFrame) -> DataFrame:
@@ -29,7 +29,8 @@ def candidates_from(segments: DataFrame, requests: DataFrame, completions: DataF
     answers = requests.select("request_id", "subject_id", "model_id").join(
         completions.select("request_id", "text", "status", "error"), "request_id", "left"
     )
-    instruction = F.trim(F.regexp_replace("answer", r"(?i)^\s*(instruction|question)\s*:\s*", ""))
+    instruction = F.regexp_replace("answer", r"(?i)^\s*(instruction|question)\s*:\s*", "")
+    instruction = F.regexp_replace(instruction, r"^\s+|\s+$", "")
     rows = (
         segments.select("segment_id", F.col("text").alias("response"))
         .join(answers.withColumnRenamed("text", "answer"), F.col("subject_id") == F.col("segment_id"))
@@ -44,5 +45,5 @@ def candidates_from(segments: DataFrame, requests: DataFrame, completions: DataF
     )
     candidate_id = F.sha2(F.concat_ws("\u001f", "segment_id", "model_id", "request_id", "instruction"), 256)
     return rows.withColumn("candidate_id", candidate_id).select(
-        *CANDIDATES.columns, reason.alias("drop_reason"), rejected_if_refused()
+        *CANDIDATES.columns, reason.alias("drop_reason"), rejected_if_refused(refusal())
     )

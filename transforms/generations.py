@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 
 from schemas.gold import GENERATIONS
 from transforms.prompts import FORWARD
+from transforms.requests import refusal, rejected_if_refused
 
 
 def forward_prompts(prompts: DataFrame, *, system: str) -> DataFrame:
@@ -21,14 +22,15 @@ def forward_prompts(prompts: DataFrame, *, system: str) -> DataFrame:
 def generations_from(prompts: DataFrame, requests: DataFrame, completions: DataFrame, *, prompt_set: str) -> DataFrame:
     """Rows of `gold.generations`; an answer that ran out of tokens counts, as far as it goes.
 
-    A prompt without an answer stays, with `drop_reason` `failed`, `refused` or `empty`.
+    A prompt without an answer stays, with the `drop_reason` `failed` or `empty`, or `rejected` for a refused request.
     """
     asked = requests.select("request_id", "subject_id", "model_id", "sample")
-    answers = asked.join(completions.select("request_id", "text", "status"), "request_id", "left")
+    answers = asked.join(completions.select("request_id", "text", "status", "error"), "request_id", "left")
     rows = prompts.join(answers, F.col("prompt_id") == F.col("subject_id"))
-    reason = F.when(~F.coalesce(F.col("status").isin("ok", "cut"), F.lit(False)), F.coalesce("status", F.lit("failed")))
+    reason = F.when(~F.coalesce(F.col("status").isin("ok", "cut", "refused"), F.lit(False)),
+                    F.coalesce("status", F.lit("failed")))  # fmt: skip
     return (
         rows.withColumn("prompt_set", F.lit(prompt_set))
-        .withColumn("output", F.col("text"))
-        .select(*GENERATIONS.columns, reason.alias("drop_reason"))
+        .withColumn("output", F.coalesce("text", F.lit("")))
+        .select(*GENERATIONS.columns, reason.alias("drop_reason"), rejected_if_refused(refusal()))
     )

@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from transforms.prompts import VERDICT
+from transforms.requests import refusal, rejected_if_refused
 
 PARSER = "judgements/1"
 LABELS = ["1", "2"]
@@ -33,11 +34,12 @@ def judgements_from(requests: DataFrame, swapped: DataFrame, completions: DataFr
 
     `preference` is 1 plus the probability that the model's answer is the better one, 1 - p(2) of
     the two labels, averaged over both orders, which takes the judge's liking for a place out of it.
-    Where an answer is still missing the row has the `drop_reason` `unanswered`.
+    Where an answer is still missing the row has the `drop_reason` `unanswered`; where a request was
+    refused it is `rejected`, with the reason.
     """
     asked = requests.withColumn("turned", F.lit(False)).unionByName(swapped.withColumn("turned", F.lit(True)))
     answers = asked.select("request_id", "subject_id", "turned").join(
-        completions.select("request_id", "label_logprobs", "status"), "request_id", "left"
+        completions.select("request_id", "label_logprobs", "status", refusal().alias("refusal")), "request_id", "left"
     )
     first, second = (F.exp(F.col("label_logprobs")[label]) for label in LABELS)
     chosen = first / (first + second)
@@ -46,6 +48,7 @@ def judgements_from(requests: DataFrame, swapped: DataFrame, completions: DataFr
         F.count("wins").alias("n"), F.mean("wins").alias("share"),
         F.count_if(F.col("status").isNull()).alias("missing"),
         F.count_if(F.col("status") != "ok").alias("failed"),
+        F.min("refusal").alias("refusal"),
         F.sort_array(F.collect_list("request_id")).alias("request_ids"),
     )  # fmt: skip
     status = F.when(F.col("failed") > 0, "failed").when(F.col("n") < 2, "unparsed").otherwise("ok")
@@ -57,4 +60,5 @@ def judgements_from(requests: DataFrame, swapped: DataFrame, completions: DataFr
         status.alias("status"),
         "request_ids",
         F.when(F.col("missing") > 0, "unanswered").alias("drop_reason"),
+        rejected_if_refused(F.col("refusal")),
     )

@@ -11,9 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Literal
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
-
 Kind = Literal["mismatched", "cut", "hollowed", "cluttered"]
 SEED = "known/seed/"
 FILE = "known/file/"
@@ -29,11 +26,6 @@ SeedPair = tuple[str, str, str, str]
 """source, pair_id, instruction, response."""
 Pair = tuple[str, str, str]
 """candidate_id, instruction, response."""
-
-
-def is_known() -> Column:
-    """Whether a score is of a pair whose truth is known, not of a candidate."""
-    return F.startswith("candidate_id", F.lit("known/"))
 
 
 def spoilt(pairs: Iterable[SeedPair], kinds: Sequence[Kind]) -> Iterator[Pair]:

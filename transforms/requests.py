@@ -52,8 +52,13 @@ def requests_from(
     return framed.withColumn("request_id", F.sha2(identity, 256)).select(*REQUEST.fieldNames())
 
 
-def rejected_if_refused() -> Column:
-    """The `rejected` of a row with the `status` and `error` of its completion: asking for it again is no use."""
-    parts = {"rule": F.lit("refused"), "detail": F.col("error")}
+def refusal() -> Column:
+    """Why a completion was refused, of rows with its `status` and `error`; null where it was not."""
+    return F.when(F.col("status") == "refused", F.coalesce("error", F.lit("no reason given")))
+
+
+def rejected_if_refused(refusal: Column) -> Column:
+    """The `rejected` of a row for which a request was made, null where `refusal` is."""
+    parts = {"rule": F.lit("refused"), "detail": refusal}
     fault = F.struct(*(parts.get(f.name, F.lit(None)).cast(f.dataType).alias(f.name) for f in REJECTED))
-    return F.when(F.col("status") == "refused", fault).alias("rejected")
+    return F.when(refusal.isNotNull(), fault).alias("rejected")

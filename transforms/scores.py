@@ -11,6 +11,7 @@ from operator import or_
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from transforms.requests import refusal, rejected_if_refused
 from transforms.scorers import END, LABELS, Scorer
 
 PARSER = "scores/3"
@@ -51,19 +52,21 @@ def alone(scorer: Scorer) -> str:
 def scores_from(
     requests: DataFrame, completions: DataFrame, *, scorer: Scorer, model_id: str, method_digest: str
 ) -> DataFrame:
-    """Rows of `silver.scores`, one for every subject of `requests`, whatever became of its answers.
+    """Rows of `silver.scores` or `silver.known_scores`, one for every subject of `requests`, whatever its answers are.
 
     Several samples of a rating are averaged, over those that can be read. Where an answer is still
-    missing the row has the `drop_reason` `unanswered`: it is asked for again.
+    missing the row has the `drop_reason` `unanswered`: it is asked for again. Where a request was
+    refused the row is `rejected`, with the reason.
     """
     asked = requests.select("request_id", F.col("subject_id").alias("candidate_id"), "part", "sample")
     answers = asked.join(
         completions.select(
-            "request_id", "text", "label_logprobs", "span_logprob", "span_tokens", F.col("status").alias("answered")
+            "request_id", "text", "label_logprobs", "span_logprob", "span_tokens",
+            F.col("status").alias("answered"), refusal().alias("refusal"),
         ),
         "request_id",
         "left",
-    )
+    )  # fmt: skip
     rated = _gains(answers) if scorer.answer == "likelihood" else _ratings(answers, scorer)
     return rated.select(
         F.lit(method_digest).alias("method_digest"),
@@ -76,6 +79,7 @@ def scores_from(
         F.lit(PARSER).alias("parser"),
         "request_ids",
         F.when(F.col("missing") > 0, "unanswered").alias("drop_reason"),
+        rejected_if_refused(F.col("refusal")),
     )
 
 
@@ -95,10 +99,14 @@ def written_score(reply: Column) -> Column:
 
 
 def expected_score(label_logprobs: Column) -> Column:
-    """The mean of the labels under their renormalised probabilities; null unless all are there."""
+    """The mean of the labels under their renormalised probabilities; null unless all are there.
+
+    Kept between the labels: where one is as good as certain, rounding may carry the mean a bit past it.
+    """
     weighted = [F.exp(label_logprobs[label]) * float(label) for label in LABELS]
     total = sum(weighted[1:], weighted[0])
-    return total / label_mass(label_logprobs)
+    mean, ends = total / label_mass(label_logprobs), (float(LABELS[0]), float(LABELS[-1]))
+    return F.when(mean.isNotNull(), F.greatest(F.lit(ends[0]), F.least(F.lit(ends[1]), mean)))
 
 
 def label_mass(label_logprobs: Column) -> Column:
@@ -130,6 +138,7 @@ def _ratings(answers: DataFrame, scorer: Scorer) -> DataFrame:
         (F.mean(label_mass(F.col("label_logprobs"))) if labels else F.lit(None).cast("double")).alias("label_mass"),
         F.sort_array(F.collect_list("request_id")).alias("request_ids"),
         F.count_if(F.col("answered").isNull()).alias("missing"),
+        F.min("refusal").alias("refusal"),
     )
 
 
@@ -141,6 +150,7 @@ def _gains(answers: DataFrame) -> DataFrame:
         F.max("span_tokens").alias("tokens"),
         F.sort_array(F.collect_list("request_id")).alias("request_ids"),
         F.count_if(F.col("answered").isNull()).alias("missing"),
+        F.min("refusal").alias("refusal"),
     )
     score = (F.col("given") - F.col("alone")) / F.when(F.col("tokens") > 0, F.col("tokens"))
     return (

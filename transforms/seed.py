@@ -3,21 +3,23 @@
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from schemas.silver import SEED_PAIRS
+
 SEPARATOR = "\u001f"
-COLUMNS = ("pair_id", "instruction", "response", "language", "source", "licence", "split")
 
 
 def seed_pairs_from(
-    conversations: DataFrame, known: DataFrame, *, language: str, size: int, dev_share: float
+    conversations: DataFrame, known: DataFrame, *, experiment: str, language: str, size: int, dev_share: float
 ) -> DataFrame:
     """One row per assistant message of `bronze.conversations`, with the first reason it is no seed pair.
 
     A message that gives no language passes for `language`. At most `size` pairs are kept, those of
-    `known` (rows of `silver.seed_pairs`) first and then by hash, so that a pair once drawn stays.
+    `known` (the experiment's rows of `silver.seed_pairs`) first and then by hash, so that a pair once drawn stays.
     """
     replies = conversations.where(F.col("role") == "assistant").join(_prompts(conversations), "parent_id", "left")
     pairs = replies.select(
         "message_id",
+        F.lit(experiment).alias("experiment"),
         F.sha2(F.concat_ws(SEPARATOR, "instruction", "text"), 256).alias("pair_id"),
         "instruction",
         F.col("text").alias("response"),
@@ -27,7 +29,7 @@ def seed_pairs_from(
         _first_reason(language).alias("drop_reason"),
     )
     pairs = pairs.withColumn("split", F.when(_share("pair_id") < dev_share, "dev").otherwise("train"))
-    return _sampled(_without_repeats(pairs), known, size).select(*COLUMNS, "drop_reason")
+    return _sampled(_without_repeats(pairs), known, size).select(*SEED_PAIRS.columns, "drop_reason")
 
 
 def _prompts(conversations: DataFrame) -> DataFrame:

@@ -14,6 +14,7 @@ from jobs.lake import Lake, local_path
 from jobs.report import facts, ratings, trust
 from jobs.report.page import page
 from schemas.gold import CURATED
+from schemas.silver import KNOWN_SCORES, SCORES
 from transforms.judge_check import PAPER
 
 
@@ -32,7 +33,7 @@ def gather(lake: Lake) -> dict[str, Any]:
     pieces = facts.pieces_by_reason(lake, subject)
     curated = lake.latest(CURATED).where(F.col("experiment") == subject.name)
     thresholds = facts.rows(curated.select("scorer", "iteration", "threshold").distinct())
-    scores = ratings.current(lake, subject)
+    scores, known_scores = (ratings.current(lake, table, subject) for table in (SCORES, KNOWN_SCORES))
     return {
         "experiment": subject.name,
         "root": lake.root,
@@ -40,11 +41,11 @@ def gather(lake: Lake) -> dict[str, Any]:
         "funnel": facts.funnel(lake, subject, pieces),
         "rules": facts.rules(pieces),
         "replaced": facts.replaced(lake, subject),
-        "seed": facts.seed_pairs(lake),
+        "seed": facts.seed_pairs(lake, subject),
         "accounts": facts.accounts(subject.runs),
         "histograms": ratings.histograms(scores, subject),
         "thresholds": thresholds,
-        "checks": trust.known_checks(scores, subject, thresholds),
+        "checks": trust.known_checks(known_scores, subject, thresholds),
         "paper": PAPER,
         "drift": trust.drift(scores, subject, thresholds),
         "lengths": ratings.lengths(lake, subject),

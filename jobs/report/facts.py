@@ -138,9 +138,9 @@ def _counted(frame: DataFrame, column: str) -> dict[Any, int]:
     return {row[0]: row[1] for row in frame.groupBy(column).agg(F.count("*")).collect()}
 
 
-def seed_pairs(lake: Lake) -> dict[str, int]:
+def seed_pairs(lake: Lake, subject: Experiment) -> dict[str, int]:
     """Split -> number of seed pairs."""
-    return _counted(lake.latest(SEED_PAIRS), "split")
+    return _counted(lake.latest(SEED_PAIRS).where(F.col("experiment") == subject.name), "split")
 
 
 def accounts(runs: list[Row]) -> list[Row]:

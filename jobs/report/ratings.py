@@ -11,8 +11,8 @@ from jobs.report.facts import Experiment, Row, rows
 from schemas.bronze import COMPLETIONS
 from schemas.gold import CURATED, GENERATIONS
 from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
+from schemas.table import Table
 from transforms.curation import select_curated
-from transforms.known_pairs import is_known
 from transforms.scorers import SCORERS
 
 BINS = 32
@@ -22,10 +22,10 @@ MAX_PROMPTS = 12
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def current(lake: Lake, subject: Experiment) -> DataFrame:
-    """The scores by the experiment's models; of several methods of a scorer, those of the one written last."""
-    scores = lake.latest(SCORES).where(F.col("model_id").isin([*subject.forward.values(), *subject.backward.values()]))
-    if not lake.exists(SCORES):
+def current(lake: Lake, table: Table, subject: Experiment) -> DataFrame:
+    """A table's scores by the experiment's models; of several methods of a scorer, those of the one written last."""
+    scores = lake.latest(table).where(F.col("model_id").isin([*subject.forward.values(), *subject.backward.values()]))
+    if not lake.exists(table):
         return scores
     method = ["scorer", "model_id", "method_digest"]
     newest = Window.partitionBy("scorer", "model_id").orderBy(F.desc("written_at"), "method_digest")
@@ -42,7 +42,6 @@ def histograms(scores: DataFrame, subject: Experiment) -> list[Row]:
     One scorer has one scale for all its models: its own, or the range without the outermost 1 %,
     whose rows are counted in the bins at the ends.
     """
-    scores = scores.where(~is_known())
     found = []
     for scorer, n, quantiles in scores.groupBy("scorer").agg(
         F.count("score"), F.percentile_approx("score", [0.005, 0.995])
@@ -71,10 +70,11 @@ def histograms(scores: DataFrame, subject: Experiment) -> list[Row]:
 
 def lengths(lake: Lake, subject: Experiment) -> list[Row]:
     """Quantiles of the characters of instructions and responses: seed, candidates, each curated set."""
-    curated = lake.latest(CURATED).where(F.col("experiment") == subject.name)
+    mine = F.col("experiment") == subject.name
+    curated = lake.latest(CURATED).where(mine)
     name = F.concat(F.lit("curated, iteration "), F.col("iteration").cast("string"))
     pairs = [
-        lake.latest(SEED_PAIRS).select(F.lit("seed").alias("set"), "instruction", "response"),
+        lake.latest(SEED_PAIRS).where(mine).select(F.lit("seed").alias("set"), "instruction", "response"),
         lake.latest(CANDIDATES).where(F.col("model_id").isin([*subject.backward.values()]))
         .select(F.lit("candidates").alias("set"), "instruction", "response"),
         curated.select(name.alias("set"), "instruction", "response"),

@@ -13,7 +13,7 @@ from jobs.report.facts import Experiment, Row, rows
 from schemas.gold import JUDGEMENTS
 from transforms.estimates import Floats, estimate
 from transforms.judge_check import combined, measures
-from transforms.known_pairs import SEED, is_known
+from transforms.known_pairs import SEED
 
 MAX_KNOWN = 2000  # of each kind: more would not narrow the interval that is shown
 MAX_POINTS = 1000
@@ -70,7 +70,7 @@ def drift(scores: DataFrame, subject: Experiment, thresholds: list[Row]) -> list
         old, new = subject.forward.get(t - 1), subject.forward.get(t)
         if after is None or old is None or new is None:
             continue
-        mine = scores.where((F.col("scorer") == scorer) & (F.col("status") == "ok") & ~is_known())
+        mine = scores.where((F.col("scorer") == scorer) & (F.col("status") == "ok"))
         both = (
             mine.where(F.col("model_id").isin(old, new)).groupBy("candidate_id").pivot("model_id", [old, new])
             .agg(F.first("score")).toDF("candidate_id", "old", "new").where("old IS NOT NULL AND new IS NOT NULL")

@@ -51,6 +51,17 @@ def test_a_warning_is_no_failure(spark: SparkSession, tmp_path: Path) -> None:
     assert "proportion_of_unique" in warning
 
 
+def test_the_data_docs_show_no_text_from_the_web(spark: SparkSession, tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script>"
+    rows = [(*GOOD[:3], hostile * 200, hostile, 3.0, *GOOD[6:])]
+    result = audit(spark.createDataFrame(rows, CURATED.schema), suite(CURATED, least=1), tmp_path)
+    assert result.failures
+    assert result.warnings
+    pages = [file.read_text() for file in tmp_path.rglob("*.html")]
+    assert any("characters long" in page for page in pages), "the warning's page is among them"
+    assert not any("alert(1)" in page for page in pages)
+
+
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
 def test_a_suite_covers_the_whole_declaration(table: Table) -> None:
     found = suite(table, least=0)

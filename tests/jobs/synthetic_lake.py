@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from jobs.runs import Run
 from schemas.bronze import DOCUMENTS
 from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
 from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
-from schemas.silver import CANDIDATES, DUPLICATES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
+from schemas.silver import CANDIDATES, DUPLICATES, KNOWN_SCORES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 
 NOW = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
 TOPICS = ("disk", "kernel", "package", "font", "printer", "mail queue", "index", "branch")
@@ -66,7 +67,7 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
         "phrase": "the oldest entries are written to the journal first nothing is changed",
     }])  # fmt: skip
     lake.insert(SEED_PAIRS, [
-        {"pair_id": key("pair", n), "instruction": f"How do I list every {TOPICS[n % 8]}?",
+        {"experiment": "demo", "pair_id": key("pair", n), "instruction": f"How do I list every {TOPICS[n % 8]}?",
          "response": " ".join(s.format(TOPICS[n % 8]) for s in SENTENCES[: 1 + n % 5]), "language": "en",
          "source": "invented", "licence": None, "split": "dev" if n % 2 else "train"} for n in range(60)
     ])  # fmt: skip
@@ -76,6 +77,7 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
     lake.insert(SCORES, [s | by_old_prompt for s in scores if s["candidate_id"] == candidates[-1]["candidate_id"]
                          and s["scorer"] == "likelihood_gain"])  # fmt: skip
     lake.insert(SCORES, scores)
+    lake.insert(KNOWN_SCORES, [s for model in FORWARD[:2] for s in _known_scores(model, draw)])
     releases = []
     for iteration in (1, 2):
         curated = _curated(candidates, scores, iteration)
@@ -153,14 +155,15 @@ def _candidate(segment: Row, place: int) -> Row:
     }  # fmt: skip
 
 
-def _scores(candidates: list[Row], model: str, draw: np.random.Generator) -> list[Row]:
-    def row(subject: str, scorer: str, score: float | None, status: str = "ok") -> Row:
-        return {
-            "method_digest": f"{scorer}-1", "candidate_id": subject, "model_id": model, "scorer": scorer, "score": score, "status": status,
-            "label_mass": None, "parser": f"{scorer}/1", "request_ids": [],
-        }  # fmt: skip
+def _score(model: str, subject: str, scorer: str, score: float | None, status: str = "ok") -> Row:
+    return {
+        "method_digest": f"{scorer}-1", "candidate_id": subject, "model_id": model, "scorer": scorer, "score": score, "status": status,
+        "label_mass": None, "parser": f"{scorer}/1", "request_ids": [],
+    }  # fmt: skip
 
-    rows = []
+
+def _scores(candidates: list[Row], model: str, draw: np.random.Generator) -> list[Row]:
+    rows, row = [], partial(_score, model)
     for place, candidate in enumerate(candidates):
         subject = candidate["candidate_id"]
         rows.append(row(subject, "likelihood_gain", float(draw.normal(0.08, 0.05))))
@@ -168,10 +171,15 @@ def _scores(candidates: list[Row], model: str, draw: np.random.Generator) -> lis
         if place < 20:
             score = float(draw.integers(1, 6))
             rows.append(row(subject, "rubric", score) if place else row(subject, "rubric", None, "unparsed"))
-    for n in range(1, 60, 2):
-        rows.append(row(f"known/seed/true/{n}/x", "likelihood_gain", float(draw.normal(0.12, 0.05))))
-        rows.append(row(f"known/seed/mismatched/{n}/x", "likelihood_gain", float(draw.normal(0.0, 0.05))))
     return rows
+
+
+def _known_scores(model: str, draw: np.random.Generator) -> list[Row]:
+    return [
+        _score(model, f"known/seed/{kind}/{n}/x", "likelihood_gain", float(draw.normal(mean, 0.05)))
+        for n in range(1, 60, 2)
+        for kind, mean in (("true", 0.12), ("mismatched", 0.0))
+    ]
 
 
 def _curated(candidates: list[Row], scores: list[Row], iteration: int) -> list[Row]:

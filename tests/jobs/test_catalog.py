@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import deltalake
 import duckdb
@@ -49,6 +50,56 @@ def test_sql_reads_tables_by_name_at_a_version_and_unwritten_ones_as_empty(open_
     asked = f"{count} UNION ALL {count} VERSION AS OF {first}"
     assert [row.n for row in catalog.sql(lake, asked).collect()] == [5, 3]
     assert catalog.sql(lake, "SELECT * FROM silver.scores").collect() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SHOW TABLES IN gold",
+        "DESCRIBE gold.curated",
+        "EXPLAIN SELECT 1",
+        "WITH one AS (SELECT 1) TABLE one",
+        "VALUES 1",
+    ],
+)
+def test_sql_shows_things(open_lake, text: str) -> None:
+    assert catalog.sql(open_lake(), text).count() >= 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DELETE FROM gold.curated",
+        "INSERT INTO gold.curated SELECT * FROM gold.curated",
+        "WITH all AS (SELECT * FROM gold.curated) INSERT INTO gold.curated SELECT * FROM all",
+        "FROM gold.curated INSERT INTO gold.curated SELECT *",
+        "DROP TABLE gold.curated",
+        "UPDATE gold.curated SET score = 5",
+        "MERGE INTO gold.curated a USING gold.curated b ON true WHEN MATCHED THEN DELETE",
+        "CREATE TABLE gold.other AS SELECT 1",
+        "OPTIMIZE gold.curated",
+        "VACUUM gold.curated RETAIN 0 HOURS",
+        "SET spark.databricks.delta.retentionDurationCheck.enabled = false",
+    ],
+)
+def test_sql_writes_nothing(open_lake, text: str) -> None:
+    lake = open_lake()
+    with pytest.raises(JobError, match="tables are written by jobs alone"):
+        catalog.sql(lake, text)
+    assert not lake.exists(CURATED)
+
+
+def test_another_lakes_table_in_a_metastore_is_left_alone(spark: SparkSession, open_lake, tmp_path: Path) -> None:
+    catalog.register(open_lake(), [CURATED])
+    other = Lake(spark, str(tmp_path / "other"), open_lake().run)
+    catalog.register(other, [CURATED])  # the names of this session only
+    persistent = SimpleNamespace(sql=spark.sql, conf={"spark.sql.catalogImplementation": "hive"})
+    monkeypatched = Lake(spark, str(tmp_path / "lake"), other.run)
+    monkeypatched.spark = persistent  # type: ignore[assignment]
+    monkeypatched._existing.add(CURATED.name)
+    with pytest.raises(JobError, match=r"gold\.curated in this session's metastore is a table elsewhere"):
+        catalog.register(monkeypatched, [CURATED])
+    assert catalog._is_at(other, CURATED)
 
 
 def test_names_follow_the_lake_that_is_opened(spark: SparkSession, open_lake, tmp_path: Path) -> None:
@@ -144,6 +195,11 @@ def test_rows_print_as_an_aligned_table_without_terminal_escapes(spark: SparkSes
     assert lines[2].endswith("… 22")
     assert lines[3] == "(the first 2 rows; there are more)"
     assert list(as_text(frame.where("n = 7"))) == ["(no rows)"]
+
+
+def test_json_lines_hold_no_terminal_escapes(spark: SparkSession) -> None:
+    [line] = as_json_lines(spark.createDataFrame([("\x9b31m\u202e!",)], "text string"))
+    assert line == '{"text":"\\u009b31m\\u202e!"}'
 
 
 def test_rows_print_as_json_lines_with_nulls(spark: SparkSession) -> None:

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from jobs import extract_segments, find_duplicates, ingest_documents, select_unlabelled, sign_segments
 from jobs.config import Recipe
+from jobs.digests import duplicates_digest
 from jobs.errors import RecipeError
 from jobs.explain import explain
 from jobs.ingest_documents import crawl_files
@@ -206,17 +207,53 @@ def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Cal
     assert do(ingest_documents, plan, limit=1).n_in == 2  # the first new file by name: cut.warc.gz
     assert do(ingest_documents, plan).n_out == 2
     do(extract_segments, plan)
-    pair = ("p", "Q?", prose(2), "en", "s", None, "train")
+    pair = (plan.name, "p", "Q?", prose(2), "en", "s", None, "train")
     lake = open_lake()
     lake.write(SEED_PAIRS, lake.spark.createDataFrame([pair], SEED_PAIRS.schema))
     run = do(select_unlabelled, plan, limit=1)
     assert (run.n_out, dict(run.dropped)) == (1, {"seed_page": 1, "seed_overlap": 1, "not_sampled": 1})
     (drawn,) = lake.latest(UNLABELLED).collect()
-    lake.write(SEED_PAIRS, lake.spark.createDataFrame([("late", "Q?", drawn.text, *pair[3:])], SEED_PAIRS.schema))
+    lake.write(
+        SEED_PAIRS, lake.spark.createDataFrame([(plan.name, "late", "Q?", drawn.text, *pair[4:])], SEED_PAIRS.schema)
+    )
     assert do(select_unlabelled, plan, limit=1).n_in == 0, "what is drawn stays"
     assert "late" in {
         row.known_id for row in lake.latest(OVERLAPS).where(F.col("segment_id") == drawn.segment_id).collect()
     }
+
+
+@pytest.mark.spark
+def test_what_a_drawn_segment_repeats_is_not_drawn_as_well(
+    crawl: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
+) -> None:
+    """By a method that came after the drawing; the one it was drawn under may have seen it the other way round."""
+    plan = recipe(crawl)
+    for job in (ingest_documents, extract_segments):
+        do(job, plan)
+    do(select_unlabelled, plan, limit=1)
+    lake = open_lake()
+    (drawn,) = lake.latest(UNLABELLED).collect()
+    rest = lake.latest(SEGMENTS).where("drop_reason IS NULL").where(F.col("segment_id") != drawn.segment_id).collect()
+    keeper, others = rest[0], rest[1:]
+    row = (duplicates_digest(plan), drawn.segment_id, keeper.segment_id, "near", 0.9)
+    lake.write(
+        DUPLICATES, lake.spark.createDataFrame([row], DUPLICATES.schema).withColumn("drop_reason", F.col("kind"))
+    )
+    assert do(select_unlabelled, plan).n_out == len(others)
+    assert keeper.segment_id not in {row.segment_id for row in lake.latest(UNLABELLED).collect()}
+
+
+@pytest.mark.spark
+def test_duplicates_that_were_written_by_a_killed_run_count_as_judged(
+    crawl: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
+) -> None:
+    plan = recipe(crawl)
+    for job in (ingest_documents, extract_segments, sign_segments):
+        do(job, plan)
+    killed = open_lake(find_duplicates)  # between its commit and its row in ops.runs
+    find_duplicates.run(killed, plan)
+    assert killed.run.n_in == 4
+    assert do(find_duplicates, plan).n_in == 0
 
 
 @pytest.mark.spark

@@ -33,7 +33,8 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake) 
     save_model(tmp_path / "base")
     lake = open_lake(build_training_examples, direction="backward", iteration=0)
     pairs = [
-        (f"p{n}", f"Which question {n}?", "This one.", "en", "s", None, "dev" if n == 8 else "train") for n in range(9)
+        ("test", f"p{n}", f"Which question {n}?", "This one.", "en", "s", None, "dev" if n == 8 else "train")
+        for n in range(9)
     ]
     lake.write(SEED_PAIRS, lake.spark.createDataFrame(pairs, SEED_PAIRS.schema))
     build_training_examples.run(lake, recipe(tmp_path))
@@ -56,6 +57,15 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake) 
     assert (model.direction, model.iteration, model.path, model.n_examples) == ("backward", 0, str(trained), 8)
     assert the_model(open_lake(), recipe(tmp_path), "backward", 0).model_id == model.model_id
     finetune.run(open_lake(finetune, direction="backward", iteration=0), recipe(tmp_path))  # it has nothing to wait for
+
+    assert lake.run.inputs == {"gold.training_examples": model.table_version}
+
+    moved = tmp_path / "lake" / "models" / trained.parent.name / trained.name
+    shutil.copytree(trained, moved)
+    assert the_model(open_lake(), recipe(tmp_path), "backward", 0).path == str(trained)
+    shutil.move(trained, tmp_path / "gone")
+    assert the_model(open_lake(), recipe(tmp_path), "backward", 0).path == str(moved), "a lake may be moved"
+    shutil.move(tmp_path / "gone", trained)
 
     manifest = read_manifest(trained)
     assert model.model_id == f"backward-0-{register_model._identity(manifest)}"

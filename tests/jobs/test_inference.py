@@ -16,7 +16,6 @@ from jobs.config import Recipe
 from jobs.errors import StoppedError
 from jobs.inference import answers, complete
 from jobs.models import Model
-from jobs.serving import LoadEngine
 from model_ops.engine import Answer
 from model_ops.fake_engine import FakeEngine
 from schemas.bronze import COMPLETIONS
@@ -45,7 +44,7 @@ def requests(lake, *subjects: str, prompt: str = "Tell me of ") -> DataFrame:  #
 def failing(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """What the fake engine fails on, for now."""
     on: list[str | None] = [None]
-    monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(FakeEngine(fail_on=on[0])))
+    monkeypatch.setattr(inference, "engine_for", lambda *_: FakeEngine(fail_on=on[0]))
     return on
 
 
@@ -65,7 +64,7 @@ def test_each_request_is_sent_once_over_runs_and_waves(open_lake: OpenLake) -> N
 
 def test_as_many_requests_are_open_as_all_servers_take(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
     windows = []
-    monkeypatch.setattr(inference, "engine_for", lambda *of: windows.append(of[-1]) or LoadEngine(FakeEngine()))
+    monkeypatch.setattr(inference, "engine_for", lambda *of: windows.append(of[-1]) or FakeEngine())
     monkeypatch.setattr(inference, "tasks_of_a_wave", lambda *_, held: 2)
     lake = open_lake(generate_candidates)
     for n, subject in ((0, "a"), (3, "b")):
@@ -108,12 +107,39 @@ def test_what_failed_is_asked_again_and_its_first_good_answer_stands(
     assert [(r.status, r.attempt) for r in ledger] == [("failed", 1), ("failed", 2), ("ok", 1)]
 
 
+def test_one_request_that_always_fails_stops_no_run(open_lake: OpenLake, failing: list[str | None]) -> None:
+    """The share is of the stage: of those asked once more, or by a later run, it may be all."""
+    failing[0] = "of s7"
+    subjects = [f"s{n}" for n in range(60)]
+    for n_calls in (61, 2):
+        lake = open_lake(generate_candidates)
+        assert complete(lake, requests(lake, *subjects), recipe(), MODEL).count() == 59
+        assert (lake.run.n_calls, lake.run.n_failed) == (n_calls, 2)
+
+
+def test_what_a_server_refused_is_asked_once_more_by_a_later_run(
+    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its fault or the server's: that can't be told. What our own client refuses is settled."""
+    calls = []
+    for endpoint in ("gpu", None):
+        monkeypatch.setattr(inference, "engine_for", lambda *_, at=endpoint: Refusing(at))
+        for _ in range(3):
+            lake = open_lake(generate_candidates)
+            asked = requests(lake, "a", prompt=f"At {endpoint} of ")
+            complete(lake, asked, recipe(max_failed_share=1.0), MODEL)
+            calls.append((lake.run.n_calls, lake.run.n_failed))
+    assert calls == [(1, 1), (1, 1), (0, 0), (1, 0), (0, 0), (0, 0)]
+
+
 def test_too_many_failures_stop_the_job_and_keep_the_good_answers(
     open_lake: OpenLake, failing: list[str | None]
 ) -> None:
     failing[0] = "of a"
     lake = open_lake(generate_candidates)
-    with pytest.raises(StoppedError, match=r"candidates: 1 of 2 requests failed .* e.g. fake failure on 'of a'"):
+    with pytest.raises(
+        StoppedError, match=r"candidates: 1 of 2 requests failed, allowed are 0 .* e.g. fake failure on 'of a'"
+    ):
         complete(lake, requests(lake, "a", "b"), recipe(max_failed_share=0.0), MODEL)
     assert answers(lake, requests(lake, "a", "b"), MODEL).count() == 1
     assert StoppedError.exit_code == 3
@@ -131,7 +157,7 @@ def test_failures_in_a_row_stop_the_sending(open_lake: OpenLake, failing: list[s
 def test_an_empty_answer_is_asked_for_once_more_and_then_stands(
     open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(Mute()))
+    monkeypatch.setattr(inference, "engine_for", lambda *_: Mute())
     lake = open_lake(generate_candidates)
     assert complete(lake, requests(lake, "a", "b"), recipe(), MODEL).count() == 2
     assert (lake.run.n_calls, lake.latest(COMPLETIONS).count()) == (4, 4), "what was paid for is in the ledger"
@@ -141,7 +167,7 @@ def test_an_empty_answer_is_asked_for_once_more_and_then_stands(
 
 
 def test_a_changed_policy_asks_once_more_and_no_more(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(Mute()))
+    monkeypatch.setattr(inference, "engine_for", lambda *_: Mute())
     calls = []
     for ask_again in ((), ("empty",), ("empty",)):
         lake = open_lake(generate_candidates)
@@ -153,7 +179,7 @@ def test_a_changed_policy_asks_once_more_and_no_more(open_lake: OpenLake, monkey
 def test_two_waves_are_open_at_once_and_each_is_a_commit_of_its_own(
     open_lake: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(Together(str(tmp_path))))
+    monkeypatch.setattr(inference, "engine_for", lambda *_: Together(str(tmp_path)))
     lake = open_lake(generate_candidates)
     subjects = [f"s{n}" for n in range(40)]
     found = complete(lake, requests(lake, *subjects), recipe(rows_per_wave=30, partitions=8), MODEL).collect()
@@ -170,6 +196,16 @@ class Mute:
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
         return (Answer(r["request_id"], "empty", "", finish_reason="stop", endpoint="mute") for r in requests)
+
+
+@dataclass(frozen=True)
+class Refusing:
+    """A server that refuses everything; or, at no endpoint, a client that does."""
+
+    endpoint: str | None
+
+    def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
+        return (Answer(r["request_id"], "refused", error="no", endpoint=self.endpoint) for r in requests)
 
 
 @dataclass(frozen=True)

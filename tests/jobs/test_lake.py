@@ -1,14 +1,17 @@
 """The one write path: conform, validate, quarantine, commit, count."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.conform import SchemaMismatchError, predicate
+from jobs.conform import SchemaMismatchError, _cut, predicate
 from jobs.lake import DuplicateKeyError, Lake, LostCommitError
 from schemas import TABLES
 from schemas.gold import CURATED
@@ -19,7 +22,7 @@ from tests.conftest import OpenLake
 
 pytestmark = pytest.mark.spark
 
-PAIR = ("a", "Why?", "Because.", "en", "faq", None, "train")
+PAIR = ("e", "a", "Why?", "Because.", "en", "faq", None, "train")
 
 
 def pairs(lake: Lake, *rows: tuple[object, ...]):  # type: ignore[no-untyped-def]
@@ -56,23 +59,24 @@ def test_a_relative_root_is_taken_from_where_the_command_stands(
 def test_a_row_that_breaks_a_rule_is_quarantined_by_its_name_and_counted(open_lake: OpenLake) -> None:
     lake = lake_writing(open_lake, SEED_PAIRS)
     lake.write(
-        SEED_PAIRS, pairs(lake, PAIR, ("b", " ", "r", None, "s", None, "dev"), ("c", "i", "r", None, "s", None, "test"))
+        SEED_PAIRS,
+        pairs(lake, PAIR, ("e", "b", " ", "r", None, "s", None, "dev"), ("e", "c", "i", "r", None, "s", None, "test")),
     )
 
     assert lake.run.n_in == 3
     assert lake.run.n_out == 1
     assert lake.run.quarantined == {"instruction_not_empty": 1, "split_known": 1}
     kept = {r.row_id: (r.rule, json.loads(r.payload)["split"]) for r in lake.latest(QUARANTINE).collect()}
-    assert kept == {"b": ("instruction_not_empty", "dev"), "c": ("split_known", "test")}
+    assert kept == {"e/b": ("instruction_not_empty", "dev"), "e/c": ("split_known", "test")}
 
     again = lake_writing(open_lake, SEED_PAIRS)
-    again.write(SEED_PAIRS, pairs(lake, ("b", " ", "r", None, "s", None, "dev")))
+    again.write(SEED_PAIRS, pairs(lake, ("e", "b", " ", "r", None, "s", None, "dev")))
     assert again.run.n_in == 0, "a defect that is known already is no new input"
 
 
 def test_a_dropped_row_is_counted_by_reason_and_not_written(open_lake: OpenLake) -> None:
     lake = lake_writing(open_lake, SEED_PAIRS)
-    rows = pairs(lake, PAIR, ("b", "i", "r", None, "s", None, "dev"))
+    rows = pairs(lake, PAIR, ("e", "b", "i", "r", None, "s", None, "dev"))
     lake.write(SEED_PAIRS, rows.withColumn("drop_reason", F.when(F.col("pair_id") == "b", "later_turn")))
     assert lake.run.dropped == {"later_turn": 1}
     assert [r.pair_id for r in lake.latest(SEED_PAIRS).collect()] == ["a"]
@@ -133,9 +137,73 @@ def test_two_rows_with_one_key_are_a_fault_not_a_choice(open_lake: OpenLake) -> 
 def test_every_commit_carries_the_run(open_lake: OpenLake) -> None:
     lake = lake_writing(open_lake, SEED_PAIRS)
     lake.write(SEED_PAIRS, pairs(lake, PAIR))
-    newest = lake.spark.sql(f"DESCRIBE HISTORY delta.`{lake.path(SEED_PAIRS)}`").orderBy(F.desc("version")).first()
-    assert newest is not None
-    assert json.loads(newest.userMetadata)["run_id"] == lake.run.run_id
+    commits = lake.commits(SEED_PAIRS).collect()
+    assert [commit.operation for commit in commits] == ["WRITE", "CREATE TABLE"]
+    assert {json.loads(commit.userMetadata)["run_id"] for commit in commits} == {lake.run.run_id}
+
+
+def test_what_another_run_wrote_meanwhile_is_not_written_twice(
+    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs find the same new rows; one commits between the other's comparison with the table and its commit."""
+    first, second = lake_writing(open_lake, SEED_PAIRS), lake_writing(open_lake, SEED_PAIRS)
+    staged = Lake.staged
+
+    def overtaken(lake: Lake, rows: DataFrame) -> DataFrame:
+        found = staged(lake, rows)
+        if lake is first:
+            second.write(SEED_PAIRS, pairs(second, PAIR))
+        return found
+
+    monkeypatch.setattr(Lake, "staged", overtaken)
+    first.write(SEED_PAIRS, pairs(first, PAIR, ("e", "b", *PAIR[2:])))
+    assert sorted(row.pair_id for row in first.latest(SEED_PAIRS).collect()) == ["a", "b"]
+    assert (first.run.n_in, first.run.n_out, second.run.n_out) == (1, 1, 1)
+
+
+def test_a_commit_that_another_one_overtook_is_refused(open_lake: OpenLake, tmp_path: Path) -> None:
+    lake, other = (lake_writing(open_lake, SEED_PAIRS) for _ in range(2))
+    lake.write(SEED_PAIRS, pairs(lake, PAIR))
+    counted, committing, go_on = (tmp_path / name for name in ("counted", "committing", "go-on"))
+
+    @F.udf("string")
+    def slow(text: str) -> str:
+        """Waits where it is evaluated for the second time: in the commit."""
+        if not counted.exists():
+            counted.touch()
+            return text
+        committing.touch()
+        while not go_on.exists():
+            time.sleep(0.05)
+        return text
+
+    rows = pairs(lake, ("e", "b", *PAIR[2:])).withColumn("instruction", slow("instruction"))
+    with ThreadPoolExecutor(1) as pool:
+        commit = pool.submit(lake.write, SEED_PAIRS, rows, computed=True)
+        while not committing.exists() and not commit.done():
+            time.sleep(0.05)
+        other.write(SEED_PAIRS, pairs(other, ("e", "b", *PAIR[2:])))
+        go_on.touch()
+        with pytest.raises(Exception, match="DELTA_CONCURRENT_APPEND"):
+            commit.result()
+    assert sorted(row.pair_id for row in lake.latest(SEED_PAIRS).collect()) == ["a", "b"]
+
+
+def test_a_table_of_an_older_version_has_its_new_columns_empty(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, SEED_PAIRS)
+    lake.create(replace(SEED_PAIRS, schema=StructType([f for f in SEED_PAIRS.schema if f.name != "licence"])))
+    assert lake.latest(SEED_PAIRS).schema.fieldNames()[-1] == "licence"
+    lake.write(SEED_PAIRS, pairs(lake, PAIR))
+    assert [row.licence for row in lake.latest(SEED_PAIRS).collect()] == [None]
+
+
+@pytest.mark.parametrize("character", ["x", "\u00e9", "\u6c34", "\U0001f40b"])
+def test_a_payload_is_at_most_4_kib_and_whole_characters(spark: SparkSession, character: str) -> None:
+    for text in (f"a{character * 4095}", character * 1000):
+        row = spark.createDataFrame([(text,)], "text string").select(_cut(F.col("text")).alias("cut")).first()
+        assert row is not None
+        assert text.startswith(row.cut)
+        assert len(text.encode()) <= 4096 or 4092 < len(row.cut.encode()) <= 4096
 
 
 def test_a_repeated_transaction_is_written_once(open_lake: OpenLake) -> None:

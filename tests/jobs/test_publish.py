@@ -73,7 +73,7 @@ def test_too_few_rows_publish_nothing(open_lake: OpenLake) -> None:
 
 def test_what_was_committed_but_not_released_trains_nothing(open_lake: OpenLake) -> None:
     lake = open_lake(curate)
-    seed = ("p", "Q?", "An answer.", "en", "s", None, "train")
+    seed = ("test", "p", "Q?", "An answer.", "en", "s", None, "train")
     lake.write(SEED_PAIRS, lake.spark.createDataFrame([seed], SEED_PAIRS.schema))
     recipe = Recipe.model_validate({"name": "test", "base_model": "b"})
     with pytest.raises(JobError, match="no release of iteration 1; run `humpback curate` first"):

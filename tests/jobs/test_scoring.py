@@ -20,15 +20,14 @@ from jobs import (
     scoring,
 )
 from jobs.config import Recipe
-from jobs.errors import JobError
+from jobs.errors import JobError, RecipeError
 from jobs.lake import Lake
 from jobs.models import Model
-from jobs.serving import LoadEngine
 from model_ops.engine import Answer
 from model_ops.fake_engine import FakeEngine
 from schemas.bronze import COMPLETIONS
 from schemas.gold import GENERATIONS, JUDGEMENTS
-from schemas.ops import MODELS, PROMPTS
+from schemas.ops import MODELS, PROMPTS, RUNS
 from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
 from tests.conftest import OpenLake
 from transforms import scorers, scores
@@ -164,7 +163,7 @@ def test_what_a_free_answer_leaves_unread_is_asked_again_under_a_grammar(open_la
 
 
 SEED = [
-    {"pair_id": f"p{n}", "instruction": f"What is thing {n}?", "response": f"Thing {n} is one of the things that there are.",
+    {"experiment": "test", "pair_id": f"p{n}", "instruction": f"What is thing {n}?", "response": f"Thing {n} is one of the things that there are.",
      "language": "en", "source": "faq", "licence": None, "split": "dev"} for n in range(12)
 ]  # fmt: skip
 
@@ -195,7 +194,7 @@ def test_own_labels_and_what_is_wrong_with_them(open_lake: OpenLake, tmp_path: P
         judge_check.run(lake, recipe())
     file = tmp_path / "own.jsonl"
     own = recipe(judge_check={"file": str(file), "scorers": ["expected"]}, curate={"gates": {"expected": 2.0}})
-    with pytest.raises(JobError, match=r"judge_check.file: no such file: .*own.jsonl"):
+    with pytest.raises(RecipeError, match=r"judge_check.file: .*own.jsonl: .*No such file"):
         judge_check.run(lake, own)
     lines = [{"instruction": f"i{n}", "response": f"r{n}", "label": n % 2 == 0} for n in range(6)]
     file.write_text("\n".join(map(json.dumps, [*lines, lines[0]])))
@@ -204,7 +203,7 @@ def test_own_labels_and_what_is_wrong_with_them(open_lake: OpenLake, tmp_path: P
     figures = {(m.measure, m.of): m.n for m in judge_check.figures(lake, own, 0) if m.scorer == "expected"}
     assert figures["auc", "false"] == figures["precision", "at 2"] == 6
     file.write_text('{"instruction": "i"}')
-    with pytest.raises(JobError, match=r"own.jsonl, line 1: no JSON object with instruction"):
+    with pytest.raises(RecipeError, match=r"own.jsonl, line 1: no JSON object with instruction"):
         judge_check.run(lake, own)
 
 
@@ -244,7 +243,7 @@ def test_answers_are_judged_once_by_the_model_that_is_named(
         assert dry_run._n_judged(again, other, there, 2) == 0  # type: ignore[arg-type]
     nobody = recipe(judge_answers={"judge": "nobody"})
     for ask in (judge_answers.run, lambda *to: dry_run._n_judged(*to, there, 2)):
-        with pytest.raises(JobError, match=r"judge_answers.judge: nobody is not in ops.models"):
+        with pytest.raises(RecipeError, match=r"judge_answers.judge: nobody is not in ops.models"):
             ask(again, nobody)
 
 
@@ -262,11 +261,15 @@ class Cutting(FakeEngine):
 def test_an_answer_that_makes_no_candidate_is_counted_once(
     open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "engine_for", lambda *_: LoadEngine(Cutting()))
+    monkeypatch.setattr(inference, "engine_for", lambda *_: Cutting())
     lake = open_lake(generate_candidates)
     lake.insert(UNLABELLED, [drawn("endless"), drawn("short")])
     generate_candidates.run(lake, recipe())
     assert (lake.run.n_in, lake.run.n_out, dict(lake.run.dropped)) == (2, 1, {"cut": 1})
+    second = open_lake(generate_candidates)  # after a first that was killed before its row was in ops.runs
+    generate_candidates.run(second, recipe())
+    assert (second.run.n_calls, second.run.n_in, dict(second.run.dropped)) == (0, 1, {"cut": 1})
+    lake.insert(RUNS, [lake.run.row("ok")])
     later = open_lake(generate_candidates)
     generate_candidates.run(later, recipe())
     assert (later.run.n_calls, later.run.n_in, dict(later.run.dropped), later.run.version) == (0, 0, {}, None)

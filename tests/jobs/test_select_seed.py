@@ -6,6 +6,7 @@ import pytest
 
 from jobs import ingest_conversations, select_seed
 from jobs.config import IngestConversations, Recipe, SelectSeed
+from jobs.select_seed import seed_of
 from schemas.bronze import CONVERSATIONS
 from schemas.ops import RUNS
 from schemas.silver import SEED_PAIRS
@@ -63,6 +64,21 @@ def test_a_limit_is_filled_up_later(open_lake, tmp_path: Path) -> None:
         select_seed.run(lake, recipe)
         lake.insert(RUNS, [lake.run.row("ok")])
         assert lake.run.n_out == added
+
+
+def test_each_experiment_has_a_seed_of_its_own(open_lake, tmp_path: Path) -> None:
+    lines = [f'{{"instruction": "Question {n}?", "response": "Answer {n}."}}' for n in range(6)]
+    (tmp_path / "seed.jsonl").write_text("\n".join(lines))
+    given = IngestConversations(paths=(str(tmp_path / "seed.jsonl"),))
+    sizes = {"large": 6, "small": 2}
+    recipes = {
+        name: Recipe(name=name, base_model="none", ingest_conversations=given, select_seed=SelectSeed(size=size))
+        for name, size in sizes.items()
+    }
+    ingest_conversations.run(open_lake(ingest_conversations), recipes["large"])
+    for name, recipe in recipes.items():
+        select_seed.run(open_lake(select_seed, experiment=name), recipe)
+    assert {name: seed_of(open_lake(), recipe).count() for name, recipe in recipes.items()} == sizes
 
 
 def test_a_pair_without_an_instruction_is_quarantined(open_lake, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,6 +67,12 @@ def ask(chat: ChatFormat, script: Any, *requests: dict[str, Any], **options: Any
         ((200, {"Content-Type": "text/html"}, b"<html>"), "failed"),
         ((200, {}, []), "failed"),
         (completion(None), "failed"),
+        (completion("Half an", "abort"), "failed"),
+        ((200, {}, b'{"choices": ' + b"[" * 100_000), "failed"),
+        (
+            (200, {}, b'{"choices": [{"text": "x", "finish_reason": "stop"}], "usage": {"prompt_tokens": Infinity}}'),
+            "failed",
+        ),
         ((RESET, {}, None), "failed"),
     ],
     ids=[
@@ -86,6 +93,9 @@ def ask(chat: ChatFormat, script: Any, *requests: dict[str, Any], **options: Any
         "html",
         "a list",
         "null",
+        "aborted",
+        "nested",
+        "infinite",
         "reset",
     ],
 )
@@ -93,6 +103,23 @@ def test_statuses(chat: ChatFormat, reply: Reply, status: str) -> None:
     (answer,) = ask(chat, lambda *_: reply, request())
     assert answer.status == status
     assert bool(answer.error) == (status in ("failed", "refused"))
+
+
+def test_what_one_server_refuses_another_may_answer(chat: ChatFormat) -> None:
+    bad = (400, {}, {"error": "max_model_len is 16"})
+    with serving(lambda *_: bad) as strict, serving(lambda *_: completion()) as able:
+        found = list(engine(chat, strict, able).answers(map(request, range(20))))
+    assert {(a.status, a.endpoint) for a in found} == {("ok", able)}
+    with serving(lambda *_: bad) as one, serving(lambda *_: bad) as other:
+        (answer,) = engine(chat, one, other).answers(iter([request()]))
+    assert (answer.status, "max_model_len is 16" in answer.error) == ("refused", True)
+
+
+def test_a_text_that_the_template_refuses_costs_its_own_row(chat: ChatFormat) -> None:
+    guard = "{% if 'Question 1' in messages[-1].content %}{{ raise_exception('not this') }}{% endif %}"
+    strict = replace(chat, template=guard + chat.template)
+    found = ask(strict, lambda *_: completion(), request(0), request(1))
+    assert sorted(a.status for a in found) == ["ok", "refused"]
 
 
 def test_trouble_of_the_server_is_tried_again(chat: ChatFormat) -> None:

@@ -18,7 +18,7 @@ def test_candidates(spark: SparkSession) -> None:
                              prompt_id="p", sampling={})  # fmt: skip
     answers = {
         "a": ("ok", "How do I copy files?"),
-        "b": ("ok", "Instruction: Explain rsync."),
+        "b": ("ok", "\n Instruction: Explain rsync.\n\n"),
         "c": ("cut", "Explain how"),
         "d": ("empty", ""),
         "e": ("refused", None),

@@ -27,8 +27,8 @@ def curated(spark: SparkSession, overlaps: Sequence[str] = (), **choice: object)
         ("d", "m9", "rubric", 5.0, "ok", "d"),
         ("c", "m0", "rubric", 5.0, "ok", "another method"),
     ]
-    # Pairs of the judge check, which are no candidates and move neither a quantile nor a rank.
-    values += [(f"known/{n}", "m0", scorer, 5.0, "ok", "d") for n in range(9) for scorer in ("rubric", "expected")]
+    # Other experiments' candidates move neither a quantile nor a rank.
+    values += [(f"other/{n}", "m0", scorer, 5.0, "ok", "d") for n in range(9) for scorer in ("rubric", "expected")]
     scores = spark.createDataFrame(
         values,
         "candidate_id string, model_id string, scorer string, score double, status string, method_digest string",

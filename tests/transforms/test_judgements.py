@@ -4,6 +4,7 @@ import math
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from transforms.judgements import SAMPLING, judgements_from, verdict_prompts
 from transforms.requests import requests_from
@@ -14,7 +15,7 @@ FACTS = {"method_digest": "d", "judge_id": "j", "prompt_set": "s", "model_id": "
 
 
 def test_preferences_and_statuses(spark: SparkSession) -> None:
-    answers = spark.createDataFrame([(p, "Why?", f"mine {p}", f"theirs {p}") for p in "abcd"],
+    answers = spark.createDataFrame([(p, "Why?", f"mine {p}", f"theirs {p}") for p in "abcde"],
                                     "prompt_id string, prompt string, output string, reference string")  # fmt: skip
     plain, swapped = (
         requests_from(verdict_prompts(answers, swapped=turned), stage="judgements", model_id="j", model_digest="d",
@@ -27,12 +28,15 @@ def test_preferences_and_statuses(spark: SparkSession) -> None:
     # a: the model is better with 0.8 in front and 0.6 behind; b: only the place counts; c: one label is missing.
     first = {("a", False): 0.8, ("a", True): 0.4, ("b", False): 0.9, ("b", True): 0.9, ("c", True): 0.5}
     said = [(ids[key], {"1": math.log(p / 2), "2": math.log((1 - p) / 2)}, "ok") for key, p in first.items()]
-    said += [(ids["c", False], {"1": -1.0}, "ok"), (ids["d", False], None, "refused")]
+    said += [(ids["c", False], {"1": -1.0}, "ok"), (ids["d", False], None, "failed")]
+    said += [(ids["e", turned], None, "refused") for turned in (False, True)]
     ledger = spark.createDataFrame(said, "request_id string, label_logprobs map<string,double>, status string")
+    ledger = ledger.withColumn("error", F.lit("too long"))
     found = {r.prompt_id: r for r in judgements_from(plain, swapped, ledger, **FACTS).collect()}
     assert found["a"].preference == pytest.approx(1.7)
     assert found["b"].preference == pytest.approx(1.5)
     assert {p: (r.status, r.drop_reason) for p, r in found.items()} == {
-        "a": ("ok", None), "b": ("ok", None), "c": ("unparsed", None), "d": ("failed", "unanswered"),
+        "a": ("ok", None), "b": ("ok", None), "c": ("unparsed", None), "d": ("failed", "unanswered"), "e": ("failed", None),
     }  # fmt: skip
+    assert {p: r.rejected.detail for p, r in found.items() if r.rejected} == {"e": "too long"}
     assert all(len(r.request_ids) == 2 and r.judge_id == "j" for r in found.values())

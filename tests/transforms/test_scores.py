@@ -1,6 +1,7 @@
 """Raw answers become scores: parsing, expectation, gain, and what each failure is called."""
 
 import math
+import random
 
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -9,7 +10,7 @@ from pyspark.sql import functions as F
 from schemas.bronze import COMPLETIONS
 from transforms.requests import requests_from
 from transforms.scorers import SCORERS, score_sampling
-from transforms.scores import score_prompts, scores_from, written_score
+from transforms.scores import expected_score, score_prompts, scores_from, written_score
 
 pytestmark = pytest.mark.spark
 
@@ -55,7 +56,7 @@ def answered(spark: SparkSession, asked: DataFrame, **answers: dict[str, object]
             if key in (r.subject_id, f"{r.subject_id}|{r.prompt}", f"{r.subject_id}#{r.sample}"):
                 rows.append({"request_id": r.request_id, "status": "ok"} | values)
     wanted = [f for f in COMPLETIONS.schema if f.name in
-              ("request_id", "status", "text", "label_logprobs", "span_logprob", "span_tokens")]  # fmt: skip
+              ("request_id", "status", "text", "label_logprobs", "span_logprob", "span_tokens", "error")]  # fmt: skip
     schema = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in wanted)
     return spark.createDataFrame([[row.get(f.name) for f in wanted] for row in rows], schema)
 
@@ -107,6 +108,23 @@ def test_expected_is_the_mean_under_the_renormalised_labels(spark: SparkSession)
     assert found["a"].score == pytest.approx((0.1 + 0.2 + 0.6 + 1.2 + 0.5) / 0.8)
     assert found["a"].label_mass == pytest.approx(0.8)
     assert (found["b"].status, found["b"].score) == ("unparsed", None)
+
+
+def test_a_certain_rating_is_not_lost_to_rounding(spark: SparkSession) -> None:
+    draw = random.Random(1)
+    certain = [{"5": -1e-9} | {label: -draw.uniform(36, 60) for label in "1234"} for _ in range(400)]
+    frame = spark.createDataFrame([(c,) for c in certain], "label_logprobs map<string,double>")
+    scores = [row[0] for row in frame.select(expected_score(F.col("label_logprobs"))).collect()]
+    assert max(scores) == 5.0
+
+
+@pytest.mark.parametrize("name", ["rubric", "expected", "likelihood_gain"])
+def test_a_refused_request_is_a_rejected_rating_with_its_reason(spark: SparkSession, name: str) -> None:
+    asked = requests(spark, name, ("a", "Why?", "Because."))
+    ledger = answered(spark, asked, a={"status": "refused", "error": "too long: 9 prompt tokens"})
+    rating = rated(asked, ledger, name)["a"]
+    assert (rating.rejected.rule, rating.rejected.detail) == ("refused", "too long: 9 prompt tokens")
+    assert (rating.drop_reason, rating.score) == (None, None)
 
 
 def test_likelihood_gain_is_per_token_and_asks_twice(spark: SparkSession) -> None:

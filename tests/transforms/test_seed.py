@@ -26,7 +26,9 @@ def message(message_id: str, parent_id: str | None, rank: int | None = None, **f
 def pairs(spark: SparkSession, *messages: dict, known: DataFrame | None = None, **scalars: object) -> dict[str, str]:
     conversations = spark.createDataFrame(list(messages), CONVERSATIONS.schema)
     known = known or spark.createDataFrame([], SEED_PAIRS.schema)
-    frame = seed_pairs_from(conversations, known, **{"language": "en", "size": 100, "dev_share": 0.0} | scalars)
+    frame = seed_pairs_from(
+        conversations, known, **{"experiment": "e", "language": "en", "size": 100, "dev_share": 0.0} | scalars
+    )
     assert frame.columns == [*SEED_PAIRS.columns, "drop_reason"]
     return {row.response: row.drop_reason for row in frame.collect()}
 
@@ -68,7 +70,7 @@ def test_one_of_two_equal_pairs_is_kept(spark: SparkSession) -> None:
     messages = [message("p1", None), message("a1", "p1", 0, text="same"), message("a2", "p1", 0, text="same")]
     conversations = spark.createDataFrame(messages, CONVERSATIONS.schema)
     known = spark.createDataFrame([], SEED_PAIRS.schema)
-    rows = seed_pairs_from(conversations, known, language="en", size=9, dev_share=0.0).collect()
+    rows = seed_pairs_from(conversations, known, experiment="e", language="en", size=9, dev_share=0.0).collect()
     assert sorted(str(r.drop_reason) for r in rows) == ["None", "repeated"]
 
 
@@ -80,7 +82,12 @@ def test_size_draws_by_hash_and_keeps_what_was_drawn(spark: SparkSession) -> Non
 
     conversations = spark.createDataFrame(messages[:6], CONVERSATIONS.schema)
     known = seed_pairs_from(
-        conversations, spark.createDataFrame([], SEED_PAIRS.schema), language="en", size=9, dev_share=0.0
+        conversations,
+        spark.createDataFrame([], SEED_PAIRS.schema),
+        experiment="e",
+        language="en",
+        size=9,
+        dev_share=0.0,
     )
     later = pairs(spark, *messages, known=known, size=8)
     assert [later[f"text of a{n}"] for n in range(5)] == [None] * 5
@@ -94,7 +101,7 @@ def test_split_is_by_hash_of_the_pair(spark: SparkSession) -> None:
     known = spark.createDataFrame([], SEED_PAIRS.schema)
 
     def dev(size: int) -> set[str]:
-        kept = seed_pairs_from(conversations, known, language="en", size=size, dev_share=0.3)
+        kept = seed_pairs_from(conversations, known, experiment="e", language="en", size=size, dev_share=0.3)
         return {r.pair_id for r in kept.where("drop_reason IS NULL AND split = 'dev'").collect()}
 
     assert 250 < len(dev(1000)) < 350

@@ -57,6 +57,16 @@ def test_a_template_whose_turns_end_with_plain_text_is_refused(folder: Path, tmp
         ChatFormat.load(tmp_path / "plain")
 
 
+def test_a_text_that_the_template_refuses_is_an_error_of_its_own(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "strict")
+    guard = "{% if '<tool_response>' in messages[-1].content %}{{ raise_exception('no user query') }}{% endif %}"
+    (tmp_path / "strict" / "chat_template.jinja").write_text(guard + TEMPLATE)
+    strict = ChatFormat.load(tmp_path / "strict")
+    assert strict.prompt_ids("", "Why?")
+    with pytest.raises(ChatFormatError, match=r"refuses a text of 15 characters: no user query"):
+        strict.prompt_ids("", "<tool_response>")
+
+
 def test_an_empty_system_sends_no_system_message(chat: ChatFormat, plain: Tokenizer) -> None:
     assert text_of(plain, chat.prompt_ids("", "Why?")) == "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
 

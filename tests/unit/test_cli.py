@@ -1,6 +1,7 @@
 """The command line's endings: one sentence and the right exit code, before anything heavy starts."""
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from jobs.__main__ import main, parser
 from jobs.config import Recipe
 from jobs.errors import JobError, RecipeError, StoppedError, WaitingError
 from jobs.failures import sentence
-from jobs.pipeline import JOBS, LIMITED, job_name, steps
+from jobs.pipeline import DIRECTED, ITERATED, JOBS, LIMITED, job_name, steps
 from jobs.recipe_file import load_recipe
 
 
@@ -30,7 +31,7 @@ def test_a_misspelt_key_is_wrong_usage(recipe: Path, capsys: pytest.CaptureFixtu
 
 
 def test_judge_checks_options_are_recipe_keys(recipe: Path) -> None:
-    words = ["judge-check", "--recipe", str(recipe), "--lake", "l", "--set", "judge_check.pairs=7"]
+    words = ["judge-check", "--iteration", "0", "--recipe", str(recipe), "--lake", "l", "--set", "judge_check.pairs=7"]
     options = parser().parse_args([*words, "--pairs", 'my "own".jsonl', "--precision", "0.8"])
     found = load_recipe(options.recipe, options.overrides).judge_check
     assert (found.file, found.precision, found.pairs) == ('my "own".jsonl', 0.8, 7)
@@ -41,22 +42,38 @@ def test_a_missing_recipe_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> 
     assert "nowhere.toml: no such file" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["run"], ["no-such-command"], ["curate", "--iteration", "one"]])
-def test_wrong_usage_is_2(words: list[str]) -> None:
+AT = ["--recipe", "r", "--lake", "l"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run"], "the following arguments are required: --recipe, --lake"),
+        (["no-such-command"], "invalid choice: 'no-such-command'"),
+        (["curate", *AT], "the following arguments are required: --iteration"),
+        (["curate", *AT, "--iteration", "one"], "invalid number value: 'one'"),
+        (["curate", *AT, "--iteration", "0"], "must be at least 1"),
+        (["finetune", *AT, "--iteration", "0"], "the following arguments are required: --direction"),
+        (["find-duplicates", *AT, "--iteration", "0"], "unrecognized arguments: --iteration 0"),
+        (["find-duplicates", *AT, "--limit", "5"], "unrecognized arguments: --limit 5"),
+        (["ingest-conversations", *AT, "--limit", "5"], "unrecognized arguments: --limit 5"),
+        (["curate", *AT, "--iteration", "1", "--limit", "5"], "unrecognized arguments: --limit 5"),
+    ],
+)
+def test_wrong_usage_is_2(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(words)
-
-
-@pytest.mark.parametrize("job", ["find-duplicates", "ingest-conversations", "curate"])
-def test_a_job_of_all_or_nothing_refuses_a_limit(job: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main([job, "--recipe", "r", "--lake", "l", "--limit", "5"])
-    assert "unrecognized arguments: --limit 5" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 def test_every_job_that_heeds_a_limit_offers_it() -> None:
-    heeding = {job for job in JOBS if "lake.run.limit" in inspect.getsource(job)}
+    heeding = {job for job in JOBS if re.search(r"run\.(limit|at_most)", inspect.getsource(job))}
     assert heeding == set(LIMITED)
+
+
+def test_every_job_that_needs_an_iteration_or_a_direction_asks_for_it() -> None:
+    for asked, name in ((ITERATED, "needed_iteration"), (DIRECTED, "needed_direction")):
+        assert {job for job in JOBS if f"run.{name}" in inspect.getsource(job)} == set(asked)
 
 
 def test_no_command_shows_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,6 +47,24 @@ def test_a_bad_override_says_how(tmp_path: Path, override: str, message: str) ->
         recipe(tmp_path, MINIMAL, override)
 
 
+@pytest.mark.parametrize(
+    ("given", "endpoints"),
+    [
+        ('"local"', ()),
+        ("[]", ()),
+        ('["http://gpu1:8000/v1/", "http://gpu2/v1"]', ("http://gpu1:8000/v1", "http://gpu2/v1")),
+    ],
+)
+def test_endpoints_are_addresses_or_local(tmp_path: Path, given: str, endpoints: tuple[str, ...]) -> None:
+    assert recipe(tmp_path, MINIMAL, f"serving.endpoints={given}").serving.endpoints == endpoints
+
+
+@pytest.mark.parametrize("given", ['"http://gpu1:8000/v1"', "[1]", "7"])
+def test_an_address_alone_is_no_list(tmp_path: Path, given: str) -> None:
+    with pytest.raises(RecipeError, match=r"serving\.endpoints"):
+        recipe(tmp_path, MINIMAL, f"serving.endpoints={given}")
+
+
 def test_a_missing_recipe_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"no such file.*demo, paper"):
         load_recipe(tmp_path / "none.toml")

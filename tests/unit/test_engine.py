@@ -25,7 +25,7 @@ class Scripted:
 
 def statuses(script: str, in_a_row: int) -> str:
     frame = pd.DataFrame([dict.fromkeys(ECHOED, "x") | {"request_id": str(n)} for n in range(len(script))])
-    run = through(lambda: Scripted(script), "run", 1, in_a_row, rows_per_batch=2)
+    run = through(Scripted(script), "run", 1, in_a_row, rows_per_batch=2)
     return "".join(status[0] for answers in run(iter([frame])) for status in answers["status"])
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import JobError
+from jobs.errors import RecipeError
 from jobs.prompt_sets import read_prompts
 
 
@@ -17,15 +17,21 @@ def test_shapes(tmp_path: Path) -> None:
     assert list(found.values()) == ["Bare?"]
 
 
+def test_a_line_ends_where_json_lines_do(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text('\ufeff{"id": "a", "prompt": "One\u2028and two?"}\n')
+    assert read_prompts(str(file)) == [("a", "One\u2028and two?")]
+
+
 def test_a_bad_line_is_named(tmp_path: Path) -> None:
     file = tmp_path / "p.jsonl"
     file.write_text('{"prompt": "Why?"}\n{"other": 1}\n')
-    with pytest.raises(JobError, match="line 2: no evaluation prompt"):
+    with pytest.raises(RecipeError, match="line 2: no evaluation prompt"):
         read_prompts(str(file))
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(JobError, match=r"no such file: nowhere\.jsonl"):
+    with pytest.raises(RecipeError, match=r"generate_answers\.prompts: nowhere\.jsonl: .*No such file"):
         read_prompts("nowhere.jsonl")
 
 

@@ -1,5 +1,6 @@
 """What our own server serves: adapters beside each other on a GPU, one merged model at a time without."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from jobs.errors import WaitingError
 from jobs.models import Model
 from model_ops import devices, local_servers
 from model_ops.handshake import HandshakeError
+from model_ops.vllm_client import KEY
 from model_ops.vllm_server import ServerError, ServerSettings, VllmServer
 
 LOADED: list[str] = []
@@ -27,6 +29,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, in
     monkeypatch.setattr(VllmServer, "alive", property(lambda s: s.name not in DEAD))
     monkeypatch.setattr(serving, "served_models", lambda endpoint: dict.fromkeys(LOADED, 2048))
     monkeypatch.setattr(serving, "load_adapter", lambda endpoint, name, adapter: not LOADED.append(name))
+    monkeypatch.setenv(KEY, "")
     LOADED.clear()
     DEAD.clear()
     yield started
@@ -115,6 +118,16 @@ def test_every_share_of_the_gpus_has_a_server(
     assert [server.settings.devices for server in servers] == shares
     assert len({server.log for server in servers}) == len(shares)
     assert [("--tensor-parallel-size" in server.command()) for server in servers] == [each > 1] * len(shares)
+
+
+def test_our_own_servers_want_a_key_that_nobody_else_has(tmp_path: Path) -> None:
+    keys = []
+    for name in ("m-1", "m-2"):
+        start(tmp_path, model(tmp_path, name), mode="merged")
+        assert isinstance(serving._servers, local_servers.LocalServers)
+        keys += [server.settings.key for server in serving._servers.servers]
+    assert keys == [os.environ[KEY]] * 2
+    assert len(keys[0] or "") > 40
 
 
 def test_more_gpus_than_there_are_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

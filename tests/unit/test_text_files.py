@@ -50,7 +50,7 @@ def test_evaluation_texts(tmp_path: Path) -> None:
         (str(path), a, "a"), (str(path), "7", "b\u2028"), (str(path), "7", "c"), ("humpback", "3", "d"),
     ]  # fmt: skip
     path.write_text('"a"\n{"answer": "b"}\n')
-    with pytest.raises(RecipeError, match="line 2: it has none of the fields"):
+    with pytest.raises(RecipeError, match="line 2: no evaluation prompt: it has none of the fields"):
         list(evaluation_texts(plan))
     with pytest.raises(RecipeError, match="No such file"):
         list(evaluation_texts(recipe(select_unlabelled={"evaluation_paths": [str(tmp_path / "gone")]})))
