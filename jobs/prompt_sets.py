@@ -15,7 +15,7 @@ from jobs.select_seed import seed_of
 from jobs.text_files import read_lines
 from schemas.silver import OVERLAPS
 from transforms.evaluation_prompts import prompt_texts
-from transforms.unlabelled import SEED
+from transforms.unlabelled import SEED_SET
 
 Known = tuple[str, str, str]
 """Set, prompt's id, text."""
@@ -76,7 +76,7 @@ def kept_out(lake: Lake, recipe: Recipe) -> DataFrame:
 
     A segment in them may have been drawn before; what once had a number of words in common stays out.
     """
-    seed = seed_of(lake, recipe).select(F.lit(SEED).alias("known_set"), F.col("pair_id").alias("known_id"))
+    seed = seed_of(lake, recipe).select(F.lit(SEED_SET).alias("known_set"), F.col("pair_id").alias("known_id"))
     named = {(known_set, known_id) for known_set, known_id, _ in evaluation_texts(recipe)}
     known = seed.union(lake.spark.createDataFrame(sorted(named), seed.schema)) if named else seed
     mine = lake.read(OVERLAPS).where(F.col("experiment") == recipe.name)

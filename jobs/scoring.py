@@ -13,7 +13,7 @@ from jobs.lake import Lake
 from jobs.models import Model, the_model
 from jobs.scoring_config import ScorerName
 from transforms.scorers import SCORERS, score_sampling
-from transforms.scores import UNREADABLE, made_by, score_prompts, scores_from
+from transforms.scores import UNREAD, made_by, score_prompts, scores_from
 
 Judges = Mapping[Direction, Model]
 
@@ -51,7 +51,7 @@ def _rated(lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: S
     if not written or recipe.score_candidates.constrain == "always":
         return _asked(lake, recipe, models, pairs, name, constrained=written)
     free = lake.staged(_asked(lake, recipe, models, pairs, name, constrained=False))
-    unread = F.col("status").isin(*UNREADABLE)
+    unread = F.col("status").isin(*UNREAD)
     again = lake.staged(pairs.join(free.where(unread).select("candidate_id"), "candidate_id", "left_semi"))
     if again.isEmpty():
         return free
@@ -71,7 +71,7 @@ def _asked(
 
 
 def score_requests(
-    recipe: Recipe, model: Model, pairs: DataFrame, name: ScorerName, *, constrained: bool = True
+    recipe: Recipe, model: Model, pairs: DataFrame, name: ScorerName, *, constrained: bool
 ) -> DataFrame:
     """What a scorer asks `model` about pairs."""
     scorer, s = SCORERS[name], recipe.score_candidates

@@ -18,7 +18,7 @@ from jobs.select_seed import seed_of
 from schemas.bronze import DOCUMENTS
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, UNLABELLED
-from transforms.unlabelled import METHOD_VERSION, SEED, overlaps_from, superseded_from, unlabelled_from
+from transforms.unlabelled import METHOD_VERSION, SEED_SET, overlaps_from, superseded_from, unlabelled_from
 
 READS = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS)
 WRITES = UNLABELLED
@@ -47,7 +47,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     pool = segments.join(taken, "segment_id", "left_anti")
 
     texts = F.explode(F.array("instruction", "response")).alias("text")
-    seed = seed_of(lake, recipe).select(F.lit(SEED).alias("known_set"), F.col("pair_id").alias("known_id"), texts)
+    seed = seed_of(lake, recipe).select(F.lit(SEED_SET).alias("known_set"), F.col("pair_id").alias("known_id"), texts)
     known = seed.union(lake.spark.createDataFrame(prompts, seed.schema))
     looked_at = pool.select("segment_id", "text").union(drawn) if room > 0 else drawn
     words = settings.model_dump(include={"ngram_words", "short_ngram_words"})

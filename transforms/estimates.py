@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-REPEATS = 1000
+REPEATS, LEVEL = 1000, 0.95
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -47,7 +47,9 @@ def precision(score: Floats, truth: Bools, threshold: float, weight: Floats | No
 
 def recall(score: Floats, truth: Bools, threshold: float, weight: Floats | None = None) -> float:
     """Of the good pairs the share that is kept; not a number where there is none."""
-    return precision(np.where(truth, 1.0, 0.0), score >= threshold, 1.0, weight)
+    counts = np.ones(len(score)) if weight is None else weight
+    kept = score >= threshold
+    return float((counts * (kept & truth)).sum() / (counts * truth).sum()) if (counts * truth).any() else math.nan
 
 
 def f1(score: Floats, truth: Bools, threshold: float, weight: Floats | None = None) -> float:
@@ -80,15 +82,13 @@ def mean_rank(scores: Sequence[Floats]) -> Floats:
     return np.asarray(np.mean(ranks, axis=0))
 
 
-def estimate(
-    statistic: Callable[[Floats | None], float], group: NDArray[Any], *, level: float = 0.95, seed: int = 0
-) -> Estimate:
-    """A statistic of the weighted pairs with its percentile bootstrap interval, repeatably.
+def estimate(statistic: Callable[[Floats | None], float], group: NDArray[Any]) -> Estimate:
+    """A statistic of the weighted pairs with its percentile bootstrap interval (95 %), always the same for the same.
 
     Whole groups are drawn: the versions of one pair have a text in common, so their scores move together.
     """
     names, member = np.unique(group, return_inverse=True)
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=REPEATS)
+    draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=REPEATS)
     repeats = [statistic(draw[member].astype(float)) for draw in draws]
-    low, high = np.nanquantile(repeats, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.nanquantile(repeats, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(statistic(None), float(low), float(high))

@@ -68,7 +68,7 @@ def known(ratings: Mapping[str, float]) -> Known:
 
 
 def measures(
-    ratings: Iterable[Rating], *, thresholds: Mapping[str, float], target: float, seed: int = 0
+    ratings: Iterable[Rating], *, thresholds: Mapping[str, float], target: float
 ) -> Iterator[Measure]:
     """All that the check says of each scorer and model that rated both good and bad pairs.
 
@@ -84,12 +84,12 @@ def measures(
         if len(set(pairs.truth)) == 2:
             say = partial(Measure, scorer, model_id)
             for kind, some in against(pairs):
-                found = estimate(partial(estimates.auc, some.score, some.truth), some.group, seed=seed)
+                found = estimate(partial(estimates.auc, some.score, some.truth), some.group)
                 yield say("auc", kind, found.value, found.low, found.high, len(some.score))
-            yield from _at_threshold(say, pairs, thresholds.get(scorer), seed)
+            yield from _at_threshold(say, pairs, thresholds.get(scorer))
             for place, share in enumerate(estimates.shares(pairs.score, pairs.truth, pairs.group), 1):
                 yield say("share of good pairs", f"fifth {place} of the scores", share)
-            yield from _for_precision(say, pairs, target, seed)
+            yield from _for_precision(say, pairs, target)
 
 
 def against(pairs: Known) -> Iterator[tuple[str, Known]]:
@@ -101,7 +101,7 @@ def against(pairs: Known) -> Iterator[tuple[str, Known]]:
         yield ALL_BAD, pairs
 
 
-def _for_precision(say: Any, pairs: Known, target: float, seed: int) -> Iterator[Measure]:
+def _for_precision(say: Any, pairs: Known, target: float) -> Iterator[Measure]:
     chosen, others = _halves(pairs)
     which, lowest = f"for precision {target:g}", None
     if chosen and others:
@@ -109,7 +109,7 @@ def _for_precision(say: Any, pairs: Known, target: float, seed: int) -> Iterator
     yield say("threshold", which, lowest, n=len(chosen.score) if chosen else 0)
     if chosen and others and lowest is not None:
         for name, figure in (("precision", estimates.precision), ("recall", estimates.recall)):
-            found = estimate(partial(figure, others.score, others.truth, lowest), others.group, seed=seed)
+            found = estimate(partial(figure, others.score, others.truth, lowest), others.group)
             yield say(name, f"on the other half, {which}", found.value, found.low, found.high, len(others.score))
 
 
@@ -121,7 +121,7 @@ def _halves(pairs: Known) -> tuple[Known | None, Known | None]:
     return chosen, others
 
 
-def _at_threshold(say: Any, pairs: Known, threshold: float | None, seed: int) -> Iterator[Measure]:
+def _at_threshold(say: Any, pairs: Known, threshold: float | None) -> Iterator[Measure]:
     how = "at"
     if threshold is None:
         chosen, others = _halves(pairs)
@@ -130,7 +130,7 @@ def _at_threshold(say: Any, pairs: Known, threshold: float | None, seed: int) ->
         pairs = others
         threshold, how = estimates.best_threshold(chosen.score, chosen.truth), "on one half, chosen on the other, at"
     for name, figure in (("precision", estimates.precision), ("recall", estimates.recall), ("f1", estimates.f1)):
-        found = estimate(partial(figure, pairs.score, pairs.truth, threshold), pairs.group, seed=seed)
+        found = estimate(partial(figure, pairs.score, pairs.truth, threshold), pairs.group)
         yield say(name, f"{how} {threshold:.3g}", found.value, found.low, found.high, len(pairs.score))
 
 
@@ -170,7 +170,7 @@ class Combination:
     n: int
 
 
-def best_combination(scores: Mapping[str, Mapping[str, float]], *, seed: int = 0) -> Combination | None:
+def best_combination(scores: Mapping[str, Mapping[str, float]]) -> Combination | None:
     """The best combination of two or more scorers (scorer -> candidate_id -> score) against all bad pairs.
 
     None where fewer than two scorers rated the same good and bad pairs of both halves.
@@ -199,8 +199,8 @@ def best_combination(scores: Mapping[str, Mapping[str, float]], *, seed: int = 0
     both, one = rank(several, other), rank(single, other)
     return Combination(
         several, single[0],
-        estimate(partial(estimates.auc, both, truth), group, seed=seed),
-        estimate(partial(estimates.auc, one, truth), group, seed=seed),
-        estimate(lambda w: estimates.auc(both, truth, w) - estimates.auc(one, truth, w), group, seed=seed),
+        estimate(partial(estimates.auc, both, truth), group),
+        estimate(partial(estimates.auc, one, truth), group),
+        estimate(lambda w: estimates.auc(both, truth, w) - estimates.auc(one, truth, w), group),
         len(truth),
     )  # fmt: skip

@@ -12,8 +12,8 @@ from itertools import groupby
 from typing import Literal
 
 Kind = Literal["mismatched", "cut", "hollowed", "cluttered"]
-SEED = "known/seed/"
-FILE = "known/file/"
+OF_SEED = "known/seed/"
+OF_FILE = "known/file/"
 TRUE = "true"
 CLUTTER = (
     "Home | About | Documentation | Download | Contact\nPrevious page  Next page  Table of contents\n"
@@ -47,7 +47,7 @@ def spoilt(pairs: Iterable[SeedPair], kinds: Sequence[Kind]) -> Iterator[Pair]:
             }
             for kind in (TRUE, *kinds):
                 if kind == TRUE or versions[kind] != versions[TRUE]:
-                    yield _pair(SEED, kind, pair_id, *versions[kind])
+                    yield _pair(OF_SEED, kind, pair_id, *versions[kind])
 
 
 def cut(text: str) -> str:
@@ -84,7 +84,7 @@ def labelled(lines: Iterable[str]) -> Iterator[Pair]:
             raise ValueError(f"line {number}: no JSON object with instruction, response and label: {error}") from error
         if not isinstance(instruction, str) or not isinstance(response, str) or not isinstance(label, bool):
             raise ValueError(f"line {number}: instruction and response must be texts, label true or false")
-        yield _pair(FILE, TRUE if label else "false", _digest(response), instruction, response)
+        yield _pair(OF_FILE, TRUE if label else "false", _digest(response), instruction, response)
 
 
 def _pair(origin: str, kind: str, group: str, instruction: str, response: str) -> Pair:

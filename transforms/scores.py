@@ -17,7 +17,7 @@ from transforms.scorers import END, LABELS, Scorer
 PARSER = "scores/3"
 GIVEN, ALONE = "given", "alone"
 LAST_SCORE = r"(?i)(?:^|\n)\s*\**score\s*:\s*(\d+(?:\.\d+)?)(?:\s*/\s*5)?[.*\s]*$"
-UNREADABLE = ("unparsed", "out_of_range", "cut")
+UNREAD = ("unparsed", "out_of_range", "cut")
 """What a written answer can be that a grammar would have prevented."""
 
 

@@ -11,7 +11,7 @@ from schemas.silver import OVERLAPS, UNLABELLED
 from transforms.shingles import ngrams_of, runs_of, word_count_of
 
 METHOD_VERSION = "unlabelled-2"
-SEED = "seed"  # the `known_set` of seed pairs
+SEED_SET = "seed"  # the `known_set` of seed pairs
 
 
 def unlabelled_from(
@@ -30,7 +30,7 @@ def unlabelled_from(
     frame of that name), `seed_overlap`, `evaluation_overlap` (in `overlaps`), `not_sampled`.
     """
     # A segment may overlap with both: the seed comes first.
-    is_seed = F.max(F.col("known_set") == SEED)
+    is_seed = F.max(F.col("known_set") == SEED_SET)
     overlap = F.when(is_seed, "seed_overlap").otherwise("evaluation_overlap").alias("overlap")
     reason = F.when(_under(F.col("url"), exclude_url_prefixes), "seed_page")
     reason = reason.when(F.col("is_superseded"), "superseded").otherwise(F.col("overlap"))

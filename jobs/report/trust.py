@@ -13,7 +13,7 @@ from jobs.report.facts import Experiment, Row, rows
 from schemas.gold import JUDGEMENTS
 from transforms.estimates import Floats, estimate
 from transforms.judge_check import combined, measures
-from transforms.known_pairs import SEED
+from transforms.known_pairs import OF_SEED
 
 MAX_KNOWN = 2000  # of each kind: more would not narrow the interval that is shown
 MAX_POINTS = 1000
@@ -29,7 +29,7 @@ def known_checks(scores: DataFrame, subject: Experiment, thresholds: list[Row]) 
     kind = F.split("candidate_id", "/")[2]
     by_hash = Window.partitionBy("scorer", "model_id", kind).orderBy(F.xxhash64("candidate_id"))
     some = (
-        scores.where(F.startswith("candidate_id", F.lit(SEED)) & (F.col("status") == "ok"))
+        scores.where(F.startswith("candidate_id", F.lit(OF_SEED)) & (F.col("status") == "ok"))
         .withColumn("place", F.row_number().over(by_hash))
         .where(F.col("place") <= MAX_KNOWN)
         .select("candidate_id", "scorer", "model_id", "score", kind.alias("kind"))

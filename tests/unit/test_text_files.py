@@ -7,7 +7,7 @@ import pytest
 from jobs.config import Recipe
 from jobs.digests import segments_digest
 from jobs.errors import RecipeError
-from jobs.select_unlabelled import evaluation_texts
+from jobs.prompt_sets import evaluation_texts
 
 
 def recipe(**sections: object) -> Recipe:
