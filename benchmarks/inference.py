@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import logging
-import multiprocessing
 import os
 import random
 import re
@@ -25,7 +24,6 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,12 +31,12 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from benchmarks.fixed_speed import fixed_speed
 from benchmarks.server import prompts
 from model_ops.chat import ChatFormat
 from model_ops.devices import has_gpu, served_dtype
 from model_ops.vllm_client import VllmEngine
 from model_ops.vllm_server import ServerSettings, VllmServer, cpu_environment
-from tests.model_ops.fake_server import Reply, completion, serving
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -73,38 +71,6 @@ def vllm(folder: str, open_requests: int) -> Iterator[str]:
         yield server.endpoint
     finally:
         server.stop()
-
-
-@contextmanager
-def fixed_speed(seconds: float, open_requests: int) -> Iterator[str]:
-    """The endpoint of a server without a model, in a process of its own."""
-    here, there = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=_serve, args=(there, seconds, open_requests), daemon=True)
-    server.start()
-    try:
-        yield here.recv()
-    finally:
-        server.terminate()
-
-
-def _serve(told: Any, seconds: float, open_requests: int) -> None:
-    places, busy = threading.BoundedSemaphore(open_requests), Counter[str]()
-
-    def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
-        if path == "/metrics":
-            return 200, {}, b'vllm:num_requests_running{engine="0"} %d\n' % busy["requests"]
-        with counting:
-            busy["requests"] += 1
-        with places:
-            time.sleep(seconds)
-        with counting:
-            busy["requests"] -= 1
-        return completion()
-
-    counting = threading.Lock()
-    with serving(script) as endpoint:
-        told.send(endpoint)
-        threading.Event().wait()
 
 
 @contextmanager

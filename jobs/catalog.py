@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.errors import JobError
-from jobs.lake import Lake, local_path
+from jobs.lake import Lake
+from jobs.local_path import local_path
 from schemas import BY_NAME, TABLES
 from schemas.gold import CURATED
 from schemas.ops import MODELS, RELEASES

@@ -54,6 +54,14 @@ def widened(table: Table, rows: DataFrame) -> DataFrame:
     return rows.withColumns({field.name: F.lit(None).cast(field.dataType) for field in missing}) if missing else rows
 
 
+def unmatched(rows: DataFrame, known: DataFrame, keys_first: bool) -> DataFrame:
+    """The rows whose values are not in `known`; `keys_first`: no row is moved, and the keys found fit in memory."""
+    key = known.columns
+    if keys_first:
+        known = F.broadcast(rows.select(*key).join(known, key, "left_semi"))
+    return rows.join(known, key, "left_anti")
+
+
 def row_id(table: Table) -> Column:
     """The row's key as one string."""
     return F.concat_ws("/", *(F.coalesce(F.col(k).cast("string"), F.lit("?")) for k in table.key))

@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 from jobs.config import Recipe
 from jobs.errors import JobError
 from jobs.failures import sentence
-from jobs.lake import local_path
+from jobs.local_path import local_path
 from jobs.session import spark_session
 from model_ops.checkpoints import ModelFolderError, check_model_folder
 from model_ops.handshake import HandshakeError, served_models

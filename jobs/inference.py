@@ -14,7 +14,7 @@ from jobs.waves import send, tasks_of_a_wave
 from schemas.bronze import COMPLETIONS
 from schemas.ops import MODELS, PROMPTS
 from transforms.prompts import Template
-from transforms.requests import requests_from
+from transforms.requests import refused_by_server, requests_from
 
 # An answer that says something of the model, for good. A `failed` one says something of the
 # network or the server, and is asked for again by every run.
@@ -55,8 +55,8 @@ def complete(lake: Lake, requests: DataFrame, recipe: Recipe, model: Model) -> D
     Raises:
         StoppedError: more requests failed than `inference` allows.
     """
-    by_server = (F.col("status") == "refused") & F.col("endpoint").isNotNull()
-    stands = ~(F.col("status").isin(*recipe.inference.ask_again) | by_server) | (F.col("n_tries") > 1)
+    poor = F.col("status").isin(*recipe.inference.ask_again) | refused_by_server()
+    stands = ~poor | (F.col("n_tries") > 1)
     settled = _tried(lake, requests, model).where(stands)
     pending = lake.staged(requests.dropDuplicates(["request_id"]).join(settled, "request_id", "left_anti"))
     total = pending.count()

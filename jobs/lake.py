@@ -1,16 +1,16 @@
 """The one read and write path to the lake's Delta tables."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, DataFrameReader, Row, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from expectations.rules import with_breaches
 from jobs import conform
+from jobs.local_path import local_path
 from jobs.runs import Run
 from schemas.ops import QUARANTINE
 from schemas.table import Table
@@ -69,17 +69,13 @@ class Lake:
 
     def at(self, table: Table, version: int) -> DataFrame:
         """The rows of one version; not noted as an input."""
-        return conform.widened(table, self._delta.option("versionAsOf", version).load(self.path(table)))
+        return conform.widened(table, self.spark.read.format("delta").load(self.path(table), versionAsOf=version))
 
     def latest(self, table: Table) -> DataFrame:
         """The table's rows as they are now, for the run's own bookkeeping; not noted as an input."""
         if not self.exists(table):
             return self.spark.createDataFrame([], table.schema)
-        return conform.widened(table, self._delta.load(self.path(table)))
-
-    @property
-    def _delta(self) -> DataFrameReader:
-        return self.spark.read.format("delta")
+        return conform.widened(table, self.spark.read.format("delta").load(self.path(table)))
 
     def collected(self, table: Table) -> list[Row]:
         """All rows of a table that has one for each release or model; read once, and anew after a write."""
@@ -158,11 +154,11 @@ class Lake:
     def _without_known(self, table: Table, rows: DataFrame, keys_first: bool) -> DataFrame:
         """The rows whose key is neither in the table nor, as a defective row's, in the quarantine."""
         if self.exists(table):
-            rows = _unmatched(rows, self.latest(table).select(*table.key), keys_first)
+            rows = conform.unmatched(rows, self.latest(table).select(*table.key), keys_first)
         if not self.exists(QUARANTINE):
             return rows
         known = self.latest(QUARANTINE).where(F.col("table") == table.name).select("row_id")
-        return _unmatched(rows.withColumn("row_id", conform.row_id(table)), known, keys_first).drop("row_id")
+        return conform.unmatched(rows.withColumn("row_id", conform.row_id(table)), known, keys_first).drop("row_id")
 
     def _commit(
         self, table: Table, rows: DataFrame, slice: Mapping[str, object] | None, transaction: str | None
@@ -224,13 +220,7 @@ class Lake:
             raise DuplicateKeyError(f"{table.name}: {n_written:,} rows have only {n_keys:,} keys ({keys})")
         if table is self.run.writes:
             for g in groups:
-                self.run.n_in += g.n
-                if g.rule is not None:
-                    self.run.quarantined[g.rule] += g.n
-                elif g.drop_reason is not None:
-                    self.run.dropped[g.drop_reason] += g.n
-                else:
-                    self.run.n_out += g.n
+                self.run.enter(g.n, g.rule, g.drop_reason)
         return n_written, sum(g.n for g in groups if g.rule is not None)
 
     def insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -249,22 +239,6 @@ class Lake:
         """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""
         local = local_path(self.root)
         return local / name if local else Path(f"humpback-{name}")
-
-
-def _unmatched(rows: DataFrame, known: DataFrame, keys_first: bool) -> DataFrame:
-    """The rows whose values are not in `known`."""
-    key = known.columns
-    if keys_first:
-        known = F.broadcast(rows.select(*key).join(known, key, "left_semi"))
-    return rows.join(known, key, "left_anti")
-
-
-def local_path(uri: str) -> Path | None:
-    """The folder that a lake's root names on this machine, or None where it is elsewhere."""
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
-    if not scheme:
-        return Path(uri).absolute()
-    return Path("/" + uri[5:].lstrip("/")) if scheme[1] == "file" else None
 
 
 def _newest_version(spark: SparkSession, path: str) -> int:

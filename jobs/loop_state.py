@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 from jobs import ingest_conversations, ingest_documents
 from jobs.config import Recipe
 from jobs.digests import segments_digest
-from jobs.lake import Lake, local_path
+from jobs.lake import Lake
+from jobs.local_path import local_path
 from jobs.prompt_sets import evaluation_texts
 from jobs.runs import Run
 from jobs.section import digest

@@ -13,7 +13,8 @@ from expectations.audit import audit
 from expectations.suites import suite
 from jobs import conform
 from jobs.errors import StoppedError
-from jobs.lake import Lake, local_path
+from jobs.lake import Lake
+from jobs.local_path import local_path
 from schemas.content_digest import combine, content_digest
 from schemas.ops import RELEASES
 from schemas.table import Table

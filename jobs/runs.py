@@ -91,6 +91,16 @@ class Run:
         """`n`, or the run's limit where that is less."""
         return min((number for number in (n, self.limit) if number), default=None)
 
+    def enter(self, n: int, rule: str | None, drop_reason: str | None) -> None:
+        """Put `n` inputs into the account, under the rule they broke, else the reason they were dropped for."""
+        self.n_in += n
+        if rule is not None:
+            self.quarantined[rule] += n
+        elif drop_reason is not None:
+            self.dropped[drop_reason] += n
+        else:
+            self.n_out += n
+
     @property
     def is_news(self) -> bool:
         """Whether it wrote something or asked a model."""

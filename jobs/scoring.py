@@ -70,9 +70,7 @@ def _asked(
     )
 
 
-def score_requests(
-    recipe: Recipe, model: Model, pairs: DataFrame, name: ScorerName, *, constrained: bool
-) -> DataFrame:
+def score_requests(recipe: Recipe, model: Model, pairs: DataFrame, name: ScorerName, *, constrained: bool) -> DataFrame:
     """What a scorer asks `model` about pairs."""
     scorer, s = SCORERS[name], recipe.score_candidates
     return requests_for(

@@ -17,6 +17,7 @@ from jobs.errors import JobError, StoppedError
 from jobs.lake import Lake
 from model_ops.engine import Engine, through
 from schemas.bronze import COMPLETIONS
+from transforms.requests import refused_by_server
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ def _waves(staged: DataFrame, total: int, rows_per_wave: int) -> tuple[str, Data
 
 
 def _by_status(answers: DataFrame) -> list[Row]:
-    failed = (F.col("status") == "failed") | ((F.col("status") == "refused") & F.col("endpoint").isNotNull())
+    failed = (F.col("status") == "failed") | refused_by_server()
     return answers.groupBy("status").agg(
         F.count(F.lit(1)).alias("n"), F.count_if(failed).alias("failed"),
         F.coalesce(F.sum(F.col("n_prompt_tokens") + F.col("n_completion_tokens")), F.lit(0)).alias("tokens"),

@@ -102,7 +102,11 @@ UNLABELLED = Table(
         [
             column("experiment", StringType(), "the recipe's name"),
             *_segment_columns(text_nullable=False),
-            column("sample_hash", StringType(), "sha256 of select_unlabelled.sample_seed and segment_id: the order of drawing"),
+            column(
+                "sample_hash",
+                StringType(),
+                "sha256 of select_unlabelled.sample_seed and segment_id: the order of drawing",
+            ),
         ]
     ),
     key=("experiment", "segment_id"),

@@ -67,9 +67,7 @@ def known(ratings: Mapping[str, float]) -> Known:
     return Known(np.array([p[2] for p in parts]), np.array([p[3] for p in parts]), np.array([*ratings.values()]))
 
 
-def measures(
-    ratings: Iterable[Rating], *, thresholds: Mapping[str, float], target: float
-) -> Iterator[Measure]:
+def measures(ratings: Iterable[Rating], *, thresholds: Mapping[str, float], target: float) -> Iterator[Measure]:
     """All that the check says of each scorer and model that rated both good and bad pairs.
 
     AUC against each kind of bad pair and all of them; precision, recall and F1 at the scorer's own

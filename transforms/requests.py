@@ -57,6 +57,11 @@ def refusal() -> Column:
     return F.when(F.col("status") == "refused", F.coalesce("error", F.lit("no reason given")))
 
 
+def refused_by_server() -> Column:
+    """Whether it was a server that refused, not our own client: then it may have been the server's fault."""
+    return (F.col("status") == "refused") & F.col("endpoint").isNotNull()
+
+
 def rejected_if_refused(refusal: Column) -> Column:
     """The `rejected` of a row for which a request was made, null where `refusal` is."""
     parts = {"rule": F.lit("refused"), "detail": refusal}

@@ -10,7 +10,8 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from jobs import catalog
-from jobs.lake import Lake, local_path
+from jobs.lake import Lake
+from jobs.local_path import local_path
 from jobs.report import facts, ratings, trust
 from jobs.report.page import page
 from schemas.gold import CURATED

@@ -1,0 +1,43 @@
+"""A server without a model that needs the same time for every request."""
+
+import multiprocessing
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.model_ops.fake_server import Reply, completion, serving
+
+
+@contextmanager
+def fixed_speed(seconds: float, open_requests: int) -> Iterator[str]:
+    """The endpoint of a server without a model, in a process of its own."""
+    here, there = multiprocessing.Pipe()
+    server = multiprocessing.Process(target=_serve, args=(there, seconds, open_requests), daemon=True)
+    server.start()
+    try:
+        yield here.recv()
+    finally:
+        server.terminate()
+
+
+def _serve(told: Any, seconds: float, open_requests: int) -> None:
+    places, busy = threading.BoundedSemaphore(open_requests), Counter[str]()
+
+    def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
+        if path == "/metrics":
+            return 200, {}, b'vllm:num_requests_running{engine="0"} %d\n' % busy["requests"]
+        with counting:
+            busy["requests"] += 1
+        with places:
+            time.sleep(seconds)
+        with counting:
+            busy["requests"] -= 1
+        return completion()
+
+    counting = threading.Lock()
+    with serving(script) as endpoint:
+        told.send(endpoint)
+        threading.Event().wait()
