@@ -12,10 +12,10 @@ from tests.model_ops.fake_server import Reply, completion, serving
 
 
 @contextmanager
-def fixed_speed(seconds: float, open_requests: int) -> Iterator[str]:
+def fixed_speed(seconds: float, at_once: int) -> Iterator[str]:
     """The endpoint of a server without a model, in a process of its own."""
     here, there = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=_serve, args=(there, seconds, open_requests), daemon=True)
+    server = multiprocessing.Process(target=_serve, args=(there, seconds, at_once), daemon=True)
     server.start()
     try:
         yield here.recv()
@@ -23,8 +23,8 @@ def fixed_speed(seconds: float, open_requests: int) -> Iterator[str]:
         server.terminate()
 
 
-def _serve(told: Any, seconds: float, open_requests: int) -> None:
-    places, busy = threading.BoundedSemaphore(open_requests), Counter[str]()
+def _serve(told: Any, seconds: float, at_once: int) -> None:
+    places, busy = threading.BoundedSemaphore(at_once), Counter[str]()
 
     def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
         if path == "/metrics":

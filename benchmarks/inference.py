@@ -3,8 +3,8 @@
 python -m benchmarks.inference MODEL_FOLDER
 python -m benchmarks.inference MODEL_FOLDER --fixed-speed 1.0 --requests 2000
 
-The second asks no model but a server that takes a second for each request, as many at a time as are open: as if
-it had a machine of its own, so that Spark takes no core from it.
+The second asks no model but a server that takes a second for each request, `--in-flight` at a time: as if it had
+a machine of its own, so that Spark takes no core from it.
 
 Every figure is of the time in which the server has requests, so that nobody's start-up counts. Each run has
 prompts of its own, equal in length and in their common beginning, so that none finds another's in the prefix cache.
@@ -60,11 +60,10 @@ def requests(kind: str, n: int, run: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def vllm(folder: str, open_requests: int) -> Iterator[str]:
+def vllm(folder: str, in_flight: int) -> Iterator[str]:
     """The endpoint of a server as a run starts it."""
     log = Path(tempfile.gettempdir()) / "benchmark-vllm.log"
-    places = max(open_requests, 64)
-    settings = ServerSettings(PORT, served_dtype("auto"), LONGEST, places, not has_gpu(), 600, kv_cache_gb=2)
+    settings = ServerSettings(PORT, served_dtype("auto"), LONGEST, in_flight, not has_gpu(), 600, kv_cache_gb=2)
     server = VllmServer(folder, "base", settings, log)
     server.start()
     try:
@@ -126,7 +125,9 @@ def through_spark(
     from schemas.request import REQUEST
     from schemas.silver import CANDIDATES
 
-    settings = Inference(rows_per_wave=-(-2 * len(asked) // 5), partitions=partitions, in_flight=in_flight)
+    usual = Inference().rows_per_wave
+    few = -(-2 * len(asked) // 5)  # three waves at least
+    settings = Inference(rows_per_wave=min(usual, few), partitions=partitions, in_flight=in_flight)
     with tempfile.TemporaryDirectory() as root:
         lake = Lake(spark, root, Run("benchmark", "benchmark", "0" * 16, CANDIDATES))
         staged = lake.staged(spark.createDataFrame(asked, REQUEST))  # type: ignore[type-var]
@@ -135,12 +136,12 @@ def through_spark(
     assert not done.failed, done.fault
 
 
-def offline(folder: str, open_requests: int) -> None:
+def offline(folder: str, in_flight: int) -> None:
     """In a process of its own: the prompts on stdin, as token ids, through vLLM's offline batch; prints seconds."""
     from vllm import LLM, SamplingParams
 
     cpu = {} if has_gpu() else {"block_size": 32}
-    model = LLM(folder, max_model_len=LONGEST, max_num_seqs=max(open_requests, 64), enforce_eager=not has_gpu(),
+    model = LLM(folder, max_model_len=LONGEST, max_num_seqs=in_flight, enforce_eager=not has_gpu(),
                 dtype=served_dtype("auto"), disable_log_stats=True, **cpu)  # fmt: skip
     for body in json.load(sys.stdin):
         named = ("max_tokens", "temperature", "top_p", "logprobs", "logprob_token_ids", "stop_token_ids")
@@ -152,7 +153,7 @@ def offline(folder: str, open_requests: int) -> None:
 
 def compare(endpoint: str, kinds: Sequence[str], options: argparse.Namespace, chat: ChatFormat) -> float:
     """Print requests/s of each way, and its share of the bare client's; the least share that Spark has."""
-    least, window = 1.0, 2 * options.in_flight
+    least, window = 1.0, 2 * options.in_flight  # two waves are open
     if options.partitions:
         from jobs.session import spark_session
 
@@ -202,22 +203,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
     parser.add_argument("model", help="folder of a model")
     parser.add_argument("--requests", type=int, default=64, help="of each kind, for each way")
-    parser.add_argument("--in-flight", type=int, default=16, help="of a wave; two are open, others get as many")
+    parser.add_argument(
+        "--in-flight", type=int, default=64, help="at once in the server; every way has twice as many open"
+    )
     parser.add_argument("--partitions", type=int, nargs="*", default=[1, 2, 8])
     parser.add_argument("--fixed-speed", type=float, metavar="SECONDS", help="no model: so long for each request")
     parser.add_argument("--offline", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    window = 2 * options.in_flight
     if options.offline:
-        offline(options.model, window)
+        offline(options.model, options.in_flight)
         return 0
     logging.getLogger("jobs").setLevel(logging.WARNING)
     chat = ChatFormat.load(options.model)
     if options.fixed_speed:
-        with fixed_speed(options.fixed_speed, window) as endpoint:
+        with fixed_speed(options.fixed_speed, options.in_flight) as endpoint:
             least = compare(endpoint, ["generate-candidates"], options, chat)
     else:
-        with vllm(options.model, window) as endpoint:
+        with vllm(options.model, options.in_flight) as endpoint:
             least = compare(endpoint, list(KINDS), options, chat)
         compare_offline(options, chat)
     return 0 if least >= 0.95 else 1

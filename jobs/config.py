@@ -152,7 +152,7 @@ class Serving(Section):
     port: int = Field(8765, ge=1, le=65535, description="of the server here; the first of those on executors")
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     max_model_len: int = Field(2048, ge=64)
-    max_num_seqs: int | None = Field(None, ge=1, description="unset: all that can be open, 2 x inference.in_flight")
+    max_num_seqs: int | None = Field(None, ge=1, description="unset: inference.in_flight")
     eager: bool = Field(False, description="start faster, run slower")
     start_timeout: float = Field(600, gt=0, description="seconds")
     kv_cache_gb: int = Field(2, ge=1, description="on the CPU only")
@@ -171,7 +171,9 @@ class Inference(Section):
 
     rows_per_wave: int = Field(2048, ge=1, description="one commit each; two are open, and a crash costs those")
     partitions: int = Field(2, ge=1, description="tasks of one wave, at most; two waves take half of the cores each")
-    in_flight: int = Field(64, ge=1, description="requests that a wave keeps open at each server; two waves are open")
+    in_flight: int = Field(
+        64, ge=1, description="requests that a wave keeps open at each server: as many as that answers at once"
+    )
     timeout: float = Field(600, gt=0, description="seconds for one request")
     patience: float = Field(300, ge=0, description="seconds that all servers may be silent before requests fail")
     attempts: int = Field(4, ge=1, description="tries of one request before it counts as failed")

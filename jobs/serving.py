@@ -146,9 +146,9 @@ def _started(servers: LocalServers | ExecutorServers, where: str) -> tuple[str, 
 
 
 def _settings(recipe: Recipe) -> ServerSettings:
-    s, both_waves = recipe.serving, 2 * recipe.inference.in_flight
+    s, one_wave = recipe.serving, recipe.inference.in_flight
     return ServerSettings(
-        port=s.port, dtype=s.dtype, max_model_len=s.max_model_len, max_num_seqs=s.max_num_seqs or both_waves,
+        port=s.port, dtype=s.dtype, max_model_len=s.max_model_len, max_num_seqs=s.max_num_seqs or one_wave,
         eager=s.eager, start_timeout=s.start_timeout, kv_cache_gb=s.kv_cache_gb, gpus=s.gpus,
     )  # fmt: skip
 

@@ -91,7 +91,7 @@ def send(
 
     def one(wave: Wave) -> tuple[Wave, list[Row]]:
         lake.spark.addTag(tag)
-        batch = numbered.where(F.col("wave") == wave.number).drop("wave").repartition(tasks, "request_id")
+        batch = numbered.where(F.col("wave") == wave.number).drop("wave").repartition(tasks)
         ask = through(engine, lake.run.run_id, attempt, settings.max_failed_in_a_row)
         answers = lake.staged(batch.mapInPandas(ask, COMPLETIONS.schema))
         lake.write(

@@ -68,8 +68,8 @@ def test_without_one_or_when_told_each_merged_model_has_its_server(
     assert not LOADED
 
 
-@pytest.mark.parametrize(("given", "at_once"), [({}, 512), ({"max_num_seqs": 64}, 64)])
-def test_our_server_computes_all_at_once_that_two_waves_keep_open_unless_told(
+@pytest.mark.parametrize(("given", "at_once"), [({}, 256), ({"max_num_seqs": 64}, 64)])
+def test_our_server_computes_all_at_once_that_one_wave_keeps_open_unless_told(
     given: dict[str, int], at_once: int
 ) -> None:
     recipe = {"name": "x", "base_model": "the-base", "serving": given, "inference": {"in_flight": 256}}
