@@ -31,7 +31,7 @@ JOBS = (ingest_documents, extract_segments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the median seconds of each job, over the runs, and pages/s and MB/s of HTML per core."""
+    """Print the median seconds of each job, over the runs but a first one, and pages/s and MB/s of HTML per core."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages_on_spark", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--copies", type=int, default=1, help="of each page, under new addresses, a little changed")
@@ -49,11 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f" the session's start took {time.perf_counter() - began:.1f} s\n"
         )
         times: dict[str, list[list[float]]] = {"whole": [], "parse only": []}
-        for number in range(options.runs):  # by turns: a JVM gets faster while it runs
+        for number in range(options.runs + 1):  # by turns; a JVM gets faster, and the first does not count
             for kind, taken in times.items():
                 taken.append(_run(spark, crawl, Path(folder, f"{kind}-{number}"), kind))
         for kind, runs in times.items():
-            seconds = [statistics.median(column) for column in zip(*runs, strict=True)]
+            seconds = [statistics.median(column) for column in zip(*runs[1:], strict=True)]
             for name, took in zip(
                 ("ingest-documents", "extract-segments", "both"), [*seconds, sum(seconds)], strict=True
             ):
