@@ -1,9 +1,12 @@
 """Rows brought into the shape that a table declares, and the SQL that names them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pyspark.sql import Column, DataFrame, Window
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from schemas.result import REJECTED
 from schemas.table import Table
@@ -24,6 +27,13 @@ def _literal(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def frame_of(table: Table, rows: Sequence[Mapping[str, Any]], spark: SparkSession) -> DataFrame:
+    """A few rows that this process made itself; by Arrow, for Spark starts a Python worker to unpack a plain list."""
+    return spark.createDataFrame(
+        pa.Table.from_pylist(rows, to_arrow_schema(table.schema, timezone="UTC")), table.schema
+    )
 
 
 def conformed(table: Table, rows: DataFrame) -> DataFrame:

@@ -225,7 +225,7 @@ class Lake:
 
     def insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
         """Write a few rows that this process made itself."""
-        self.write(table, self.spark.createDataFrame(rows, table.schema), computed=True)  # type: ignore[type-var]
+        self.write(table, conform.frame_of(table, rows, self.spark), computed=True)
 
     def staged(self, rows: DataFrame) -> DataFrame:
         """The rows computed once, now, and cut off from their plan: for what is counted, split and written.
