@@ -57,7 +57,7 @@ def ask(spark: SparkSession, root: Path, endpoint: str, folder: Path, n_rows: in
 
 def ask_in_own_session(root: str, endpoint: str, folder: str, n_rows: str, rows_per_wave: str) -> None:
     """What a process that is to be killed does."""
-    spark = spark_session(**{"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"})
+    spark = spark_session(**{"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"})
     ask(spark, Path(root), endpoint, Path(folder), int(n_rows), int(rows_per_wave))
     spark.stop()
 
