@@ -90,8 +90,9 @@ def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int
     while True:
         met = candidate_pairs(placed, pivots)
         met = (met if tried is None else met.join(tried, ["rank", "keeper"], "left_anti")).localCheckpoint()
-        found = verified_pairs(met, sets, min_jaccard=min_jaccard)
-        pairs = (found if pairs is None else pairs.unionByName(found)).localCheckpoint()
+        if pairs is None or not met.isEmpty():  # else only those that had to wait are left
+            found = verified_pairs(met, sets, min_jaccard=min_jaccard)
+            pairs = (found if pairs is None else pairs.unionByName(found)).localCheckpoint()
         rest = placed.where(~leaves(pivots))
         steps, pairs = _resolve(pairs, waiting_for(rest).localCheckpoint())
         settled += steps

@@ -88,11 +88,14 @@ def shingle_sets(rows: DataFrame, *, shingle_words: int) -> DataFrame:
 
 
 def verified_pairs(pairs: DataFrame, sets: DataFrame, *, min_jaccard: float) -> DataFrame:
-    """The pairs whose sets really are `min_jaccard` similar or more, with `jaccard`."""
+    """The pairs whose sets really are `min_jaccard` similar or more, with `jaccard`.
+
+    By rank last: a crowd has one keeper, and would be compared by one task.
+    """
     keepers = sets.select(F.col("rank").alias("keeper"), F.col("shingles").alias("keeper_shingles"))
     return (
-        pairs.join(sets, "rank")
-        .join(keepers, "keeper")
+        pairs.join(keepers, "keeper")
+        .join(sets, "rank")
         .select("rank", "keeper", jaccard(F.col("shingles"), F.col("keeper_shingles")).alias("jaccard"))
         .where(F.col("jaccard") >= min_jaccard)
     )
