@@ -203,9 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
     parser.add_argument("model", help="folder of a model")
     parser.add_argument("--requests", type=int, default=64, help="of each kind, for each way")
-    parser.add_argument(
-        "--in-flight", type=int, default=64, help="at once in the server; every way has twice as many open"
-    )
+    parser.add_argument("--in-flight", type=int, default=16, help="at once in the server; twice as many are open")
     parser.add_argument("--partitions", type=int, nargs="*", default=[1, 2, 8])
     parser.add_argument("--fixed-speed", type=float, metavar="SECONDS", help="no model: so long for each request")
     parser.add_argument("--offline", action="store_true", help=argparse.SUPPRESS)

@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for kind, taken in times.items():
                 taken.append(_run(spark, crawl, Path(folder, f"{kind}-{number}"), kind))
         for kind, runs in times.items():
+            sys.stdout.write(f"{kind:<10} in the first round {sum(runs[0]):.1f} s\n")
             seconds = [statistics.median(column) for column in zip(*runs[1:], strict=True)]
             for name, took in zip(
                 ("ingest-documents", "extract-segments", "both"), [*seconds, sum(seconds)], strict=True

@@ -171,9 +171,7 @@ class Inference(Section):
 
     rows_per_wave: int = Field(2048, ge=1, description="one commit each; two are open, and a crash costs those")
     partitions: int = Field(2, ge=1, description="tasks of one wave, at most; two waves take half of the cores each")
-    in_flight: int = Field(
-        64, ge=1, description="requests that a wave keeps open at each server: as many as that answers at once"
-    )
+    in_flight: int = Field(64, ge=1, description="requests a wave keeps open at each server: what it answers at once")
     timeout: float = Field(600, gt=0, description="seconds for one request")
     patience: float = Field(300, ge=0, description="seconds that all servers may be silent before requests fail")
     attempts: int = Field(4, ge=1, description="tries of one request before it counts as failed")
