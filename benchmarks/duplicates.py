@@ -1,12 +1,13 @@
 """Segments to signatures to duplicates by the two commands, start-up included: speed, memory, and what is found.
 
 python -m benchmarks.duplicates demo/corpus/*.warc.gz --rows 25000 100000
-python -m benchmarks.duplicates demo/corpus/*.warc.gz --rows 50000 100000 --crowd 50000
+python -m benchmarks.duplicates demo/corpus/*.warc.gz --rows 50000 --crowd 50000 --times 3
 """
 
 import argparse
 import hashlib
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -39,22 +40,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.duplicates", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, help="WARC files whose words are taken")
     parser.add_argument("--rows", nargs="+", type=int, default=[100_000], metavar="N")
-    parser.add_argument("--crowd", type=int, default=0, metavar="N", help="near-identical pages in the last of them")
     parser.add_argument(
-        "--keep", type=Path, metavar="FOLDER", help="write the last of them as two JSONL files, for datatrove"
+        "--crowd", type=int, default=0, metavar="N", help="the last once more, with N near-identical pages"
+    )
+    parser.add_argument("--times", type=int, default=1, metavar="N", help="each so often; compared by their medians")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="write the last without a crowd as two JSONL files, for datatrove"
     )
     options = parser.parse_args(arguments)
     found = list(real_pieces(options.files))
-    for n in options.rows:
-        last = n == options.rows[-1]
-        corpus = planted(found, n, options.crowd if last else 0)
-        if last and options.keep:
-            write_jsonl(corpus, options.keep)
+    medians = [median(found, n, 0, options.times) for n in options.rows]
+    if options.keep:
+        write_jsonl(planted(found, options.rows[-1]), options.keep)
+    if options.crowd:
+        rest, crowd = options.rows[-1], options.crowd
+        more = median(found, rest + crowd, crowd, options.times) - medians[-1]
+        sys.stdout.write(
+            f"a row of the crowd costs {more / crowd * 1e3:.2f} ms, one of the rest {medians[-1] / rest * 1e3:.2f} ms\n"
+        )
+    return 0
+
+
+def median(found: Sequence[str], n: int, crowd: int, times: int) -> float:
+    """The median of the seconds that both commands took together, each time on a new lake."""
+    corpus = planted(found, n, crowd)
+    took = []
+    for _ in range(times):
         with tempfile.TemporaryDirectory() as lake:
             fill(lake, corpus)
-            measure(lake, n)
+            took.append(measure(lake, n))
             check(lake, corpus)
-    return 0
+    return statistics.median(took)
 
 
 def real_pieces(files: Sequence[Path]) -> Iterator[str]:
@@ -103,8 +119,8 @@ def fill(root: str, corpus: Corpus) -> None:
     spark.stop()
 
 
-def measure(root: str, n: int) -> None:
-    """Print wall-clock and core seconds, and the greatest memory of the JVM and of the Python processes."""
+def measure(root: str, n: int) -> float:
+    """The seconds of both; printed with core seconds and the greatest memory of the JVM and of the Python processes."""
     recipe = Path(root, "recipe.toml")
     recipe.write_text(f'name = "{RECIPE.name}"\nbase_model = "{RECIPE.base_model}"\n')
     seconds, peak, cores = {}, {"JVM": 0, "Python": 0}, 0.0
@@ -127,6 +143,7 @@ def measure(root: str, n: int) -> None:
     sys.stdout.write(
         f"{n:>9,} rows {total:7.1f} s {n / total:8,.0f} rows/s, {cores:.0f} core seconds ({', '.join(shown)} at most)\n"
     )
+    return total
 
 
 def look(pid: int, used: dict[int, float]) -> dict[str, int]:
@@ -135,7 +152,9 @@ def look(pid: int, used: dict[int, float]) -> dict[str, int]:
     try:
         command = psutil.Process(pid)
         for process in (command, *command.children(recursive=True)):
-            sizes["JVM" if process.name() == "java" else "Python"] += process.memory_info().rss
+            kind = {"java": "JVM", "pyth": "Python"}.get(process.name()[:4])
+            if kind:  # else the JVM's own copy, on its way to be another program
+                sizes[kind] += process.memory_info().rss
             used[process.pid] = sum(process.cpu_times()[:2])
     except psutil.NoSuchProcess:  # one of them has just ended: the next look counts the rest
         pass

@@ -17,7 +17,7 @@ from jobs.lake import Lake
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, SEGMENTS, SIGNATURES
 from transforms.duplicates import (
-    SMALL,
+    FIRST_PIVOTS,
     bucket_entries,
     candidate_pairs,
     duplicates_from,
@@ -26,8 +26,8 @@ from transforms.duplicates import (
     select_open,
     select_settled,
     shingle_sets,
+    similarities,
     unsound,
-    verified_pairs,
     waiting_for,
     with_places,
 )
@@ -83,25 +83,28 @@ def _members(
 
 def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int, min_jaccard: float) -> DataFrame:
     """The near duplicates among the leaders, each with its keeper; rounds go on while buckets are crowded."""
-    placed = with_places(bucket_entries(leaders)).localCheckpoint()
+    placed = with_places(bucket_entries(leaders), 0).localCheckpoint()
     rows = leaders.join(placed.select("rank").distinct(), "rank").join(segments, "segment_id").select("rank", "text")
     sets = shingle_sets(rows, shingle_words=shingle_words).localCheckpoint()
     pivots, settled, tried, pairs = 0, [], None, None
     while True:
         met = candidate_pairs(placed, pivots)
-        met = (met if tried is None else met.join(tried, ["rank", "keeper"], "left_anti")).localCheckpoint()
-        if pairs is None or not met.isEmpty():  # else only those that had to wait are left
-            found = verified_pairs(met, sets, min_jaccard=min_jaccard)
-            pairs = (found if pairs is None else pairs.unionByName(found)).localCheckpoint()
+        met = met if tried is None else met.join(tried, ["rank", "keeper"], "left_anti")
+        compared = similarities(met, sets).localCheckpoint()
+        similar = compared.where(F.col("jaccard") >= min_jaccard)  # only now: Spark would compare once more to filter
         rest = placed.where(~leaves(pivots))
+        pairs = similar if pairs is None else pairs.unionByName(similar)
         steps, pairs = _resolve(pairs, waiting_for(rest).localCheckpoint())
         settled += steps
         if rest.isEmpty():
             return reduce(DataFrame.union, settled)
         dropped = reduce(DataFrame.union, steps).select("rank")
-        placed = with_places(rest.join(dropped, "rank", "left_anti")).localCheckpoint()
-        tried = met if tried is None else tried.unionByName(met).localCheckpoint()
-        pivots = 2 * pivots or SMALL
+        pivots = 2 * pivots or FIRST_PIVOTS
+        placed = with_places(rest.join(dropped, "rank", "left_anti"), pivots).localCheckpoint()
+        if placed.isEmpty() and pairs.isEmpty():
+            return reduce(DataFrame.union, settled)
+        sets = sets.join(placed, "rank", "left_semi").localCheckpoint()  # of a crowd few are left
+        tried = compared if tried is None else tried.unionByName(compared)
 
 
 def _resolve(pairs: DataFrame, waiting: DataFrame) -> tuple[list[DataFrame], DataFrame]:

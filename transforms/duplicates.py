@@ -9,7 +9,7 @@ partitions matter.
 
 Rows that share a band lie in one bucket. A bucket of up to `SMALL` rows is compared at once, all
 with all. A crowded one first like a star: each row with the best-ranked row of its buckets, which
-is the end of a crowd of near copies. Then, in rounds, the best-ranked 8, 16, 32, ... of the rows
+is the end of a crowd of near copies. Then, in rounds, the best-ranked 2, 4, 8, ... of the rows
 that are left are compared with all others, and leave the bucket: a row meets those that survive,
 and at most as many that do not.
 """
@@ -21,6 +21,7 @@ from transforms.shingles import jaccard, ngrams_of
 
 METHOD_VERSION = "duplicates-2"
 SMALL = 8
+FIRST_PIVOTS = 2
 
 
 def ranked(signatures: DataFrame) -> DataFrame:
@@ -39,17 +40,18 @@ def bucket_entries(leaders: DataFrame) -> DataFrame:
     return leaders.select(F.explode("bands").alias("bucket"), "rank", "is_new")
 
 
-def with_places(entries: DataFrame) -> DataFrame:
+def with_places(entries: DataFrame, pivots: int) -> DataFrame:
     """The entries of the buckets in which something new has company, with `place`, `n` and `front`.
 
-    `place` is that by rank, from 1; `n` the bucket's size; `front` the rank of its best.
+    `place` is that by rank, from 1; `n` the bucket's size; `front` the best rank of those that stay in
+    it after a round of so many pivots.
     """
     bucket = Window.partitionBy("bucket")
     placed = entries.select("bucket", "rank", "is_new", F.row_number().over(bucket.orderBy("rank")).alias("place"))
     sized = placed.withColumns(
         {
             "n": F.count(F.lit(1)).over(bucket),
-            "front": F.min("rank").over(bucket),
+            "front": F.min(F.when(F.col("place") > pivots, F.col("rank"))).over(bucket),
             "has_new": F.max("is_new").over(bucket),
         }
     )
@@ -77,9 +79,7 @@ def candidate_pairs(placed: DataFrame, pivots: int) -> DataFrame:
 
 def waiting_for(rest: DataFrame) -> DataFrame:
     """The new rows that have better-ranked ones (`front` is the best) in their buckets still to meet."""
-    front = F.min("rank").over(Window.partitionBy("bucket"))
-    behind = rest.withColumn("front", front).where("is_new and front < rank")
-    return behind.groupBy("rank").agg(F.min("front").alias("front"))
+    return rest.where("is_new and front < rank").groupBy("rank").agg(F.min("front").alias("front"))
 
 
 def shingle_sets(rows: DataFrame, *, shingle_words: int) -> DataFrame:
@@ -87,18 +87,14 @@ def shingle_sets(rows: DataFrame, *, shingle_words: int) -> DataFrame:
     return rows.select("rank", ngrams_of(F.col("text"), shingle_words).alias("shingles"))
 
 
-def verified_pairs(pairs: DataFrame, sets: DataFrame, *, min_jaccard: float) -> DataFrame:
-    """The pairs whose sets really are `min_jaccard` similar or more, with `jaccard`.
+def similarities(pairs: DataFrame, sets: DataFrame) -> DataFrame:
+    """The pairs with the exact `jaccard` of their sets.
 
     By rank last: a crowd has one keeper, and would be compared by one task.
     """
     keepers = sets.select(F.col("rank").alias("keeper"), F.col("shingles").alias("keeper_shingles"))
-    return (
-        pairs.join(keepers, "keeper")
-        .join(sets, "rank")
-        .select("rank", "keeper", jaccard(F.col("shingles"), F.col("keeper_shingles")).alias("jaccard"))
-        .where(F.col("jaccard") >= min_jaccard)
-    )
+    both = pairs.join(keepers, "keeper").join(sets, "rank")
+    return both.select("rank", "keeper", jaccard(F.col("shingles"), F.col("keeper_shingles")).alias("jaccard"))
 
 
 def select_settled(pairs: DataFrame, waiting: DataFrame) -> DataFrame:

@@ -191,6 +191,27 @@ def test_two_waves_are_open_at_once_and_each_is_a_commit_of_its_own(
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """Every answer says how many requests its task has."""
+
+    def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
+        share = list(requests)
+        return (Answer(r["request_id"], "ok", str(len(share)), endpoint="sharing") for r in share)
+
+
+def test_the_tasks_of_a_wave_get_equal_shares(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "engine_for", lambda *_: Sharing())
+    monkeypatch.setattr(inference, "tasks_of_a_wave", lambda *_, held: 4)
+    lake = open_lake(generate_candidates)
+    found = complete(lake, requests(lake, *map(str, range(400))), recipe(), MODEL).collect()
+    shares = [int(r.text) for r in found]
+    assert len(shares) == 400
+    assert 98 <= min(shares) <= max(shares) <= 102, (
+        "each partition that is dealt out may be one off; by hash they are 10"
+    )
+
+
+@dataclass(frozen=True)
 class Mute:
     """A model with nothing to say."""
 

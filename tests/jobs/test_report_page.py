@@ -188,6 +188,7 @@ def test_page_shows_the_numbers() -> None:
                  "29,000 · 24.11 % of 38,211 pass", "2,200 · 76.12 % of 9,211 pass", "5,120 · 13.40 % of 38,211",
                  "Nothing was dropped as blocked url, too many headers", "email&nbsp;357"):  # fmt: skip
         assert text in html, text
+    assert "n/a to n/a" not in html
 
 
 def test_ids_are_unique_and_every_reference_is_met() -> None:
