@@ -97,7 +97,7 @@ def sql(lake: Lake, text: str) -> DataFrame:
         register(lake, [*named, *(t for t in (CURATED, SCORES) if t not in named)])
         lake.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW drift AS {DRIFT}")
     else:
-        register(lake, named or TABLES)  # all of them for SHOW TABLES and the like
+        register(lake, TABLES if "show" in words and not named else named)
     return lake.spark.sql(text)
 
 

@@ -91,20 +91,18 @@ def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int
         met = candidate_pairs(placed, pivots)
         met = met if tried is None else met.join(tried, ["rank", "keeper"], "left_anti")
         compared = similarities(met, sets).localCheckpoint()
+        tried = compared if tried is None else tried.unionByName(compared)
         similar = compared.where(F.col("jaccard") >= min_jaccard)  # only now: Spark would compare once more to filter
-        rest = placed.where(~leaves(pivots))
         pairs = similar if pairs is None else pairs.unionByName(similar)
+        rest = placed.where(~leaves(pivots))
         steps, pairs = _resolve(pairs, waiting_for(rest).localCheckpoint())
         settled += steps
-        if rest.isEmpty():
-            return reduce(DataFrame.union, settled)
         dropped = reduce(DataFrame.union, steps).select("rank")
         pivots = 2 * pivots or FIRST_PIVOTS
         placed = with_places(rest.join(dropped, "rank", "left_anti"), pivots).localCheckpoint()
         if placed.isEmpty() and pairs.isEmpty():
             return reduce(DataFrame.union, settled)
         sets = sets.join(placed, "rank", "left_semi").localCheckpoint()  # of a crowd few are left
-        tried = compared if tried is None else tried.unionByName(compared)
 
 
 def _resolve(pairs: DataFrame, waiting: DataFrame) -> tuple[list[DataFrame], DataFrame]:
