@@ -152,9 +152,9 @@ def look(pid: int, used: dict[int, float]) -> dict[str, int]:
     try:
         command = psutil.Process(pid)
         for process in (command, *command.children(recursive=True)):
-            kind = {"java": "JVM", "pyth": "Python"}.get(process.name()[:4])
-            if kind:  # else the JVM's own copy, on its way to be another program
-                sizes[kind] += process.memory_info().rss
+            name = process.name()
+            if name == "java" or name.startswith("python"):  # else a copy of the JVM that becomes another program
+                sizes["JVM" if name == "java" else "Python"] += process.memory_info().rss
             used[process.pid] = sum(process.cpu_times()[:2])
     except psutil.NoSuchProcess:  # one of them has just ended: the next look counts the rest
         pass

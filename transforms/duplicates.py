@@ -21,7 +21,7 @@ from transforms.shingles import jaccard, ngrams_of
 
 METHOD_VERSION = "duplicates-2"
 SMALL = 8
-FIRST_PIVOTS = 2
+FIRST_PIVOTS = 2  # few: what a star leaves of a crowd is a few smaller crowds, each with its best
 
 
 def ranked(signatures: DataFrame) -> DataFrame:
