@@ -49,26 +49,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     found = list(real_pieces(options.files))
-    medians = [median(found, n, 0, options.times) for n in options.rows]
+    for n in options.rows:
+        corpus = planted(found, n)
+        alone = median(corpus, options.times)
     if options.keep:
-        write_jsonl(planted(found, options.rows[-1]), options.keep)
+        write_jsonl(corpus, options.keep)
     if options.crowd:
-        rest, crowd = options.rows[-1], options.crowd
-        more = median(found, rest + crowd, crowd, options.times) - medians[-1]
+        more = median(planted(found, n + options.crowd, options.crowd), options.times) - alone
         sys.stdout.write(
-            f"a row of the crowd costs {more / crowd * 1e3:.2f} ms, one of the rest {medians[-1] / rest * 1e3:.2f} ms\n"
+            f"a row of the crowd costs {more / options.crowd * 1e3:.2f} ms, one of the rest {alone / n * 1e3:.2f} ms\n"
         )
     return 0
 
 
-def median(found: Sequence[str], n: int, crowd: int, times: int) -> float:
+def median(corpus: Corpus, times: int) -> float:
     """The median of the seconds that both commands took together, each time on a new lake."""
-    corpus = planted(found, n, crowd)
     took = []
     for _ in range(times):
         with tempfile.TemporaryDirectory() as lake:
             fill(lake, corpus)
-            took.append(measure(lake, n))
+            took.append(measure(lake, len(corpus.texts)))
             check(lake, corpus)
     return statistics.median(took)
 

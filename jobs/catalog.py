@@ -97,7 +97,8 @@ def sql(lake: Lake, text: str) -> DataFrame:
         register(lake, [*named, *(t for t in (CURATED, SCORES) if t not in named)])
         lake.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW drift AS {DRIFT}")
     else:
-        register(lake, TABLES if "show" in words and not named else named)
+        looks_around = not words.isdisjoint({"show", "describe", "desc"})  # at a schema, say
+        register(lake, TABLES if looks_around and not named else named)
     return lake.spark.sql(text)
 
 

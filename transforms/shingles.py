@@ -83,7 +83,7 @@ def runs_of(text: Column, n: int) -> Column:
 
 def jaccard(left: Column, right: Column) -> Column:
     """Size of the intersection of two sets of n-grams by the size of their union, 0 to 1."""
-    union = F.size(F.array_union(left, right))  # in two thirds of the time that an intersection takes
+    union = F.size(F.array_union(left, right))  # one set to fill, where an intersection fills two
     return (F.size(left) + F.size(right) - union) / union
 
 

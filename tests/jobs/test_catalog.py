@@ -58,6 +58,7 @@ def test_sql_shows_things(open_lake) -> None:
     shown = {row.tableName for row in catalog.sql(lake, "SHOW TABLES IN gold").collect()}
     assert shown == {table.name.split(".")[1] for table in TABLES if table.name.startswith("gold.")}
     assert {"score", "threshold"} <= {row.col_name for row in catalog.sql(lake, "DESCRIBE gold.curated").collect()}
+    assert catalog.sql(lake, "DESCRIBE SCHEMA ops").count() > 0
     assert "OneRowRelation" in str(catalog.sql(lake, "EXPLAIN SELECT 1").collect())
     assert [row[0] for row in catalog.sql(lake, "WITH one AS (SELECT 1) TABLE one").collect()] == [1]
     assert [row[0] for row in catalog.sql(lake, "VALUES 1").collect()] == [1]
