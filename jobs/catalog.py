@@ -51,7 +51,8 @@ def register(lake: Lake, tables: Iterable[Table] = TABLES) -> None:
     """
     for layer, some in groupby(sorted(tables, key=_layer), _layer):
         lake.spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer}")
-        known = {f"{layer}.{row.tableName}" for row in lake.spark.sql(f"SHOW TABLES IN {layer}").collect()}
+        shown = lake.spark.sql(f"SHOW TABLES IN {layer}").where("NOT isTemporary").collect()
+        known = {f"{layer}.{row.tableName}" for row in shown}
         for table in some:
             if not lake.exists(table):
                 lake.create(table)

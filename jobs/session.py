@@ -1,5 +1,6 @@
 """The Spark session: Delta, UTC, this Python on the workers, and settings that suit the machine."""
 
+import fcntl
 import os
 import sys
 import tempfile
@@ -21,6 +22,7 @@ SETTINGS = {
 }
 LOCAL = {  # one machine: the defaults, made for a cluster, turn every small commit into seconds
     "spark.jars.packages": DELTA,
+    "spark.jars.excludes": "org.*:*,com.*:*,javax.*:*,commons-*:*,io.airlift:*",  # older ones of what Spark has itself
     "spark.sql.shuffle.partitions": str(len(os.sched_getaffinity(0))),
     "spark.sql.files.minPartitionNum": str(4 * len(os.sched_getaffinity(0))),  # a core that is done early takes more
     "spark.databricks.delta.snapshotPartitions": "1",
@@ -46,4 +48,7 @@ def spark_session(**settings: str) -> SparkSession:
         values = SETTINGS | LOCAL | settings
     for key, value in values.items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    # One at a time: two that download Delta into the same cache spoil each other's files.
+    with open(f"{tempfile.gettempdir()}/humpback-start-{os.getuid()}", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return builder.getOrCreate()
