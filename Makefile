@@ -33,7 +33,7 @@ $(DEMO_DIR)/corpus:
 # Spark's tests keep one core busy, so two processes share them; a model takes all cores.
 test: lint ## every check: style, types, import rules, lock, and all tests, those without a JVM first
 	@$(BIN)/python -m pytest -q tests/unit
-	@$(BIN)/python -m pytest -q --ignore tests/unit -m "not model" --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest -q --ignore tests/unit -m "not model" --numprocesses 2
 	@$(BIN)/python -m pytest -q --ignore tests/unit -m model
 
 lint: bootstrap ## style, types, import rules and the lock file

@@ -35,9 +35,11 @@ def requests_for(
 def ask(lake: Lake, recipe: Recipe, model: Model, requests: DataFrame, template: Template) -> DataFrame:
     """The settled answers to requests that were made with `template`, which is noted in `ops.prompts`."""
     digest = _chat_digest(recipe, model)
-    row = {"prompt_id": template.prompt_id(digest), "name": template.name, "text": template.text,
-           "prefill": template.prefill, "chat_template_digest": digest}  # fmt: skip
-    lake.insert(PROMPTS, [row])
+    prompt_id = template.prompt_id(digest)
+    if prompt_id not in {row.prompt_id for row in lake.collected(PROMPTS)}:
+        row = {"prompt_id": prompt_id, "name": template.name, "text": template.text,
+               "prefill": template.prefill, "chat_template_digest": digest}  # fmt: skip
+        lake.insert(PROMPTS, [row])
     return complete(lake, requests, recipe, model)
 
 

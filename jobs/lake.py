@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from expectations.rules import with_breaches
 from jobs import conform
+from jobs.errors import JobError
 from jobs.local_path import local_path
 from jobs.runs import Run
 from schemas.ops import QUARANTINE
@@ -21,10 +22,6 @@ RECENT_COMMITS = 20  # among them is one that has just been made, whatever other
 
 class DuplicateKeyError(ValueError):
     """Two rows with one key: a fault in the transform that made them."""
-
-
-class LostCommitError(RuntimeError):
-    """A commit that Delta took without complaint and that is not in the table."""
 
 
 class Lake:
@@ -51,7 +48,10 @@ class Lake:
 
     def version(self, table: Table) -> int | None:
         """The newest version, or None where the table does not exist yet."""
-        newest = _newest_version(self.spark, self.path(table))
+        jvm: Any = self.spark._jvm  # Delta's Python API can only say it by a job over the history
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
+        nothing = jvm.scala.Option.empty()
+        newest = int(log.update(False, nothing, nothing).version())
         return newest if newest >= 0 else None
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
@@ -78,7 +78,7 @@ class Lake:
         return conform.widened(table, self.spark.read.format("delta").load(self.path(table)))
 
     def collected(self, table: Table) -> list[Row]:
-        """All rows of a table that has one for each release or model; read once, and anew after a write."""
+        """All rows of a table that has one for each release, model or prompt; read once, and anew after a write."""
         if table.name not in self._collected:
             self._collected[table.name] = self.latest(table).collect()
         return self._collected[table.name]
@@ -130,6 +130,7 @@ class Lake:
         Raises:
             SchemaMismatchError: `rows` lacks a column or has one of another type.
             DuplicateKeyError: two of the rows that would be written have one key.
+            JobError: another run wrote to the table after the rows were compared with it, or has used `transaction`.
         """
         shaped, seen = conform.conformed(table, rows), self.version(table)
         if table.write == "append":
@@ -137,6 +138,7 @@ class Lake:
         judged = with_breaches(shaped, table.rules)
         staged = judged if computed else self.staged(judged)
         if table.write == "append" and self.version(table) != seen:  # another run has written meanwhile
+            seen = self.version(table)
             staged = self._without_known(table, staged, keys_first)
         passes = F.col("drop_reason").isNull()
         belongs = {"kept": passes, "dropped": ~passes, "all": F.lit(True)}[table.holds]
@@ -145,11 +147,16 @@ class Lake:
         marked = staged.withColumn("sound", sound).withColumn("written", sound & belongs)
         n_written, n_bad = self._count(table, marked)
         if n_bad:
-            bad = conform.quarantine_rows(table, marked.where(~F.col("sound")), self.run.run_id)
-            self._commit(QUARANTINE, bad, None, None)
+            self._commit(QUARANTINE, conform.quarantine_rows(table, marked.where(~F.col("sound")), self.run.run_id))
         if n_written == 0 and table.write != "replace":
             return None
-        return self._commit(table, marked.where("written").select(*table.columns), slice, transaction)
+        written = marked.where("written").select(*table.columns)
+        if table.write == "append":
+            if self.version(table) != seen:
+                raise JobError(f"{table.name}: another run wrote to it in this moment; run the same command again")
+            if not computed or seen is None:  # else the plan of the rows looks into the table itself
+                written = self._looking(table, written)
+        return self._commit(table, written, slice, transaction)
 
     def _without_known(self, table: Table, rows: DataFrame, keys_first: bool) -> DataFrame:
         """The rows whose key is neither in the table nor, as a defective row's, in the quarantine."""
@@ -161,11 +168,9 @@ class Lake:
         return conform.unmatched(rows.withColumn("row_id", conform.row_id(table)), known, keys_first).drop("row_id")
 
     def _commit(
-        self, table: Table, rows: DataFrame, slice: Mapping[str, object] | None, transaction: str | None
+        self, table: Table, rows: DataFrame, slice: Mapping[str, object] | None = None, transaction: str | None = None
     ) -> int:
         self.create(table)
-        if table.write == "append":
-            rows = self._looking(table, rows)
         writer = rows.write.format("delta").mode("append").option("userMetadata", self.run.metadata(transaction))
         writer = writer.option("mergeSchema", "true")  # a lake of an older version gets the columns it lacks
         if table.write == "replace":
@@ -177,29 +182,28 @@ class Lake:
         writer.save(self.path(table))
         self.run.commits[table.name] += 1
         self._collected.pop(table.name, None)
-        version = self._version_of(table, transaction)
+        version = self._version_of(table, transaction) if transaction else self.version(table)
+        assert version is not None
         if table is self.run.writes:
             self.run.version = version
         return version
 
     def _looking(self, table: Table, rows: DataFrame) -> DataFrame:
-        """The same rows, by a plan that looks for nothing in the table.
+        """The same rows, by a plan that looks for nothing in the table, which is created where it is missing.
 
-        Delta then takes the commit for one that depends on the table's rows, and refuses it if another run's
-        comes in between: rows that were not known when these were compared with the table's.
+        Delta then refuses the commit if another run's comes in between, whose rows these were not compared with.
         """
+        self.create(table)
         key = table.key[-1]  # no partition column: of one, only the partitions named would count
         nothing = self.latest(table).where(F.col(key) == "").select(key)
         return rows.join(nothing, key, "left_anti").select(*rows.columns)
 
-    def _version_of(self, table: Table, transaction: str | None) -> int:
-        """The newest version, or that of a transaction: Delta skips a repeated one, whatever it holds."""
-        if transaction is None:
-            return _newest_version(self.spark, self.path(table))
+    def _version_of(self, table: Table, transaction: str) -> int:
+        """The version that a transaction made: Delta skips a repeated one, whatever it holds."""
         mine = self.commits(table).where(F.get_json_object("userMetadata", "$.transaction") == transaction)
         commit = mine.orderBy(F.desc("version")).first()
         if commit is None:
-            raise LostCommitError(
+            raise JobError(
                 f"{table.name}: transaction {transaction} is not among the last {RECENT_COMMITS} commits; "
                 f"another run has used its name; see humpback history {table.name}"
             )
@@ -216,8 +220,9 @@ class Lake:
         n_written = sum(g.n for g in groups if g.written)
         n_keys = sum(g.n_keys for g in groups if g.written)
         if n_keys != n_written and table.holds != "all":
-            keys = ", ".join(table.key)
-            raise DuplicateKeyError(f"{table.name}: {n_written:,} rows have only {n_keys:,} keys ({keys})")
+            raise DuplicateKeyError(
+                f"{table.name}: {n_written:,} rows have only {n_keys:,} keys ({', '.join(table.key)})"
+            )
         if table is self.run.writes:
             for g in groups:
                 self.run.enter(g.n, g.rule, g.drop_reason)
@@ -239,11 +244,3 @@ class Lake:
         """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""
         local = local_path(self.root)
         return local / name if local else Path(f"humpback-{name}")
-
-
-def _newest_version(spark: SparkSession, path: str) -> int:
-    """The newest version, -1 where there is no table. Delta's Python API can only say it by a job over the history."""
-    jvm: Any = spark._jvm
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
-    nothing = jvm.scala.Option.empty()
-    return int(log.update(False, nothing, nothing).version())

@@ -9,6 +9,7 @@ import time
 from pyspark.sql import SparkSession
 
 DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
+NOT_DELTA = "org.*:*,com.*:*,javax.*:*,commons-*:*,io.airlift:*"  # what it would bring again, older than Spark's own
 
 SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -22,7 +23,7 @@ SETTINGS = {
 }
 LOCAL = {  # one machine: the defaults, made for a cluster, turn every small commit into seconds
     "spark.jars.packages": DELTA,
-    "spark.jars.excludes": "org.*:*,com.*:*,javax.*:*,commons-*:*,io.airlift:*",  # older ones of what Spark has itself
+    "spark.jars.excludes": NOT_DELTA,
     "spark.sql.shuffle.partitions": str(len(os.sched_getaffinity(0))),
     "spark.sql.files.minPartitionNum": str(4 * len(os.sched_getaffinity(0))),  # a core that is done early takes more
     "spark.databricks.delta.snapshotPartitions": "1",

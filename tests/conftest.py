@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from xdist.scheduler import LoadScopeScheduling
 
 from jobs import commands
 from jobs.__main__ import main
@@ -27,6 +29,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda i: ("end_to_end" in i.nodeid, "unit" not in i.path.parts, bool(i.get_closest_marker("model")))
     )
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Each test goes to the process that is free, but all that look at the finished lake to the one that wrote it."""
+
+    class OneFinishedLake(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "finished lake" if "/test_report.py:" in nodeid or "/test_explain.py:" in nodeid else nodeid
+
+    return OneFinishedLake(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ micro_batch_size = 2
 gradient_checkpointing = false
 epochs = 1.0
 lora_layers_from = 20
-epochs_of = {{ backward-0 = 5.0 }}
+epochs_of = {{ backward-0 = 3.0 }}
 [serving]
 mode = "merged"
 eager = true

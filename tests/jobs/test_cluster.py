@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 from jobs import generate_candidates
 from jobs.config import Recipe
 from jobs.models import config_digest
-from jobs.session import DELTA
+from jobs.session import DELTA, NOT_DELTA
 from schemas.ops import MODELS, RELEASES
 from schemas.silver import UNLABELLED
 from tests.conftest import OpenLake
@@ -114,7 +114,7 @@ def test_both_kinds_of_job_run_from_the_wheel_alone_with_servers_on_the_executor
     write_warc(tmp_path / "crawl.warc.gz", n_pages=12)
     _with_backward_model(tmp_path, open_lake)
     settings = {
-        "spark.jars.packages": DELTA, "spark.executor.memory": "512m", "spark.sql.shuffle.partitions": "2",
+        "spark.jars.packages": DELTA, "spark.jars.excludes": NOT_DELTA, "spark.executor.memory": "512m", "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "1", "spark.ui.enabled": "false",
         "spark.executorEnv.PYTHONPATH": environment["PYTHONPATH"], "spark.driver.extraJavaOptions": QUICK,
         "spark.executor.extraJavaOptions": QUICK, "spark.sql.codegen.wholeStage": "false",

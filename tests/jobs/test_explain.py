@@ -1,6 +1,8 @@
 """The story of a page, from a lake whose rows are known."""
 
 import shlex
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -14,10 +16,17 @@ from tests.jobs.synthetic_lake import key, url
 from tests.readme import blocks
 
 pytestmark = pytest.mark.spark
+Told = Callable[[str], str]
 
 
-def test_a_page_is_told_piece_by_piece_down_to_its_releases(finished_lake: Lake) -> None:
-    story = explain(finished_lake, url(2))
+@pytest.fixture(scope="module")
+def told(finished_lake: Lake) -> Told:
+    """What is told of a name; each is looked up once."""
+    return cache(lambda subject: explain(finished_lake, subject))
+
+
+def test_a_page_is_told_piece_by_piece_down_to_its_releases(told: Told) -> None:
+    story = told(url(2))
     lines = story.splitlines()
     assert lines[0] == f"page {url(2)}"
     assert lines[1].startswith(f"  document {key('document', 2)[:12]} crawled 2026-01-02 03:00:00 (utf-8), from crawl")
@@ -28,20 +37,20 @@ def test_a_page_is_told_piece_by_piece_down_to_its_releases(finished_lake: Lake)
     assert "likelihood_gain by forward-0-bbbbbb: " in story
 
 
-def test_a_curated_candidate_is_told_with_its_release(finished_lake: Lake) -> None:
+def test_a_curated_candidate_is_told_with_its_release(finished_lake: Lake, told: Told) -> None:
     curated = finished_lake.latest(CURATED).where("iteration = 2").first()
-    story = explain(finished_lake, curated.candidate_id)
+    story = told(curated.candidate_id)
     assert f"curated for demo, iteration 2: likelihood_gain {curated.score:.3f} >= 0.090" in story
     assert "      released in gold.curated VERSION AS OF 2 where experiment = 'demo' AND iteration = 2" in story
     assert "      released in gold.training_examples VERSION AS OF 2 where dataset = 'demo/forward-2'" in story
 
 
-def test_replaced_personal_data_and_overlaps_are_told(finished_lake: Lake) -> None:
+def test_replaced_personal_data_and_overlaps_are_told(finished_lake: Lake, told: Told) -> None:
     overlap = finished_lake.latest(OVERLAPS).first()
-    story = explain(finished_lake, overlap.segment_id)
+    story = told(overlap.segment_id)
     assert f'    kept out of demo by 7 of eval/koala.jsonl: "{overlap.phrase}"' in story
     mailed = finished_lake.latest(SEGMENTS).where("size(replaced) > 0").first()
-    assert ": kept\n    replaced email 2\n" in explain(finished_lake, mailed.segment_id)
+    assert ": kept\n    replaced email 2\n" in told(mailed.segment_id)
 
 
 def test_the_readmes_query_says_which_prompt_kept_a_segment_out(finished_lake: Lake) -> None:
@@ -50,44 +59,44 @@ def test_the_readmes_query_says_which_prompt_kept_a_segment_out(finished_lake: L
     assert (row.known_set, row.known_id, row.url) == ("eval/koala.jsonl", "7", url(int(row.url.split("/")[-1][:-5])))
 
 
-def test_an_older_version_of_a_page_names_the_newer(finished_lake: Lake) -> None:
-    story = explain(finished_lake, key("document", "later"))
+def test_an_older_version_of_a_page_names_the_newer(told: Told) -> None:
+    story = told(key("document", "later"))
     old, new = [line for line in story.splitlines() if line.startswith("  document ")]
     assert old.startswith(f"  document {key('document', 0)[:12]} crawled 2026-01-02")
     assert old.endswith(f"; superseded by {key('document', 'later')[:12]}")
     assert "superseded" not in new
     assert story.endswith("  no pieces: not segmented yet")
-    assert explain(finished_lake, url(0)) == story
+    assert told(url(0)) == story
 
 
-def test_scores_by_several_methods_are_told_apart(finished_lake: Lake) -> None:
+def test_scores_by_several_methods_are_told_apart(finished_lake: Lake, told: Told) -> None:
     twice = finished_lake.latest(SCORES).where("method_digest = 'likelihood_gain-0'").first()
-    story = explain(finished_lake, twice.candidate_id)
+    story = told(twice.candidate_id)
     assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-0: 9.000" in story
     assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-1: " in story
     assert "expected by forward-0-bbbbbb: " in story
 
 
-def test_every_name_of_a_page_tells_the_same(finished_lake: Lake) -> None:
+def test_every_name_of_a_page_tells_the_same(told: Told) -> None:
     segment = key("segment", 2, 1)
-    story = explain(finished_lake, url(2))
-    assert explain(finished_lake, key("document", 2)) == story
-    assert explain(finished_lake, segment[:10]) == story
+    story = told(url(2))
+    assert told(key("document", 2)) == story
+    assert told(segment[:10]) == story
     candidate = next(line.split()[1] for line in story.splitlines() if line.startswith("    candidate "))
-    assert explain(finished_lake, candidate) == story
+    assert told(candidate) == story
 
 
-def test_duplicates_name_their_keeper_and_the_keeper_its_duplicates(finished_lake: Lake) -> None:
-    keeper = explain(finished_lake, url(0))
+def test_duplicates_name_their_keeper_and_the_keeper_its_duplicates(told: Told) -> None:
+    keeper = told(url(0))
     [kept] = [line for line in keeper.splitlines() if line.startswith("    kept for")]
     repeat = kept.split(": ")[1].split(", ")[0]
-    story = explain(finished_lake, repeat)
+    story = told(repeat)
     assert "near duplicate (Jaccard 0.91) of " in story
     assert f"on {url(0)}, which is kept for it" in story
 
 
-def test_a_quarantined_page_is_found_by_its_payload(finished_lake: Lake) -> None:
-    story = explain(finished_lake, "https://docs.example.org/broken.html")
+def test_a_quarantined_page_is_found_by_its_payload(told: Told) -> None:
+    story = told("https://docs.example.org/broken.html")
     assert story == "quarantined from bronze.documents: truncated_record (120 of 4,096 bytes)"
 
 

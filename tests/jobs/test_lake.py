@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from jobs.conform import SchemaMismatchError, _cut, predicate
-from jobs.lake import DuplicateKeyError, Lake, LostCommitError
+from jobs.errors import JobError
+from jobs.lake import DuplicateKeyError, Lake
 from schemas import TABLES
 from schemas.gold import CURATED
 from schemas.ops import QUARANTINE, RUNS
@@ -161,6 +162,24 @@ def test_what_another_run_wrote_meanwhile_is_not_written_twice(
     assert (first.run.n_in, first.run.n_out, second.run.n_out) == (1, 1, 1)
 
 
+def test_a_table_that_another_run_wrote_to_after_the_count_is_left_alone(
+    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = lake_writing(open_lake, SEED_PAIRS), lake_writing(open_lake, SEED_PAIRS)
+    count = Lake._count
+
+    def overtaken(lake: Lake, table: Table, marked: DataFrame) -> tuple[int, int]:
+        found = count(lake, table, marked)
+        if lake is first:
+            second.write(SEED_PAIRS, pairs(second, PAIR))
+        return found
+
+    monkeypatch.setattr(Lake, "_count", overtaken)
+    with pytest.raises(JobError, match=r"silver\.seed_pairs: another run wrote to it in this moment; run the same"):
+        first.write(SEED_PAIRS, pairs(first, PAIR))
+    assert first.latest(SEED_PAIRS).count() == 1
+
+
 def test_a_commit_that_another_one_overtook_is_refused(open_lake: OpenLake, tmp_path: Path) -> None:
     lake, other = (lake_writing(open_lake, SEED_PAIRS) for _ in range(2))
     lake.write(SEED_PAIRS, pairs(lake, PAIR))
@@ -221,7 +240,7 @@ def test_a_transaction_that_is_not_in_the_table_is_an_error(
     row = lake.spark.createDataFrame([lake.run.row("ok")], RUNS.schema)
     lake.write(RUNS, row, transaction="wave-1")
     monkeypatch.setattr(lake.run, "metadata", lambda transaction: "{}")
-    with pytest.raises(LostCommitError, match="transaction wave-2 is not among the last 20 commits"):
+    with pytest.raises(JobError, match="transaction wave-2 is not among the last 20 commits"):
         lake.write(RUNS, row, transaction="wave-2")
 
 

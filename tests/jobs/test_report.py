@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import jobs.report
 from jobs import catalog
 from jobs.lake import Lake
 from jobs.report import gather, report
@@ -16,8 +17,18 @@ pytestmark = pytest.mark.spark
 
 
 @pytest.fixture(scope="module")
-def facts(finished_lake: Lake) -> dict:
-    return gather(finished_lake)
+def made(finished_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str]:
+    """What the report on the lake shows, and its HTML."""
+    facts = gather(finished_lake)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs.report, "gather", {finished_lake: facts}.get)
+        out = report(finished_lake, tmp_path_factory.mktemp("report") / "new" / "report.html")
+    return facts, out.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def facts(made: tuple[dict, str]) -> dict:
+    return made[0]
 
 
 def test_funnel_counts_every_stage(facts: dict, finished_lake: Lake) -> None:
@@ -125,9 +136,8 @@ def test_lengths_and_models(facts: dict) -> None:
     assert {t["name"]: t["rows"] for t in facts["tables"]}["silver.segments"] == 240
 
 
-def test_report_is_written_beside_the_lake_it_links_into(finished_lake: Lake, tmp_path: Path) -> None:
-    out = report(finished_lake, tmp_path / "new" / "report.html")
-    html = out.read_text(encoding="utf-8")
+def test_report_is_written_beside_the_lake_it_links_into(made: tuple[dict, str]) -> None:
+    html = made[1]
     assert "<script" not in html
     assert "/lake/reports/gold.curated/index.html" in html
     assert html.count("<svg") == 6
