@@ -120,6 +120,7 @@ def through_spark(
     """The same requests in waves, to the ledger of a new lake."""
     from jobs.config import Inference
     from jobs.lake import Lake
+    from jobs.materialised import materialised
     from jobs.runs import Run
     from jobs.waves import send
     from schemas.request import REQUEST
@@ -130,7 +131,7 @@ def through_spark(
     settings = Inference(rows_per_wave=min(usual, few), partitions=partitions, in_flight=in_flight)
     with tempfile.TemporaryDirectory() as root:
         lake = Lake(spark, root, Run("benchmark", "benchmark", "0" * 16, CANDIDATES))
-        staged = lake.staged(spark.createDataFrame(asked, REQUEST))  # type: ignore[type-var]
+        staged = materialised(spark.createDataFrame(asked, REQUEST))  # type: ignore[type-var]
         done = send(lake, staged, len(asked), engine, settings, partitions, attempt=1, of=len(asked))
     assert done.sent == len(asked)
     assert not done.failed, done.fault

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from jobs.config import Recipe
 from jobs.digests import duplicates_digest, segments_digest, signatures_digest
 from jobs.lake import Lake
+from jobs.materialised import materialised
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, SEGMENTS, SIGNATURES
 from transforms.duplicates import (
@@ -52,7 +53,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     earlier = lake.at(SIGNATURES, judged).where(of_method) if judged is not None else None
     signatures = lake.read(SIGNATURES, current).where(of_method)
     segments = lake.read(SEGMENTS).where(F.col("method_digest") == segments_digest(recipe))
-    members = ranked(_members(lake, signatures, earlier, segments, digest)).localCheckpoint()
+    members = materialised(ranked(_members(lake, signatures, earlier, segments, digest)))
     if members.where("is_new").isEmpty():
         return
     settled = settled_pairs(
@@ -61,7 +62,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
         shingle_words=recipe.sign_segments.shingle_words,
         min_jaccard=recipe.find_duplicates.min_jaccard,
     )
-    verdicts = lake.staged(duplicates_from(members, settled, method_digest=digest))
+    verdicts = materialised(duplicates_from(members, settled, method_digest=digest))
     broken = unsound(verdicts, min_jaccard=recipe.find_duplicates.min_jaccard).first()
     if broken is not None:
         raise UnsoundError(f"silver.duplicates: a fault in the method, nothing was written: {broken.asDict()}")
@@ -83,36 +84,36 @@ def _members(
 
 def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int, min_jaccard: float) -> DataFrame:
     """The near duplicates among the leaders, each with its keeper; rounds go on while buckets are crowded."""
-    placed = with_places(bucket_entries(leaders), 0).localCheckpoint()
+    placed = materialised(with_places(bucket_entries(leaders), 0))
     rows = leaders.join(placed.select("rank").distinct(), "rank").join(segments, "segment_id").select("rank", "text")
-    sets = shingle_sets(rows, shingle_words=shingle_words).localCheckpoint()
+    sets = materialised(shingle_sets(rows, shingle_words=shingle_words))
     pivots, settled, tried, pairs = 0, [], None, None
     while True:
         met = candidate_pairs(placed, pivots)
         met = met if tried is None else met.join(tried, ["rank", "keeper"], "left_anti")
-        compared = similarities(met, sets).localCheckpoint()
+        compared = materialised(similarities(met, sets))
         tried = compared if tried is None else tried.unionByName(compared)
         similar = compared.where(F.col("jaccard") >= min_jaccard)  # only now: Spark would compare once more to filter
         pairs = similar if pairs is None else pairs.unionByName(similar)
         rest = placed.where(~leaves(pivots))
-        steps, pairs = _resolve(pairs, waiting_for(rest).localCheckpoint())
+        steps, pairs = _resolve(pairs, materialised(waiting_for(rest)))
         settled += steps
         dropped = reduce(DataFrame.union, steps).select("rank")
         pivots = 2 * pivots or FIRST_PIVOTS
-        placed = with_places(rest.join(dropped, "rank", "left_anti"), pivots).localCheckpoint()
+        placed = materialised(with_places(rest.join(dropped, "rank", "left_anti"), pivots))
         if placed.isEmpty() and pairs.isEmpty():
             return reduce(DataFrame.union, settled)
-        sets = sets.join(placed, "rank", "left_semi").localCheckpoint()  # of a crowd few are left
+        sets = materialised(sets.join(placed, "rank", "left_semi"))  # of a crowd few are left
 
 
 def _resolve(pairs: DataFrame, waiting: DataFrame) -> tuple[list[DataFrame], DataFrame]:
     """Drop what sure survivors drop, step by step; what was dropped, and the pairs that have to wait."""
     steps: list[DataFrame] = []
     while True:
-        steps.append(select_settled(pairs, waiting).localCheckpoint())
+        steps.append(materialised(select_settled(pairs, waiting)))
         if steps[-1].isEmpty():
             return steps, pairs
-        pairs = select_open(pairs, steps[-1]).localCheckpoint()
+        pairs = materialised(select_open(pairs, steps[-1]))
 
 
 def _judged_version(lake: Lake, digest: str) -> int | None:

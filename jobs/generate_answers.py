@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from jobs.config import Recipe
 from jobs.inference import ask, requests_for
 from jobs.lake import Lake
+from jobs.materialised import materialised
 from jobs.models import Model, the_model
 from jobs.prompt_sets import read_prompts
 from schemas.gold import GENERATIONS
@@ -30,7 +31,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
         prompts = prompts.orderBy("prompt_id").limit(lake.run.limit)
     known = lake.latest(GENERATIONS).where(F.col("prompt_set") == config.prompt_set)
     known = known.withColumnRenamed("prompt_id", "subject_id").select(*ASKED)
-    requests = lake.staged(answer_requests(recipe, model, prompts).join(known, ASKED, "left_anti"))
+    requests = materialised(answer_requests(recipe, model, prompts).join(known, ASKED, "left_anti"))
     if requests.isEmpty():
         return
     completions = ask(lake, recipe, model, requests, FORWARD)

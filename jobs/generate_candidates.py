@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from jobs.config import Recipe
 from jobs.inference import ask, requests_for
 from jobs.lake import Lake
+from jobs.materialised import materialised
 from jobs.models import Model, the_model
 from jobs.prompt_sets import kept_out
 from schemas.ops import RUNS
@@ -31,7 +32,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     requests = candidate_requests(recipe, model, segments).join(answered, ASKED, "left_anti")
     if requests.isEmpty():
         return
-    segments, requests = lake.staged(segments), lake.staged(requests)
+    segments, requests = materialised(segments), materialised(requests)
     completions = ask(lake, recipe, model, requests, BACKWARD)
     candidates = candidates_from(segments, requests, completions)
     # An answer that made no candidate is counted once: by the run that got it, if it came to that.

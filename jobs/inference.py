@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from jobs.config import Recipe
 from jobs.lake import Lake
+from jobs.materialised import materialised
 from jobs.models import Model
 from jobs.progress import watched
 from jobs.serving import chat_format, endpoints, engine_for, n_servers
@@ -60,7 +61,7 @@ def complete(lake: Lake, requests: DataFrame, recipe: Recipe, model: Model) -> D
     poor = F.col("status").isin(*recipe.inference.ask_again) | refused_by_server()
     stands = ~poor | (F.col("n_tries") > 1)
     settled = _tried(lake, requests, model).where(stands)
-    pending = lake.staged(requests.dropDuplicates(["request_id"]).join(settled, "request_id", "left_anti"))
+    pending = materialised(requests.dropDuplicates(["request_id"]).join(settled, "request_id", "left_anti"))
     total = pending.count()
     if total:
         _send(lake, pending, total, requests.select("request_id").distinct().count(), recipe, model)
@@ -80,7 +81,7 @@ def _send(lake: Lake, pending: DataFrame, total: int, of: int, recipe: Recipe, m
             is_settled = F.col("status").isin(*SETTLED)
             twice = poor.where(is_settled).join(ledger.where(~is_mine & is_settled), "request_id", "left_semi")
             once_more = pending.join(poor, "request_id", "left_semi").join(twice, "request_id", "left_anti")
-            once_more = lake.staged(once_more)
+            once_more = materialised(once_more)
             if again := once_more.count():
                 send(lake, once_more, again, engine, settings, tasks, attempt=2, of=of)
 

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from jobs.config import Recipe
 from jobs.errors import RecipeError
 from jobs.lake import Lake
+from jobs.materialised import materialised
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE
 from transforms.documents import (
@@ -54,7 +55,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
         n_tasks = max(n_full, TASKS_PER_CORE * lake.spark.sparkContext.defaultParallelism)
         shared_out = lake.spark.sparkContext.parallelize(parts, min(n_tasks, len(parts)))
         frame = lake.spark.createDataFrame(shared_out, PART)
-        rows = lake.staged(documents_from(frame, max_bytes=settings.max_record_bytes))
+        rows = materialised(documents_from(frame, max_bytes=settings.max_record_bytes))
         lake.write(DOCUMENTS, with_repeats(of_whole_files(rows)), computed=True, keys_first=True)
     told = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
     silent = sorted(set(files) - {row.source_file for row in _read(lake).where(told).collect()})

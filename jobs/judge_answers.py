@@ -13,6 +13,7 @@ from jobs.errors import RecipeError
 from jobs.generate_answers import answer_sampling, current_answers
 from jobs.inference import ask, requests_for
 from jobs.lake import Lake
+from jobs.materialised import materialised
 from jobs.models import Model, the_model
 from jobs.prompt_sets import read_prompts
 from jobs.section import digest
@@ -36,7 +37,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     theirs = current_answers(lake, recipe, reference).select("prompt_id", F.col("output").alias("reference"))
     known = verdicts(lake, recipe, model, reference, judge)
     answers = current_answers(lake, recipe, model).join(theirs, "prompt_id")
-    unjudged = lake.staged(answers.join(known, "prompt_id", "left_anti"))
+    unjudged = materialised(answers.join(known, "prompt_id", "left_anti"))
     if unjudged.isEmpty():
         return
     plain, swapped = (

@@ -12,6 +12,7 @@ from expectations.rules import with_breaches
 from jobs import conform
 from jobs.errors import JobError
 from jobs.local_path import local_path
+from jobs.materialised import materialised
 from jobs.runs import Run
 from schemas.ops import QUARANTINE
 from schemas.table import Table
@@ -136,7 +137,7 @@ class Lake:
         if table.write == "append":
             shaped = self._without_known(table, shaped, keys_first)
         judged = with_breaches(shaped, table.rules)
-        staged = judged if computed else self.staged(judged)
+        staged = judged if computed else materialised(judged)
         if table.write == "append" and self.version(table) != seen:  # another run has written meanwhile
             seen = self.version(table)
             staged = self._without_known(table, staged, keys_first)
@@ -231,14 +232,6 @@ class Lake:
     def insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
         """Write a few rows that this process made itself."""
         self.write(table, conform.frame_of(table, rows, self.spark), computed=True)
-
-    def staged(self, rows: DataFrame) -> DataFrame:
-        """The rows computed once, now, and cut off from their plan: for what is counted, split and written.
-
-        A mere cache would be dropped when a table in the plan is written to, and the plan run again:
-        pages parsed twice, or a model asked twice. Lost blocks fail the job rather than do that.
-        """
-        return rows.localCheckpoint()
 
     def folder(self, name: str) -> Path:
         """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""

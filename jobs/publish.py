@@ -15,6 +15,7 @@ from jobs import conform
 from jobs.errors import StoppedError
 from jobs.lake import Lake
 from jobs.local_path import local_path
+from jobs.materialised import materialised
 from schemas.content_digest import combine, content_digest
 from schemas.ops import RELEASES
 from schemas.table import Table
@@ -41,7 +42,7 @@ def publish(lake: Lake, table: Table, rows: DataFrame, *, slice: Mapping[str, ob
     Raises:
         StoppedError: a critical expectation failed; names each, with the report's place.
     """
-    staged = lake.staged(rows)
+    staged = materialised(rows)
     kept = staged.where("drop_reason IS NULL") if "drop_reason" in staged.columns else staged
     kept = kept.select(*table.columns)
     n_rows, digest = digest_of(kept)

@@ -10,6 +10,7 @@ from jobs.config import Direction, Recipe
 from jobs.digests import scores_digest
 from jobs.inference import ask, requests_for
 from jobs.lake import Lake
+from jobs.materialised import materialised
 from jobs.models import Model, the_model
 from jobs.scoring_config import ScorerName
 from transforms.scorers import SCORERS, score_sampling
@@ -35,7 +36,7 @@ def rate(lake: Lake, recipe: Recipe, models: Judges, pairs: Mapping[ScorerName, 
     """Write what each scorer says of its `pairs` (`candidate_id`, `instruction`, `response`)."""
     known = made_by(lake.latest(lake.run.writes), methods(recipe, models, pairs)).select("candidate_id", "scorer")
     each = (frame.withColumn("scorer", F.lit(name)) for name, frame in pairs.items())
-    unrated = lake.staged(reduce(DataFrame.unionByName, each).join(known, ["candidate_id", "scorer"], "left_anti"))
+    unrated = materialised(reduce(DataFrame.unionByName, each).join(known, ["candidate_id", "scorer"], "left_anti"))
     waiting = {row.scorer for row in unrated.select("scorer").distinct().collect()}
     # The backward model first: it is the one that was served before.
     names = sorted((name for name in pairs if name in waiting), key=lambda name: SCORERS[name].direction)
@@ -50,9 +51,9 @@ def _rated(lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: S
     written = SCORERS[name].answer == "written"
     if not written or recipe.score_candidates.constrain == "always":
         return _asked(lake, recipe, models, pairs, name, constrained=written)
-    free = lake.staged(_asked(lake, recipe, models, pairs, name, constrained=False))
+    free = materialised(_asked(lake, recipe, models, pairs, name, constrained=False))
     unread = F.col("status").isin(*UNREAD)
-    again = lake.staged(pairs.join(free.where(unread).select("candidate_id"), "candidate_id", "left_semi"))
+    again = materialised(pairs.join(free.where(unread).select("candidate_id"), "candidate_id", "left_semi"))
     if again.isEmpty():
         return free
     return free.where(~unread).unionByName(_asked(lake, recipe, models, again, name, constrained=True))

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from jobs.config import Recipe
 from jobs.digests import duplicates_digest, segments_digest
 from jobs.lake import Lake
+from jobs.materialised import materialised
 from jobs.prompt_sets import evaluation_texts, kept_out
 from jobs.section import digest
 from jobs.select_seed import seed_of
@@ -51,7 +52,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     known = seed.union(lake.spark.createDataFrame(prompts, seed.schema))
     looked_at = pool.select("segment_id", "text").union(drawn) if room > 0 else drawn
     words = settings.model_dump(include={"ngram_words", "short_ngram_words"})
-    overlaps = lake.staged(overlaps_from(looked_at, known, experiment=recipe.name, **words))
+    overlaps = materialised(overlaps_from(looked_at, known, experiment=recipe.name, **words))
     lake.write(OVERLAPS, overlaps, computed=True)
     lake.run.bookmarks[state] = n_drawn
     if room <= 0:

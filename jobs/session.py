@@ -19,6 +19,7 @@ SETTINGS = {
     "spark.sql.execution.arrow.maxBytesPerBatch": "16m",  # by number alone 10,000 pages of 8 MiB may come at once
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.databricks.io.skipping.stringPrefixLength": "256",  # of 32, file names are all alike, and none is skipped
+    "spark.cleaner.referenceTracking.cleanCheckpoints": "true",
     "spark.log.level": "ERROR",
 }
 LOCAL = {  # one machine: the defaults, made for a cluster, turn every small commit into seconds

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from jobs.config import Inference
 from jobs.errors import JobError, StoppedError
 from jobs.lake import Lake
+from jobs.materialised import materialised
 from model_ops.engine import Engine, through
 from schemas.bronze import COMPLETIONS
 from transforms.requests import refused_by_server
@@ -93,7 +94,7 @@ def send(
         lake.spark.addTag(tag)
         batch = numbered.where(F.col("wave") == wave.number).drop("wave").repartition(tasks)
         ask = through(engine, lake.run.run_id, attempt, settings.max_failed_in_a_row)
-        answers = lake.staged(batch.mapInPandas(ask, COMPLETIONS.schema))
+        answers = materialised(batch.mapInPandas(ask, COMPLETIONS.schema))
         lake.write(
             COMPLETIONS, answers, transaction=f"{lake.run.run_id}/{stage}/{attempt}/{wave.digest}", computed=True
         )

@@ -7,6 +7,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.lake import Lake
+from jobs.materialised import materialised
 from jobs.report.facts import Experiment, Row, rows
 from schemas.bronze import COMPLETIONS
 from schemas.gold import CURATED, GENERATIONS
@@ -31,7 +32,7 @@ def current(lake: Lake, table: Table, subject: Experiment) -> DataFrame:
     newest = Window.partitionBy("scorer", "model_id").orderBy(F.desc("written_at"), "method_digest")
     methods = scores.groupBy(*method).agg(F.max("_metadata.file_modification_time").alias("written_at"))
     last = methods.withColumn("place", F.row_number().over(newest)).where("place = 1").select(*method)
-    return lake.staged(
+    return materialised(
         scores.join(F.broadcast(last), method, "left_semi").select("candidate_id", "score", "status", *method)
     )
 

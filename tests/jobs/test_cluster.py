@@ -118,7 +118,7 @@ def test_both_kinds_of_job_run_from_the_wheel_alone_with_servers_on_the_executor
         "spark.databricks.delta.snapshotPartitions": "1", "spark.ui.enabled": "false",
         "spark.executorEnv.PYTHONPATH": environment["PYTHONPATH"], "spark.driver.extraJavaOptions": QUICK,
         "spark.executor.extraJavaOptions": QUICK, "spark.sql.codegen.wholeStage": "false",
-        "spark.executor.resource.gpu.amount": "1",
+        "spark.executor.resource.gpu.amount": "1", "spark.checkpoint.dir": str(tmp_path / "checkpoints"),
     }  # fmt: skip
     submit = [str(BIN / "spark-submit"), "--master", master, "--py-files", str(wheel)]
     submit += [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
@@ -129,6 +129,7 @@ def test_both_kinds_of_job_run_from_the_wheel_alone_with_servers_on_the_executor
         assert done.returncode == 0, done.stdout[-3000:]  # where spark-submit puts both
         run = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
         assert (run["job"], run["n_in"]) == (job, n)
+    assert [*tmp_path.glob("checkpoints/*/rdd-*/part-*")], "what is materialised outlives the executor that made it"
     executors = {folder.parent.parent.name for folder in tmp_path.glob("worker-*/app-*/[0-9]*")}
     assert executors == {"worker-0", "worker-1"}
     answers = DeltaTable(str(tmp_path / "lake/bronze/completions")).to_pyarrow_table().to_pylist()

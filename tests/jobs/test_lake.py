@@ -11,9 +11,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+import jobs.lake
 from jobs.conform import SchemaMismatchError, _cut, predicate
 from jobs.errors import JobError
 from jobs.lake import DuplicateKeyError, Lake
+from jobs.materialised import materialised
 from schemas import TABLES
 from schemas.gold import CURATED
 from schemas.ops import QUARANTINE, RUNS
@@ -148,15 +150,17 @@ def test_what_another_run_wrote_meanwhile_is_not_written_twice(
 ) -> None:
     """Two runs find the same new rows; one commits between the other's comparison with the table and its commit."""
     first, second = lake_writing(open_lake, SEED_PAIRS), lake_writing(open_lake, SEED_PAIRS)
-    staged = Lake.staged
+    calls = 0
 
-    def overtaken(lake: Lake, rows: DataFrame) -> DataFrame:
-        found = staged(lake, rows)
-        if lake is first:
+    def overtaken(rows: DataFrame) -> DataFrame:
+        nonlocal calls
+        calls += 1
+        found = materialised(rows)
+        if calls == 1:
             second.write(SEED_PAIRS, pairs(second, PAIR))
         return found
 
-    monkeypatch.setattr(Lake, "staged", overtaken)
+    monkeypatch.setattr(jobs.lake, "materialised", overtaken)
     first.write(SEED_PAIRS, pairs(first, PAIR, ("e", "b", *PAIR[2:])))
     assert sorted(row.pair_id for row in first.latest(SEED_PAIRS).collect()) == ["a", "b"]
     assert (first.run.n_in, first.run.n_out, second.run.n_out) == (1, 1, 1)
