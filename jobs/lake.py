@@ -154,7 +154,7 @@ class Lake:
         written = marked.where("written").select(*table.columns)
         if table.write == "append":
             if self.version(table) != seen:
-                raise JobError(f"{table.name}: another run wrote to it in this moment; run the same command again")
+                raise JobError(f"{table.name}: another run wrote to it at the same time; run the same command again")
             if not computed or seen is None:  # else the plan of the rows looks into the table itself
                 written = self._looking(table, written)
         return self._commit(table, written, slice, transaction)

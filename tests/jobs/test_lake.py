@@ -179,7 +179,7 @@ def test_a_table_that_another_run_wrote_to_after_the_count_is_left_alone(
         return found
 
     monkeypatch.setattr(Lake, "_count", overtaken)
-    with pytest.raises(JobError, match=r"silver\.seed_pairs: another run wrote to it in this moment; run the same"):
+    with pytest.raises(JobError, match=r"silver\.seed_pairs: another run wrote to it at the same time; run the same"):
         first.write(SEED_PAIRS, pairs(first, PAIR))
     assert first.latest(SEED_PAIRS).count() == 1
 
