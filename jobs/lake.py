@@ -131,32 +131,31 @@ class Lake:
         Raises:
             SchemaMismatchError: `rows` lacks a column or has one of another type.
             DuplicateKeyError: two of the rows that would be written have one key.
-            JobError: another run wrote to the table after the rows were compared with it, or has used `transaction`.
+            JobError: another run has used the name of the `transaction`.
         """
         shaped, seen = conform.conformed(table, rows), self.version(table)
         if table.write == "append":
             shaped = self._without_known(table, shaped, keys_first)
         judged = with_breaches(shaped, table.rules)
         staged = judged if computed else materialised(judged)
-        if table.write == "append" and self.version(table) != seen:  # another run has written meanwhile
-            seen = self.version(table)
-            staged = self._without_known(table, staged, keys_first)
         passes = F.col("drop_reason").isNull()
         belongs = {"kept": passes, "dropped": ~passes, "all": F.lit(True)}[table.holds]
         # A row that is not written, because the method drops it, need not meet the rules.
         sound = F.col("rejected").isNull() & (~belongs | (F.size("breaches") == 0))
-        marked = staged.withColumn("sound", sound).withColumn("written", sound & belongs)
-        n_written, n_bad = self._count(table, marked)
+        while True:
+            marked = staged.withColumn("sound", sound).withColumn("written", sound & belongs)
+            groups = self._counted(table, marked)
+            if table.write != "append" or (now := self.version(table)) == seen:
+                break
+            staged, seen = self._without_known(table, staged, keys_first), now  # another run has written meanwhile
+        n_written, n_bad = self._enter(table, groups)
         if n_bad:
             self._commit(QUARANTINE, conform.quarantine_rows(table, marked.where(~F.col("sound")), self.run.run_id))
         if n_written == 0 and table.write != "replace":
             return None
         written = marked.where("written").select(*table.columns)
-        if table.write == "append":
-            if self.version(table) != seen:
-                raise JobError(f"{table.name}: another run wrote to it at the same time; run the same command again")
-            if not computed or seen is None:  # else the plan of the rows looks into the table itself
-                written = self._looking(table, written)
+        if table.write == "append" and (not computed or seen is None):  # else their plan looks into the table itself
+            written = self._looking(table, written)
         return self._commit(table, written, slice, transaction)
 
     def _without_known(self, table: Table, rows: DataFrame, keys_first: bool) -> DataFrame:
@@ -210,14 +209,14 @@ class Lake:
             )
         return int(commit.version)
 
-    def _count(self, table: Table, marked: DataFrame) -> tuple[int, int]:
-        """Enter the rows into the run's account; how many will be written and how many are bad."""
+    def _counted(self, table: Table, marked: DataFrame) -> list[Row]:
+        """How many rows and keys there are, by the rule they break, their drop reason and whether they are written."""
         rule = F.when(~F.col("sound"), F.coalesce("rejected.rule", F.element_at("breaches", 1)))
-        groups = (
-            marked.groupBy(rule.alias("rule"), "drop_reason", "written")
-            .agg(F.count(F.lit(1)).alias("n"), F.count_distinct(*table.key).alias("n_keys"))
-            .collect()
-        )
+        groups = marked.groupBy(rule.alias("rule"), "drop_reason", "written")
+        return groups.agg(F.count(F.lit(1)).alias("n"), F.count_distinct(*table.key).alias("n_keys")).collect()
+
+    def _enter(self, table: Table, groups: list[Row]) -> tuple[int, int]:
+        """Enter the rows into the run's account; how many will be written and how many are bad."""
         n_written = sum(g.n for g in groups if g.written)
         n_keys = sum(g.n_keys for g in groups if g.written)
         if n_keys != n_written and table.holds != "all":

@@ -34,6 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Each test goes to the process that is free, but all that look at the finished lake to the one that wrote it."""
 
+    # The groups of pytest-xdist 3.8 itself (`xdist_group`) do nothing under pytest 9.2.
     class OneFinishedLake(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return "finished lake" if "/test_report.py:" in nodeid or "/test_explain.py:" in nodeid else nodeid

@@ -114,7 +114,8 @@ def test_both_kinds_of_job_run_from_the_wheel_alone_with_servers_on_the_executor
     write_warc(tmp_path / "crawl.warc.gz", n_pages=12)
     _with_backward_model(tmp_path, open_lake)
     settings = {
-        "spark.jars.packages": DELTA, "spark.jars.excludes": NOT_DELTA, "spark.executor.memory": "512m", "spark.sql.shuffle.partitions": "2",
+        "spark.jars.packages": DELTA, "spark.jars.excludes": NOT_DELTA,
+        "spark.executor.memory": "512m", "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "1", "spark.ui.enabled": "false",
         "spark.executorEnv.PYTHONPATH": environment["PYTHONPATH"], "spark.driver.extraJavaOptions": QUICK,
         "spark.executor.extraJavaOptions": QUICK, "spark.sql.codegen.wholeStage": "false",
