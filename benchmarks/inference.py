@@ -191,7 +191,7 @@ def compare_offline(options: argparse.Namespace, chat: ChatFormat) -> None:
         [engine.body(r)[0] for r in requests(kind, n, f"{kind}/{run}")]
         for kind in KINDS for run, n in (("warm", 4), ("offline", options.requests))
     ]  # fmt: skip
-    environment = os.environ | ({} if has_gpu() else cpu_environment(2)) | {"HF_HUB_OFFLINE": "1"}
+    environment = os.environ | ({} if has_gpu() else cpu_environment(2, eager=True)) | {"HF_HUB_OFFLINE": "1"}
     in_flight = str(options.in_flight)
     line = [sys.executable, "-m", "benchmarks.inference", options.model, "--offline", "--in-flight", in_flight]
     ran = subprocess.run(line, input=json.dumps(bodies), text=True, stdout=subprocess.PIPE, env=environment, check=True)

@@ -121,7 +121,7 @@ class VllmServer:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
         if not has_gpu():
-            environment |= cpu_environment(s.kv_cache_gb)
+            environment |= cpu_environment(s.kv_cache_gb, s.eager)
         if s.devices:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(s.devices)
         if s.lora_rank is not None:
@@ -192,8 +192,8 @@ def served_rank(lora_rank: int) -> int:
     return min(rank for rank in LORA_RANKS if rank >= lora_rank)
 
 
-def cpu_environment(kv_cache_gb: int) -> dict[str, str]:
-    """What makes vLLM use all of a CPU, and leave it to others while it waits."""
+def cpu_environment(kv_cache_gb: int, eager: bool) -> dict[str, str]:
+    """What makes vLLM use all of a CPU, and leave it to others while it waits; `eager`: nothing is compiled first."""
     cores = str(len(os.sched_getaffinity(0)))
     openmp = Path(sys.prefix) / "lib" / "libiomp5.so"  # comes with vLLM's CPU build; its manual advises it
     return {
@@ -201,6 +201,8 @@ def cpu_environment(kv_cache_gb: int) -> dict[str, str]:
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "OMP_NUM_THREADS": cores,  # else vLLM computes on one core while it serves
         "KMP_BLOCKTIME": "1",
+        # vLLM's --enforce-eager leaves some functions to a C++ compiler: 20 s, once, for the first log-probabilities
+        "TORCH_COMPILE_DISABLE": str(int(eager)),
     } | ({"LD_PRELOAD": str(openmp)} if openmp.is_file() else {})
 
 

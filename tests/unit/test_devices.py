@@ -6,12 +6,17 @@ from model_ops import devices
 
 
 @pytest.mark.parametrize(
-    ("flags", "dtype"),
-    [("fpu avx2 fma", "float32"), ("avx512f avx512_bf16", "bfloat16"), ("amx_tile amx_bf16", "bfloat16")],
+    ("maker", "flags", "dtype"),
+    [
+        ("AuthenticAMD", "fpu avx2 fma", "float32"),
+        ("AuthenticAMD", "avx512f avx512_bf16", "bfloat16"),
+        ("GenuineIntel", "avx512f avx512_bf16", "float32"),
+        ("GenuineIntel", "avx512_bf16 amx_tile amx_bf16", "bfloat16"),
+    ],
 )
-def test_a_cpu_is_known_by_its_flags(flags: str, dtype: str, tmp_path: Path) -> None:
+def test_a_cpu_is_known_by_its_maker_and_flags(maker: str, flags: str, dtype: str, tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    cpuinfo.write_text(f"processor\t: 0\nvendor_id\t: {maker}\nflags\t\t: {flags}\n")
     assert devices.cpu_dtype(cpuinfo) == dtype
 
 
