@@ -3,7 +3,8 @@
 python -m benchmarks.finetuning MODEL_FOLDER --method lora full
 
 Six operations for each weight and token (four where only adapters learn: the weights need no gradient of their own)
-count; attention, which these lengths hardly see, does not.
+count; attention, which these lengths hardly see, does not. On a CPU the memory is the process's, so only the first
+line's is its own.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from model_ops.dataset import Example
@@ -57,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", type=Path, help="folder of a model")
     parser.add_argument("--method", nargs="+", choices=["lora", "full"], default=["lora"])
     parser.add_argument("--micro-batch", type=int, nargs="+", default=[4])
+    parser.add_argument("--dtype", nargs="+", choices=["auto", "bfloat16", "float32"], default=["auto"])
     parser.add_argument("--examples", type=int, default=128)
     parser.add_argument("--longest", type=int, default=1024, help="tokens")
     parser.add_argument("--gradient-checkpointing", action=argparse.BooleanOptionalAction, default=True)
@@ -68,30 +71,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from model_ops.fit import fit
 
     logging.basicConfig(level=logging.WARNING)
-    dtype = served_dtype("auto")
-    limit = peak(dtype)
-    weights = sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).parameters())
-    sys.stdout.write(f"{weights / 1e9:.2f} billion weights, matrix product {limit / 1e12:,.3f} TFLOPS in {dtype}\n")
-    for method in options.method:
-        for micro in options.micro_batch:
-            settings = replace(
-                SETTINGS, method=method, micro_batch_size=micro, gradient_checkpointing=options.gradient_checkpointing
-            )
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-                torch.cuda.reset_peak_memory_stats()
-            began = time.perf_counter()
-            with tempfile.TemporaryDirectory() as out:
-                train = made(options.examples, options.longest)
-                found = fit(settings, options.model, 0, train, [], Path(out)).metrics
-            operations = (4 if method == "lora" else 6) * weights * found["tokens_per_second"]
-            sys.stdout.write(
-                f"{method:<5} micro_batch_size={micro} {found['tokens_per_second']:9,.0f} tokens/s, "
-                f"{operations / limit:.0%} of the peak, {found['peak_memory_mib'] / 1024:.1f} GiB, "
-                f"{time.perf_counter() - began:.0f} s with loading and saving\n"
-            )
-            sys.stdout.flush()
+    for setting, method, micro in product(options.dtype, options.method, options.micro_batch):
+        dtype = served_dtype(setting)
+        limit = peak(dtype)
+        weights = sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).parameters())
+        settings = replace(
+            SETTINGS, method=method, micro_batch_size=micro, gradient_checkpointing=options.gradient_checkpointing,
+            dtype=dtype,
+        )  # fmt: skip
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory() as out:
+            train = made(options.examples, options.longest)
+            found = fit(settings, options.model, 0, train, [], Path(out)).metrics
+        operations = (4 if method == "lora" else 6) * weights * found["tokens_per_second"]
+        sys.stdout.write(
+            f"{weights / 1e9:.2f} billion weights, {dtype}, {method}, micro_batch_size={micro}: "
+            f"{found['tokens_per_second']:,.0f} tokens/s, {operations / limit:.0%} of a matrix product's "
+            f"{limit / 1e12:,.3f} TFLOPS, {found['peak_memory_mib'] / 1024:.1f} GiB, "
+            f"{time.perf_counter() - began:.0f} s with loading and saving\n"
+        )
+        sys.stdout.flush()
     return 0
 
 

@@ -16,6 +16,7 @@ from jobs.__main__ import main
 from jobs.lake import Lake
 from jobs.runs import Run
 from jobs.session import spark_session
+from model_ops import base_model
 from schemas.ops import RUNS
 
 # PySpark takes a main module without a file, which pytest-xdist's processes have, for a doctest, and ends there.
@@ -103,3 +104,11 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is not there: it holds third-party files that are never part of the project")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's real model, made once, by its command."""
+    folder = tmp_path_factory.mktemp("models") / "smollm2"
+    assert base_model.main(["--out", str(folder)]) == 0
+    return folder

@@ -37,11 +37,9 @@ def process(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A folder with crawl, seed, base model and recipe; and the options that every command needs."""
+def made(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A folder with crawl, seed and recipe; and the options that every command needs."""
     folder = tmp_path_factory.mktemp("loop")
-    base = folder / "base"
-    subprocess.run([sys.executable, "-m", "model_ops.base_model", "--out", str(base)], cwd=ROOT, check=True)
     write_warc(folder / "crawl.warc.gz", n_pages=20)
     rng = random.Random(0)
     with (folder / "seed.jsonl").open("w") as seed:
@@ -52,13 +50,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
                 "response": f"Tool {i} {a} the files that you name, and then {b} what it found, one line for each.",
                 "language": "en", "licence": "CC0-1.0",
             }) + "\n")  # fmt: skip
-    (folder / "recipe.toml").write_text(RECIPE.format(folder=folder, port=PORT))
+    (folder / "recipe.toml").write_text(RECIPE.format(base=smollm2, folder=folder, port=PORT))
     return folder, ["--recipe", str(folder / "recipe.toml"), "--lake", str(folder / "lake")]
 
 
 RECIPE = """
 name = "small"
-base_model = "{folder}/base"
+base_model = "{base}"
 iterations = 2
 [ingest_documents]
 paths = ["{folder}/*.warc.gz"]
