@@ -30,11 +30,10 @@ $(DEMO_DIR)/base:
 $(DEMO_DIR)/corpus:
 	@$(BIN)/python -m jobs.demo_corpus --out $@ --cache $(CACHE_DIR)/packages
 
-# Spark's tests keep one core busy, so two processes share them; a model takes all cores.
+# Neither Spark's tests nor a model's keep two cores busy, so one process has the models while the other begins with Spark.
 test: lint ## every check: style, types, import rules, lock, and all tests, those without a JVM first
 	@$(BIN)/python -m pytest -q tests/unit
-	@$(BIN)/python -m pytest -q --ignore tests/unit -m "not model" --numprocesses 2
-	@$(BIN)/python -m pytest -q --ignore tests/unit -m model
+	@$(BIN)/python -m pytest -q --ignore tests/unit --numprocesses 2
 
 lint: bootstrap ## style, types, import rules and the lock file
 	@$(BIN)/ruff check $(CODE)

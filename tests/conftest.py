@@ -22,6 +22,11 @@ from schemas.ops import RUNS
 # PySpark takes a main module without a file, which pytest-xdist's processes have, for a doctest, and ends there.
 vars(sys.modules["__main__"]).setdefault("__file__", __file__)
 
+TOGETHER = {
+    "models": ("tests/model_ops/", "tests/jobs/test_cluster.py", "tests/test_end_to_end.py"),  # one at a time
+    "finished lake": ("tests/jobs/test_report.py", "tests/jobs/test_explain.py"),
+}
+
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
 
@@ -33,14 +38,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Each test goes to the process that is free, but all that look at the finished lake to the one that wrote it."""
+    """Each test goes to the process that is free, but some that share what is costly or scarce to one, and first."""
 
     # The groups of pytest-xdist 3.8 itself (`xdist_group`) do nothing under pytest 9.2.
-    class OneFinishedLake(LoadScopeScheduling):
+    class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "finished lake" if "/test_report.py:" in nodeid or "/test_explain.py:" in nodeid else nodeid
+            return next((name for name, files in TOGETHER.items() if nodeid.startswith(files)), nodeid)
 
-    return OneFinishedLake(config, log)
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")
