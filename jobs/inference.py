@@ -1,5 +1,6 @@
 """The one place where a job meets a model: every request is sent once, ever."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pyspark.sql import DataFrame, Window
@@ -35,13 +36,21 @@ def requests_for(
 
 def ask(lake: Lake, recipe: Recipe, model: Model, requests: DataFrame, template: Template) -> DataFrame:
     """The settled answers to requests that were made with `template`, which is noted in `ops.prompts`."""
-    digest = _chat_digest(recipe, model)
-    prompt_id = template.prompt_id(digest)
-    if prompt_id not in {row.prompt_id for row in lake.collected(PROMPTS)}:
-        row = {"prompt_id": prompt_id, "name": template.name, "text": template.text,
-               "prefill": template.prefill, "chat_template_digest": digest}  # fmt: skip
-        lake.insert(PROMPTS, [row])
+    note_prompts(lake, recipe, [(model, template)])
     return complete(lake, requests, recipe, model)
+
+
+def note_prompts(lake: Lake, recipe: Recipe, used: Iterable[tuple[Model, Template]]) -> None:
+    """Note in `ops.prompts`, in one commit, what is not there yet."""
+    known, new = {row.prompt_id for row in lake.collected(PROMPTS)}, {}
+    for model, template in used:
+        digest = _chat_digest(recipe, model)
+        prompt_id = template.prompt_id(digest)
+        if prompt_id not in known:
+            new[prompt_id] = {"prompt_id": prompt_id, "name": template.name, "text": template.text,
+                              "prefill": template.prefill, "chat_template_digest": digest}  # fmt: skip
+    if new:
+        lake.insert(PROMPTS, [*new.values()])
 
 
 def _chat_digest(recipe: Recipe, model: Model) -> str:

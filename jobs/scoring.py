@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from jobs.config import Direction, Recipe
 from jobs.digests import scores_digest
-from jobs.inference import ask, requests_for
+from jobs.inference import ask, note_prompts, requests_for
 from jobs.lake import Lake
 from jobs.materialised import materialised
 from jobs.models import Model, the_model
@@ -40,11 +40,13 @@ def rate(lake: Lake, recipe: Recipe, models: Judges, pairs: Mapping[ScorerName, 
     waiting = {row.scorer for row in unrated.select("scorer").distinct().collect()}
     # The backward model first: it is the one that was served before.
     names = sorted((name for name in pairs if name in waiting), key=lambda name: SCORERS[name].direction)
+    if not names:
+        return
+    note_prompts(lake, recipe, [(models[SCORERS[name].direction], SCORERS[name].template) for name in names])
     rated = [
         _rated(lake, recipe, models, unrated.where(F.col("scorer") == name).drop("scorer"), name) for name in names
     ]
-    if rated:
-        lake.write(lake.run.writes, reduce(DataFrame.unionByName, rated))
+    lake.write(lake.run.writes, reduce(DataFrame.unionByName, rated))
 
 
 def _rated(lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: ScorerName) -> DataFrame:

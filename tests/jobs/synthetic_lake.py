@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from jobs.conform import predicate
 from jobs.lake import Lake
@@ -16,6 +15,7 @@ from schemas.bronze import DOCUMENTS
 from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
 from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, KNOWN_SCORES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
+from tests.planted import plant
 
 NOW = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
 TOPICS = ("disk", "kernel", "package", "font", "printer", "mail queue", "index", "branch")
@@ -45,7 +45,6 @@ def url(page: int) -> str:
 
 def synthetic_lake(spark: SparkSession, root: str) -> Lake:
     """Write the lake below `root`; the returned one belongs to no experiment, as a looking command's does."""
-    lake = Lake(spark, root, Run("synthetic", "demo", "0" * 16, RUNS))
     draw = np.random.default_rng(3)
     segments = _segments(draw)
     kept = [s for s in segments if s["drop_reason"] is None]
@@ -53,70 +52,65 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
     pool = [s for s in kept if s not in repeats][:80]
     candidates = [_candidate(s, place) for place, s in enumerate(pool[:60])]
     later = {"document_id": key("document", "later"), "crawled_at": NOW + timedelta(days=1)}
-    lake.insert(DOCUMENTS, [_document(page) for page in range(N_PAGES)] + [_document(0) | later])
-    lake.insert(SEGMENTS, segments)
-    found = [(s["segment_id"], kept[0]["segment_id"], "near", 0.91) for s in repeats]
-    rows = spark.createDataFrame([("d1", *row) for row in found], DUPLICATES.schema)
-    lake.write(DUPLICATES, rows.withColumn("drop_reason", F.lit("near_duplicate")))
-    lake.insert(UNLABELLED, [
+    plant(root, DOCUMENTS, [_document(page) for page in range(N_PAGES)] + [_document(0) | later])
+    plant(root, SEGMENTS, segments)
+    plant(root, DUPLICATES, [
+        {"method_digest": "d1", "segment_id": s["segment_id"], "keeper_id": kept[0]["segment_id"], "kind": "near",
+         "jaccard": 0.91} for s in repeats
+    ])  # fmt: skip
+    plant(root, UNLABELLED, [
         {k: v for k, v in s.items() if k not in ("method_digest", "drop_reason")}
         | {"experiment": "demo", "sample_hash": key("hash", s["segment_id"])} for s in pool
     ])  # fmt: skip
-    lake.insert(OVERLAPS, [{
+    plant(root, OVERLAPS, [{
         "experiment": "demo", "segment_id": kept[-1]["segment_id"], "known_set": "eval/koala.jsonl", "known_id": "7",
         "phrase": "the oldest entries are written to the journal first nothing is changed",
     }])  # fmt: skip
-    lake.insert(SEED_PAIRS, [
+    plant(root, SEED_PAIRS, [
         {"experiment": "demo", "pair_id": key("pair", n), "instruction": f"How do I list every {TOPICS[n % 8]}?",
          "response": " ".join(s.format(TOPICS[n % 8]) for s in SENTENCES[: 1 + n % 5]), "language": "en",
          "source": "invented", "licence": None, "split": "dev" if n % 2 else "train"} for n in range(60)
     ])  # fmt: skip
-    lake.insert(CANDIDATES, candidates)
+    plant(root, CANDIDATES, candidates)
     scores = [s for model in FORWARD[:2] for s in _scores(candidates, model, draw)]
     by_old_prompt = {"method_digest": "likelihood_gain-0", "score": 9.0}
-    lake.insert(SCORES, [s | by_old_prompt for s in scores if s["candidate_id"] == candidates[-1]["candidate_id"]
+    plant(root, SCORES, [s | by_old_prompt for s in scores if s["candidate_id"] == candidates[-1]["candidate_id"]
                          and s["scorer"] == "likelihood_gain"])  # fmt: skip
-    lake.insert(SCORES, scores)
-    lake.insert(KNOWN_SCORES, [s for model in FORWARD[:2] for s in _known_scores(model, draw)])
+    plant(root, SCORES, scores)
+    plant(root, KNOWN_SCORES, [s for model in FORWARD[:2] for s in _known_scores(model, draw)])
     releases = []
     for iteration in (1, 2):
         curated = _curated(candidates, scores, iteration)
-        slice = {"experiment": "demo", "iteration": iteration}
-        rows = spark.createDataFrame(curated, CURATED.schema)  # type: ignore[type-var]
         dataset = f"demo/forward-{iteration}"
-        examples = spark.createDataFrame([_example(dataset, row) for row in curated], TRAINING_EXAMPLES.schema)
-        published = {
-            "gold.curated": (lake.write(CURATED, rows, slice=slice), predicate(slice)),
-            "gold.training_examples": (
-                lake.write(TRAINING_EXAMPLES, examples, slice={"dataset": dataset}), predicate({"dataset": dataset}),
-            ),
-        }  # fmt: skip
+        plant(root, CURATED, curated)
+        plant(root, TRAINING_EXAMPLES, [_example(dataset, row) for row in curated])
+        slices = (CURATED, {"experiment": "demo", "iteration": iteration}), (TRAINING_EXAMPLES, {"dataset": dataset})
         releases += [{
-            "release_id": key("release", table, iteration), "table": table, "experiment": "demo",
-            "iteration": iteration, "slice": where, "version": version,
+            "release_id": key("release", table.name, iteration), "table": table.name, "experiment": "demo",
+            "iteration": iteration, "slice": predicate(slice), "version": iteration - 1,
             "n_rows": len(curated), "content_digest": key("content", iteration),
             "expectations_report": "reports/gold.curated/index.html", "published_at": NOW + timedelta(hours=iteration),
-        } for table, (version, where) in published.items()]  # fmt: skip
-    lake.insert(RELEASES, releases)
-    lake.insert(GENERATIONS, [
+        } for table, slice in slices]  # fmt: skip
+    plant(root, RELEASES, releases)
+    plant(root, GENERATIONS, [
         {"model_id": model, "prompt_set": "humpback", "prompt_id": f"p{n}", "sample": 0,
          "prompt": f"Explain what a {TOPICS[n]} is.", "request_id": key("request", model, n),
          "output": " ".join(s.format(TOPICS[n]) for s in SENTENCES[: 1 + n % 4]) + (HOSTILE if n == 0 else "")}
         for model in (FORWARD[0], FORWARD[2]) for n in range(6)
     ])  # fmt: skip
-    lake.insert(JUDGEMENTS, [
+    plant(root, JUDGEMENTS, [
         {"method_digest": "j1", "judge_id": FORWARD[2], "prompt_set": "humpback", "prompt_id": f"p{n}",
          "model_id": FORWARD[2], "reference_id": FORWARD[0], "preference": 1.25 if n % 2 else 2.0, "status": "ok",
          "request_ids": []} for n in range(6)
     ])  # fmt: skip
-    lake.insert(MODELS, [_model(model) for model in [BACKWARD, *FORWARD]])
-    lake.insert(QUARANTINE, [{
+    plant(root, MODELS, [_model(model) for model in [BACKWARD, *FORWARD]])
+    plant(root, QUARANTINE, [{
         "run_id": key("run", 0), "table": "bronze.documents", "row_id": "crawl.warc.gz:4711",
         "rule": "truncated_record",
         "detail": "120 of 4,096 bytes", "source_file": "crawl.warc.gz", "record_offset": 4711,
         "payload": "GET https://docs.example.org/broken.html",
     }])  # fmt: skip
-    lake.insert(RUNS, _runs())
+    plant(root, RUNS, _runs())
     return Lake(spark, root, Run("report", "", "", RUNS))
 
 

@@ -15,14 +15,13 @@ import pyspark
 import pytest
 from deltalake import DeltaTable
 
-from jobs import generate_candidates
 from jobs.config import Recipe
 from jobs.models import config_digest
 from jobs.session import DELTA, NOT_DELTA
 from schemas.ops import MODELS, RELEASES
 from schemas.silver import UNLABELLED
-from tests.conftest import OpenLake
 from tests.pages import write_warc
+from tests.planted import plant
 from tests.tiny_model import save_model
 
 pytestmark = [pytest.mark.spark, pytest.mark.model]
@@ -109,10 +108,10 @@ def wheel(tmp_path: Path) -> Path:
 
 
 def test_both_kinds_of_job_run_from_the_wheel_alone_with_servers_on_the_executors(
-    tmp_path: Path, wheel: Path, master: str, environment: dict[str, str], open_lake: OpenLake
+    tmp_path: Path, wheel: Path, master: str, environment: dict[str, str]
 ) -> None:
     write_warc(tmp_path / "crawl.warc.gz", n_pages=12)
-    _with_backward_model(tmp_path, open_lake)
+    _with_backward_model(tmp_path)
     settings = {
         "spark.jars.packages": DELTA, "spark.jars.excludes": NOT_DELTA,
         "spark.executor.memory": "512m", "spark.sql.shuffle.partitions": "2",
@@ -140,23 +139,23 @@ def test_both_kinds_of_job_run_from_the_wheel_alone_with_servers_on_the_executor
         socket.create_server(("127.0.0.1", PORT + n)).close()
 
 
-def _with_backward_model(folder: Path, open_lake: OpenLake) -> None:
+def _with_backward_model(folder: Path) -> None:
     """Write a recipe, and a lake in which the pool is drawn and M_yx is trained."""
     save_model(folder / "base")
     (folder / "recipe.toml").write_text(RECIPE.format(folder=folder, port=PORT))
-    recipe, lake = Recipe(name="test", base_model=str(folder / "base")), open_lake(generate_candidates)
+    recipe, lake = Recipe(name="test", base_model=str(folder / "base")), folder / "lake"
     now = datetime(2026, 1, 2, tzinfo=UTC)
-    lake.insert(UNLABELLED, [
+    plant(lake, UNLABELLED, [
         {"method_digest": "m", "segment_id": f"{n:064}", "document_id": "d", "url": "https://example.org/", "position": n,
          "header": "Care", "header_level": 2, "header_path": [], "text": f"How to care for it {n}.", "n_chars": 20,
          "language": "en", "language_score": 1.0, "replaced": {}, "experiment": "test", "sample_hash": f"{n:064}"} for n in range(20)
     ])  # fmt: skip
-    lake.insert(RELEASES, [
+    plant(lake, RELEASES, [
         {"release_id": "r", "table": "gold.training_examples", "experiment": "test", "iteration": 0,
          "slice": "dataset = 'test/backward-0'", "version": 1, "n_rows": 1, "content_digest": "c",
          "expectations_report": None, "published_at": now}
     ])  # fmt: skip
-    lake.insert(MODELS, [
+    plant(lake, MODELS, [
         {"model_id": "backward-0-abc", "experiment": "test", "direction": "backward", "iteration": 0, "base_model": "b",
          "path": str(folder / "base"), "digest": "d", "dataset": "test/backward-0", "table_version": 1, "n_examples": 1,
          "content_digest": "c", "config_digest": config_digest(recipe, "backward", 0), "metrics": {}, "run_id": "r"}

@@ -41,8 +41,8 @@ def test_a_curated_candidate_is_told_with_its_release(finished_lake: Lake, told:
     curated = finished_lake.latest(CURATED).where("iteration = 2").first()
     story = told(curated.candidate_id)
     assert f"curated for demo, iteration 2: likelihood_gain {curated.score:.3f} >= 0.090" in story
-    assert "      released in gold.curated VERSION AS OF 2 where experiment = 'demo' AND iteration = 2" in story
-    assert "      released in gold.training_examples VERSION AS OF 2 where dataset = 'demo/forward-2'" in story
+    assert "      released in gold.curated VERSION AS OF 1 where experiment = 'demo' AND iteration = 2" in story
+    assert "      released in gold.training_examples VERSION AS OF 1 where dataset = 'demo/forward-2'" in story
 
 
 def test_replaced_personal_data_and_overlaps_are_told(finished_lake: Lake, told: Told) -> None:

@@ -30,6 +30,7 @@ from schemas.gold import GENERATIONS, JUDGEMENTS
 from schemas.ops import MODELS, PROMPTS, RUNS
 from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
 from tests.conftest import OpenLake
+from tests.planted import plant
 from transforms import scorers, scores
 
 pytestmark = pytest.mark.spark
@@ -62,7 +63,7 @@ def scored(open_lake: OpenLake, asked: Recipe) -> tuple[Lake, list[Any]]:
     """A run of score-candidates over two candidates, and all scores after it."""
     lake = open_lake(score_candidates, iteration=1)
     if not lake.exists(UNLABELLED):
-        lake.insert(UNLABELLED, [drawn("x"), drawn("y")])
+        plant(lake.root, UNLABELLED, [drawn("x"), drawn("y")])
         generate_candidates.run(open_lake(generate_candidates), asked)
     score_candidates.run(lake, asked)
     return lake, lake.latest(SCORES).orderBy("scorer", "candidate_id").collect()
@@ -132,7 +133,7 @@ def test_answers_follow_sampling_and_prompt(
     assert lake.latest(GENERATIONS).count() == 6
 
     twin = replace(JUDGES["forward"], model_id="forward-0-twin")  # another experiment's, of the same weights
-    lake.insert(MODELS, [
+    plant(lake.root, MODELS, [
         {"model_id": m.model_id, "experiment": m.model_id, "direction": "forward", "iteration": 0, "base_model": "base",
          "path": m.path, "digest": m.digest, "dataset": "d", "table_version": 1, "n_examples": 1, "content_digest": "c",
          "config_digest": "c", "metrics": {}, "run_id": "r"} for m in (JUDGES["forward"], twin)
@@ -171,7 +172,7 @@ SEED = [
 def test_known_pairs_are_rated_once_and_planned_to_the_request(open_lake: OpenLake) -> None:
     checked = recipe(score_candidates={"scorers": ["likelihood_gain", "expected"]})
     lake = open_lake(judge_check, iteration=0)
-    lake.insert(SEED_PAIRS, SEED)
+    plant(lake.root, SEED_PAIRS, SEED)
     untrained = dict.fromkeys([("forward", 0), ("backward", 0)])
     trained = {("forward", 0): JUDGES["forward"], ("backward", 0): JUDGES["backward"]}
     planned = dry_run._n_checks(lake, checked, untrained, 0)  # type: ignore[arg-type]
@@ -222,7 +223,7 @@ def test_answers_are_judged_once_by_the_model_that_is_named(
     monkeypatch.setattr(judge_answers, "the_model", lambda *words: models[words[3]])
     lake = open_lake(judge_answers, iteration=2)
     prompts = generate_answers.wanted_prompts(lake, recipe())
-    lake.insert(GENERATIONS, [
+    plant(lake.root, GENERATIONS, [
         {"model_id": m.model_id, "prompt_set": "humpback", "prompt_id": r.subject_id, "sample": 0, "prompt": "Why?",
          "output": f"{r.subject_id} by {t}", "request_id": r.request_id}
         for t, m in models.items() for r in generate_answers.answer_requests(recipe(), m, prompts).collect()
@@ -263,13 +264,13 @@ def test_an_answer_that_makes_no_candidate_is_counted_once(
 ) -> None:
     monkeypatch.setattr(inference, "engine_for", lambda *_: Cutting())
     lake = open_lake(generate_candidates)
-    lake.insert(UNLABELLED, [drawn("endless"), drawn("short")])
+    plant(lake.root, UNLABELLED, [drawn("endless"), drawn("short")])
     generate_candidates.run(lake, recipe())
     assert (lake.run.n_in, lake.run.n_out, dict(lake.run.dropped)) == (2, 1, {"cut": 1})
     second = open_lake(generate_candidates)  # after a first that was killed before its row was in ops.runs
     generate_candidates.run(second, recipe())
     assert (second.run.n_calls, second.run.n_in, dict(second.run.dropped)) == (0, 1, {"cut": 1})
-    lake.insert(RUNS, [lake.run.row("ok")])
+    plant(lake.root, RUNS, [lake.run.row("ok")])
     later = open_lake(generate_candidates)
     generate_candidates.run(later, recipe())
     assert (later.run.n_calls, later.run.n_in, dict(later.run.dropped), later.run.version) == (0, 0, {}, None)

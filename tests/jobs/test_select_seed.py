@@ -10,6 +10,7 @@ from jobs.select_seed import seed_of
 from schemas.bronze import CONVERSATIONS
 from schemas.ops import RUNS
 from schemas.silver import SEED_PAIRS
+from tests.planted import plant
 
 pytestmark = pytest.mark.spark
 
@@ -43,7 +44,7 @@ def test_100_openassistant_trees_hold_94_pairs(open_lake, shared_data: Path) -> 
     assert (again.run.n_out, again.run.version) == (0, None)
     assert again.run.n_in == 687 - 94  # the first run's row is not there yet
 
-    again.insert(RUNS, [again.run.row("ok")])
+    plant(again.root, RUNS, [again.run.row("ok")])
     third = open_lake(select_seed)
     select_seed.run(third, recipe)
     assert (third.run.n_in, third.run.version) == (0, None)
@@ -62,7 +63,7 @@ def test_a_limit_is_filled_up_later(open_lake, tmp_path: Path) -> None:
     for limit, added in ((2, 2), (2, 0), (None, 4)):
         lake = open_lake(select_seed, limit=limit)
         select_seed.run(lake, recipe)
-        lake.insert(RUNS, [lake.run.row("ok")])
+        plant(lake.root, RUNS, [lake.run.row("ok")])
         assert lake.run.n_out == added
 
 
