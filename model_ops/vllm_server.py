@@ -196,14 +196,18 @@ def cpu_environment(kv_cache_gb: int, eager: bool) -> dict[str, str]:
     """What makes vLLM use all of a CPU, and leave it to others while it waits; `eager`: nothing is compiled first."""
     cores = str(len(os.sched_getaffinity(0)))
     openmp = Path(sys.prefix) / "lib" / "libiomp5.so"  # comes with vLLM's CPU build; its manual advises it
-    return {
+    environment = {
         "VLLM_CPU_KVCACHE_SPACE": str(kv_cache_gb),
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "OMP_NUM_THREADS": cores,  # else vLLM computes on one core while it serves
         "KMP_BLOCKTIME": "1",
-        # vLLM's --enforce-eager leaves some functions to a C++ compiler: 20 s, once, for the first log-probabilities
-        "TORCH_COMPILE_DISABLE": str(int(eager)),
-    } | ({"LD_PRELOAD": str(openmp)} if openmp.is_file() else {})
+    }
+    if eager:
+        # --enforce-eager leaves a function of the log-probabilities to a C++ compiler, which a machine need not have.
+        environment["TORCH_COMPILE_DISABLE"] = "1"
+    if openmp.is_file():
+        environment["LD_PRELOAD"] = str(openmp)
+    return environment
 
 
 def _group_alive(process: subprocess.Popen[bytes]) -> bool:

@@ -5,6 +5,7 @@ write nothing but its rows in `ops.runs`, and call no model.
 """
 
 import json
+import os
 import random
 import socket
 import subprocess
@@ -30,9 +31,10 @@ PORT = 8791
 
 
 def process(*words: object) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, as a user starts it."""
+    """The command in a process of its own, as a user starts it, whose machine need not have a C++ compiler."""
     return subprocess.run(
-        [sys.executable, "-m", "jobs", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "jobs", *map(str, words)], cwd=ROOT, env=os.environ | {"CXX": "/nonexistent"},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
