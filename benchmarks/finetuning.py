@@ -4,7 +4,7 @@ python -m benchmarks.finetuning MODEL_FOLDER --method lora full
 
 Six operations for each weight and token (four where only adapters learn: the weights need no gradient of their own)
 count; attention, which these lengths hardly see, does not. On a CPU the memory is the process's, so only the first
-line's is its own.
+training's is its own.
 """
 
 import argparse
@@ -71,30 +71,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from model_ops.fit import fit
 
     logging.basicConfig(level=logging.WARNING)
-    for setting, method, micro in product(options.dtype, options.method, options.micro_batch):
-        dtype = served_dtype(setting)
+    for dtype in map(served_dtype, options.dtype):
         limit = peak(dtype)
         weights = sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).parameters())
-        settings = replace(
-            SETTINGS, method=method, micro_batch_size=micro, gradient_checkpointing=options.gradient_checkpointing,
-            dtype=dtype,
-        )  # fmt: skip
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-        began = time.perf_counter()
-        with tempfile.TemporaryDirectory() as out:
-            train = made(options.examples, options.longest)
-            found = fit(settings, options.model, 0, train, [], Path(out)).metrics
-        operations = (4 if method == "lora" else 6) * weights * found["tokens_per_second"]
-        sys.stdout.write(
-            f"{weights / 1e9:.2f} billion weights, {dtype}, {method}, micro_batch_size={micro}: "
-            f"{found['tokens_per_second']:,.0f} tokens/s, {operations / limit:.0%} of a matrix product's "
-            f"{limit / 1e12:,.3f} TFLOPS, {found['peak_memory_mib'] / 1024:.1f} GiB, "
-            f"{time.perf_counter() - began:.0f} s with loading and saving\n"
-        )
-        sys.stdout.flush()
+        sys.stdout.write(f"{weights / 1e9:.2f} billion weights, matrix product {limit / 1e12:,.3f} TFLOPS in {dtype}\n")
+        for method, micro in product(options.method, options.micro_batch):
+            settings = replace(
+                SETTINGS, method=method, micro_batch_size=micro, gradient_checkpointing=options.gradient_checkpointing,
+                dtype=dtype,
+            )  # fmt: skip
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+            began = time.perf_counter()
+            with tempfile.TemporaryDirectory() as out:
+                train = made(options.examples, options.longest)
+                found = fit(settings, options.model, 0, train, [], Path(out)).metrics
+            operations = (4 if method == "lora" else 6) * weights * found["tokens_per_second"]
+            sys.stdout.write(
+                f"{method:<5} micro_batch_size={micro} {found['tokens_per_second']:9,.0f} tokens/s, "
+                f"{operations / limit:.0%} of the peak, {found['peak_memory_mib'] / 1024:.1f} GiB, "
+                f"{time.perf_counter() - began:.0f} s with loading and saving\n"
+            )
+            sys.stdout.flush()
     return 0
 
 

@@ -29,11 +29,14 @@ def _literal(value: object) -> str:
     return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def arrow_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """A few rows of a table, in Arrow."""
+    return pa.Table.from_pylist(rows, to_arrow_schema(table.schema, timezone="UTC"))
+
+
 def frame_of(table: Table, rows: Sequence[Mapping[str, Any]], spark: SparkSession) -> DataFrame:
     """A few rows that this process made itself; by Arrow, for Spark starts a Python worker to unpack a plain list."""
-    return spark.createDataFrame(
-        pa.Table.from_pylist(rows, to_arrow_schema(table.schema, timezone="UTC")), table.schema
-    )
+    return spark.createDataFrame(arrow_of(table, rows), table.schema)
 
 
 def conformed(table: Table, rows: DataFrame) -> DataFrame:
