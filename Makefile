@@ -14,7 +14,7 @@ DEMO_RECIPE = --recipe jobs/recipes/demo.toml --lake $(DEMO_DIR)/lake \
 	--set 'ingest_conversations.paths=["$(DEMO_DIR)/corpus/seed.jsonl"]'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bootstrap
+.PHONY: help demo test unit lint format bootstrap
 
 help: ## say what each target does
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,9 +31,12 @@ $(DEMO_DIR)/corpus:
 	@$(BIN)/python -m jobs.demo_corpus --out $@ --cache $(CACHE_DIR)/packages
 
 # Neither Spark's tests nor a model's keep two cores busy, so one process has the models while the other begins with Spark.
-test: lint ## every check: style, types, import rules, lock, and all tests, those without a JVM first
-	@$(BIN)/python -m pytest -q tests/unit
+test: bootstrap ## every check: style, types, import rules, lock, and all tests, those without a JVM first
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint unit
 	@$(BIN)/python -m pytest -q --ignore tests/unit --numprocesses 2
+
+unit: bootstrap ## the tests that need no JVM
+	@$(BIN)/python -m pytest -q tests/unit
 
 lint: bootstrap ## style, types, import rules and the lock file
 	@$(BIN)/ruff check $(CODE)

@@ -30,6 +30,7 @@ from jobs.runs import Run
 from jobs.session import spark_session
 from schemas.bronze import COMPLETIONS
 from schemas.silver import CANDIDATES
+from tests.jvm import QUICK
 from tests.model_ops.fake_server import Reply, completion, serving
 from tests.tiny_model import save_tokenizer
 from transforms.requests import requests_from
@@ -57,7 +58,7 @@ def ask(spark: SparkSession, root: Path, endpoint: str, folder: Path, n_rows: in
 
 def ask_in_own_session(root: str, endpoint: str, folder: str, n_rows: str, rows_per_wave: str) -> None:
     """What a process that is to be killed does."""
-    spark = spark_session(**{"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"})
+    spark = spark_session(**{"spark.driver.extraJavaOptions": QUICK})
     ask(spark, Path(root), endpoint, Path(folder), int(n_rows), int(rows_per_wave))
     spark.stop()
 

@@ -29,10 +29,10 @@ def run(lake: Lake, recipe: Recipe) -> None:
     model = the_model(lake, recipe, "backward", 0)
     segments = wanted_segments(lake, recipe)
     answered = lake.latest(CANDIDATES).select(*ASKED)
-    requests = candidate_requests(recipe, model, segments).join(answered, ASKED, "left_anti")
+    requests = materialised(candidate_requests(recipe, model, segments).join(answered, ASKED, "left_anti"))
     if requests.isEmpty():
         return
-    segments, requests = materialised(segments), materialised(requests)
+    segments = materialised(segments)
     completions = ask(lake, recipe, model, requests, BACKWARD)
     candidates = candidates_from(segments, requests, completions)
     # An answer that made no candidate is counted once: by the run that got it, if it came to that.

@@ -18,6 +18,7 @@ from jobs.runs import Run
 from jobs.session import spark_session
 from model_ops import base_model
 from schemas.ops import RUNS
+from tests.jvm import QUICK
 
 # PySpark takes a main module without a file, which pytest-xdist's processes have, for a doctest, and ends there.
 vars(sys.modules["__main__"]).setdefault("__file__", __file__)
@@ -52,8 +53,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = {
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
-        # Many short jobs, which end before their compiled code would pay. The end-to-end test runs as users do.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",  # 48 MB would be full
+        "spark.driver.extraJavaOptions": QUICK,
+        # Nor would generated code pay. The end-to-end test has it, as users do.
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }

@@ -20,6 +20,7 @@ from jobs.models import config_digest
 from jobs.session import DELTA, NOT_DELTA
 from schemas.ops import MODELS, RELEASES
 from schemas.silver import UNLABELLED
+from tests.jvm import QUICK
 from tests.pages import write_warc
 from tests.planted import plant
 from tests.tiny_model import save_model
@@ -28,7 +29,6 @@ pytestmark = [pytest.mark.spark, pytest.mark.model]
 PORT = 18435  # of the first server
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(pyspark.__file__).parent / "bin"
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"  # many JVMs that live for seconds, on few cores
 # Python reads this at its start: no process of the cluster, nor the driver, sees the sources.
 NO_SOURCES = "import os, sys\nsys.path[:] = [p for p in sys.path if not os.path.isdir(os.path.join(p, 'model_ops'))]\n"
 RECIPE = """

@@ -112,8 +112,9 @@ def test_from_crawl_to_pool(
     assert (segments["Tea"].language, segments["Tea"].text) == ("en", prose(1).strip())
 
     assert do(sign_segments, plan).n_out == 4
-    run = do(find_duplicates, plan)
-    assert (run.n_out, dict(run.dropped)) == (3, {"exact": 1})
+    killed = open_lake(find_duplicates)  # between its commit and its row in ops.runs
+    find_duplicates.run(killed, plan)
+    assert (killed.run.n_out, dict(killed.run.dropped)) == (3, {"exact": 1})
     (duplicate,) = lake.latest(DUPLICATES).collect()
     assert {duplicate.segment_id, duplicate.keeper_id} == {segments["Tea"].segment_id, segments["Tea again"].segment_id}
 
@@ -138,6 +139,11 @@ def test_from_crawl_to_pool(
     assert [lake.latest(table).count() for table in (DUPLICATES, UNLABELLED)] == [2, 2]
     keepers = {row.keeper_id for row in lake.latest(DUPLICATES).collect()}
     assert keepers == {duplicate.keeper_id}
+
+    # New settings: their rows stand beside the old.
+    n = lake.latest(SEGMENTS).count()
+    assert do(extract_segments, recipe(crawl, extract_segments={"language": "de"})).dropped["language"] == 6
+    assert lake.latest(SEGMENTS).count() == 2 * n
 
 
 @pytest.mark.spark
@@ -173,14 +179,6 @@ def test_the_pages_of_a_file_that_broke_off_wait_until_all_of_it_can_be_read(spa
     found = of_whole_files(spark.createDataFrame(rows, ROWS)).collect()
     assert sorted((row.source_file, row.url) for row in found if row.rejected is None) == [("b", "2")]
     assert [row.source_file for row in found if row.rejected] == ["a"]
-
-
-@pytest.mark.spark
-def test_new_settings_stand_beside_the_old(crawl: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]) -> None:
-    do(ingest_documents, recipe(crawl))
-    n = do(extract_segments, recipe(crawl)).n_in
-    assert do(extract_segments, recipe(crawl, extract_segments={"language": "de"})).dropped["language"] == 4
-    assert open_lake().latest(SEGMENTS).count() == 2 * n
 
 
 @pytest.mark.spark
@@ -242,19 +240,6 @@ def test_what_a_drawn_segment_repeats_is_not_drawn_as_well(
     )
     assert do(select_unlabelled, plan).n_out == len(others)
     assert keeper.segment_id not in {row.segment_id for row in lake.latest(UNLABELLED).collect()}
-
-
-@pytest.mark.spark
-def test_duplicates_that_were_written_by_a_killed_run_count_as_judged(
-    crawl: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
-) -> None:
-    plan = recipe(crawl)
-    for job in (ingest_documents, extract_segments, sign_segments):
-        do(job, plan)
-    killed = open_lake(find_duplicates)  # between its commit and its row in ops.runs
-    find_duplicates.run(killed, plan)
-    assert killed.run.n_in == 4
-    assert do(find_duplicates, plan).n_in == 0
 
 
 @pytest.mark.spark

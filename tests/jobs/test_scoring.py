@@ -59,12 +59,24 @@ def drawn(segment_id: str) -> dict[str, object]:
             "language_score": 1.0, "replaced": {}, "sample_hash": segment_id}  # fmt: skip
 
 
+def generated(open_lake: OpenLake, asked: Recipe) -> None:
+    """Two candidates, by their job."""
+    lake = open_lake(generate_candidates)
+    plant(lake.root, UNLABELLED, [drawn("x"), drawn("y")])
+    generate_candidates.run(lake, asked)
+
+
 def scored(open_lake: OpenLake, asked: Recipe) -> tuple[Lake, list[Any]]:
     """A run of score-candidates over two candidates, and all scores after it."""
     lake = open_lake(score_candidates, iteration=1)
-    if not lake.exists(UNLABELLED):
-        plant(lake.root, UNLABELLED, [drawn("x"), drawn("y")])
-        generate_candidates.run(open_lake(generate_candidates), asked)
+    if not lake.exists(CANDIDATES):
+        plant(lake.root, UNLABELLED, pool := [drawn("x"), drawn("y")])
+        segments = lake.spark.createDataFrame(pool, UNLABELLED.schema)  # type: ignore[type-var]
+        requests = generate_candidates.candidate_requests(asked, JUDGES["backward"], segments).collect()
+        plant(lake.root, CANDIDATES, [
+            {"candidate_id": r.subject_id, "segment_id": r.subject_id, "instruction": f"Say {r.subject_id}.",
+             "response": f"An {r.subject_id} text.", "model_id": r.model_id, "request_id": r.request_id} for r in requests
+        ])  # fmt: skip
     score_candidates.run(lake, asked)
     return lake, lake.latest(SCORES).orderBy("scorer", "candidate_id").collect()
 
@@ -97,7 +109,9 @@ def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
 
 
 def test_after_a_changed_sampling_only_what_it_gave_counts(open_lake: OpenLake) -> None:
-    lake, _ = scored(open_lake, recipe(score_candidates={"scorers": ["expected"]}))
+    warm = recipe(score_candidates={"scorers": ["expected"]})
+    generated(open_lake, warm)
+    lake, _ = scored(open_lake, warm)
     cold = recipe(score_candidates={"scorers": ["expected"]}, generate_candidates={"temperature": 0.0})
     backward = JUDGES["backward"]
     there = {("forward", 0): JUDGES["forward"], ("backward", 0): backward}
@@ -147,7 +161,9 @@ def test_answers_follow_sampling_and_prompt(
 
 
 def test_the_ledger_says_how_it_was_asked(open_lake: OpenLake) -> None:
-    lake, _ = scored(open_lake, recipe(score_candidates={"scorers": ["likelihood_gain", "expected", "ending"]}))
+    three = recipe(score_candidates={"scorers": ["likelihood_gain", "expected", "ending"]})
+    generated(open_lake, three)
+    lake, _ = scored(open_lake, three)
     asked = lake.latest(COMPLETIONS).select("stage", "part", "prefill", F.length("system") > 0).distinct().collect()
     assert {tuple(row) for row in asked} == {
         ("candidates", None, "", False), ("scores/likelihood_gain", "given", "", True),
