@@ -116,17 +116,14 @@ def _only_reads(lake: Lake, text: str) -> bool:
 
 def tables(lake: Lake) -> DataFrame:
     """One row per declared table, in the order of the flow: version, rows, bytes, when last written."""
-    found = []
+    found: list[tuple[object, ...]] = []
     for table in TABLES:
         if not lake.exists(table):
             found.append((table.name, table.comment, None, 0, 0, None))
             continue
-        commit = _history(lake, table).select("version", "timestamp").first()
-        detail = lake.spark.sql(f"DESCRIBE DETAIL delta.`{lake.path(table)}`").select("sizeInBytes").first()
-        assert commit is not None  # a table has a first commit
-        assert detail is not None
+        version, written, n_bytes = lake.state(table)
         rows = lake.latest(table).count()  # from the log's statistics: no file is opened
-        found.append((table.name, table.comment, commit.version, rows, detail.sizeInBytes, commit.timestamp))
+        found.append((table.name, table.comment, version, rows, n_bytes, written))
     columns = "name string, comment string, version bigint, rows bigint, bytes bigint, last_written timestamp"
     return lake.spark.createDataFrame(found, columns)
 
@@ -145,11 +142,8 @@ def history(lake: Lake, name: str) -> DataFrame:
 
     written = F.element_at("operationMetrics", F.lit("numOutputRows")).cast("bigint").alias("rows")
     facts = [F.get_json_object("userMetadata", f"$.{key}").alias(key) for key in COMMIT_FACTS]
-    return _history(lake, table).select("version", "timestamp", "operation", written, *facts)
-
-
-def _history(lake: Lake, table: Table) -> DataFrame:
-    return lake.spark.sql(f"DESCRIBE HISTORY delta.`{lake.path(table)}`").orderBy(F.desc("version"))
+    commits = lake.spark.sql(f"DESCRIBE HISTORY delta.`{lake.path(table)}`").orderBy(F.desc("version"))
+    return commits.select("version", "timestamp", "operation", written, *facts)
 
 
 def releases(lake: Lake) -> DataFrame:

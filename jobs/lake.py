@@ -1,6 +1,7 @@
 """The one read and write path to the lake's Delta tables."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,20 @@ class Lake:
 
     def version(self, table: Table) -> int | None:
         """The newest version, or None where the table does not exist yet."""
-        jvm: Any = self.spark._jvm  # Delta's Python API can only say it by a job over the history
+        newest = int(self._snapshot(table).version())
+        return newest if newest >= 0 else None
+
+    def state(self, table: Table) -> tuple[int, datetime, int]:
+        """The newest version of a table that exists, when it was committed, and the bytes of its files."""
+        snapshot = self._snapshot(table)
+        written = datetime.fromtimestamp(snapshot.timestamp() / 1000, UTC)
+        return int(snapshot.version()), written, int(snapshot.sizeInBytes())
+
+    def _snapshot(self, table: Table) -> Any:
+        jvm: Any = self.spark._jvm  # Delta's Python API can only tell of it by jobs over the whole history
         log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
         nothing = jvm.scala.Option.empty()
-        newest = int(log.update(False, nothing, nothing).version())
-        return newest if newest >= 0 else None
+        return log.update(False, nothing, nothing)
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """The table's rows, at `version` or the newest; no rows where it does not exist yet.

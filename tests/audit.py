@@ -1,22 +1,20 @@
 """An audit of a whole lake: keys unique, references resolvable, accounts closed, releases readable.
 
+By delta-rs and DuckDB, which had no part in writing it.
+
 python -m tests.audit LAKE
 """
 
 import sys
-from functools import reduce
+from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+import duckdb
+from deltalake import DeltaTable
 from pyspark.sql.types import ArrayType
 
-from jobs.conform import predicate
-from jobs.lake import Lake
-from jobs.publish import digest_of
-from jobs.runs import Run
-from jobs.session import spark_session
+from jobs.conform import arrow_of, predicate
 from schemas import BY_NAME, TABLES
-from schemas.ops import MODELS, RELEASES, RUNS
+from schemas.content_digest import Digest, content_digest
 
 REFERENCES = (  # column -> the columns it must be found in one of
     ("silver.segments.document_id", "bronze.documents.document_id"),
@@ -51,53 +49,65 @@ REFERENCES = (  # column -> the columns it must be found in one of
 )
 
 
-def _ids(lake: Lake, place: str) -> DataFrame:
-    """The values of a column, the elements of an array each, as `id`."""
-    table, column = place.rsplit(".", 1)
-    rows = lake.latest(BY_NAME[table])
-    ids = F.explode(column) if isinstance(rows.schema[column].dataType, ArrayType) else F.col(column)
-    return rows.select(ids.alias("id")).where("id IS NOT NULL").distinct()
-
-
-def faults(spark: SparkSession, root: str) -> list[str]:
+def faults(root: str) -> list[str]:
     """Everything that is wrong with the lake, in words."""
-    lake = Lake(spark, root, Run("audit", "audit", "", RUNS))
-    found = []
+    lake, found = duckdb.connect(), []
+    lake.execute(
+        "CREATE MACRO octet_length(text) AS strlen(text)"
+    )  # the rules are Spark's SQL; all else is DuckDB's too
     for table in TABLES:
-        rows = lake.latest(table)
-        repeated = rows.groupBy(*table.key).count().where("count > 1").count()
-        if repeated:
-            found.append(f"{table.name}: {repeated} keys occur more than once")
-        for name, rule in table.rules.items():
-            broken = rows.where(~F.coalesce(F.expr(rule), F.lit(False))).count()
-            if broken:
-                found.append(f"{table.name}: {broken} rows break {name}")
+        place = f"{root}/{table.path}"
+        there = DeltaTable.is_deltatable(place)
+        lake.register(table.name, DeltaTable(place).to_pyarrow_dataset() if there else arrow_of(table, []))
+        key = ", ".join(f'"{column}"' for column in table.key)
+        if n := _count(lake, f'SELECT 1 FROM "{table.name}" GROUP BY {key} HAVING count(*) > 1'):
+            found.append(f"{table.name}: {n} keys occur more than once")
+        needed = {f"{f.name}_not_null": f'"{f.name}" IS NOT NULL' for f in table.schema if not f.nullable}
+        for name, rule in (needed | dict(table.constraints)).items():
+            if n := _count(lake, f'SELECT 1 FROM "{table.name}" WHERE NOT coalesce({rule}, false)'):
+                found.append(f"{table.name}: {n} rows break {name}")
     for here, *there in REFERENCES:
-        lost = reduce(
-            lambda ids, other: ids.join(_ids(lake, other), "id", "left_anti"), there, _ids(lake, here)
-        ).count()
-        if lost:
-            found.append(f"{here}: {lost} values are not in {' or '.join(there)}")
-    account = F.col("n_out")
-    for name in ("dropped", "quarantined"):
-        account = account + F.aggregate(F.map_values(name), F.lit(0).cast("bigint"), lambda a, b: a + b)
-    for run in lake.latest(RUNS).where((F.col("n_in") != account) & (F.col("status") == "ok")).collect():
-        found.append(f"ops.runs: the account of {run.job} is open: {run.n_in} in, {run.n_out} out")
-    for release in lake.latest(RELEASES).collect():
-        slice = lake.at(BY_NAME[release.table], release.version).where(release.slice)
-        if digest_of(slice) != (release.n_rows, release.content_digest):
-            found.append(
-                f"ops.releases: {release.table}@{release.version} where {release.slice} is not what was released"
-            )
-    for model in lake.latest(MODELS).collect():
-        dataset = predicate({"dataset": model.dataset})
-        n, digest = digest_of(lake.at(BY_NAME["gold.training_examples"], model.table_version).where(dataset))
-        if digest != model.content_digest:
-            found.append(f"ops.models: {model.model_id} was trained on other rows than {n} of its pinned version")
+        if n := _count(lake, f"{_ids(here)} EXCEPT ({' UNION '.join(map(_ids, there))})"):
+            found.append(f"{here}: {n} values are not in {' or '.join(there)}")
+    for run in _rows(lake, "ops.runs", "status = 'ok'"):
+        n_out = run["n_out"] + sum(n for name in ("dropped", "quarantined") for _, n in run[name])
+        if run["n_in"] != n_out:
+            found.append(f"ops.runs: the account of {run['job']} is open: {run['n_in']} in, {n_out} out")
+    for r in _rows(lake, "ops.releases"):
+        if _digest(root, r["table"], r["version"], r["slice"]) != (r["n_rows"], r["content_digest"]):
+            found.append(f"ops.releases: {r['table']}@{r['version']} where {r['slice']} is not what was released")
+    for model in _rows(lake, "ops.models"):
+        dataset = predicate({"dataset": model["dataset"]})
+        n, digest = _digest(root, "gold.training_examples", model["table_version"], dataset)
+        if digest != model["content_digest"]:
+            found.append(f"ops.models: {model['model_id']} was trained on other rows than {n} of its pinned version")
     return found
 
 
+def _ids(place: str) -> str:
+    """The values of a column, the elements of an array each."""
+    table, column = place.rsplit(".", 1)
+    is_array = isinstance(BY_NAME[table].schema[column].dataType, ArrayType)
+    value = f"unnest({column})" if is_array else column
+    return f'SELECT {value} FROM "{table}" WHERE {column} IS NOT NULL'
+
+
+def _count(lake: duckdb.DuckDBPyConnection, query: str) -> int:
+    [(n,)] = lake.sql(f"SELECT count(*) FROM ({query})").fetchall()
+    return int(n)
+
+
+def _rows(lake: duckdb.DuckDBPyConnection, table: str, where: str = "true") -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = lake.sql(f'SELECT * FROM "{table}" WHERE {where}').to_arrow_table().to_pylist()
+    return rows
+
+
+def _digest(root: str, table: str, version: int, slice: str) -> Digest:
+    rows = DeltaTable(f"{root}/{BY_NAME[table].path}", version=version).to_pyarrow_dataset()
+    return content_digest(duckdb.from_arrow(rows).filter(slice).to_arrow_table().to_batches())
+
+
 if __name__ == "__main__":
-    wrong = faults(spark_session(), sys.argv[1])
+    wrong = faults(sys.argv[1])
     sys.stdout.write("\n".join(wrong or ["the lake is in order"]) + "\n")
     sys.exit(bool(wrong))

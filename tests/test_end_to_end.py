@@ -126,7 +126,7 @@ def test_the_loop_runs_closes_its_accounts_and_is_done(
     assert first.returncode == 0, first.stderr[-3000:]
     still_there = subprocess.run(["pgrep", "-f", f"port {PORT}"], capture_output=True, check=False)
     assert still_there.returncode == 1, "no server is left running"
-    assert faults(spark, str(lake)) == []
+    assert faults(str(lake)) == []
     models = DeltaTable(str(lake / "ops/models")).to_pyarrow_table().to_pylist()
     assert {(m["direction"], m["iteration"]) for m in models} == {
         ("backward", 0),
