@@ -104,11 +104,10 @@ def test_another_lakes_table_in_a_metastore_is_left_alone(spark: SparkSession, o
 def test_names_follow_the_lake_that_is_opened(spark: SparkSession, open_lake, tmp_path: Path) -> None:
     lake = open_lake()
     curate(lake, 2, "a")
-    catalog.register(lake)
     other = Lake(spark, str(tmp_path / "other's lake"), lake.run)
     curate(other, 7, "a")
-    assert catalog.sql(other, "SELECT * FROM gold.curated").count() == 7
-    assert catalog.sql(lake, "SELECT * FROM gold.curated").count() == 2
+    for opened, n in ((lake, 2), (other, 7), (lake, 2)):
+        assert catalog.sql(opened, "SELECT * FROM gold.curated").count() == n
 
 
 def test_tables_and_history_tell_what_is_there_and_who_wrote_it(open_lake) -> None:
