@@ -52,9 +52,8 @@ REFERENCES = (  # column -> the columns it must be found in one of
 def faults(root: str) -> list[str]:
     """Everything that is wrong with the lake, in words."""
     lake, found = duckdb.connect(), []
-    lake.execute(
-        "CREATE MACRO octet_length(text) AS strlen(text)"
-    )  # the rules are Spark's SQL; all else is DuckDB's too
+    # The rules are Spark's SQL; but for this one function it is DuckDB's too.
+    lake.execute("CREATE MACRO octet_length(text) AS strlen(text)")
     for table in TABLES:
         place = f"{root}/{table.path}"
         there = DeltaTable.is_deltatable(place)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
-from pyspark.sql import SparkSession
 
 from jobs import loop_state
 from model_ops.vllm_server import VllmServer
@@ -114,7 +113,7 @@ def versions(lake: Path) -> dict[str, int]:
 
 
 def test_the_loop_runs_closes_its_accounts_and_is_done(
-    made: tuple[Path, list[str]], spark: SparkSession, humpback: Command, monkeypatch: pytest.MonkeyPatch
+    made: tuple[Path, list[str]], humpback: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, options = made
     lake = folder / "lake"

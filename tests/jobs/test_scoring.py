@@ -59,19 +59,22 @@ def drawn(segment_id: str) -> dict[str, object]:
             "language_score": 1.0, "replaced": {}, "sample_hash": segment_id}  # fmt: skip
 
 
+POOL = [drawn("x"), drawn("y")]
+
+
 def generated(open_lake: OpenLake, asked: Recipe) -> None:
-    """Two candidates, by their job."""
+    """The candidates of the pool, by their job."""
     lake = open_lake(generate_candidates)
-    plant(lake.root, UNLABELLED, [drawn("x"), drawn("y")])
+    plant(lake.root, UNLABELLED, POOL)
     generate_candidates.run(lake, asked)
 
 
 def scored(open_lake: OpenLake, asked: Recipe) -> tuple[Lake, list[Any]]:
-    """A run of score-candidates over two candidates, and all scores after it."""
+    """A run of score-candidates over the pool's candidates, planted if there are none; and all scores after it."""
     lake = open_lake(score_candidates, iteration=1)
     if not lake.exists(CANDIDATES):
-        plant(lake.root, UNLABELLED, pool := [drawn("x"), drawn("y")])
-        segments = lake.spark.createDataFrame(pool, UNLABELLED.schema)  # type: ignore[type-var]
+        plant(lake.root, UNLABELLED, POOL)
+        segments = lake.latest(UNLABELLED)
         requests = generate_candidates.candidate_requests(asked, JUDGES["backward"], segments).collect()
         plant(lake.root, CANDIDATES, [
             {"candidate_id": r.subject_id, "segment_id": r.subject_id, "instruction": f"Say {r.subject_id}.",
