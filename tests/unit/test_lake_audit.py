@@ -8,7 +8,7 @@ from jobs.runs import Run
 from schemas.content_digest import content_digest
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS, RELEASES, RUNS
-from schemas.silver import CANDIDATES, SEED_PAIRS
+from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS
 from tests.audit import faults
 from tests.planted import plant
 
@@ -26,20 +26,25 @@ def test_a_sound_lake_has_no_faults(tmp_path: Path) -> None:
 
 def test_each_fault_is_named(tmp_path: Path) -> None:
     _trained(tmp_path, "0" * 64, n_in=5)
-    candidate = {
-        "candidate_id": "c",
-        "segment_id": "s",
-        "instruction": " ",
-        "response": "r",
-        "model_id": "m",
-        "request_id": "q",
-    }
+    candidate = {"candidate_id": "c", "segment_id": "s", "instruction": " ", "response": "r", "model_id": "m",
+                 "request_id": "q"}  # fmt: skip
     plant(tmp_path, CANDIDATES, [candidate, candidate])
+    plant(tmp_path, SCORES, [
+        {"method_digest": "d", "candidate_id": "c", "model_id": "m", "scorer": "expected", "score": 4.0, "status": "ok",
+         "label_mass": 1.0, "parser": "p", "request_ids": ["q", "lost"]}
+    ])  # fmt: skip
+    plant(
+        tmp_path,
+        TRAINING_EXAMPLES,
+        [EXAMPLE | {"example_id": "f", "source_id": "c"}, EXAMPLE | {"example_id": "g", "source_id": "x"}],
+    )
     assert faults(str(tmp_path)) == [
         "silver.candidates: 1 keys occur more than once",
         "silver.candidates: 2 rows break instruction_not_empty",
         "silver.candidates.segment_id: 1 values are not in silver.unlabelled.segment_id",
         "silver.candidates.request_id: 1 values are not in bronze.completions.request_id",
+        "silver.scores.request_ids: 2 values are not in bronze.completions.request_id",
+        "gold.training_examples.source_id: 1 values are not in silver.seed_pairs.pair_id or silver.candidates.candidate_id",
         "ops.runs: the account of finetune is open: 5 in, 0 out",
         "ops.releases: gold.training_examples@0 where dataset = 'test/forward-0' is not what was released",
         "ops.models: m was trained on other rows than 1 of its pinned version",
