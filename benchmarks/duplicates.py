@@ -27,8 +27,8 @@ from jobs.lake import Lake
 from jobs.runs import Run
 from jobs.session import spark_session
 from schemas.silver import DUPLICATES, SEGMENTS
-from transforms.documents import file_rows
-from transforms.segments import pieces
+from transforms.crawl.documents import file_rows
+from transforms.pages.segments import pieces
 
 RULES = ExtractSegments()
 RECIPE = Recipe(name="benchmark", base_model="none")

@@ -33,7 +33,7 @@ from schemas.silver import CANDIDATES
 from tests.jvm import QUICK
 from tests.model_ops.fake_server import Reply, completion, serving
 from tests.tiny_model import save_tokenizer
-from transforms.requests import requests_from
+from transforms.prompting.requests import requests_from
 
 ROOT = Path(__file__).parent.parent
 MODEL = "m-1"

@@ -14,12 +14,12 @@ from typing import Any
 from selectolax.lexbor import LexborHTMLParser
 
 from jobs.config import ExtractSegments, IngestDocuments
-from transforms.documents import file_rows
-from transforms.language import identify_languages
-from transforms.personal_data import scrubbed
-from transforms.segment_rules import header_fault, is_repetitive
-from transforms.segments import pieces
-from transforms.warc import read_records
+from transforms.crawl.documents import file_rows
+from transforms.crawl.warc import read_records
+from transforms.pages.language import identify_languages
+from transforms.pages.personal_data import scrubbed
+from transforms.pages.segment_rules import header_fault, is_repetitive
+from transforms.pages.segments import pieces
 
 RULES = ExtractSegments()
 MAX_BYTES = IngestDocuments().max_record_bytes

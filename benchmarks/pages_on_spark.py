@@ -24,8 +24,8 @@ from jobs.config import IngestDocuments, Recipe
 from jobs.lake import Lake
 from jobs.runs import Run
 from jobs.session import spark_session
-from transforms.segments import ROWS, segments_from
-from transforms.warc import Record, read_records
+from transforms.crawl.warc import Record, read_records
+from transforms.pages.segments import ROWS, segments_from
 
 JOBS = (ingest_documents, extract_segments)
 

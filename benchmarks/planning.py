@@ -23,7 +23,7 @@ from jobs.runs import Run
 from jobs.session import spark_session
 from schemas.bronze import COMPLETIONS
 from schemas.silver import CANDIDATES
-from transforms.requests import requests_from
+from transforms.prompting.requests import requests_from
 
 CHUNK = 1_000_000  # rows of the ledger a commit
 MODEL = Model("m-1", "none", "d", "none")

@@ -14,11 +14,11 @@ from pyspark.sql import functions as F
 from jobs.config import ExtractSegments, IngestDocuments
 from jobs.report.facts import KEPT
 from jobs.session import spark_session
-from transforms.documents import file_rows
-from transforms.language import identify_languages
-from transforms.quality_rules import RULES, quality_fault
-from transforms.segment_rules import header_fault, is_repetitive
-from transforms.segments import pieces
+from transforms.crawl.documents import file_rows
+from transforms.pages.language import identify_languages
+from transforms.pages.quality_rules import RULES, quality_fault
+from transforms.pages.segment_rules import header_fault, is_repetitive
+from transforms.pages.segments import pieces
 
 SETTINGS = ExtractSegments()
 LIMITS = SETTINGS.quality.model_dump()

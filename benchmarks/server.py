@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from transforms.scorers import WRITTEN
+from transforms.scoring.scorers import WRITTEN
 
 OPEN = 64
 WORDS = [

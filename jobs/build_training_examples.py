@@ -15,7 +15,7 @@ from jobs.publish import newest_release, publish
 from jobs.select_seed import seed_of
 from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.silver import SEED_PAIRS
-from transforms.training import examples_from
+from transforms.prompting.training_examples import examples_from
 
 READS = (SEED_PAIRS, CURATED)
 WRITES = TRAINING_EXAMPLES

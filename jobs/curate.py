@@ -13,7 +13,7 @@ from jobs.publish import publish
 from jobs.scoring import judges, methods
 from schemas.gold import CURATED
 from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
-from transforms.curation import select_curated
+from transforms.scoring.curation import select_curated
 
 READS = (CANDIDATES, SCORES, UNLABELLED, OVERLAPS, SEED_PAIRS)
 WRITES = CURATED

@@ -6,8 +6,10 @@ from jobs.config import Recipe
 from jobs.scoring_config import ScorerName
 from jobs.section import digest
 from jobs.text_files import read_entries
-from transforms import duplicates, scores, segments, signatures
-from transforms.scorers import SCORERS, score_sampling
+from transforms.dedup import duplicates, signatures
+from transforms.pages import segments
+from transforms.scoring import scores
+from transforms.scoring.scorers import SCORERS, score_sampling
 
 
 def segments_digest(recipe: Recipe) -> str:

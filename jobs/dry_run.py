@@ -17,8 +17,8 @@ from jobs.scoring import score_requests
 from jobs.scoring_config import ScorerName
 from jobs.select_seed import seed_of
 from schemas.silver import CANDIDATES, UNLABELLED
-from transforms.scorers import SCORERS
-from transforms.scores import score_prompts
+from transforms.scoring.scorers import SCORERS
+from transforms.scoring.scores import score_prompts
 
 PLAN = "step string, iteration int, would_do string, n bigint, tokens bigint"
 CHARS_PER_TOKEN = 4  # English under a 50,000-word vocabulary; good enough to plan with

@@ -12,7 +12,7 @@ from jobs.lake import Lake
 from jobs.text_files import read_entries
 from schemas.bronze import DOCUMENTS
 from schemas.silver import SEGMENTS
-from transforms.segments import segments_from
+from transforms.pages.segments import segments_from
 
 READS = (DOCUMENTS,)
 WRITES = SEGMENTS

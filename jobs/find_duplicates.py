@@ -17,7 +17,7 @@ from jobs.lake import Lake
 from jobs.materialised import materialised
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, SEGMENTS, SIGNATURES
-from transforms.duplicates import (
+from transforms.dedup.duplicates import (
     FIRST_PIVOTS,
     bucket_entries,
     candidate_pairs,
@@ -39,7 +39,7 @@ UNIT = "segments"
 
 
 class UnsoundError(RuntimeError):
-    """Verdicts that break what `transforms.duplicates` promises."""
+    """Verdicts that break what `transforms.dedup.duplicates` promises."""
 
 
 def run(lake: Lake, recipe: Recipe) -> None:

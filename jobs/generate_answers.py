@@ -13,8 +13,8 @@ from jobs.materialised import materialised
 from jobs.models import Model, the_model
 from jobs.prompt_sets import read_prompts
 from schemas.gold import GENERATIONS
-from transforms.generations import forward_prompts, generations_from
-from transforms.prompts import FORWARD
+from transforms.evaluation.generations import forward_prompts, generations_from
+from transforms.prompting.prompts import FORWARD
 
 READS = ()
 WRITES = GENERATIONS

@@ -14,8 +14,8 @@ from jobs.models import Model, the_model
 from jobs.prompt_sets import kept_out
 from schemas.ops import RUNS
 from schemas.silver import CANDIDATES, OVERLAPS, SEED_PAIRS, UNLABELLED
-from transforms.candidates import backward_prompts, candidates_from
-from transforms.prompts import BACKWARD
+from transforms.prompting.candidates import backward_prompts, candidates_from
+from transforms.prompting.prompts import BACKWARD
 
 READS = (UNLABELLED, OVERLAPS, SEED_PAIRS)
 WRITES = CANDIDATES

@@ -15,8 +15,8 @@ from jobs.serving import chat_format, endpoints, engine_for, n_servers
 from jobs.waves import send, tasks_of_a_wave
 from schemas.bronze import COMPLETIONS
 from schemas.ops import MODELS, PROMPTS
-from transforms.prompts import Template
-from transforms.requests import refused_by_server, requests_from
+from transforms.prompting.prompts import Template
+from transforms.prompting.requests import refused_by_server, requests_from
 
 # An answer that says something of the model, for good. A `failed` one says something of the
 # network or the server, and is asked for again by every run.

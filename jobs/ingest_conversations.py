@@ -17,7 +17,7 @@ from jobs.config import Recipe
 from jobs.errors import RecipeError
 from jobs.lake import Lake
 from schemas.bronze import CONVERSATIONS
-from transforms.conversations import ROWS, rows_from, with_repeats
+from transforms.seed.conversations import ROWS, rows_from, with_repeats
 
 READS = ()
 WRITES = CONVERSATIONS

@@ -21,7 +21,7 @@ from jobs.lake import Lake
 from jobs.materialised import materialised
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE
-from transforms.documents import (
+from transforms.crawl.documents import (
     NO_PAGES,
     ROWS,
     UNREADABLE,

@@ -19,8 +19,8 @@ from jobs.prompt_sets import read_prompts
 from jobs.section import digest
 from schemas.gold import GENERATIONS, JUDGEMENTS
 from schemas.ops import MODELS
-from transforms.judgements import PARSER, SAMPLING, judgements_from, verdict_prompts
-from transforms.prompts import VERDICT
+from transforms.evaluation.judgements import PARSER, SAMPLING, judgements_from, verdict_prompts
+from transforms.prompting.prompts import VERDICT
 
 READS = (GENERATIONS,)
 WRITES = JUDGEMENTS

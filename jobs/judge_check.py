@@ -13,9 +13,9 @@ from jobs.scoring_config import ScorerName
 from jobs.select_seed import seed_of
 from jobs.text_files import read_lines
 from schemas.silver import KNOWN_SCORES, SEED_PAIRS
-from transforms.judge_check import PAPER, Measure, combined, measures
-from transforms.known_pairs import Pair, labelled, spoilt
-from transforms.scores import made_by
+from transforms.scoring.judge_check import PAPER, Measure, combined, measures
+from transforms.scoring.known_pairs import Pair, labelled, spoilt
+from transforms.scoring.scores import made_by
 
 READS = (SEED_PAIRS,)
 WRITES = KNOWN_SCORES

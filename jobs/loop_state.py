@@ -24,7 +24,7 @@ from jobs.section import digest
 from model_ops.checkpoints import check_model_folder
 from schemas import TABLES
 from schemas.ops import RUNS
-from transforms.documents import UNREADABLE
+from transforms.crawl.documents import UNREADABLE
 
 PACKAGES = ("jobs", "transforms", "expectations", "model_ops", "schemas")
 

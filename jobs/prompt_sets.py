@@ -14,8 +14,8 @@ from jobs.lake import Lake
 from jobs.select_seed import seed_of
 from jobs.text_files import read_lines
 from schemas.silver import OVERLAPS
-from transforms.evaluation_prompts import prompt_texts
-from transforms.unlabelled import SEED_SET
+from transforms.dedup.unlabelled import SEED_SET
+from transforms.evaluation.evaluation_prompts import prompt_texts
 
 Known = tuple[str, str, str]
 """Set, prompt's id, text."""

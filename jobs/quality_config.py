@@ -6,7 +6,7 @@ from jobs.section import Section
 
 
 class Quality(Section):
-    """Limits of the rules in `transforms.quality_rules`; a rule without a limit is not applied.
+    """Limits of the rules in `transforms.pages.quality_rules`; a rule without a limit is not applied.
 
     Where a limit is not the published one, it was set on the demo's 2,515 pieces of Debian's
     documentation that pass the paper's rules: `python -m benchmarks.quality` shows what each drops.

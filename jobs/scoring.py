@@ -13,8 +13,8 @@ from jobs.lake import Lake
 from jobs.materialised import materialised
 from jobs.models import Model, the_model
 from jobs.scoring_config import ScorerName
-from transforms.scorers import SCORERS, score_sampling
-from transforms.scores import UNREAD, made_by, score_prompts, scores_from
+from transforms.scoring.scorers import SCORERS, score_sampling
+from transforms.scoring.scores import UNREAD, made_by, score_prompts, scores_from
 
 Judges = Mapping[Direction, Model]
 

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from jobs.section import Section
-from transforms.known_pairs import Kind
+from transforms.scoring.known_pairs import Kind
 
 ScorerName = Literal["rubric", "additive", "expected", "likelihood_gain", "ending", "backward_gain"]
 

@@ -11,7 +11,7 @@ from jobs.lake import Lake
 from schemas.bronze import CONVERSATIONS
 from schemas.ops import RUNS
 from schemas.silver import SEED_PAIRS
-from transforms.seed import seed_pairs_from
+from transforms.seed.seed_pairs import seed_pairs_from
 
 READS = (CONVERSATIONS,)
 WRITES = SEED_PAIRS

@@ -19,7 +19,7 @@ from jobs.select_seed import seed_of
 from schemas.bronze import DOCUMENTS
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, UNLABELLED
-from transforms.unlabelled import METHOD_VERSION, SEED_SET, overlaps_from, superseded_from, unlabelled_from
+from transforms.dedup.unlabelled import METHOD_VERSION, SEED_SET, overlaps_from, superseded_from, unlabelled_from
 
 READS = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS)
 WRITES = UNLABELLED

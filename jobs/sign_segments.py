@@ -9,7 +9,7 @@ from jobs.config import Recipe
 from jobs.digests import segments_digest, signatures_digest
 from jobs.lake import Lake
 from schemas.silver import SEGMENTS, SIGNATURES
-from transforms.signatures import signatures_from
+from transforms.dedup.signatures import signatures_from
 
 READS = (SEGMENTS,)
 WRITES = SIGNATURES

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jobs.errors import RecipeError
-from transforms.block_lists import entries
+from transforms.pages.block_lists import entries
 
 
 def read_lines(key: str, path: str) -> list[str]:

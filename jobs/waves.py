@@ -18,7 +18,7 @@ from jobs.lake import Lake
 from jobs.materialised import materialised
 from model_ops.engine import Engine, through
 from schemas.bronze import COMPLETIONS
-from transforms.requests import refused_by_server
+from transforms.prompting.requests import refused_by_server
 
 log = logging.getLogger(__name__)
 

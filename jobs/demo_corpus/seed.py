@@ -11,8 +11,8 @@ from jobs.demo_corpus.corpus import Entry, sources_of
 from jobs.demo_corpus.sources import SEED_URL_PREFIXES
 from jobs.demo_corpus.warc import read_warc
 from jobs.errors import JobError
-from transforms.charset import decode_page
-from transforms.render import Page, render
+from transforms.crawl.charset import decode_page
+from transforms.pages.render import Page, render
 
 MIN_RESPONSE_CHARS = 200
 NUMBERED = re.compile(r"\(\d+\) (.+)")  # sqlite.org numbers its questions in paragraphs, not headers

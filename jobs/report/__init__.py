@@ -16,7 +16,7 @@ from jobs.report import facts, ratings, trust
 from jobs.report.page import page
 from schemas.gold import CURATED
 from schemas.silver import KNOWN_SCORES, SCORES
-from transforms.judge_check import PAPER
+from transforms.scoring.judge_check import PAPER
 
 
 def report(lake: Lake, out: Path) -> Path:

@@ -14,7 +14,7 @@ from schemas.gold import CURATED
 from schemas.ops import MODELS, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 from schemas.table import Table
-from transforms.segments import DROP_REASONS
+from transforms.pages.segments import DROP_REASONS
 
 MAX_RUNS = 5000
 KEPT = "kept"

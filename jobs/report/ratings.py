@@ -13,8 +13,8 @@ from schemas.bronze import COMPLETIONS
 from schemas.gold import CURATED, GENERATIONS
 from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
 from schemas.table import Table
-from transforms.curation import select_curated
-from transforms.scorers import SCORERS
+from transforms.scoring.curation import select_curated
+from transforms.scoring.scorers import SCORERS
 
 BINS = 32
 MAX_TEXT = 1200

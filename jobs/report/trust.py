@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 from jobs.lake import Lake
 from jobs.report.facts import Experiment, Row, rows
 from schemas.gold import JUDGEMENTS
-from transforms.estimates import Floats, estimate
-from transforms.judge_check import combined, measures
-from transforms.known_pairs import OF_SEED
+from transforms.scoring.estimates import Floats, estimate
+from transforms.scoring.judge_check import combined, measures
+from transforms.scoring.known_pairs import OF_SEED
 
 MAX_KNOWN = 2000  # of each kind: more would not narrow the interval that is shown
 MAX_POINTS = 1000

@@ -22,7 +22,7 @@ from schemas.ops import QUARANTINE, RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, SIGNATURES, UNLABELLED
 from tests import crawls
 from tests.planted import plant
-from transforms.documents import ROWS, UNREADABLE, of_whole_files
+from transforms.crawl.documents import ROWS, UNREADABLE, of_whole_files
 
 JOBS = (ingest_documents, extract_segments, sign_segments, find_duplicates, select_unlabelled)
 NOUNS = ["kettle", "water", "leaf", "cup", "pot", "spoon", "window", "garden", "river", "bridge", "road", "letter"]

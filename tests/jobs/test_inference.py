@@ -20,7 +20,7 @@ from model_ops.engine import Answer
 from model_ops.fake_engine import FakeEngine
 from schemas.bronze import COMPLETIONS
 from tests.conftest import OpenLake
-from transforms.requests import requests_from
+from transforms.prompting.requests import requests_from
 
 pytestmark = pytest.mark.spark
 

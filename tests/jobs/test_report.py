@@ -11,7 +11,7 @@ from jobs.report import gather, report
 from jobs.report.facts import Stage
 from schemas.silver import SEGMENTS
 from tests.jobs.synthetic_lake import BACKWARD, FORWARD, THRESHOLD
-from transforms.segments import DROP_REASONS
+from transforms.pages.segments import DROP_REASONS
 
 pytestmark = pytest.mark.spark
 

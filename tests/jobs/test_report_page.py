@@ -11,8 +11,8 @@ import pytest
 
 from jobs.report.facts import KEPT, Stage, rules
 from jobs.report.page import document_link, duration, number, page, shortened, size, web_address
-from transforms.estimates import Estimate
-from transforms.judge_check import PAPER, measures
+from transforms.scoring.estimates import Estimate
+from transforms.scoring.judge_check import PAPER, measures
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EMPTY: dict[str, Any] = {

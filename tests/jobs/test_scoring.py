@@ -31,7 +31,7 @@ from schemas.ops import MODELS, PROMPTS, RUNS
 from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
 from tests.conftest import OpenLake
 from tests.planted import plant
-from transforms import scorers, scores
+from transforms.scoring import scorers, scores
 
 pytestmark = pytest.mark.spark
 

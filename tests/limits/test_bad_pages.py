@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests import crawls
-from transforms.documents import file_rows
-from transforms.segments import pieces
+from transforms.crawl.documents import file_rows
+from transforms.pages.segments import pieces
 
 MAX = 8 * 2**20
 GOOD = crawls.record(url="http://example.org/good")
@@ -119,7 +119,7 @@ def long_text(path: Path) -> None:
 
 READ = """
 import json, resource, sys
-from transforms.documents import file_rows
+from transforms.crawl.documents import file_rows
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 rules = [(row.get("rejected") or {"rule": row["url"]})["rule"] for row in file_rows(sys.argv[1], 8 * 2**20)]
 print(json.dumps([rules, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before]))

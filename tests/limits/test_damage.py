@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.damage import damaged
-from transforms.documents import file_rows
+from transforms.crawl.documents import file_rows
 
 
 @pytest.mark.parametrize(("pack", "n_files"), [("plain", 200), ("gzip", 200), ("zstd", 50)])

@@ -7,7 +7,7 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.segments import pieces
+from transforms.pages.segments import pieces
 
 Element = Callable[[Callable[[str], str]], str]
 """Writes itself with words from a source: `w` for one that is seen, `x` for one that is not."""

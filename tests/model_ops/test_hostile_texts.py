@@ -8,8 +8,8 @@ from pyspark.sql import functions as F
 
 from model_ops.chat import ChatFormat
 from tests.tiny_model import save_tokenizer
-from transforms.prompts import ADDITIVE, EXPECTED, FORWARD, RUBRIC
-from transforms.scores import written_score
+from transforms.prompting.prompts import ADDITIVE, EXPECTED, FORWARD, RUBRIC
+from transforms.scoring.scores import written_score
 
 pytestmark = pytest.mark.spark
 

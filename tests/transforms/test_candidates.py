@@ -3,8 +3,8 @@
 import pytest
 from pyspark.sql import SparkSession
 
-from transforms.candidates import backward_prompts, candidates_from
-from transforms.requests import requests_from
+from transforms.prompting.candidates import backward_prompts, candidates_from
+from transforms.prompting.requests import requests_from
 
 pytestmark = pytest.mark.spark
 

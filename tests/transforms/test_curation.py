@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from transforms.curation import select_curated
+from transforms.scoring.curation import select_curated
 
 pytestmark = pytest.mark.spark
 

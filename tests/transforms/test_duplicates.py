@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from jobs.find_duplicates import settled_pairs
-from transforms.duplicates import duplicates_from, ranked, unsound
-from transforms.signatures import signatures_from
+from transforms.dedup.duplicates import duplicates_from, ranked, unsound
+from transforms.dedup.signatures import signatures_from
 
 pytestmark = pytest.mark.spark
 

@@ -6,8 +6,8 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from transforms.judgements import SAMPLING, judgements_from, verdict_prompts
-from transforms.requests import requests_from
+from transforms.evaluation.judgements import SAMPLING, judgements_from, verdict_prompts
+from transforms.prompting.requests import requests_from
 
 pytestmark = pytest.mark.spark
 

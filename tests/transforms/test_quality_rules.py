@@ -5,7 +5,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs.quality_config import Quality
-from transforms.quality_rules import RULES, quality_fault
+from transforms.pages.quality_rules import RULES, quality_fault
 
 pytestmark = pytest.mark.spark
 

@@ -3,7 +3,7 @@
 import pytest
 from pyspark.sql import SparkSession
 
-from transforms.requests import requests_from
+from transforms.prompting.requests import requests_from
 
 pytestmark = pytest.mark.spark
 

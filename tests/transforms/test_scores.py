@@ -8,9 +8,9 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from schemas.bronze import COMPLETIONS
-from transforms.requests import requests_from
-from transforms.scorers import SCORERS, score_sampling
-from transforms.scores import expected_score, score_prompts, scores_from, written_score
+from transforms.prompting.requests import requests_from
+from transforms.scoring.scorers import SCORERS, score_sampling
+from transforms.scoring.scores import expected_score, score_prompts, scores_from, written_score
 
 pytestmark = pytest.mark.spark
 

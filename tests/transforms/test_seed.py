@@ -5,7 +5,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from schemas.bronze import CONVERSATIONS
 from schemas.silver import SEED_PAIRS
-from transforms.seed import seed_pairs_from
+from transforms.seed.seed_pairs import seed_pairs_from
 
 pytestmark = pytest.mark.spark
 

@@ -3,7 +3,7 @@
 import pytest
 from pyspark.sql import SparkSession
 
-from transforms.training import examples_from
+from transforms.prompting.training_examples import examples_from
 
 pytestmark = pytest.mark.spark
 

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from schemas.silver import DUPLICATES, OVERLAPS, SEGMENTS, UNLABELLED
-from transforms.unlabelled import overlaps_from, superseded_from, unlabelled_from
+from transforms.dedup.unlabelled import overlaps_from, superseded_from, unlabelled_from
 
 pytestmark = pytest.mark.spark
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from transforms.block_lists import entries, url_matcher, word_counter
+from transforms.pages.block_lists import entries, url_matcher, word_counter
 
 
 def test_entries() -> None:

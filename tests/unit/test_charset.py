@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from transforms.charset import UndecodableError, decode_page, repair, whatwg_name
+from transforms.crawl.charset import UndecodableError, decode_page, repair, whatwg_name
 
 GERMAN = "<p>Grüße aus Köln: schöne Straßen, müde Füße.</p>" * 5
 THAI = "ชาร้อนดีสำหรับตอนเช้า " * 5

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from transforms.conversations import ROWS, BadLineError, messages_from, rows_from
+from transforms.seed.conversations import ROWS, BadLineError, messages_from, rows_from
 
 
 def messages(value: object) -> list[dict]:

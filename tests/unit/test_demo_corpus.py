@@ -19,7 +19,7 @@ from jobs.demo_corpus.sources import SEED_URL_PREFIXES, SOURCES, Source, python_
 from jobs.demo_corpus.warc import Page, read_warc, write_warc
 from jobs.errors import JobError
 from jobs.recipe_file import RECIPES, load_recipe
-from transforms.documents import file_rows
+from transforms.crawl.documents import file_rows
 
 DATE = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 ANSWER = "It is a made-up answer of a length that a person might well have written down. " * 4

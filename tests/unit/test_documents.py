@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests import crawls
-from transforms.documents import file_rows
+from transforms.crawl.documents import file_rows
 
 MAX = 100_000
 

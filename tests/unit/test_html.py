@@ -1,7 +1,7 @@
 import pytest
 
-from transforms.html import clean, clean_header, header_level, is_boilerplate, is_furniture, shape_fault
-from transforms.render import render
+from transforms.pages.html import clean, clean_header, header_level, is_boilerplate, is_furniture, shape_fault
+from transforms.pages.render import render
 
 
 @pytest.mark.parametrize(

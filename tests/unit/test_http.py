@@ -5,7 +5,7 @@ import brotli
 import pytest
 
 from tests import crawls
-from transforms.http import TooLargeError, is_html, split_response, unpack_body
+from transforms.crawl.http import TooLargeError, is_html, split_response, unpack_body
 
 MAX = 1000
 PAGE = crawls.PAGE

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms import estimates
-from transforms.estimates import auc, estimate, f1, mean_rank, precision, recall, shares, threshold_for
-from transforms.judge_check import ALL_BAD, best_combination, first_half, measures
+from transforms.scoring import estimates
+from transforms.scoring.estimates import auc, estimate, f1, mean_rank, precision, recall, shares, threshold_for
+from transforms.scoring.judge_check import ALL_BAD, best_combination, first_half, measures
 
 SCORES = st.lists(st.integers(-3, 3), min_size=1, max_size=12)
 

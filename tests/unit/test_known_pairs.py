@@ -2,7 +2,7 @@
 
 import pytest
 
-from transforms.known_pairs import cluttered, cut, hollowed, labelled, spoilt
+from transforms.scoring.known_pairs import cluttered, cut, hollowed, labelled, spoilt
 
 TEXT = "one two three four five six seven eight"
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from transforms.language import TEXTS, identify_languages
+from transforms.pages.language import TEXTS, identify_languages
 
 SENTENCES = [
     "The kettle stands on the stove, and the water in it boils.",

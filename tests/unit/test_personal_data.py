@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.personal_data import STAND_INS, is_public, passes_luhn, scrubbed
+from transforms.pages.personal_data import STAND_INS, is_public, passes_luhn, scrubbed
 
 KINDS = ("email", "card", "ip", "phone")
 

@@ -1,6 +1,6 @@
 import pytest
 
-from transforms.evaluation_prompts import prompt_texts
+from transforms.evaluation.evaluation_prompts import prompt_texts
 
 
 @pytest.mark.parametrize(

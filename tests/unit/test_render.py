@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from transforms.render import render
+from transforms.pages.render import render
 
 
 def text(body: str) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from transforms.rights import licences, robots_directives
+from transforms.crawl.rights import licences, robots_directives
 
 
 @pytest.mark.parametrize(

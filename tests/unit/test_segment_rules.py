@@ -1,6 +1,6 @@
 import pytest
 
-from transforms.segment_rules import header_fault, is_repetitive, sentences
+from transforms.pages.segment_rules import header_fault, is_repetitive, sentences
 
 
 @pytest.mark.parametrize(

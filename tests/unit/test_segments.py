@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.segments import pieces
+from transforms.pages.segments import pieces
 
 MIN, MAX = 600, 3000
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.shingles import ngrams, words
+from transforms.dedup.shingles import ngrams, words
 
 
 def words_of(*texts: str) -> list[list[str]]:

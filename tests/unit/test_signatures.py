@@ -1,6 +1,6 @@
 import numpy as np
 
-from transforms.signatures import band_hashes
+from transforms.dedup.signatures import band_hashes
 
 
 def hashes(*sets: list[int], seed: int = 42) -> np.ndarray:

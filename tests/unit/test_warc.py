@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import crawls
-from transforms.warc import Defect, NotWarcError, Record, parse_date, read_records
+from transforms.crawl.warc import Defect, NotWarcError, Record, parse_date, read_records
 
 MAX = 2**20
 

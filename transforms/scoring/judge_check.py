@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms import estimates
-from transforms.estimates import Bools, Estimate, Floats, estimate
-from transforms.known_pairs import TRUE
+from transforms.scoring import estimates
+from transforms.scoring.estimates import Bools, Estimate, Floats, estimate
+from transforms.scoring.known_pairs import TRUE
 
 ALL_BAD = "all bad"
 LEAST_KEPT = 10  # pairs, for a threshold: the highest score of all may be a good pair's by chance

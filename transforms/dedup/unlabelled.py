@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.silver import OVERLAPS, UNLABELLED
-from transforms.shingles import ngrams_of, runs_of, word_count_of
+from transforms.dedup.shingles import ngrams_of, runs_of, word_count_of
 
 METHOD_VERSION = "unlabelled-2"
 SEED_SET = "seed"  # the `known_set` of seed pairs

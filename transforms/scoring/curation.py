@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas.gold import CURATED
-from transforms.scores import made_by
+from transforms.scoring.scores import made_by
 
 
 def select_curated(

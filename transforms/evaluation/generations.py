@@ -4,8 +4,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas.gold import GENERATIONS
-from transforms.prompts import FORWARD
-from transforms.requests import refusal, rejected_if_refused
+from transforms.prompting.prompts import FORWARD
+from transforms.prompting.requests import refusal, rejected_if_refused
 
 
 def forward_prompts(prompts: DataFrame, *, system: str) -> DataFrame:

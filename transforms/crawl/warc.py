@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 from fastwarc.warc import ArchiveIterator, WarcRecord
 
-from transforms.members import RECORD, next_member
-from transforms.unpacked import Rest, Unpacked
+from transforms.crawl.members import RECORD, next_member
+from transforms.crawl.unpacked import Rest, Unpacked
 
 HTTP_HEADER_BYTES = 64 * 2**10  # what a record may hold beside the page itself
 HEADER_BYTES = 64 * 2**10

@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from transforms.members import MemberError, next_member, unpacked
-from transforms.warc import Defect, NotWarcError, Record
+from transforms.crawl.members import MemberError, next_member, unpacked
+from transforms.crawl.warc import Defect, NotWarcError, Record
 
 OPENING = b"{"  # of a gzip member
 

@@ -14,13 +14,13 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from schemas.bronze import DOCUMENTS
 from schemas.result import result_schema
-from transforms.charset import UndecodableError, decode_page
-from transforms.clueweb22 import OPENING, read_texts
-from transforms.html import shape_fault
-from transforms.http import Response, TooLargeError, is_html, split_response, unpack_body
-from transforms.members import members_of_part
-from transforms.rights import licences, robots_directives
-from transforms.warc import Defect, NotWarcError, Record, read_records
+from transforms.crawl.charset import UndecodableError, decode_page
+from transforms.crawl.clueweb22 import OPENING, read_texts
+from transforms.crawl.http import Response, TooLargeError, is_html, split_response, unpack_body
+from transforms.crawl.members import members_of_part
+from transforms.crawl.rights import licences, robots_directives
+from transforms.crawl.warc import Defect, NotWarcError, Record, read_records
+from transforms.pages.html import shape_fault
 
 UNREADABLE = "unreadable_file"
 NO_PAGES = (UNREADABLE, "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole

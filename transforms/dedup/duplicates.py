@@ -17,7 +17,7 @@ and at most as many that do not.
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from transforms.shingles import jaccard, ngrams_of
+from transforms.dedup.shingles import jaccard, ngrams_of
 
 METHOD_VERSION = "duplicates-2"
 SMALL = 8

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from transforms.prompts import ADDITIVE, BACKWARD, EXPECTED, FORWARD, RUBRIC, Template
+from transforms.prompting.prompts import ADDITIVE, BACKWARD, EXPECTED, FORWARD, RUBRIC, Template
 
 LABELS = ["1", "2", "3", "4", "5"]
 END = ""

@@ -5,8 +5,8 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from transforms.prompts import VERDICT
-from transforms.requests import refusal, rejected_if_refused
+from transforms.prompting.prompts import VERDICT
+from transforms.prompting.requests import refusal, rejected_if_refused
 
 PARSER = "judgements/1"
 LABELS = ["1", "2"]

@@ -11,8 +11,8 @@ from operator import or_
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from transforms.requests import refusal, rejected_if_refused
-from transforms.scorers import END, LABELS, Scorer
+from transforms.prompting.requests import refusal, rejected_if_refused
+from transforms.scoring.scorers import END, LABELS, Scorer
 
 PARSER = "scores/3"
 GIVEN, ALONE = "given", "alone"

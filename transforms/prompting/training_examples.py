@@ -4,7 +4,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas.gold import TRAINING_EXAMPLES
-from transforms.prompts import BACKWARD, FORWARD
+from transforms.prompting.prompts import BACKWARD, FORWARD
 
 
 def examples_from(pairs: DataFrame, *, dataset: str, direction: str, origin: str, tag: str) -> DataFrame:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from selectolax.lexbor import LexborNode
 
-from transforms.html import clean, is_furniture, visible_texts
+from transforms.pages.html import clean, is_furniture, visible_texts
 
 LAYOUT = "table, h1, h2, h3, h4, h5, h6, [role=heading], pre"
 MAX_CELL_CHARS = 600

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from transforms.html import (
+from transforms.pages.html import (
     BLOCKS,
     CODE,
     SCOPES,
@@ -22,7 +22,7 @@ from transforms.html import (
     is_furniture,
     visible_texts,
 )
-from transforms.tables import is_layout, table_lines
+from transforms.pages.tables import is_layout, table_lines
 
 
 @dataclass

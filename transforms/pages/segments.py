@@ -18,13 +18,13 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructField, StructType
 
 from schemas.silver import SEGMENTS
-from transforms.block_lists import url_matcher, word_counter
-from transforms.html import MAX_SECTIONS
-from transforms.language import identify_languages
-from transforms.personal_data import scrubbed
-from transforms.quality_rules import RULES, Limits, quality_fault
-from transforms.render import Page, render
-from transforms.segment_rules import header_fault, is_repetitive
+from transforms.pages.block_lists import url_matcher, word_counter
+from transforms.pages.html import MAX_SECTIONS
+from transforms.pages.language import identify_languages
+from transforms.pages.personal_data import scrubbed
+from transforms.pages.quality_rules import RULES, Limits, quality_fault
+from transforms.pages.render import Page, render
+from transforms.pages.segment_rules import header_fault, is_repetitive
 
 METHOD_VERSION = "segments-7"
 # In the order in which they are looked at: what a rule drops, the next ones do not see.

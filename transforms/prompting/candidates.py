@@ -4,8 +4,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas.silver import CANDIDATES
-from transforms.prompts import BACKWARD
-from transforms.requests import refusal, rejected_if_refused
+from transforms.prompting.prompts import BACKWARD
+from transforms.prompting.requests import refusal, rejected_if_refused
 
 
 def backward_prompts(segments: DataFrame) -> DataFrame:

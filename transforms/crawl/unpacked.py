@@ -5,7 +5,7 @@ import re
 from collections import deque
 from typing import BinaryIO
 
-from transforms.members import CHUNK, RECORD, MemberError, packing, unpacked
+from transforms.crawl.members import CHUNK, RECORD, MemberError, packing, unpacked
 
 BLANK = re.compile(rb"[\r\n]*")
 LINE_BYTES = 64  # enough to tell the first lines of a record

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rensa import RMinHash
 
-from transforms.shingles import BASIS, TEXTS, mixed, ngrams, words
+from transforms.dedup.shingles import BASIS, TEXTS, mixed, ngrams, words
 
 # rensa's signatures are comparable within one version only, which pyproject.toml pins.
 METHOD_VERSION = "signatures-2/rensa-0.5.0"

@@ -1,0 +1,1 @@
+"""Crawl files to pages: file formats, compression, HTTP, encodings and rights."""

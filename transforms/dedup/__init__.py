@@ -1,0 +1,1 @@
+"""Duplicates, decontamination and the draw of the pool."""

@@ -1,0 +1,1 @@
+"""Pages to segments: HTML, headers, quality rules, language and personal data."""

@@ -1,0 +1,1 @@
+"""Prompt templates, the requests made of them, and the rows made of the answers."""

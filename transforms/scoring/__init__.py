@@ -1,0 +1,1 @@
+"""Scorers, their scores, curation, and what scores are worth."""

@@ -1,0 +1,1 @@
+"""Conversations and the seed pairs chosen from them."""
