@@ -25,7 +25,7 @@ demo: bootstrap ## the whole loop on real pages with a real model, ending in DEM
 
 .PHONY: $(DEMO_DIR)/base $(DEMO_DIR)/corpus
 $(DEMO_DIR)/base:
-	@$(BIN)/python -m model_ops.base_model --out $@
+	@$(BIN)/python -m model_ops.training.base_model --out $@
 
 $(DEMO_DIR)/corpus:
 	@$(BIN)/python -m jobs.demo_corpus --out $@ --cache $(CACHE_DIR)/packages

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model_ops.chat import ChatFormat
-from model_ops.engine import Answer
-from model_ops.vllm_client import VllmEngine
+from model_ops.client.engine import Answer
+from model_ops.client.vllm_client import VllmEngine
+from model_ops.text.chat import ChatFormat
 from tests.model_ops.fake_server import RESET, Reply, Script, completion, faulty, serving
 from tests.tiny_model import save_tokenizer
 

@@ -19,8 +19,8 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from model_ops.dataset import Example
-from model_ops.settings import Settings
+from model_ops.training.dataset import Example
+from model_ops.training.settings import Settings
 
 SETTINGS = Settings(
     method="lora", learning_rate=1e-4, final_learning_rate=1e-5, weight_decay=0.1, dropout=0.1, batch_size=32,
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from transformers import AutoModelForCausalLM
 
     from model_ops.devices import served_dtype
-    from model_ops.fit import fit
+    from model_ops.training.fit import fit
 
     logging.basicConfig(level=logging.WARNING)
     for dtype in map(served_dtype, options.dtype):

@@ -33,10 +33,10 @@ import aiohttp
 
 from benchmarks.fixed_speed import fixed_speed
 from benchmarks.server import prompts
-from model_ops.chat import ChatFormat
+from model_ops.client.vllm_client import VllmEngine
 from model_ops.devices import has_gpu, served_dtype
-from model_ops.vllm_client import VllmEngine
-from model_ops.vllm_server import ServerSettings, VllmServer, cpu_environment
+from model_ops.serving.vllm_server import ServerSettings, VllmServer, cpu_environment
+from model_ops.text.chat import ChatFormat
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -22,8 +22,8 @@ from jobs.errors import JobError
 from jobs.failures import sentence
 from jobs.local_path import local_path
 from jobs.session import spark_session
-from model_ops.checkpoints import ModelFolderError, check_model_folder
-from model_ops.handshake import HandshakeError, served_models
+from model_ops.client.handshake import HandshakeError, served_models
+from model_ops.training.checkpoints import ModelFolderError, check_model_folder
 
 LEAST_JAVA = 17  # Spark 4
 LEAST_FREE_GB = 5  # a demo's lake, base model and four trained models take about half of it

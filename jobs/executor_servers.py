@@ -26,7 +26,7 @@ from pyspark.sql import SparkSession
 from jobs.errors import JobError
 from jobs.failures import sentence
 from model_ops.devices import served_dtype
-from model_ops.vllm_server import ServerError, ServerSettings, VllmServer
+from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
 
 TOKEN_BYTES = 32
 LOOK_SECONDS = 1.0

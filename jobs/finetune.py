@@ -16,8 +16,8 @@ from jobs.errors import JobError, WaitingError
 from jobs.lake import Lake
 from jobs.models import config_digest, dataset_name, models_root, trained_model, training_release
 from jobs.register_model import register
-from model_ops.checkpoints import MANIFEST
-from model_ops.vllm_server import end_with_parent
+from model_ops.serving.vllm_server import end_with_parent
+from model_ops.training.checkpoints import MANIFEST
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS
 

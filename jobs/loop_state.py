@@ -21,7 +21,7 @@ from jobs.local_path import local_path
 from jobs.prompt_sets import evaluation_texts
 from jobs.runs import Run
 from jobs.section import digest
-from model_ops.checkpoints import check_model_folder
+from model_ops.training.checkpoints import check_model_folder
 from schemas import TABLES
 from schemas.ops import RUNS
 from transforms.crawl.documents import UNREADABLE

@@ -9,7 +9,7 @@ from jobs.errors import JobError
 from jobs.lake import Lake
 from jobs.publish import Release, newest_release
 from jobs.section import digest
-from model_ops.checkpoints import check_model_folder, folder_digest
+from model_ops.training.checkpoints import check_model_folder, folder_digest
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS
 

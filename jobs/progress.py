@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 from jobs.runs import Run
-from model_ops.vllm_client import headers
+from model_ops.client.vllm_client import headers
 
 SECONDS = 2.0
 FINISHED, PROMPTED, REUSED = "request_success", "prefix_cache_queries", "prefix_cache_hits"

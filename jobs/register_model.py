@@ -11,7 +11,7 @@ from jobs.errors import JobError
 from jobs.lake import Lake
 from jobs.models import config_digest, training_release
 from jobs.section import digest
-from model_ops.checkpoints import Manifest, check_trained_model
+from model_ops.training.checkpoints import Manifest, check_trained_model
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS
 

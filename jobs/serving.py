@@ -13,14 +13,14 @@ from jobs.errors import WaitingError
 from jobs.executor_servers import ExecutorServers
 from jobs.lake import Lake
 from jobs.models import Model
-from model_ops.chat import ChatFormat
+from model_ops.client.engine import Engine
+from model_ops.client.fake_engine import FakeEngine
+from model_ops.client.handshake import HandshakeError, load_adapter, probe, served_models, version
+from model_ops.client.vllm_client import KEY, VllmEngine
 from model_ops.devices import gpus_of_servers, has_gpu, served_dtype
-from model_ops.engine import Engine
-from model_ops.fake_engine import FakeEngine
-from model_ops.handshake import HandshakeError, load_adapter, probe, served_models, version
-from model_ops.local_servers import LocalServers
-from model_ops.vllm_client import KEY, VllmEngine
-from model_ops.vllm_server import SAME_FOR_ALL, ServerSettings, served_rank
+from model_ops.serving.local_servers import LocalServers
+from model_ops.serving.vllm_server import SAME_FOR_ALL, ServerSettings, served_rank
+from model_ops.text.chat import ChatFormat
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from jobs.config import Inference
 from jobs.errors import JobError, StoppedError
 from jobs.lake import Lake
 from jobs.materialised import materialised
-from model_ops.engine import Engine, through
+from model_ops.client.engine import Engine, through
 from schemas.bronze import COMPLETIONS
 from transforms.prompting.requests import refused_by_server
 

@@ -19,8 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from model_ops.chat import ChatFormat
-from model_ops.checkpoints import (
+from model_ops.text.chat import ChatFormat
+from model_ops.text.codec import ChatFormatError
+from model_ops.training.checkpoints import (
     MANIFEST,
     Manifest,
     ModelFolderError,
@@ -28,9 +29,8 @@ from model_ops.checkpoints import (
     folder_digest,
     read_manifest,
 )
-from model_ops.codec import ChatFormatError
-from model_ops.dataset import Example, check_rows, examples, read_rows
-from model_ops.settings import Settings, TrainingError
+from model_ops.training.dataset import Example, check_rows, examples, read_rows
+from model_ops.training.settings import Settings, TrainingError
 
 log = logging.getLogger("model_ops.train")  # this module runs as __main__
 
@@ -83,7 +83,7 @@ def run(training: Training, *, dry_run: bool = False) -> None:
     if dry_run:
         return
     # Heavy, and only now known to be needed.
-    from model_ops.fit import fit
+    from model_ops.training.fit import fit
 
     unfinished = training.out.with_name(f"{training.out.name}.unfinished")
     is_main = os.environ.get("RANK", "0") == "0"

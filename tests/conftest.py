@@ -16,7 +16,7 @@ from jobs.__main__ import main
 from jobs.lake import Lake
 from jobs.runs import Run
 from jobs.session import spark_session
-from model_ops import base_model
+from model_ops.training import base_model
 from schemas.ops import RUNS
 from tests.jvm import QUICK
 

@@ -16,7 +16,7 @@ import pytest
 from deltalake import DeltaTable
 
 from jobs import loop_state
-from model_ops.vllm_server import VllmServer
+from model_ops.serving.vllm_server import VllmServer
 from schemas import TABLES
 from tests.audit import faults
 from tests.conftest import Command

@@ -13,7 +13,7 @@ from jobs import build_training_examples, finetune, register_model
 from jobs.config import Recipe
 from jobs.errors import JobError, WaitingError
 from jobs.models import the_model
-from model_ops.checkpoints import ModelFolderError, read_manifest
+from model_ops.training.checkpoints import ModelFolderError, read_manifest
 from schemas.ops import MODELS
 from schemas.silver import SEED_PAIRS
 from tests.conftest import OpenLake

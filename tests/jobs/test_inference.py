@@ -16,8 +16,8 @@ from jobs.config import Recipe
 from jobs.errors import StoppedError
 from jobs.inference import answers, complete
 from jobs.models import Model
-from model_ops.engine import Answer
-from model_ops.fake_engine import FakeEngine
+from model_ops.client.engine import Answer
+from model_ops.client.fake_engine import FakeEngine
 from schemas.bronze import COMPLETIONS
 from tests.conftest import OpenLake
 from transforms.prompting.requests import requests_from

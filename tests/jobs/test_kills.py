@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from benchmarks.kills import Server, answer, ask, ledger, run
-from model_ops.chat import ChatFormat
+from model_ops.text.chat import ChatFormat
 from tests.model_ops.fake_server import serving
 from tests.tiny_model import save_tokenizer
 

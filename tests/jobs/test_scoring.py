@@ -23,8 +23,8 @@ from jobs.config import Recipe
 from jobs.errors import JobError, RecipeError
 from jobs.lake import Lake
 from jobs.models import Model
-from model_ops.engine import Answer
-from model_ops.fake_engine import FakeEngine
+from model_ops.client.engine import Answer
+from model_ops.client.fake_engine import FakeEngine
 from schemas.bronze import COMPLETIONS
 from schemas.gold import GENERATIONS, JUDGEMENTS
 from schemas.ops import MODELS, PROMPTS, RUNS

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from model_ops.client.engine import Answer
 from model_ops.devices import has_gpu
-from model_ops.engine import Answer
 
 if not has_gpu():
     pytest.skip("no GPU here", allow_module_level=True)
@@ -16,13 +16,13 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from model_ops.chat import ChatFormat
-from model_ops.checkpoints import check_trained_model
-from model_ops.handshake import HandshakeError, load_adapter, probe, served_models, version
-from model_ops.settings import Settings
+from model_ops.client.handshake import HandshakeError, load_adapter, probe, served_models, version
+from model_ops.client.vllm_client import VllmEngine
+from model_ops.serving.vllm_server import ServerSettings, VllmServer
+from model_ops.text.chat import ChatFormat
 from model_ops.train import Training, run
-from model_ops.vllm_client import VllmEngine
-from model_ops.vllm_server import ServerSettings, VllmServer
+from model_ops.training.checkpoints import check_trained_model
+from model_ops.training.settings import Settings
 from tests.tiny_dataset import DATASET, rows, write_table
 from tests.tiny_model import save_model
 

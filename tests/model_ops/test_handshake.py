@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from model_ops.chat import ChatFormat
-from model_ops.handshake import HandshakeError, probe, served_models, version
-from model_ops.vllm_server import ServerError, ServerSettings, VllmServer
+from model_ops.client.handshake import HandshakeError, probe, served_models, version
+from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
+from model_ops.text.chat import ChatFormat
 from tests.model_ops.fake_server import Reply, completion, serving
 from tests.tiny_model import save_tokenizer
 

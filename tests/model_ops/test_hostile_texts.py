@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from model_ops.chat import ChatFormat
+from model_ops.text.chat import ChatFormat
 from tests.tiny_model import save_tokenizer
 from transforms.prompting.prompts import ADDITIVE, EXPECTED, FORWARD, RUBRIC
 from transforms.scoring.scores import written_score
@@ -56,7 +56,7 @@ def prompts(spark: SparkSession) -> dict[str, list[str]]:
 
 
 def check_prompts(chat: ChatFormat, prompts: dict[str, list[str]]) -> None:
-    from model_ops.codec import MARK, codec_of
+    from model_ops.text.codec import MARK, codec_of
 
     codec = codec_of(chat.tokenizer)
     for text in HOSTILE:

@@ -9,8 +9,8 @@ pytest.importorskip("torch")
 import torch
 from transformers import AutoModelForCausalLM
 
-from model_ops.dataset import Example
-from model_ops.loss import IGNORED, collate, completion_loss, token_losses
+from model_ops.training.dataset import Example
+from model_ops.training.loss import IGNORED, collate, completion_loss, token_losses
 
 pytestmark = pytest.mark.model
 

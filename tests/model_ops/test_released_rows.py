@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from model_ops.dataset import check_rows, read_rows
-from model_ops.settings import TrainingError
+from model_ops.training.dataset import check_rows, read_rows
+from model_ops.training.settings import TrainingError
 from tests.tiny_dataset import DATASET, rows, write_table
 
 

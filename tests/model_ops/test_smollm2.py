@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from model_ops.base_model import main, make_base_model
-from model_ops.chat import ChatFormat
-from model_ops.checkpoints import ModelFolderError, check_model_folder
-from model_ops.codec import MARK
+from model_ops.text.chat import ChatFormat
+from model_ops.text.codec import MARK
+from model_ops.training.base_model import main, make_base_model
+from model_ops.training.checkpoints import ModelFolderError, check_model_folder
 
 pytestmark = pytest.mark.model
 
@@ -33,7 +33,7 @@ def test_something_else_in_its_place_is_left_alone(tmp_path: Path) -> None:
 def test_without_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("model_ops.base_model.PACKAGE", "no_such_package")
+    monkeypatch.setattr("model_ops.training.base_model.PACKAGE", "no_such_package")
     assert main(["--out", str(tmp_path / "model")]) == 1
     assert "install humpback[demo]" in capsys.readouterr().err
 

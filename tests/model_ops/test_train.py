@@ -17,11 +17,11 @@ from transformers import AutoModelForCausalLM
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from jobs.config import Finetune
-from model_ops import fit as fit_module
-from model_ops.checkpoints import check_trained_model, folder_digest, read_manifest
-from model_ops.completion_trainer import CompletionTrainer
-from model_ops.settings import Settings, TrainingError
 from model_ops.train import Training, main, parse, run
+from model_ops.training import fit as fit_module
+from model_ops.training.checkpoints import check_trained_model, folder_digest, read_manifest
+from model_ops.training.completion_trainer import CompletionTrainer
+from model_ops.training.settings import Settings, TrainingError
 from tests.tiny_dataset import DATASET, rows, write_table
 from tests.tiny_model import save_model, save_tokenizer
 

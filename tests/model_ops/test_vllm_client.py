@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from model_ops import servers
-from model_ops.chat import ChatFormat
-from model_ops.vllm_client import VllmEngine
+from model_ops.client import servers
+from model_ops.client.vllm_client import VllmEngine
+from model_ops.text.chat import ChatFormat
 from tests.model_ops.fake_server import RESET, Reply, completion, faulty, serving
 from tests.tiny_model import save_tokenizer
 

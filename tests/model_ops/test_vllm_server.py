@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent.parent
 RUN = """
 import sys
 from pathlib import Path
-from model_ops.vllm_server import ServerSettings, VllmServer
+from model_ops.serving.vllm_server import ServerSettings, VllmServer
 
 SERVER = '''
 import sys

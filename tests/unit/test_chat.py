@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from model_ops.chat import ChatFormat
-from model_ops.codec import MARK, ChatFormatError
+from model_ops.text.chat import ChatFormat
+from model_ops.text.codec import MARK, ChatFormatError
 from tests.tiny_model import SPECIALS, TEMPLATE, save_tokenizer, save_word_tokenizer
 
 START, END = 1, 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_ops.checkpoints import (
+from model_ops.training.checkpoints import (
     Manifest,
     ModelFolderError,
     check_model_folder,

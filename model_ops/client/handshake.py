@@ -6,8 +6,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from model_ops.chat import ChatFormat
-from model_ops.vllm_client import headers
+from model_ops.client.vllm_client import headers
+from model_ops.text.chat import ChatFormat
 
 TIMEOUT = 60.0
 

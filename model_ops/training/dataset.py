@@ -8,8 +8,8 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from model_ops.chat import ChatFormat
-from model_ops.settings import TrainingError
+from model_ops.text.chat import ChatFormat
+from model_ops.training.settings import TrainingError
 from schemas.content_digest import Digest, content_digest
 from schemas.gold import TRAINING_EXAMPLES
 

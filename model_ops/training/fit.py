@@ -20,12 +20,12 @@ from torch.nn import Linear
 from transformers import AutoConfig, AutoModelForCausalLM, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
-from model_ops.checkpoints import MANIFEST
-from model_ops.completion_trainer import CompletionTrainer, Progress
-from model_ops.dataset import Example
 from model_ops.devices import served_dtype
-from model_ops.loss import collate
-from model_ops.settings import Settings, TrainingError
+from model_ops.training.checkpoints import MANIFEST
+from model_ops.training.completion_trainer import CompletionTrainer, Progress
+from model_ops.training.dataset import Example
+from model_ops.training.loss import collate
+from model_ops.training.settings import Settings, TrainingError
 
 log = logging.getLogger(__name__)
 

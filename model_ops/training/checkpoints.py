@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from model_ops.chat import ChatFormat
-from model_ops.codec import ChatFormatError
+from model_ops.text.chat import ChatFormat
+from model_ops.text.codec import ChatFormatError
 
 MANIFEST = "manifest.json"
 SERVED_SUFFIXES = {".safetensors", ".json", ".jinja", ".model"}

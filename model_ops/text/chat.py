@@ -16,7 +16,7 @@ from typing import Any, Self
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from model_ops.codec import ChatFormatError, codec_of
+from model_ops.text.codec import ChatFormatError, codec_of
 
 ANSWER = "humpback-answer"
 

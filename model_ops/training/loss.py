@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from model_ops.dataset import Example
+from model_ops.training.dataset import Example
 
 IGNORED = -100
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from model_ops.devices import gpus_of_servers, has_gpu
-from model_ops.vllm_server import ServerError, ServerSettings, VllmServer
+from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
 
 
 class LocalServers:

@@ -13,9 +13,9 @@ from typing import Any
 
 import aiohttp
 
-from model_ops.chat import ChatFormat
-from model_ops.engine import Answer
-from model_ops.servers import Servers, SilenceError
+from model_ops.client.engine import Answer
+from model_ops.client.servers import Servers, SilenceError
+from model_ops.text.chat import ChatFormat
 
 KEY = "HUMPBACK_API_KEY"  # the environment's variable
 # Else a server takes them from the model's generation_config.json, and no request says so.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model_ops.engine import Answer
+from model_ops.client.engine import Answer
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from model_ops.dataset import training_order
-from model_ops.loss import IGNORED, completion_loss, token_losses
-from model_ops.settings import Settings
+from model_ops.training.dataset import training_order
+from model_ops.training.loss import IGNORED, completion_loss, token_losses
+from model_ops.training.settings import Settings
 
 log = logging.getLogger(__name__)
 

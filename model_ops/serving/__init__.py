@@ -1,0 +1,1 @@
+"""Serving: vLLM servers that this machine starts and stops."""

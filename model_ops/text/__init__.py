@@ -1,0 +1,1 @@
+"""Text to token ids by a model's chat format, for training and inference alike."""
