@@ -28,7 +28,7 @@ $(DEMO_DIR)/base:
 	@$(BIN)/python -m model_ops.training.base_model --out $@
 
 $(DEMO_DIR)/corpus:
-	@$(BIN)/python -m jobs.demo_corpus --out $@ --cache $(CACHE_DIR)/packages
+	@$(BIN)/python -m jobs.demo --out $@ --cache $(CACHE_DIR)/packages
 
 # Neither Spark's tests nor a model's keep two cores busy, so one process has the models while the other begins with Spark.
 test: bootstrap ## every check: style, types, import rules, lock, and all tests, those without a JVM first

@@ -21,11 +21,11 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from benchmarks.planted_copies import Corpus, jaccard, pairs_at_least, planted, shingles
-from jobs.config import ExtractSegments, FindDuplicates, IngestDocuments, Recipe
-from jobs.digests import segments_digest
-from jobs.lake import Lake
-from jobs.runs import Run
-from jobs.session import spark_session
+from jobs.lake.runs import Run
+from jobs.lake.session import spark_session
+from jobs.lake.tables import Lake
+from jobs.recipe.config import ExtractSegments, FindDuplicates, IngestDocuments, Recipe
+from jobs.recipe.digests import segments_digest
 from schemas.silver import DUPLICATES, SEGMENTS
 from transforms.crawl.documents import file_rows
 from transforms.pages.segments import pieces

@@ -118,11 +118,11 @@ def through_spark(
     spark: "SparkSession", engine: VllmEngine, asked: list[dict[str, Any]], partitions: int, in_flight: int
 ) -> None:
     """The same requests in waves, to the ledger of a new lake."""
-    from jobs.config import Inference
-    from jobs.lake import Lake
-    from jobs.materialised import materialised
-    from jobs.runs import Run
-    from jobs.waves import send
+    from jobs.inference.waves import send
+    from jobs.lake.materialised import materialised
+    from jobs.lake.runs import Run
+    from jobs.lake.tables import Lake
+    from jobs.recipe.config import Inference
     from schemas.request import REQUEST
     from schemas.silver import CANDIDATES
 
@@ -156,7 +156,7 @@ def compare(endpoint: str, kinds: Sequence[str], options: argparse.Namespace, ch
     """Print requests/s of each way, and its share of the bare client's; the least share that Spark has."""
     least, window = 1.0, 2 * options.in_flight  # two waves are open
     if options.partitions:
-        from jobs.session import spark_session
+        from jobs.lake.session import spark_session
 
         # A core for each task of two waves of the most partitions: as in a cluster, they wait far more than compute.
         spark = spark_session(**{"spark.master": f"local[{2 * max(options.partitions)}]"})

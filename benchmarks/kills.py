@@ -22,12 +22,12 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe
-from jobs.inference import complete
-from jobs.lake import Lake
-from jobs.models import Model
-from jobs.runs import Run
-from jobs.session import spark_session
+from jobs.current.models import Model
+from jobs.inference.ask import complete
+from jobs.lake.runs import Run
+from jobs.lake.session import spark_session
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
 from schemas.bronze import COMPLETIONS
 from schemas.silver import CANDIDATES
 from tests.jvm import QUICK

@@ -13,7 +13,7 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser
 
-from jobs.config import ExtractSegments, IngestDocuments
+from jobs.recipe.config import ExtractSegments, IngestDocuments
 from transforms.crawl.documents import file_rows
 from transforms.crawl.warc import read_records
 from transforms.pages.language import identify_languages

@@ -20,10 +20,10 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from selectolax.lexbor import LexborHTMLParser
 
 from jobs import extract_segments, ingest_documents
-from jobs.config import IngestDocuments, Recipe
-from jobs.lake import Lake
-from jobs.runs import Run
-from jobs.session import spark_session
+from jobs.lake.runs import Run
+from jobs.lake.session import spark_session
+from jobs.lake.tables import Lake
+from jobs.recipe.config import IngestDocuments, Recipe
 from transforms.crawl.warc import Record, read_records
 from transforms.pages.segments import ROWS, segments_from
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from jobs.config import ExtractSegments, IngestDocuments
+from jobs.lake.session import spark_session
+from jobs.recipe.config import ExtractSegments, IngestDocuments
 from jobs.report.facts import KEPT
-from jobs.session import spark_session
 from transforms.crawl.documents import file_rows
 from transforms.pages.language import identify_languages
 from transforms.pages.quality_rules import RULES, quality_fault

@@ -14,11 +14,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from jobs import commands
+from jobs.cli import commands
 from jobs.errors import JobError
-from jobs.failures import sentence
-from jobs.pipeline import DIRECTED, ITERATED, JOBS, LIMITED, job_name
-from jobs.recipe_file import load_recipe
+from jobs.lake.failures import sentence
+from jobs.loop.runner import DIRECTED, ITERATED, JOBS, LIMITED, job_name
+from jobs.recipe.loading import load_recipe
 
 EPILOG = """examples:
   humpback run --recipe jobs/recipes/demo.toml --lake demo/lake

@@ -6,12 +6,12 @@ humpback build-training-examples --direction forward --iteration 1 --recipe FILE
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from jobs import conform
-from jobs.config import Recipe
+from jobs.current.models import dataset_name
 from jobs.errors import JobError
-from jobs.lake import Lake
-from jobs.models import dataset_name
-from jobs.publish import newest_release, publish
+from jobs.lake import conform
+from jobs.lake.publish import newest_release, publish
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
 from jobs.select_seed import seed_of
 from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.silver import SEED_PAIRS

@@ -5,12 +5,12 @@ humpback curate --iteration 1 --recipe FILE --lake URI
 
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe
+from jobs.current.prompts import kept_out
 from jobs.generate_candidates import current_candidates
-from jobs.lake import Lake
-from jobs.prompt_sets import kept_out
-from jobs.publish import publish
-from jobs.scoring import judges, methods
+from jobs.inference.rating import judges, methods
+from jobs.lake.publish import publish
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
 from schemas.gold import CURATED
 from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
 from transforms.scoring.curation import select_curated

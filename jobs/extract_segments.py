@@ -6,10 +6,10 @@ humpback extract-segments --recipe FILE --lake URI [--limit N: N documents]
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe
-from jobs.digests import segments_digest
-from jobs.lake import Lake
-from jobs.text_files import read_entries
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
+from jobs.recipe.digests import segments_digest
+from jobs.recipe.files import read_entries
 from schemas.bronze import DOCUMENTS
 from schemas.silver import SEGMENTS
 from transforms.pages.segments import segments_from

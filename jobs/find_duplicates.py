@@ -11,10 +11,10 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe
-from jobs.digests import duplicates_digest, segments_digest, signatures_digest
-from jobs.lake import Lake
-from jobs.materialised import materialised
+from jobs.lake.materialised import materialised
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
+from jobs.recipe.digests import duplicates_digest, segments_digest, signatures_digest
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, SEGMENTS, SIGNATURES
 from transforms.dedup.duplicates import (

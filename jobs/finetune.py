@@ -10,11 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs import serving
-from jobs.config import Recipe
+from jobs.current.models import config_digest, dataset_name, models_root, trained_model, training_release
 from jobs.errors import JobError, WaitingError
-from jobs.lake import Lake
-from jobs.models import config_digest, dataset_name, models_root, trained_model, training_release
+from jobs.inference import serving
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
 from jobs.register_model import register
 from model_ops.serving.vllm_server import end_with_parent
 from model_ops.training.checkpoints import MANIFEST

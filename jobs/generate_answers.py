@@ -6,12 +6,12 @@ humpback generate-answers --iteration 2 --recipe FILE --lake URI
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe
-from jobs.inference import ask, requests_for
-from jobs.lake import Lake
-from jobs.materialised import materialised
-from jobs.models import Model, the_model
-from jobs.prompt_sets import read_prompts
+from jobs.current.models import Model, the_model
+from jobs.current.prompts import read_prompts
+from jobs.inference.ask import ask, requests_for
+from jobs.lake.materialised import materialised
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
 from schemas.gold import GENERATIONS
 from transforms.evaluation.generations import forward_prompts, generations_from
 from transforms.prompting.prompts import FORWARD

@@ -6,12 +6,12 @@ humpback generate-candidates --recipe FILE --lake URI
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe
-from jobs.inference import ask, requests_for
-from jobs.lake import Lake
-from jobs.materialised import materialised
-from jobs.models import Model, the_model
-from jobs.prompt_sets import kept_out
+from jobs.current.models import Model, the_model
+from jobs.current.prompts import kept_out
+from jobs.inference.ask import ask, requests_for
+from jobs.lake.materialised import materialised
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
 from schemas.ops import RUNS
 from schemas.silver import CANDIDATES, OVERLAPS, SEED_PAIRS, UNLABELLED
 from transforms.prompting.candidates import backward_prompts, candidates_from

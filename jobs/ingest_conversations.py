@@ -13,9 +13,9 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from jobs.config import Recipe
 from jobs.errors import RecipeError
-from jobs.lake import Lake
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
 from schemas.bronze import CONVERSATIONS
 from transforms.seed.conversations import ROWS, rows_from, with_repeats
 

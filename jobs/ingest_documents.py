@@ -15,10 +15,10 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe
 from jobs.errors import RecipeError
-from jobs.lake import Lake
-from jobs.materialised import materialised
+from jobs.lake.materialised import materialised
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE
 from transforms.crawl.documents import (

@@ -8,15 +8,15 @@ from dataclasses import asdict
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe
+from jobs.current.models import Model, the_model
+from jobs.current.prompts import read_prompts
 from jobs.errors import RecipeError
 from jobs.generate_answers import answer_sampling, current_answers
-from jobs.inference import ask, requests_for
-from jobs.lake import Lake
-from jobs.materialised import materialised
-from jobs.models import Model, the_model
-from jobs.prompt_sets import read_prompts
-from jobs.section import digest
+from jobs.inference.ask import ask, requests_for
+from jobs.lake.materialised import materialised
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
+from jobs.recipe.section import digest
 from schemas.gold import GENERATIONS, JUDGEMENTS
 from schemas.ops import MODELS
 from transforms.evaluation.judgements import PARSER, SAMPLING, judgements_from, verdict_prompts

@@ -5,13 +5,13 @@ humpback judge-check --iteration 0 --recipe FILE --lake URI [--pairs FILE] [--pr
 
 from pyspark.sql import DataFrame
 
-from jobs.config import Recipe
 from jobs.errors import JobError, RecipeError
-from jobs.lake import Lake
-from jobs.scoring import judges, methods, rate
-from jobs.scoring_config import ScorerName
+from jobs.inference.rating import judges, methods, rate
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
+from jobs.recipe.files import read_lines
+from jobs.recipe.scoring import ScorerName
 from jobs.select_seed import seed_of
-from jobs.text_files import read_lines
 from schemas.silver import KNOWN_SCORES, SEED_PAIRS
 from transforms.scoring.judge_check import PAPER, Measure, combined, measures
 from transforms.scoring.known_pairs import Pair, labelled, spoilt

@@ -6,11 +6,11 @@ humpback register-model DIR --recipe FILE --lake URI
 import re
 from pathlib import Path
 
-from jobs.config import Recipe
+from jobs.current.models import config_digest, training_release
 from jobs.errors import JobError
-from jobs.lake import Lake
-from jobs.models import config_digest, training_release
-from jobs.section import digest
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
+from jobs.recipe.section import digest
 from model_ops.training.checkpoints import Manifest, check_trained_model
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS

@@ -3,10 +3,10 @@
 humpback score-candidates --iteration 1 --recipe FILE --lake URI
 """
 
-from jobs.config import Recipe
 from jobs.generate_candidates import current_candidates
-from jobs.lake import Lake
-from jobs.scoring import judges, rate
+from jobs.inference.rating import judges, rate
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
 from schemas.silver import CANDIDATES, SCORES, UNLABELLED
 
 READS = (CANDIDATES, UNLABELLED)

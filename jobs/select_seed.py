@@ -6,8 +6,8 @@ humpback select-seed --recipe FILE --lake URI [--limit N: at most N pairs]
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe
-from jobs.lake import Lake
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
 from schemas.bronze import CONVERSATIONS
 from schemas.ops import RUNS
 from schemas.silver import SEED_PAIRS

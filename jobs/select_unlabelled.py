@@ -9,12 +9,12 @@ came is looked at again; it stays, and `generate-candidates` and `curate` leave 
 
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe
-from jobs.digests import duplicates_digest, segments_digest
-from jobs.lake import Lake
-from jobs.materialised import materialised
-from jobs.prompt_sets import evaluation_texts, kept_out
-from jobs.section import digest
+from jobs.current.prompts import evaluation_texts, kept_out
+from jobs.lake.materialised import materialised
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
+from jobs.recipe.digests import duplicates_digest, segments_digest
+from jobs.recipe.section import digest
 from jobs.select_seed import seed_of
 from schemas.bronze import DOCUMENTS
 from schemas.ops import RUNS

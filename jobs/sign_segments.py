@@ -5,9 +5,9 @@ humpback sign-segments --recipe FILE --lake URI [--limit N: N segments]
 
 from pyspark.sql import functions as F
 
-from jobs.config import Recipe
-from jobs.digests import segments_digest, signatures_digest
-from jobs.lake import Lake
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
+from jobs.recipe.digests import segments_digest, signatures_digest
 from schemas.silver import SEGMENTS, SIGNATURES
 from transforms.dedup.signatures import signatures_from
 

@@ -12,7 +12,7 @@ import duckdb
 from deltalake import DeltaTable
 from pyspark.sql.types import ArrayType
 
-from jobs.conform import arrow_of, predicate
+from jobs.lake.conform import arrow_of, predicate
 from schemas import BY_NAME, TABLES
 from schemas.content_digest import Digest, content_digest
 

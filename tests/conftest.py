@@ -11,11 +11,11 @@ import pytest
 from pyspark.sql import SparkSession
 from xdist.scheduler import LoadScopeScheduling
 
-from jobs import commands
 from jobs.__main__ import main
-from jobs.lake import Lake
-from jobs.runs import Run
-from jobs.session import spark_session
+from jobs.cli import commands
+from jobs.lake.runs import Run
+from jobs.lake.session import spark_session
+from jobs.lake.tables import Lake
 from model_ops.training import base_model
 from schemas.ops import RUNS
 from tests.jvm import QUICK

@@ -6,7 +6,7 @@ from typing import Any
 
 from deltalake import write_deltalake
 
-from jobs.conform import arrow_of
+from jobs.lake.conform import arrow_of
 from schemas.table import Table
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from jobs import loop_state
+from jobs.loop import state as loop_state
 from model_ops.serving.vllm_server import VllmServer
 from schemas import TABLES
 from tests.audit import faults

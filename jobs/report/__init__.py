@@ -9,9 +9,9 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from jobs import catalog
-from jobs.lake import Lake
-from jobs.local_path import local_path
+from jobs.lake import catalog
+from jobs.lake.files import local_path
+from jobs.lake.tables import Lake
 from jobs.report import facts, ratings, trust
 from jobs.report.page import page
 from schemas.gold import CURATED

@@ -7,8 +7,8 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.lake import Lake
-from jobs.runs import LOOP
+from jobs.lake.runs import LOOP
+from jobs.lake.tables import Lake
 from schemas.bronze import DOCUMENTS
 from schemas.gold import CURATED
 from schemas.ops import MODELS, RELEASES, RUNS

@@ -6,8 +6,8 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.lake import Lake
-from jobs.materialised import materialised
+from jobs.lake.materialised import materialised
+from jobs.lake.tables import Lake
 from jobs.report.facts import Experiment, Row, rows
 from schemas.bronze import COMPLETIONS
 from schemas.gold import CURATED, GENERATIONS

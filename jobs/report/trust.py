@@ -8,7 +8,7 @@ import numpy as np
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.lake import Lake
+from jobs.lake.tables import Lake
 from jobs.report.facts import Experiment, Row, rows
 from schemas.gold import JUDGEMENTS
 from transforms.scoring.estimates import Floats, estimate

@@ -3,7 +3,7 @@
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.lake import Lake
+from jobs.lake.tables import Lake
 from tests.jobs.synthetic_lake import synthetic_lake
 
 

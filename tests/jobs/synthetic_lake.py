@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from pyspark.sql import SparkSession
 
-from jobs.conform import predicate
-from jobs.lake import Lake
-from jobs.runs import Run
+from jobs.lake.conform import predicate
+from jobs.lake.runs import Run
+from jobs.lake.tables import Lake
 from schemas.bronze import DOCUMENTS
 from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
 from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS

@@ -11,10 +11,10 @@ import polars
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import catalog
+from jobs.cli.printing import as_json_lines, as_text
 from jobs.errors import JobError
-from jobs.lake import Lake
-from jobs.printing import as_json_lines, as_text
+from jobs.lake import catalog
+from jobs.lake.tables import Lake
 from schemas import TABLES
 from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.ops import QUARANTINE, RELEASES

@@ -15,9 +15,9 @@ import pyspark
 import pytest
 from deltalake import DeltaTable
 
-from jobs.config import Recipe
-from jobs.models import config_digest
-from jobs.session import DELTA, NOT_DELTA
+from jobs.current.models import config_digest
+from jobs.lake.session import DELTA, NOT_DELTA
+from jobs.recipe.config import Recipe
 from schemas.ops import MODELS, RELEASES
 from schemas.silver import UNLABELLED
 from tests.jvm import QUICK

@@ -10,13 +10,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import extract_segments, find_duplicates, ingest_documents, select_unlabelled, sign_segments
-from jobs.config import Recipe
-from jobs.digests import duplicates_digest
+from jobs.cli.explain import explain
 from jobs.errors import RecipeError
-from jobs.explain import explain
 from jobs.ingest_documents import crawl_files
-from jobs.lake import Lake
-from jobs.runs import Run
+from jobs.lake.runs import Run
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
+from jobs.recipe.digests import duplicates_digest
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE, RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, SIGNATURES, UNLABELLED

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobs import doctor
-from jobs.config import Recipe
+from jobs.cli import doctor
 from jobs.errors import JobError
+from jobs.recipe.config import Recipe
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from functools import cache
 
 import pytest
 
-from jobs.catalog import sql
+from jobs.cli.explain import explain
 from jobs.errors import JobError
-from jobs.explain import explain
-from jobs.lake import Lake
+from jobs.lake.catalog import sql
+from jobs.lake.tables import Lake
 from schemas.gold import CURATED
 from schemas.silver import OVERLAPS, SCORES, SEGMENTS
 from tests.jobs.synthetic_lake import key, url

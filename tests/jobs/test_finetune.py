@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from jobs import build_training_examples, finetune, register_model
-from jobs.config import Recipe
+from jobs.current.models import the_model
 from jobs.errors import JobError, WaitingError
-from jobs.models import the_model
+from jobs.recipe.config import Recipe
 from model_ops.training.checkpoints import ModelFolderError, read_manifest
 from schemas.ops import MODELS
 from schemas.silver import SEED_PAIRS

@@ -11,11 +11,12 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 
-from jobs import generate_candidates, inference
-from jobs.config import Recipe
+from jobs import generate_candidates
+from jobs.current.models import Model
 from jobs.errors import StoppedError
-from jobs.inference import answers, complete
-from jobs.models import Model
+from jobs.inference import ask as inference
+from jobs.inference.ask import answers, complete
+from jobs.recipe.config import Recipe
 from model_ops.client.engine import Answer
 from model_ops.client.fake_engine import FakeEngine
 from schemas.bronze import COMPLETIONS

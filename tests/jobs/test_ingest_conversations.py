@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from jobs import ingest_conversations
-from jobs.config import IngestConversations, Recipe
 from jobs.errors import RecipeError
+from jobs.recipe.config import IngestConversations, Recipe
 from schemas.bronze import CONVERSATIONS
 from schemas.ops import QUARANTINE
 

@@ -11,11 +11,11 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-import jobs.lake
-from jobs.conform import SchemaMismatchError, _cut, predicate
+import jobs.lake.tables
 from jobs.errors import JobError
-from jobs.lake import DuplicateKeyError, Lake
-from jobs.materialised import materialised
+from jobs.lake.conform import SchemaMismatchError, _cut, predicate
+from jobs.lake.materialised import materialised
+from jobs.lake.tables import DuplicateKeyError, Lake
 from schemas import TABLES
 from schemas.gold import CURATED
 from schemas.ops import QUARANTINE, RUNS
@@ -160,7 +160,7 @@ def test_what_another_run_wrote_meanwhile_is_not_written_twice(
             second.write(SEED_PAIRS, pairs(second, PAIR))
         return found
 
-    monkeypatch.setattr(jobs.lake, "materialised", overtaken)
+    monkeypatch.setattr(jobs.lake.tables, "materialised", overtaken)
     first.write(SEED_PAIRS, pairs(first, PAIR, ("e", "b", *PAIR[2:])))
     assert sorted(row.pair_id for row in first.latest(SEED_PAIRS).collect()) == ["a", "b"]
     assert (first.run.n_in, first.run.n_out, second.run.n_out) == (1, 1, 1)

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import ingest_documents, loop_state, pipeline
-from jobs.config import IngestConversations, Recipe
+from jobs import ingest_documents
 from jobs.errors import RecipeError
-from jobs.lake import Lake
-from jobs.loop_state import inputs_digest, known_state
-from jobs.pipeline import Step, run_loop
+from jobs.lake.tables import Lake
+from jobs.loop import runner as pipeline
+from jobs.loop import state as loop_state
+from jobs.loop.runner import Step, run_loop
+from jobs.loop.state import inputs_digest, known_state
+from jobs.recipe.config import IngestConversations, Recipe
 from schemas import TABLES
 from schemas.bronze import COMPLETIONS
 from schemas.ops import PROMPTS, RUNS
@@ -125,5 +127,5 @@ def test_every_input_counts(
     wheel = tmp_path / "humpback.whl"
     for content in ("code", "other code"):
         wheel.write_text(content)
-        monkeypatch.setattr(loop_state, "__file__", str(wheel / "jobs" / "loop_state.py"))
+        monkeypatch.setattr(loop_state, "__file__", str(wheel / "jobs" / "loop" / "state.py"))
         assert is_new()

@@ -4,10 +4,10 @@ import pytest
 from deltalake import DeltaTable
 
 from jobs import build_training_examples, curate
-from jobs.config import Recipe
 from jobs.errors import JobError, StoppedError
-from jobs.lake import Lake
-from jobs.publish import digest_of, newest_release, publish
+from jobs.lake.publish import digest_of, newest_release, publish
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Recipe
 from schemas.content_digest import content_digest
 from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.ops import RELEASES

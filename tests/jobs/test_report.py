@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import jobs.report
-from jobs import catalog
-from jobs.lake import Lake
+from jobs.lake import catalog
+from jobs.lake.tables import Lake
 from jobs.report import gather, report
 from jobs.report.facts import Stage
 from schemas.silver import SEGMENTS

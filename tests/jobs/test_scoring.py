@@ -9,20 +9,14 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from jobs import (
-    dry_run,
-    generate_answers,
-    generate_candidates,
-    inference,
-    judge_answers,
-    judge_check,
-    score_candidates,
-    scoring,
-)
-from jobs.config import Recipe
+from jobs import generate_answers, generate_candidates, judge_answers, judge_check, score_candidates
+from jobs.current.models import Model
 from jobs.errors import JobError, RecipeError
-from jobs.lake import Lake
-from jobs.models import Model
+from jobs.inference import ask as inference
+from jobs.inference import rating as scoring
+from jobs.lake.tables import Lake
+from jobs.loop import plan as dry_run
+from jobs.recipe.config import Recipe
 from model_ops.client.engine import Answer
 from model_ops.client.fake_engine import FakeEngine
 from schemas.bronze import COMPLETIONS

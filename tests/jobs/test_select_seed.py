@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jobs import ingest_conversations, select_seed
-from jobs.config import IngestConversations, Recipe, SelectSeed
+from jobs.recipe.config import IngestConversations, Recipe, SelectSeed
 from jobs.select_seed import seed_of
 from schemas.bronze import CONVERSATIONS
 from schemas.ops import RUNS

@@ -16,7 +16,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from jobs.config import Finetune
+from jobs.recipe.config import Finetune
 from model_ops.train import Training, main, parse, run
 from model_ops.training import fit as fit_module
 from model_ops.training.checkpoints import check_trained_model, folder_digest, read_manifest

@@ -4,7 +4,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs.quality_config import Quality
+from jobs.recipe.quality import Quality
 from transforms.pages.quality_rules import RULES, quality_fault
 
 pytestmark = pytest.mark.spark

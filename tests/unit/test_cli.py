@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs import commands
 from jobs.__main__ import main, parser
-from jobs.config import Recipe
+from jobs.cli import commands
 from jobs.errors import JobError, RecipeError, StoppedError, WaitingError
-from jobs.failures import sentence
-from jobs.pipeline import DIRECTED, ITERATED, JOBS, LIMITED, job_name, steps
-from jobs.recipe_file import load_recipe
+from jobs.lake.failures import sentence
+from jobs.loop.runner import DIRECTED, ITERATED, JOBS, LIMITED, job_name, steps
+from jobs.recipe.config import Recipe
+from jobs.recipe.loading import load_recipe
 
 
 @pytest.fixture

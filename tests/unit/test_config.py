@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.config import Recipe
 from jobs.errors import RecipeError
-from jobs.recipe_file import RECIPES, load_recipe
+from jobs.recipe.config import Recipe
+from jobs.recipe.loading import RECIPES, load_recipe
 
 MINIMAL = 'name = "x"\nbase_model = "m"\n'
 

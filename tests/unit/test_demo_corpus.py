@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.demo_corpus import __main__ as command
-from jobs.demo_corpus.corpus import pages_of, sources_of, write_corpus
-from jobs.demo_corpus.packages import Package, files_of
-from jobs.demo_corpus.seed import questions_of, write_seed
-from jobs.demo_corpus.sources import SEED_URL_PREFIXES, SOURCES, Source, python_source
-from jobs.demo_corpus.warc import Page, read_warc, write_warc
+from jobs.demo import __main__ as command
+from jobs.demo.corpus import pages_of, sources_of, write_corpus
+from jobs.demo.packages import Package, files_of
+from jobs.demo.seed import questions_of, write_seed
+from jobs.demo.sources import SEED_URL_PREFIXES, SOURCES, Source, python_source
+from jobs.demo.warc import Page, read_warc, write_warc
 from jobs.errors import JobError
-from jobs.recipe_file import RECIPES, load_recipe
+from jobs.recipe.loading import RECIPES, load_recipe
 from transforms.crawl.documents import file_rows
 
 DATE = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.demo_corpus import packages
-from jobs.demo_corpus.packages import Archive
+from jobs.demo import packages
+from jobs.demo.packages import Archive
 from jobs.errors import JobError
 
 CONTENT = b"a package"

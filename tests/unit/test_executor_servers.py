@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs.config import Serving
 from jobs.errors import JobError
-from jobs.executor_servers import hold, require_slots
+from jobs.inference.executor_servers import hold, require_slots
+from jobs.recipe.config import Serving
 
 
 class Server:

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobs.conform import arrow_of
-from jobs.runs import Run
+from jobs.lake.conform import arrow_of
+from jobs.lake.runs import Run
 from schemas.content_digest import content_digest
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS, RELEASES, RUNS

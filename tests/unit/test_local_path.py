@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.local_path import local_path
+from jobs.lake.files import local_path
 
 
 @pytest.mark.parametrize(

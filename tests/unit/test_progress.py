@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.progress import watched
-from jobs.runs import Run
+from jobs.inference.progress import watched
+from jobs.lake.runs import Run
 from schemas.silver import CANDIDATES
 from tests.model_ops.fake_server import serving
 

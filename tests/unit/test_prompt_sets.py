@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from jobs.current.prompts import read_prompts
 from jobs.errors import RecipeError
-from jobs.prompt_sets import read_prompts
 
 
 def test_shapes(tmp_path: Path) -> None:

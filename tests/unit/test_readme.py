@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobs.__main__ import parser
-from jobs.config import Recipe
-from jobs.recipe_file import load_recipe
+from jobs.recipe.config import Recipe
+from jobs.recipe.loading import load_recipe
 from schemas.__main__ import dictionary
 from tests.readme import TEXT, blocks
 

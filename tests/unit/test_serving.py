@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs import serving
-from jobs.config import Recipe
+from jobs.current.models import Model
 from jobs.errors import WaitingError
-from jobs.models import Model
+from jobs.inference import serving
+from jobs.recipe.config import Recipe
 from model_ops import devices
 from model_ops.client.handshake import HandshakeError
 from model_ops.client.vllm_client import KEY

@@ -3,7 +3,7 @@ from dataclasses import asdict
 
 import pytest
 
-from jobs.config import Finetune
+from jobs.recipe.config import Finetune
 from model_ops.training.settings import Settings, TrainingError
 
 GIVEN = Finetune(method="lora", batch_size=32, small_batch_size=8, micro_batch_size=4).settings("forward", 1)

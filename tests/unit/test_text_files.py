@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.config import Recipe
-from jobs.digests import segments_digest
+from jobs.current.prompts import evaluation_texts
 from jobs.errors import RecipeError
-from jobs.prompt_sets import evaluation_texts
+from jobs.recipe.config import Recipe
+from jobs.recipe.digests import segments_digest
 
 
 def recipe(**sections: object) -> Recipe:

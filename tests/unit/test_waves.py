@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobs.errors import JobError
-from jobs.waves import tasks_of_a_wave
+from jobs.inference.waves import tasks_of_a_wave
 
 
 def spark(cores: int, **settings: str) -> Any:

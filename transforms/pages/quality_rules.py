@@ -2,7 +2,7 @@
 
 Sources, which published their thresholds for whole pages: Gopher (arXiv 2112.11446, appendix A),
 C4 (arXiv 1910.10683, section 2.2) and FineWeb (arXiv 2406.17557). The limits are the recipe's
-(`jobs.quality_config.Quality`), which says where a segment, shorter than a page, has another.
+(`jobs.recipe.quality.Quality`), which says where a segment, shorter than a page, has another.
 Code between fences is not looked at: its braces, symbols and short lines are what code looks like.
 Nor is what the renderer adds: a table's bars are no words, and its rows and headers no lines of prose.
 """

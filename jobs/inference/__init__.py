@@ -1,0 +1,1 @@
+"""How jobs ask models: requests through the ledger, in waves, by servers that are passed in."""

@@ -1,0 +1,66 @@
+"""How far a wave of requests is, and what the servers say of it, by their own counters."""
+
+import re
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from jobs.lake.runs import Run
+from model_ops.client.vllm_client import headers
+
+SECONDS = 2.0
+FINISHED, PROMPTED, REUSED = "request_success", "prefix_cache_queries", "prefix_cache_hits"
+COUNTED = re.compile(rf"^vllm:({FINISHED}|{PROMPTED}|{REUSED})_total\{{[^}}]*\}} ([0-9.e+]+)$", re.MULTILINE)
+
+
+@contextmanager
+def watched(endpoints: tuple[str, ...], run: Run, total: int) -> Iterator[None]:
+    """Show done/total, rate and ETA on stderr while the body runs, and note the prefix caches' hits in the run.
+
+    Silent where servers don't count.
+    """
+    start = counters(endpoints)
+    done = threading.Event()
+    bar = tqdm(total=total, desc=run.job, unit="req", file=sys.stderr,
+               mininterval=SECONDS if sys.stderr.isatty() else 15)  # fmt: skip
+
+    def watch() -> None:
+        while not done.wait(SECONDS):
+            now = counters(endpoints)
+            bar.update(max(0, min(int(now[FINISHED] - start[FINISHED]), total) - bar.n))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    if endpoints:
+        thread.start()
+    try:
+        yield
+        bar.update(total - bar.n)
+    finally:
+        done.set()
+        if endpoints:
+            thread.join()
+        bar.close()
+        end = counters(endpoints)
+        run.prefix_tokens += max(0, int(end[PROMPTED] - start[PROMPTED]))
+        run.prefix_hits += max(0, int(end[REUSED] - start[REUSED]))
+
+
+def counters(endpoints: tuple[str, ...]) -> Counter[str]:
+    """The servers' counters since they started, summed; a server that does not say counts nothing."""
+    counts: Counter[str] = Counter()
+    for endpoint in endpoints:
+        url = endpoint.removesuffix("/").removesuffix("/v1") + "/metrics"
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers()), timeout=2) as reply:
+                text = reply.read().decode()
+        except (urllib.error.URLError, OSError):
+            continue  # a server too busy to say; the next look will
+        for name, number in COUNTED.findall(text):
+            counts[name] += int(float(number))
+    return counts

@@ -1,0 +1,88 @@
+"""Ratings: pairs in, rows of the run's table out, by the recipe's scorers; what is rated is not asked again."""
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.current.models import Model, the_model
+from jobs.inference.ask import ask, note_prompts, requests_for
+from jobs.lake.materialised import materialised
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Direction, Recipe
+from jobs.recipe.digests import scores_digest
+from jobs.recipe.scoring import ScorerName
+from transforms.scoring.scorers import SCORERS, score_sampling
+from transforms.scoring.scores import UNREAD, made_by, score_prompts, scores_from
+
+Judges = Mapping[Direction, Model]
+
+
+def judges(lake: Lake, recipe: Recipe, iteration: int) -> Judges:
+    """The models that rate: the forward one of `iteration`, and M_yx for the scorers that read backwards."""
+    return {
+        "forward": the_model(lake, recipe, "forward", iteration),
+        "backward": the_model(lake, recipe, "backward", 0),
+    }
+
+
+def methods(recipe: Recipe, models: Judges, scorers: Iterable[ScorerName]) -> dict[str, tuple[str, str]]:
+    """Scorer -> the model and the method digest of the scores that count for the recipe now."""
+    return {name: (models[SCORERS[name].direction].model_id, scores_digest(recipe, name)) for name in scorers}
+
+
+def rate(lake: Lake, recipe: Recipe, models: Judges, pairs: Mapping[ScorerName, DataFrame]) -> None:
+    """Write what each scorer says of its `pairs` (`candidate_id`, `instruction`, `response`)."""
+    known = made_by(lake.latest(lake.run.writes), methods(recipe, models, pairs)).select("candidate_id", "scorer")
+    each = (frame.withColumn("scorer", F.lit(name)) for name, frame in pairs.items())
+    unrated = materialised(reduce(DataFrame.unionByName, each).join(known, ["candidate_id", "scorer"], "left_anti"))
+    waiting = {row.scorer for row in unrated.select("scorer").distinct().collect()}
+    # The backward model first: it is the one that was served before.
+    names = sorted((name for name in pairs if name in waiting), key=lambda name: SCORERS[name].direction)
+    if not names:
+        return
+    note_prompts(lake, recipe, [(models[SCORERS[name].direction], SCORERS[name].template) for name in names])
+    rated = [
+        _rated(lake, recipe, models, unrated.where(F.col("scorer") == name).drop("scorer"), name) for name in names
+    ]
+    lake.write(lake.run.writes, reduce(DataFrame.unionByName, rated))
+
+
+def _rated(lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: ScorerName) -> DataFrame:
+    written = SCORERS[name].answer == "written"
+    if not written or recipe.score_candidates.constrain == "always":
+        return _asked(lake, recipe, models, pairs, name, constrained=written)
+    free = materialised(_asked(lake, recipe, models, pairs, name, constrained=False))
+    unread = F.col("status").isin(*UNREAD)
+    again = materialised(pairs.join(free.where(unread).select("candidate_id"), "candidate_id", "left_semi"))
+    if again.isEmpty():
+        return free
+    return free.where(~unread).unionByName(_asked(lake, recipe, models, again, name, constrained=True))
+
+
+def _asked(
+    lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: ScorerName, *, constrained: bool
+) -> DataFrame:
+    scorer = SCORERS[name]
+    model = models[scorer.direction]
+    requests = score_requests(recipe, model, pairs, name, constrained=constrained)
+    completions = ask(lake, recipe, model, requests, scorer.template)
+    return scores_from(
+        requests, completions, scorer=scorer, model_id=model.model_id, method_digest=scores_digest(recipe, name)
+    )
+
+
+def score_requests(recipe: Recipe, model: Model, pairs: DataFrame, name: ScorerName, *, constrained: bool) -> DataFrame:
+    """What a scorer asks `model` about pairs."""
+    scorer, s = SCORERS[name], recipe.score_candidates
+    return requests_for(
+        recipe, model,
+        score_prompts(pairs, scorer=scorer, system=recipe.build_training_examples.inference_tag),
+        stage=f"scores/{name}",
+        template=scorer.template,
+        sampling=score_sampling(
+            scorer, temperature=s.temperature, rationale_chars=s.rationale_chars, constrained=constrained
+        ),
+        samples=s.samples if scorer.answer == "written" else 1,
+    )  # fmt: skip

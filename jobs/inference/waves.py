@@ -1,0 +1,168 @@
+"""Requests on their way to the servers: in waves, each of them one commit of the ledger, two of them open."""
+
+import hashlib
+import logging
+import math
+import time
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.errors import JobError, StoppedError
+from jobs.lake.materialised import materialised
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Inference
+from model_ops.client.engine import Engine, through
+from schemas.bronze import COMPLETIONS
+from transforms.prompting.requests import refused_by_server
+
+log = logging.getLogger(__name__)
+
+OPEN = 2  # while the last answers of one wave come in, the next keeps the servers busy
+
+
+@dataclass
+class Tally:
+    """What came of the requests so far."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    """By a server's fault, or refused by one."""
+    tokens: int = 0
+    fault: str | None = None
+    """One failure's reason."""
+
+    @property
+    def sent(self) -> int:
+        """How many have an answer, be it a failure."""
+        return self.statuses.total()
+
+    def add(self, answers: list[Row]) -> None:
+        """Count answers, which are grouped by status."""
+        for group in answers:
+            self.statuses[group.status] += group.n
+            self.failed += group.failed
+            self.tokens += group.tokens
+            self.fault = group.fault or self.fault
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Some of the staged requests, chosen by hash."""
+
+    number: int
+    n_requests: int
+    digest: str
+
+
+def tasks_of_a_wave(spark: SparkSession, partitions: int, held: int = 0) -> int:
+    """How many tasks a wave gets, so that two waves run side by side: a task keeps its core while it waits.
+
+    `held` cores are taken for good.
+
+    Raises:
+        JobError: Spark would run slow tasks twice, and each of their requests would be paid twice.
+    """
+    if spark.conf.get("spark.speculation", "false") == "true":
+        raise JobError("spark.speculation is on, and would send requests twice; start with spark.speculation=false")
+    if spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
+        return partitions
+    return max(1, min(partitions, (spark.sparkContext.defaultParallelism - held) // OPEN))
+
+
+def send(
+    lake: Lake, staged: DataFrame, total: int, engine: Engine, settings: Inference, tasks: int, attempt: int, of: int
+) -> Tally:
+    """Send `total` staged requests, all of one stage, by so many `tasks` a wave; what came of them is in the ledger.
+
+    `of` is how many requests the stage has, those answered before included: the few that are left for a
+    second attempt or a later run may all be of the kind that fails.
+
+    Raises:
+        StoppedError: more requests failed than the settings allow.
+    """
+    allowed = math.ceil(settings.max_failed_share * of)
+    stage, numbered, waves = _waves(staged, total, settings.rows_per_wave)
+    lake.create(COMPLETIONS)  # once, before two waves would
+    tag = f"humpback-{lake.run.run_id}"
+
+    def one(wave: Wave) -> tuple[Wave, list[Row]]:
+        lake.spark.addTag(tag)
+        batch = numbered.where(F.col("wave") == wave.number).drop("wave").repartition(tasks)
+        ask = through(engine, lake.run.run_id, attempt, settings.max_failed_in_a_row)
+        answers = materialised(batch.mapInPandas(ask, COMPLETIONS.schema))
+        lake.write(
+            COMPLETIONS, answers, transaction=f"{lake.run.run_id}/{stage}/{attempt}/{wave.digest}", computed=True
+        )
+        return wave, _by_status(answers)
+
+    done, began, stopped = Tally(), time.monotonic(), ""
+    with ThreadPoolExecutor(OPEN) as pool:
+        waiting = iter(waves)
+        running = {pool.submit(one, wave) for wave in islice(waiting, OPEN)}
+        try:
+            while running:
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                for wave, answers in (future.result() for future in ended):
+                    done.add(answers)
+                    n_sent = sum(group.n for group in answers)
+                    lake.run.n_calls += n_sent
+                    lake.run.n_failed += sum(group.failed for group in answers)
+                    lake.run.n_tokens += sum(group.tokens for group in answers)
+                    seconds = time.monotonic() - began
+                    log.info("stage=%s wave=%d/%d answered=%d/%d failed=%d rows_per_s=%.2f tokens_per_s=%.0f "
+                             "eta_s=%.0f", stage, wave.number + 1, len(waves), done.sent, total, done.failed,
+                             done.sent / seconds, done.tokens / seconds,
+                             seconds * (total / max(done.sent, 1) - 1))  # fmt: skip
+                    stopped = stopped or _over_budget(stage, done, wave.n_requests - n_sent, allowed, settings)
+                if not stopped:  # else only the answers that are on their way are waited for
+                    running |= {pool.submit(one, wave) for wave in islice(waiting, OPEN - len(running))}
+        except KeyboardInterrupt:
+            lake.spark.interruptTag(tag)
+            raise
+    if stopped:
+        raise StoppedError(stopped)
+    return done
+
+
+def _waves(staged: DataFrame, total: int, rows_per_wave: int) -> tuple[str, DataFrame, list[Wave]]:
+    """Their stage; the staged requests with their `wave`, by hash: Spark may compute a row's wave twice.
+
+    The first wave is half as large as the others, so that no two waves end together.
+    """
+    n_waves = 1 if total <= rows_per_wave else math.ceil(total / rows_per_wave + 0.5)
+    halves = F.pmod(F.xxhash64("request_id"), F.lit(2 * n_waves - 1))
+    numbered = staged.withColumn("wave", F.floor((halves + 1) / 2).cast("int"))
+    found = (
+        numbered.groupBy("stage", "wave")
+        .agg(F.count(F.lit(1)).alias("n"), F.bit_xor(F.xxhash64("request_id", F.lit(1))).alias("content"))
+        .orderBy("wave")
+        .collect()
+    )
+    waves = [Wave(w.wave, w.n, hashlib.sha256(f"{w.content}/{w.n}".encode()).hexdigest()) for w in found]
+    return found[0].stage, numbered, waves
+
+
+def _by_status(answers: DataFrame) -> list[Row]:
+    failed = (F.col("status") == "failed") | refused_by_server()
+    return answers.groupBy("status").agg(
+        F.count(F.lit(1)).alias("n"), F.count_if(failed).alias("failed"),
+        F.coalesce(F.sum(F.col("n_prompt_tokens") + F.col("n_completion_tokens")), F.lit(0)).alias("tokens"),
+        F.first(F.when(failed, F.col("error")), ignorenulls=True).alias("fault"),
+    ).collect()  # fmt: skip
+
+
+def _over_budget(stage: str, done: Tally, unsent: int, allowed: int, settings: Inference) -> str:
+    """What to say if more failed than is allowed, else nothing."""
+    if not unsent and done.failed <= allowed:
+        return ""
+    streak = f"; {settings.max_failed_in_a_row} in a row failed, so {unsent:,} were not sent" if unsent else ""
+    return (
+        f"{stage}: {done.failed:,} of {done.sent:,} requests failed, allowed are {allowed:,} "
+        f"({settings.max_failed_share:.0%} of the stage){streak}; e.g. {done.fault}; the answers so far are kept, "
+        "run the same command again when the servers are well"
+    )

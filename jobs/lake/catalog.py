@@ -1,0 +1,212 @@
+"""What is in the lake: its tables by name, their versions and history, what is published, and cleaning.
+
+Command line: `humpback sql`, `tables`, `history`, `releases`, `vacuum`.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from deltalake import CommitProperties, DeltaTable
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.errors import JobError
+from jobs.lake.files import local_path
+from jobs.lake.tables import Lake
+from schemas import BY_NAME, TABLES
+from schemas.gold import CURATED
+from schemas.ops import MODELS, RELEASES
+from schemas.silver import SCORES
+from schemas.table import Table
+
+GRACE_HOURS = 168  # Delta's own default: longer than any reader or writer is at work
+# How many candidates changed sides of their iteration's threshold from one model to the next.
+DRIFT = """
+WITH k AS (SELECT DISTINCT experiment, iteration, scorer, model_id, method_digests[0] AS method_digest, threshold
+           FROM gold.curated),
+rated AS (SELECT k.*, s.candidate_id, s.score >= k.threshold AS kept
+          FROM k JOIN silver.scores s USING (scorer, model_id, method_digest)
+          WHERE s.status = 'ok')
+SELECT a.experiment, a.scorer, a.iteration AS before, b.iteration AS after, count(*) AS pairs,
+       count_if(a.kept AND NOT b.kept) AS falls, count_if(b.kept AND NOT a.kept) AS rises
+FROM rated a
+JOIN rated b ON (b.experiment, b.scorer, b.candidate_id) = (a.experiment, a.scorer, a.candidate_id)
+            AND b.iteration = a.iteration + 1
+GROUP BY 1, 2, 3, 4
+"""
+COMMIT_FACTS = ("job", "experiment", "iteration", "run_id", "recipe_digest", "code_version", "inputs")
+
+
+def register(lake: Lake, tables: Iterable[Table] = TABLES) -> None:
+    """Make tables known to the session by their names, `silver.scores` for one.
+
+    A table that no job has written yet is created without rows, so that SQL over it finds none.
+
+    Raises:
+        JobError: a metastore that outlives the session has another table of that name.
+    """
+    for layer, some in groupby(sorted(tables, key=_layer), _layer):
+        lake.spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer}")
+        shown = lake.spark.sql(f"SHOW TABLES IN {layer}").where("NOT isTemporary").collect()
+        known = {f"{layer}.{row.tableName}" for row in shown}
+        for table in some:
+            if not lake.exists(table):
+                lake.create(table)
+            if table.name in known and not _is_at(lake, table):
+                if lake.spark.conf.get("spark.sql.catalogImplementation") != "in-memory":
+                    raise JobError(
+                        f"{table.name} in this session's metastore is a table elsewhere, not the one in {lake.root}; "
+                        "give each lake a metastore or catalog of its own, or drop that table if it is of no use"
+                    )
+                lake.spark.sql(f"DROP TABLE {table.name}")  # this session's name for it: the other lake keeps its files
+                known.remove(table.name)
+            if table.name not in known:
+                lake.spark.sql(f"CREATE TABLE {table.name} USING delta LOCATION '{_location(lake, table)}'")
+
+
+def _layer(table: Table) -> str:
+    return table.name.split(".")[0]
+
+
+def _location(lake: Lake, table: Table) -> str:
+    """The table's place as a SQL literal holds it; absolute, or Spark would look below its warehouse."""
+    path = str(local_path(lake.path(table)) or lake.path(table))
+    return path.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _is_at(lake: Lake, table: Table) -> bool:
+    located = lake.spark.sql(f"DESCRIBE DETAIL {table.name}").select("location", "id").first()
+    meant = lake.spark.sql(f"DESCRIBE DETAIL delta.`{lake.path(table)}`").select("location", "id").first()
+    return located == meant
+
+
+def sql(lake: Lake, text: str) -> DataFrame:
+    """The answer to a Spark SQL query over the lake's tables (and their versions) by name, and the view `drift`.
+
+    Raises:
+        JobError: it is no query: jobs are the only writers.
+    """
+    if not _only_reads(lake, text):
+        raise JobError("sql: only queries, SHOW, DESCRIBE and EXPLAIN; tables are written by jobs alone")
+    words = set(re.findall(r"\w+", text.lower()))
+    named = [table for table in TABLES if table.name.split(".")[1] in words]
+    if "drift" in words:
+        register(lake, [*named, *(t for t in (CURATED, SCORES) if t not in named)])
+        lake.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW drift AS {DRIFT}")
+    else:
+        looks_around = not words.isdisjoint({"show", "describe", "desc"})  # at a schema, say
+        register(lake, TABLES if looks_around and not named else named)
+    return lake.spark.sql(text)
+
+
+def _only_reads(lake: Lake, text: str) -> bool:
+    """Whether Spark's parser sees a query, or a command that only shows something."""
+    jvm: Any = lake.spark._jvm
+    plan: Any = lake.spark._jsparkSession.sessionState().sqlParser().parsePlan(text)
+    while (kind := plan.getClass().getSimpleName()) == "UnresolvedWith":
+        plan = plan.child()
+    logical = "org.apache.spark.sql.catalyst.plans.logical"
+    writers = (jvm.java.lang.Class.forName(f"{logical}.{name}") for name in ("Command", "InsertIntoStatement"))
+    return kind.startswith(("Show", "Describe", "Explain")) or not any(writer.isInstance(plan) for writer in writers)
+
+
+def tables(lake: Lake) -> DataFrame:
+    """One row per declared table, in the order of the flow: version, rows, bytes, when last written."""
+    found: list[tuple[object, ...]] = []
+    for table in TABLES:
+        if not lake.exists(table):
+            found.append((table.name, table.comment, None, 0, 0, None))
+            continue
+        version, written, n_bytes = lake.state(table)
+        rows = lake.latest(table).count()  # from the log's statistics: no file is opened
+        found.append((table.name, table.comment, version, rows, n_bytes, written))
+    columns = "name string, comment string, version bigint, rows bigint, bytes bigint, last_written timestamp"
+    return lake.spark.createDataFrame(found, columns)
+
+
+def history(lake: Lake, name: str) -> DataFrame:
+    """How a table came to be, newest version first: which run of which job wrote what.
+
+    Raises:
+        JobError: no table of that name is declared, or it does not exist yet.
+    """
+    table = BY_NAME.get(name)
+    if table is None:
+        raise JobError(f"{name}: no such table; the lake has {', '.join(BY_NAME)}")
+    if not lake.exists(table):
+        raise JobError(f"{name}: not written yet in {lake.root}")
+
+    written = F.element_at("operationMetrics", F.lit("numOutputRows")).cast("bigint").alias("rows")
+    facts = [F.get_json_object("userMetadata", f"$.{key}").alias(key) for key in COMMIT_FACTS]
+    commits = lake.spark.sql(f"DESCRIBE HISTORY delta.`{lake.path(table)}`").orderBy(F.desc("version"))
+    return commits.select("version", "timestamp", "operation", written, *facts)
+
+
+def releases(lake: Lake) -> DataFrame:
+    """What is published, oldest first; each row names the table, the version and the slice to read."""
+    return lake.latest(RELEASES).orderBy("published_at", "release_id")
+
+
+@dataclass(frozen=True)
+class Vacuumed:
+    """What a vacuum removed, or would remove, from one table."""
+
+    table: str
+    kept_versions: tuple[int, ...]
+    files: tuple[str, ...]
+
+
+def vacuum(lake: Lake, dry_run: bool = False, grace_hours: int = GRACE_HOURS) -> list[Vacuumed]:
+    """Delete the files that no current, released or trained-on version needs; what went, table by table.
+
+    A file younger than `grace_hours` stays, since a writer may be about to commit it. A table with
+    no released version keeps its old versions for its own retention time.
+
+    Raises:
+        JobError: the lake is not on a local path.
+    """
+    if local_path(lake.root) is None:
+        raise JobError(f"vacuum: {lake.root} is no local path; mount the store and name the mounted folder")
+    pinned = _pinned_versions(lake)
+    removed = []
+    for table in TABLES:
+        if not lake.exists(table):
+            continue
+        keep = sorted(pinned.get(table.name, ()))
+        folder = local_path(lake.path(table))
+        assert folder is not None
+        files = _vacuum(folder, keep, grace_hours, None)
+        if files and not dry_run:
+            _vacuum(folder, keep, grace_hours, lake.run.metadata())
+        if files:
+            removed.append(Vacuumed(table.name, tuple(keep), tuple(files)))
+    return removed
+
+
+def _vacuum(folder: Path, keep: list[int], grace_hours: int, metadata: str | None) -> list[str]:
+    """The data files that go; deletes them and commits where `metadata` for the commit is given."""
+    files = DeltaTable(folder).vacuum(
+        # None is the table's own retention, by which pinned tables would keep all versions for ever.
+        retention_hours=grace_hours if keep else None,
+        enforce_retention_duration=not keep,
+        dry_run=metadata is None,
+        full=True,  # what a crashed writer left is in no log
+        keep_versions=keep or None,
+        commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}) if metadata else None,
+    )
+    # The log remembers files long gone; checksum files are no data.
+    return [file for file in files if (folder / file).exists() and not file.endswith(".crc")]
+
+
+def _pinned_versions(lake: Lake) -> dict[str, set[int]]:
+    """Table name -> the versions that a release or a trained model cites."""
+    pinned: dict[str, set[int]] = {}
+    for row in lake.latest(RELEASES).select("table", "version").distinct().collect():
+        pinned.setdefault(row.table, set()).add(row.version)
+    for row in lake.latest(MODELS).select("table_version").distinct().collect():
+        pinned.setdefault("gold.training_examples", set()).add(row.table_version)
+    return pinned

@@ -1,0 +1,141 @@
+"""What one execution of one job did: who it was, what it read, and its row account."""
+
+import json
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import overload
+
+from jobs.recipe.config import Direction
+from schemas.table import Table
+
+CODE_VERSION = version("humpback")
+LOOP = "run"  # stands for a job's name in the row of a whole loop
+
+
+@dataclass
+class Run:
+    """One execution of one job, or of a whole loop; becomes its row in `ops.runs` and the metadata of its commits."""
+
+    job: str
+    experiment: str
+    recipe_digest: str
+    writes: Table
+    unit: str = "rows"
+    iteration: int | None = None
+    direction: Direction | None = None
+    limit: int | None = None
+    argument: str | None = None
+    loop_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    n_in: int = 0
+    n_out: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    quarantined: Counter[str] = field(default_factory=Counter)
+    inputs: dict[str, int] = field(default_factory=dict)
+    bookmarks: dict[str, int] = field(default_factory=dict)
+    """Digest of a method -> how far it has come; what a later run needs to know to go on from there."""
+    version: int | None = None
+    commits: Counter[str] = field(default_factory=Counter)
+    """Table -> commits made, its creation not counted."""
+    state_digest: str | None = None
+    n_calls: int = 0
+    n_failed: int = 0
+    """Calls that a server failed or refused, whether or not a later one was answered."""
+    n_tokens: int = 0
+    prefix_tokens: int = 0
+    prefix_hits: int = 0
+    seconds: float | None = None
+    _clock: float = field(default_factory=time.monotonic)
+
+    @property
+    def needed_iteration(self) -> int:
+        """The iteration, of a job that has one."""
+        assert self.iteration is not None, f"{self.job} without an iteration"
+        return self.iteration
+
+    @property
+    def needed_direction(self) -> Direction:
+        """The direction, of a job that has one."""
+        assert self.direction is not None, f"{self.job} without a direction"
+        return self.direction
+
+    def metadata(self, transaction: str | None = None) -> str:
+        """The facts that every commit of this run carries, as JSON."""
+        return json.dumps(
+            {
+                "transaction": transaction,
+                "run_id": self.run_id,
+                "loop_id": self.loop_id,
+                "job": self.job,
+                "experiment": self.experiment,
+                "iteration": self.iteration,
+                "recipe_digest": self.recipe_digest,
+                "code_version": CODE_VERSION,
+                "inputs": self.inputs,
+                "bookmarks": self.bookmarks,
+            }
+        )
+
+    @overload
+    def at_most(self, n: int) -> int: ...
+
+    @overload
+    def at_most(self, n: int | None) -> int | None: ...
+
+    def at_most(self, n: int | None) -> int | None:
+        """`n`, or the run's limit where that is less."""
+        return min((number for number in (n, self.limit) if number), default=None)
+
+    def enter(self, n: int, rule: str | None, drop_reason: str | None) -> None:
+        """Put `n` inputs into the account, under the rule they broke, else the reason they were dropped for."""
+        self.n_in += n
+        if rule is not None:
+            self.quarantined[rule] += n
+        elif drop_reason is not None:
+            self.dropped[drop_reason] += n
+        else:
+            self.n_out += n
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it wrote something or asked a model."""
+        return self.version is not None or self.n_calls > 0
+
+    def end(self) -> float:
+        """Stop the run's clock, if it still goes; the seconds that the run took."""
+        if self.seconds is None:
+            self.seconds = round(time.monotonic() - self._clock, 3)
+        return self.seconds
+
+    def row(self, status: str) -> dict[str, object]:
+        """The run's row in `ops.runs`."""
+        return {
+            "run_id": self.run_id,
+            "loop_id": self.loop_id,
+            "job": self.job,
+            "experiment": self.experiment,
+            "iteration": self.iteration,
+            "direction": self.direction,
+            "unit": self.unit,
+            "n_in": self.n_in,
+            "n_out": self.n_out,
+            "dropped": dict(self.dropped),
+            "quarantined": dict(self.quarantined),
+            "inputs": self.inputs,
+            "bookmarks": self.bookmarks or None,
+            "version": self.version,
+            "recipe_digest": self.recipe_digest,
+            "code_version": CODE_VERSION,
+            "seconds": self.end(),
+            "n_calls": self.n_calls,
+            "n_tokens": self.n_tokens,
+            "prefix_hit_rate": self.prefix_hits / self.prefix_tokens if self.prefix_tokens else None,
+            "state_digest": self.state_digest,
+            "status": status,
+            "started_at": self.started_at,
+        }

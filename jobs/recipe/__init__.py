@@ -1,0 +1,1 @@
+"""The recipe: its sections with their defaults, loading it from TOML, and its digests."""

@@ -1,0 +1,53 @@
+"""A recipe read from its TOML file, with what the command line overrides."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobs.errors import RecipeError
+from jobs.recipe.config import Recipe
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """The recipe in a TOML file, with `section.key=value` overrides (TOML values) applied.
+
+    Raises:
+        RecipeError: no such file, not TOML, or a key or value that does not fit; names all of them.
+    """
+    file = Path(path)
+    if not file.is_file():
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise RecipeError(f"recipe {file}: no such file; the recipes that come with humpback are: {known}")
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {file}: not valid TOML: {error}") from error
+    for override in overrides or []:
+        _apply(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
+        raise RecipeError(f"recipe {file}: {faults}") from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator:
+        raise RecipeError(f"--set {override}: write section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(
+            f"--set {override}: {text} is no TOML value ({error}); quote strings: {key}='\"…\"'"
+        ) from error
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise RecipeError(f"--set {override}: {section} is a value, not a section")
+    values[last] = value
