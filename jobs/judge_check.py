@@ -33,10 +33,10 @@ def figures(lake: Lake, recipe: Recipe, iteration: int) -> list[Measure]:
     """What the ratings of the recipe's known pairs by one iteration's models are worth, and what the paper says."""
     mine = methods(recipe, judges(lake, recipe, iteration), scorers(recipe))
     scores = made_by(lake.latest(KNOWN_SCORES).where("status = 'ok'"), mine)
-    pairs = known_pairs(lake, recipe).select("candidate_id")
+    pairs = known_pairs(lake, recipe).select("pair_id")
     ratings = [
-        (row.candidate_id, row.scorer, row.model_id, row.score)
-        for row in scores.join(pairs, "candidate_id", "left_semi").orderBy("scorer", "candidate_id").collect()
+        (row.pair_id, row.scorer, row.model_id, row.score)
+        for row in scores.join(pairs, "pair_id", "left_semi").orderBy("scorer", "pair_id").collect()
     ]
     found = [*measures(ratings, thresholds=thresholds(recipe), target=recipe.judge_check.precision)]
     return [*found, *combined(ratings), *PAPER]
@@ -72,7 +72,7 @@ def known_pairs(lake: Lake, recipe: Recipe) -> DataFrame:
         raise JobError(
             "judge-check: no pairs; silver.seed_pairs holds none out (select_seed.dev_share), or say --pairs"
         )
-    return lake.spark.createDataFrame(pairs, "candidate_id string, instruction string, response string")
+    return lake.spark.createDataFrame(pairs, "pair_id string, instruction string, response string")
 
 
 def _own(file: str) -> list[Pair]:

@@ -6,14 +6,15 @@ from schemas.table import RETENTION, Table, column
 
 CURATED = Table(
     name="gold.curated",
-    comment="A_k of one iteration: the candidates good enough to train on.",
+    comment="A_k of one iteration: the pairs good enough to train on.",
     schema=StructType(
         [
             column("experiment", StringType(), "the recipe's name"),
             column("iteration", IntegerType(), "self-curation round, from 1"),
-            column("candidate_id", StringType(), "-> silver.candidates"),
-            column("instruction", StringType(), "the predicted instruction"),
-            column("response", StringType(), "the segment's text"),
+            column("pair_id", StringType(), "-> silver.candidates"),
+            column("instruction", StringType(), "what is asked"),
+            column("response", StringType(), "the answer to it"),
+            column("origin", StringType(), "backtranslated: a candidate, whose response is the segment's text"),
             column("score", DoubleType(), "the score that curation used, on the scorer's scale"),
             column("scorer", StringType(), "the scorer, or combination of scorers, that curation used"),
             column("model_id", StringType(), "-> ops.models: the forward model of the round before, which scored"),
@@ -25,7 +26,7 @@ CURATED = Table(
             column("url", StringType(), "the page's address"),
         ]
     ),
-    key=("experiment", "iteration", "candidate_id"),
+    key=("experiment", "iteration", "pair_id"),
     write="replace",
     partition_by=("experiment", "iteration"),
     constraints={
@@ -68,6 +69,7 @@ GENERATIONS = Table(
     comment="A model's answer to an evaluation prompt.",
     schema=StructType(
         [
+            column("method_digest", StringType(), "digest of the prompts, the system message and the sampling"),
             column("model_id", StringType(), "-> ops.models"),
             column("prompt_set", StringType(), "name of the set of evaluation prompts"),
             column("prompt_id", StringType(), "the prompt's id in its set"),
@@ -77,7 +79,7 @@ GENERATIONS = Table(
             column("request_id", StringType(), "-> bronze.completions"),
         ]
     ),
-    key=("model_id", "prompt_set", "prompt_id", "sample", "request_id"),
+    key=("method_digest", "model_id", "prompt_set", "prompt_id", "sample"),
     properties=RETENTION,
 )
 

@@ -157,7 +157,8 @@ CANDIDATES = Table(
     comment="An instruction predicted for a segment by a backward model.",
     schema=StructType(
         [
-            column("candidate_id", StringType(), "sha256 of segment_id, model_id, request_id and instruction, hex"),
+            column("candidate_id", StringType(), "sha256 of method_digest, segment_id, model_id and request_id, hex"),
+            column("method_digest", StringType(), "digest of the prompt, the sampling and the parser"),
             column("segment_id", StringType(), "-> silver.segments"),
             column("instruction", StringType(), "the predicted instruction"),
             column("response", StringType(), "the segment's text"),
@@ -172,14 +173,14 @@ CANDIDATES = Table(
 
 
 def _scores(name: str, comment: str, rated: str) -> Table:
-    """A table of ratings of what `candidate_id` names: `rated`."""
+    """A table of ratings of what `pair_id` names: `rated`."""
     return Table(
         name=name,
         comment=comment,
         schema=StructType(
             [
                 column("method_digest", StringType(), "digest of the scorer's prompt, sampling and parser"),
-                column("candidate_id", StringType(), rated),
+                column("pair_id", StringType(), rated),
                 column("model_id", StringType(), "-> ops.models: the model that scored"),
                 column("scorer", StringType(), "rubric, additive, expected, likelihood_gain, ..."),
                 column(
@@ -194,7 +195,7 @@ def _scores(name: str, comment: str, rated: str) -> Table:
                 column("request_ids", ArrayType(StringType(), False), "-> bronze.completions: the raw answers"),
             ]
         ),
-        key=("method_digest", "candidate_id", "model_id", "scorer"),
+        key=("method_digest", "pair_id", "model_id", "scorer"),
         constraints={
             "status_known": "status IN ('ok', 'unparsed', 'out_of_range', 'cut', 'failed')",
             "ok_has_score": "(status = 'ok') = (score IS NOT NULL)",
@@ -205,9 +206,7 @@ def _scores(name: str, comment: str, rated: str) -> Table:
     )
 
 
-SCORES = _scores(
-    "silver.scores", "One rating of one candidate by one model, in one way of asking.", "-> silver.candidates"
-)
+SCORES = _scores("silver.scores", "One rating of one pair by one model, in one way of asking.", "-> silver.candidates")
 KNOWN_SCORES = _scores(
     "silver.known_scores",
     "One rating of one pair whose truth is known: the judge check's.",

@@ -33,10 +33,10 @@ def methods(recipe: Recipe, models: Judges, scorers: Iterable[ScorerName]) -> di
 
 
 def rate(lake: Lake, recipe: Recipe, models: Judges, pairs: Mapping[ScorerName, DataFrame]) -> None:
-    """Write what each scorer says of its `pairs` (`candidate_id`, `instruction`, `response`)."""
-    known = made_by(lake.latest(lake.run.writes), methods(recipe, models, pairs)).select("candidate_id", "scorer")
+    """Write what each scorer says of its `pairs` (`pair_id`, `instruction`, `response`)."""
+    known = made_by(lake.latest(lake.run.writes), methods(recipe, models, pairs)).select("pair_id", "scorer")
     each = (frame.withColumn("scorer", F.lit(name)) for name, frame in pairs.items())
-    unrated = materialised(reduce(DataFrame.unionByName, each).join(known, ["candidate_id", "scorer"], "left_anti"))
+    unrated = materialised(reduce(DataFrame.unionByName, each).join(known, ["pair_id", "scorer"], "left_anti"))
     waiting = {row.scorer for row in unrated.select("scorer").distinct().collect()}
     # The backward model first: it is the one that was served before.
     names = sorted((name for name in pairs if name in waiting), key=lambda name: SCORERS[name].direction)
@@ -55,7 +55,7 @@ def _rated(lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: S
         return _asked(lake, recipe, models, pairs, name, constrained=written)
     free = materialised(_asked(lake, recipe, models, pairs, name, constrained=False))
     unread = F.col("status").isin(*UNREAD)
-    again = materialised(pairs.join(free.where(unread).select("candidate_id"), "candidate_id", "left_semi"))
+    again = materialised(pairs.join(free.where(unread).select("pair_id"), "pair_id", "left_semi"))
     if again.isEmpty():
         return free
     return free.where(~unread).unionByName(_asked(lake, recipe, models, again, name, constrained=True))

@@ -80,8 +80,8 @@ def funnel(lake: Lake, subject: Experiment, pieces: dict[str, int]) -> list[Stag
         Stage("candidates", n_candidates, n_drawn),
     ]
     curated = _counted(lake.latest(CURATED).where(mine), "iteration")
-    scores = lake.latest(SCORES).where("status = 'ok'").join(candidates, "candidate_id", "left_semi")
-    scored = _counted(scores.select("model_id", "candidate_id").distinct(), "model_id")
+    scores = lake.latest(SCORES).where("status = 'ok'").join(candidates, "pair_id", "left_semi")
+    scored = _counted(scores.select("model_id", "pair_id").distinct(), "model_id")
     scorers = {iteration + 1: model_id for iteration, model_id in subject.forward.items()}
     for iteration in sorted({t for t, model_id in scorers.items() if model_id in scored} | set(curated)):
         n_scored = scored.get(scorers.get(iteration), 0)

@@ -33,7 +33,7 @@ def current(lake: Lake, table: Table, subject: Experiment) -> DataFrame:
     methods = scores.groupBy(*method).agg(F.max("_metadata.file_modification_time").alias("written_at"))
     last = methods.withColumn("place", F.row_number().over(newest)).where("place = 1").select(*method)
     return materialised(
-        scores.join(F.broadcast(last), method, "left_semi").select("candidate_id", "score", "status", *method)
+        scores.join(F.broadcast(last), method, "left_semi").select("pair_id", "score", "status", *method)
     )
 
 
@@ -120,7 +120,7 @@ def examples(lake: Lake, scores: DataFrame, subject: Experiment) -> Row:
         gates={},
     )
     mine = scores.where(F.col("model_id").isin(*models.values()))
-    rejected = judged.join(kept.select("candidate_id"), "candidate_id", "left_anti")
+    rejected = judged.join(kept.select("pair_id"), "pair_id", "left_anti")
     reason = F.coalesce("drop_reason", F.lit(_gate(subject)))
     return {
         "iteration": newest.iteration,
@@ -137,19 +137,19 @@ def _gate(subject: Experiment) -> str:
 
 
 def _few(pairs: DataFrame, n: int) -> list[Row]:
-    by_hash = Window.partitionBy("drop_reason").orderBy(F.xxhash64("candidate_id"), "candidate_id")
+    by_hash = Window.partitionBy("drop_reason").orderBy(F.xxhash64("pair_id"), "pair_id")
     shortened = [F.substring(side, 1, MAX_TEXT + 1).alias(side) for side in ("instruction", "response")]
     some = pairs.withColumn("place", F.row_number().over(by_hash)).where(F.col("place") <= n)
-    facts = some.select("candidate_id", "url", "score", "threshold", "drop_reason", "place", *shortened)
+    facts = some.select("pair_id", "url", "score", "threshold", "drop_reason", "place", *shortened)
     return rows(facts.orderBy("drop_reason", "place"))
 
 
 def _with_scores(scores: DataFrame, pairs: list[Row]) -> list[Row]:
-    asked = F.col("candidate_id").isin([pair["candidate_id"] for pair in pairs])
+    asked = F.col("pair_id").isin([pair["pair_id"] for pair in pairs])
     found: dict[str, dict[str, Any]] = defaultdict(dict)
     for row in rows(scores.where(asked).orderBy("scorer")):
-        found[row["candidate_id"]][row["scorer"]] = row["score"]
-    return [pair | {"scores": found[pair["candidate_id"]]} for pair in pairs]
+        found[row["pair_id"]][row["scorer"]] = row["score"]
+    return [pair | {"scores": found[pair["pair_id"]]} for pair in pairs]
 
 
 def answers(lake: Lake, subject: Experiment) -> Row:

@@ -26,16 +26,16 @@ def known_checks(scores: DataFrame, subject: Experiment, thresholds: list[Row]) 
     After them, without scores, the best combination of those that one iteration can use. `thresholds`
     are those of curation (`scorer`, `iteration`, `threshold`).
     """
-    kind = F.split("candidate_id", "/")[2]
-    by_hash = Window.partitionBy("scorer", "model_id", kind).orderBy(F.xxhash64("candidate_id"))
+    kind = F.split("pair_id", "/")[2]
+    by_hash = Window.partitionBy("scorer", "model_id", kind).orderBy(F.xxhash64("pair_id"))
     some = (
-        scores.where(F.startswith("candidate_id", F.lit(OF_SEED)) & (F.col("status") == "ok"))
+        scores.where(F.startswith("pair_id", F.lit(OF_SEED)) & (F.col("status") == "ok"))
         .withColumn("place", F.row_number().over(by_hash))
         .where(F.col("place") <= MAX_KNOWN)
-        .select("candidate_id", "scorer", "model_id", "score", kind.alias("kind"))
+        .select("pair_id", "scorer", "model_id", "score", kind.alias("kind"))
     )
     by_judge: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in rows(some.orderBy("candidate_id")):
+    for row in rows(some.orderBy("pair_id")):
         by_judge[row["scorer"], row["model_id"]].append(row)
     kept_from = {(row["scorer"], row["iteration"] - 1): row["threshold"] for row in thresholds}
     iterations = {model_id: t for models in (subject.backward, subject.forward) for t, model_id in models.items()}
@@ -43,7 +43,7 @@ def known_checks(scores: DataFrame, subject: Experiment, thresholds: list[Row]) 
     for scorer, model_id in sorted(by_judge, key=lambda judge: (judge[0], iterations[judge[1]])):
         rated, least = by_judge[scorer, model_id], kept_from.get((scorer, iterations[model_id]))
         figures = [*measures(
-            [(row["candidate_id"], scorer, model_id, row["score"]) for row in rated],
+            [(row["pair_id"], scorer, model_id, row["score"]) for row in rated],
             thresholds={} if least is None else {scorer: least}, target=PRECISION,
         )]  # fmt: skip
         by_kind: dict[str, list[float]] = defaultdict(list)
@@ -53,7 +53,7 @@ def known_checks(scores: DataFrame, subject: Experiment, thresholds: list[Row]) 
         found.append(check | {"measures": figures})
     for t, forward in sorted(subject.forward.items()):
         usable = {judge: rated for judge, rated in by_judge.items() if judge[1] in (forward, subject.backward.get(0))}
-        figures = combined([(r["candidate_id"], *judge, r["score"]) for judge, rated in usable.items() for r in rated])
+        figures = combined([(r["pair_id"], *judge, r["score"]) for judge, rated in usable.items() for r in rated])
         found.append({"scorer": "combined", "model_id": forward, "iteration": t, "scores": {}, "measures": figures})
     return [check for check in found if check["measures"]]
 
@@ -72,8 +72,8 @@ def drift(scores: DataFrame, subject: Experiment, thresholds: list[Row]) -> list
             continue
         mine = scores.where((F.col("scorer") == scorer) & (F.col("status") == "ok"))
         both = (
-            mine.where(F.col("model_id").isin(old, new)).groupBy("candidate_id").pivot("model_id", [old, new])
-            .agg(F.first("score")).toDF("candidate_id", "old", "new").where("old IS NOT NULL AND new IS NOT NULL")
+            mine.where(F.col("model_id").isin(old, new)).groupBy("pair_id").pivot("model_id", [old, new])
+            .agg(F.first("score")).toDF("pair_id", "old", "new").where("old IS NOT NULL AND new IS NOT NULL")
         )  # fmt: skip
         was, stays = F.col("old") >= before, F.col("new") >= after
         counts: Any = both.agg(
@@ -82,7 +82,7 @@ def drift(scores: DataFrame, subject: Experiment, thresholds: list[Row]) -> list
         ).first()  # fmt: skip
         if not counts.n:
             continue  # a combination of scorers: its ranks are in no table
-        points = both.orderBy(F.xxhash64("candidate_id")).limit(MAX_POINTS).select("old", "new").collect()
+        points = both.orderBy(F.xxhash64("pair_id")).limit(MAX_POINTS).select("old", "new").collect()
         found.append({
             "scorer": scorer, "iteration": t, "before": before, "after": after, **counts.asDict(),
             "points": [(point.old, point.new) for point in points],

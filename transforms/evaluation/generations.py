@@ -19,7 +19,9 @@ def forward_prompts(prompts: DataFrame, *, system: str) -> DataFrame:
     )
 
 
-def generations_from(prompts: DataFrame, requests: DataFrame, completions: DataFrame, *, prompt_set: str) -> DataFrame:
+def generations_from(
+    prompts: DataFrame, requests: DataFrame, completions: DataFrame, *, prompt_set: str, method_digest: str
+) -> DataFrame:
     """Rows of `gold.generations`; an answer that ran out of tokens counts, as far as it goes.
 
     A prompt without an answer stays, with the `drop_reason` `failed` or `empty`, or `rejected` for a refused request.
@@ -31,6 +33,7 @@ def generations_from(prompts: DataFrame, requests: DataFrame, completions: DataF
                     F.coalesce("status", F.lit("failed")))  # fmt: skip
     return (
         rows.withColumn("prompt_set", F.lit(prompt_set))
+        .withColumn("method_digest", F.lit(method_digest))
         .withColumn("output", F.coalesce("text", F.lit("")))
         .select(*GENERATIONS.columns, reason.alias("drop_reason"), rejected_if_refused(refusal()))
     )

@@ -19,8 +19,13 @@ def backward_prompts(segments: DataFrame) -> DataFrame:
     )
 
 
-def candidates_from(segments: DataFrame, requests: DataFrame, completions: DataFrame) -> DataFrame:
-    """Rows of `silver.candidates` from the answers to `requests` about `segments`.
+PARSER = "candidates/2"
+
+
+def candidates_from(
+    segments: DataFrame, requests: DataFrame, completions: DataFrame, *, method_digest: str
+) -> DataFrame:
+    """Rows of `silver.candidates` from the answers to `requests` about `segments`; `PARSER` is this reading's version.
 
     A segment without a usable instruction stays, with the `drop_reason`: `failed`, `cut`, `empty`,
     or `copies_segment` (the instruction is the text itself, a known failure of small backward
@@ -35,6 +40,7 @@ def candidates_from(segments: DataFrame, requests: DataFrame, completions: DataF
         segments.select("segment_id", F.col("text").alias("response"))
         .join(answers.withColumnRenamed("text", "answer"), F.col("subject_id") == F.col("segment_id"))
         .withColumn("instruction", F.coalesce(instruction, F.lit("")))
+        .withColumn("method_digest", F.lit(method_digest))
     )
     reason = (
         F.when(F.col("status").isNull(), "failed")
@@ -43,7 +49,7 @@ def candidates_from(segments: DataFrame, requests: DataFrame, completions: DataF
         .when(F.col("instruction") == "", "empty")
         .when(F.contains("response", "instruction") & (F.length("instruction") > 200), "copies_segment")
     )
-    candidate_id = F.sha2(F.concat_ws("\u001f", "segment_id", "model_id", "request_id", "instruction"), 256)
+    candidate_id = F.sha2(F.concat_ws("\u001f", "method_digest", "segment_id", "model_id", "request_id"), 256)
     return rows.withColumn("candidate_id", candidate_id).select(
         *CANDIDATES.columns, reason.alias("drop_reason"), rejected_if_refused(refusal())
     )

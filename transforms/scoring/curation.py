@@ -1,4 +1,4 @@
-"""A_k: which candidates of one iteration are good enough to train on."""
+"""A_k: which pairs of one iteration are good enough to train on."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from transforms.scoring.scores import made_by
 
 
 def select_curated(
-    candidates: DataFrame,
+    pairs: DataFrame,
     scores: DataFrame,
     overlaps: DataFrame,
     *,
@@ -25,19 +25,19 @@ def select_curated(
 ) -> DataFrame:
     """Rows of `gold.curated`, and the others with their `drop_reason`.
 
-    `candidates` carry `url`; `overlaps` names the segments that share text with what must be kept out;
+    `pairs` carry `segment_id` and `url`; `overlaps` names the segments that share text with what must be kept out;
     `methods` says of each scorer and gate whose scores count: its model and method digest. One scorer is used
-    as it is; several are combined by their mean percentile rank (0 to 1) over the candidates that all of them
-    scored. With `top_fraction` the threshold is that quantile of the candidates that pass the gates. Reasons:
+    as it is; several are combined by their mean percentile rank (0 to 1) over the pairs that all of them
+    scored. With `top_fraction` the threshold is that quantile of the pairs that pass the gates. Reasons:
     `overlap`, `unscored`, `gate_<scorer>`, `below_threshold`.
     """  # fmt: skip
     rated = made_by(scores, methods).where("status = 'ok'")
     known = overlaps.select("segment_id", F.lit(True).alias("overlaps")).distinct()
-    candidates = candidates.join(known, "segment_id", "left")
-    clean = candidates.where("overlaps IS NULL").select("candidate_id")
-    rated = rated.join(clean, "candidate_id", "left_semi")  # which no pair of the judge check is, either
+    pairs = pairs.join(known, "segment_id", "left")
+    clean = pairs.where("overlaps IS NULL").select("pair_id")
+    rated = rated.join(clean, "pair_id", "left_semi")  # which no pair of the judge check is, either
     needed: list[bool | float | int | str] = sorted({*scorers, *gates})
-    wide = rated.groupBy("candidate_id").pivot("scorer", [*needed]).agg(F.first("score"))
+    wide = rated.groupBy("pair_id").pivot("scorer", [*needed]).agg(F.first("score"))
     complete = " AND ".join(f"`{name}` IS NOT NULL" for name in needed)
     if len(scorers) == 1:
         score = F.col(scorers[0])
@@ -59,8 +59,7 @@ def select_curated(
         .when(F.col("score") < F.col("threshold"), "below_threshold")
     )
     return (
-        candidates.drop("model_id")
-        .join(scored, "candidate_id", "left")
+        pairs.join(scored, "pair_id", "left")
         .withColumn("experiment", F.lit(experiment))
         .withColumn("iteration", F.lit(iteration))
         .withColumn("scorer", F.lit("+".join(scorers)))

@@ -18,7 +18,7 @@ from transforms.scoring.known_pairs import TRUE
 ALL_BAD = "all bad"
 LEAST_KEPT = 10  # pairs, for a threshold: the highest score of all may be a good pair's by chance
 Rating = tuple[str, str, str, float]
-"""candidate_id of a known pair, scorer, model_id, score."""
+"""pair_id of a known pair, scorer, model_id, score."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Known:
 
 
 def known(ratings: Mapping[str, float]) -> Known:
-    """The pairs of `candidate_id` -> score; see `known_pairs` for what an id says."""
-    parts = [candidate_id.split("/") for candidate_id in ratings]
+    """The pairs of `pair_id` -> score; see `known_pairs` for what an id says."""
+    parts = [pair_id.split("/") for pair_id in ratings]
     return Known(np.array([p[2] for p in parts]), np.array([p[3] for p in parts]), np.array([*ratings.values()]))
 
 
@@ -75,8 +75,8 @@ def measures(ratings: Iterable[Rating], *, thresholds: Mapping[str, float], targ
     the lowest threshold whose precision on one half reaches `target`, and what it comes to on the other.
     """
     by_judge: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    for candidate_id, scorer, model_id, score in ratings:
-        by_judge[scorer, model_id][candidate_id] = score
+    for pair_id, scorer, model_id, score in ratings:
+        by_judge[scorer, model_id][pair_id] = score
     for (scorer, model_id), scores in by_judge.items():
         pairs = known(scores)
         if len(set(pairs.truth)) == 2:
@@ -141,8 +141,8 @@ def combined(ratings: Sequence[Rating]) -> list[Measure]:
     """What the best combination of the scorers is worth, chosen on one half of the pairs and measured on the other."""
     by_scorer: dict[str, dict[str, float]] = {}
     models = {}
-    for candidate_id, scorer, model_id, score in ratings:
-        by_scorer.setdefault(scorer, {})[candidate_id] = score
+    for pair_id, scorer, model_id, score in ratings:
+        by_scorer.setdefault(scorer, {})[pair_id] = score
         models[scorer] = model_id
     best = best_combination(by_scorer)
     if best is None:
@@ -169,16 +169,14 @@ class Combination:
 
 
 def best_combination(scores: Mapping[str, Mapping[str, float]]) -> Combination | None:
-    """The best combination of two or more scorers (scorer -> candidate_id -> score) against all bad pairs.
+    """The best combination of two or more scorers (scorer -> pair_id -> score) against all bad pairs.
 
     None where fewer than two scorers rated the same good and bad pairs of both halves.
     """
     if len(scores) < 2:
         return None
     shared = sorted(set.intersection(*(set(of) for of in scores.values())))
-    pairs = {
-        scorer: known({candidate_id: of[candidate_id] for candidate_id in shared}) for scorer, of in scores.items()
-    }
+    pairs = {scorer: known({pair_id: of[pair_id] for pair_id in shared}) for scorer, of in scores.items()}
     first = next(iter(pairs.values()))
     half = first_half(first.group) if shared else np.array([], dtype=bool)
     if min(len(set(first.truth[half])), len(set(first.truth[~half]))) < 2:

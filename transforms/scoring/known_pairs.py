@@ -1,6 +1,6 @@
 """Pairs whose truth is known: held-out seed pairs as they are and spoilt in several ways, and a user's own.
 
-A pair's `candidate_id` is `known/<origin>/<kind>/<group>/<digest of both texts>`. Kind `true` is
+A pair's `pair_id` is `known/<origin>/<kind>/<group>/<digest of both texts>`. Kind `true` is
 good, every other one bad; the versions of one pair have its group in common.
 """
 
@@ -25,7 +25,7 @@ CLUTTER = (
 SeedPair = tuple[str, str, str, str]
 """source, pair_id, instruction, response."""
 Pair = tuple[str, str, str]
-"""candidate_id, instruction, response."""
+"""pair_id, instruction, response."""
 
 
 def spoilt(pairs: Iterable[SeedPair], kinds: Sequence[Kind]) -> Iterator[Pair]:

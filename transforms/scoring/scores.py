@@ -1,6 +1,6 @@
 """Self-curation: requests that ask a model for ratings, and its answers as scores.
 
-A pair to be scored has `candidate_id`, `instruction` and `response`. Every scorer reads the
+A pair to be scored has `pair_id`, `instruction` and `response`. Every scorer reads the
 ledger's raw answers, so that a better parser (`PARSER` is its version) needs no model call.
 """
 
@@ -36,7 +36,7 @@ def score_prompts(pairs: DataFrame, *, scorer: Scorer, system: str) -> DataFrame
     elif scorer.answer == "end":
         span = sides["response"]
     return pairs.select(
-        F.col("candidate_id").alias("subject_id"),
+        F.col("pair_id").alias("subject_id"),
         F.lit(system if scorer.tagged else "").alias("system"),
         F.inline(F.array(*prompts)),
         F.lit(scorer.template.prefill).alias("prefill"),
@@ -58,7 +58,7 @@ def scores_from(
     missing the row has the `drop_reason` `unanswered`: it is asked for again. Where a request was
     refused the row is `rejected`, with the reason.
     """
-    asked = requests.select("request_id", F.col("subject_id").alias("candidate_id"), "part", "sample")
+    asked = requests.select("request_id", F.col("subject_id").alias("pair_id"), "part", "sample")
     answers = asked.join(
         completions.select(
             "request_id", "text", "label_logprobs", "span_logprob", "span_tokens",
@@ -70,7 +70,7 @@ def scores_from(
     rated = _gains(answers) if scorer.answer == "likelihood" else _ratings(answers, scorer)
     return rated.select(
         F.lit(method_digest).alias("method_digest"),
-        "candidate_id",
+        "pair_id",
         F.lit(model_id).alias("model_id"),
         F.lit(scorer.name).alias("scorer"),
         F.when(F.col("status") == "ok", F.col("score")).alias("score"),
@@ -132,7 +132,7 @@ def _ratings(answers: DataFrame, scorer: Scorer) -> DataFrame:
     )
     read = answers.withColumn("value", value).withColumn("outcome", status)
     good = F.col("outcome") == "ok"
-    return read.groupBy("candidate_id").agg(
+    return read.groupBy("pair_id").agg(
         F.mean(F.when(good, F.col("value"))).alias("score"),
         F.when(F.bool_or(good), "ok").otherwise(F.min_by("outcome", "sample")).alias("status"),
         (F.mean(label_mass(F.col("label_logprobs"))) if labels else F.lit(None).cast("double")).alias("label_mass"),
@@ -144,7 +144,7 @@ def _ratings(answers: DataFrame, scorer: Scorer) -> DataFrame:
 
 def _gains(answers: DataFrame) -> DataFrame:
     """log p(one side | the other) - log p(that side), per token of that side, in nats."""
-    sums = answers.groupBy("candidate_id").agg(
+    sums = answers.groupBy("pair_id").agg(
         F.max(F.when(F.col("part") == GIVEN, F.col("span_logprob"))).alias("given"),
         F.max(F.when(F.col("part") == ALONE, F.col("span_logprob"))).alias("alone"),
         F.max("span_tokens").alias("tokens"),

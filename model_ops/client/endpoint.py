@@ -1,0 +1,120 @@
+"""One server that speaks vLLM's API over HTTP: its health, its models, its counters, and single requests.
+
+For the few calls that are made one at a time; a partition of requests goes through `VllmEngine`.
+"""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+KEY = "HUMPBACK_API_KEY"
+"""The environment variable that holds the API key; it is never logged or stored."""
+TIMEOUT = 60.0
+
+
+class EndpointError(RuntimeError):
+    """A server that does not answer, or answers with an error; `status` is the HTTP status, if there was one."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        """`message` names the server and what it answered."""
+        super().__init__(message)
+        self.status = status
+
+
+def key_from_environment() -> str | None:
+    """The API key that the user has set, if any."""
+    return os.environ.get(KEY) or None
+
+
+def headers(key: str | None) -> dict[str, str]:
+    """The HTTP headers that show `key` to a server."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The base URL of a server's API (`http://host:port/v1`) and the key that it asks for."""
+
+    url: str
+    key: str | None = field(default=None, repr=False)
+
+    def require_health(self, timeout: float = 5.0) -> None:
+        """Ask for `/health`, which vLLM answers with HTTP 200 while its engine is alive.
+
+        Raises:
+            EndpointError: no answer, or another status.
+        """
+        self._send(self._root + "/health", timeout=timeout)
+
+    def served_models(self) -> dict[str, int]:
+        """The names of the models served, each with its longest context in tokens; 0 where the server gives none.
+
+        Raises:
+            EndpointError: no answer, or one that lists no models.
+        """
+        reply = self.call("/models")
+        try:
+            cards = reply["data"]
+            longest = max((card.get("max_model_len") or 0 for card in cards), default=0)
+            # vLLM gives no length for an adapter: it has its base model's.
+            return {card["id"]: int(card.get("max_model_len") or longest) for card in cards}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EndpointError(f"{self.url}/models does not list models: {str(reply)[:100]!r}") from error
+
+    def load_adapter(self, name: str, adapter: Path) -> bool:
+        """Ask the server to load a LoRA adapter under an immutable name; False where it refuses."""
+        try:
+            self.call("/load_lora_adapter", {"lora_name": name, "lora_path": str(adapter)})
+            return name in self.served_models()
+        except EndpointError:
+            return False
+
+    def version(self) -> str:
+        """The version that the server reports, or `unknown`: other servers with this API need not report one."""
+        try:
+            return str(json.loads(self._send(self._root + "/version"))["version"])
+        except (EndpointError, ValueError, KeyError, TypeError):
+            return "unknown"
+
+    def metrics(self, timeout: float = 2.0) -> str:
+        """The server's counters in Prometheus' text format.
+
+        Raises:
+            EndpointError: no answer within `timeout` seconds.
+        """
+        return self._send(self._root + "/metrics", timeout=timeout)
+
+    def call(self, route: str, body: dict[str, Any] | None = None) -> Any:
+        """GET a route below the base URL, or POST `body` to it; the reply's JSON, or its text where it is none.
+
+        Raises:
+            EndpointError: no answer, or an HTTP status of 400 or more.
+        """
+        text = self._send(self.url.rstrip("/") + route, body)
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text  # /load_lora_adapter answers in prose
+
+    @property
+    def _root(self) -> str:
+        return self.url.rstrip("/").removesuffix("/v1")
+
+    def _send(self, address: str, body: dict[str, Any] | None = None, timeout: float = TIMEOUT) -> str:
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            request = urllib.request.Request(
+                address, data=data, headers={"Content-Type": "application/json", **headers(self.key)}
+            )
+            with urllib.request.urlopen(request, timeout=timeout) as reply:
+                return str(reply.read().decode())
+        except urllib.error.HTTPError as error:
+            raise EndpointError(f"{address} answered HTTP {error.code}: {error.read(300)!r}", error.code) from error
+        except (OSError, ValueError) as error:
+            raise EndpointError(
+                f"{self.url} does not answer ({error}); check that the server runs and serving.endpoints is right"
+            ) from error
