@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 from benchmarks.planted_copies import Corpus, jaccard, pairs_at_least, planted, shingles
 from jobs.lake.runs import Run
 from jobs.lake.session import spark_session
-from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import ExtractSegments, FindDuplicates, IngestDocuments, Recipe
 from jobs.recipe.digests import segments_digest
 from schemas.silver import DUPLICATES, SEGMENTS
@@ -115,7 +115,7 @@ def fill(root: str, corpus: Corpus) -> None:
         "replaced": F.create_map().cast("map<string,int>"),
         "drop_reason": F.lit(None).cast("string"),
     }
-    Lake(spark, root, Run("fill", "", "", SEGMENTS)).write(SEGMENTS, rows.withColumns(rest))
+    RunLake(spark, root, Run("fill", "", "", SEGMENTS)).write(SEGMENTS, rows.withColumns(rest))
     spark.stop()
 
 

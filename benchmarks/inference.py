@@ -118,10 +118,10 @@ def through_spark(
     spark: "SparkSession", engine: VllmEngine, asked: list[dict[str, Any]], partitions: int, in_flight: int
 ) -> None:
     """The same requests in waves, to the ledger of a new lake."""
-    from jobs.inference.waves import send
+    from jobs.inference.waves import Stage, send
     from jobs.lake.materialised import materialised
     from jobs.lake.runs import Run
-    from jobs.lake.tables import Lake
+    from jobs.lake.writing import RunLake
     from jobs.recipe.config import Inference
     from schemas.request import REQUEST
     from schemas.silver import CANDIDATES
@@ -130,9 +130,9 @@ def through_spark(
     few = -(-2 * len(asked) // 5)  # three waves at least
     settings = Inference(rows_per_wave=min(usual, few), partitions=partitions, in_flight=in_flight)
     with tempfile.TemporaryDirectory() as root:
-        lake = Lake(spark, root, Run("benchmark", "benchmark", "0" * 16, CANDIDATES))
+        lake = RunLake(spark, root, Run("benchmark", "benchmark", "0" * 16, CANDIDATES))
         staged = materialised(spark.createDataFrame(asked, REQUEST))  # type: ignore[type-var]
-        done = send(lake, staged, len(asked), engine, settings, partitions, attempt=1, of=len(asked))
+        done = send(lake, Stage(staged, len(asked), len(asked)), engine, settings, partitions)
     assert done.sent == len(asked)
     assert not done.failed, done.fault
 

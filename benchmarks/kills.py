@@ -22,12 +22,13 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs.current.models import Model
 from jobs.inference.ask import complete
+from jobs.inference.serving import servers_of
 from jobs.lake.runs import Run
 from jobs.lake.session import spark_session
-from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
+from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from schemas.silver import CANDIDATES
 from tests.jvm import QUICK
@@ -45,7 +46,7 @@ def ask(spark: SparkSession, root: Path, endpoint: str, folder: Path, n_rows: in
         "name": "kills", "base_model": str(folder), "serving": {"endpoints": [endpoint]},
         "inference": {"rows_per_wave": rows_per_wave, "in_flight": 16},
     })  # fmt: skip
-    lake = Lake(spark, str(root), Run("kills", "kills", recipe.digest(), CANDIDATES))
+    lake = RunLake(spark, str(root), Run("kills", "kills", recipe.digest(), CANDIDATES))
     subject, text, nothing = F.col("id").cast("string"), F.concat(F.lit("Row "), "id"), F.lit("")
     prompts = spark.range(n_rows).select(
         subject.alias("subject_id"), nothing.alias("system"), text.alias("prompt"), nothing.alias("prefill"),
@@ -53,7 +54,7 @@ def ask(spark: SparkSession, root: Path, endpoint: str, folder: Path, n_rows: in
     )  # fmt: skip
     requests = requests_from(prompts, stage="candidates", model_id=MODEL, model_digest="d", prompt_id="p",
                              sampling={"temperature": 0.7, "max_tokens": 9})  # fmt: skip
-    complete(lake, requests, recipe, Model(MODEL, str(folder), "d", "base"))
+    complete(lake, servers_of(recipe, spark, root / "logs"), Model(MODEL, str(folder), "d", "base"), requests)
 
 
 def ask_in_own_session(root: str, endpoint: str, folder: str, n_rows: str, rows_per_wave: str) -> None:

@@ -22,8 +22,9 @@ from selectolax.lexbor import LexborHTMLParser
 from jobs import extract_segments, ingest_documents
 from jobs.lake.runs import Run
 from jobs.lake.session import spark_session
-from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import IngestDocuments, Recipe
+from jobs.recipe.step import Step
 from transforms.crawl.warc import Record, read_records
 from transforms.pages.segments import ROWS, segments_from
 
@@ -93,10 +94,10 @@ def _run(spark: SparkSession, crawl: Path, root: Path, kind: str) -> list[float]
     transform = parse_only if kind == "parse only" else segments_from
     seconds = []
     for job in JOBS:
-        lake = Lake(spark, str(root), Run(job.__name__, "bench", "0" * 16, job.WRITES, job.UNIT))
+        lake = RunLake(spark, str(root), Run(job.__name__, "bench", "0" * 16, job.WRITES, job.UNIT))
         began = time.perf_counter()
         with patch.object(extract_segments, "segments_from", transform):
-            job.run(lake, recipe)
+            job.run(lake, recipe, Step(job))
         seconds.append(time.perf_counter() - began)
     return seconds
 

@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.current.models import Model
 from jobs.inference.ask import complete
+from jobs.inference.serving import EngineServers
 from jobs.lake.runs import Run
 from jobs.lake.session import spark_session
-from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
+from model_ops.client.fake_engine import FakeEngine
+from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from schemas.silver import CANDIDATES
 from transforms.prompting.requests import requests_from
@@ -29,7 +31,7 @@ CHUNK = 1_000_000  # rows of the ledger a commit
 MODEL = Model("m-1", "none", "d", "none")
 
 
-def requests(lake: Lake, first: int, last: int) -> DataFrame:
+def requests(lake: RunLake, first: int, last: int) -> DataFrame:
     """Those of so many subjects, by number."""
     subject, nothing = F.col("id").cast("string"), F.lit("")
     prompts = lake.spark.range(first, last).select(
@@ -40,7 +42,7 @@ def requests(lake: Lake, first: int, last: int) -> DataFrame:
                          prompt_id="p", sampling={"temperature": 0.7, "max_tokens": 9})  # fmt: skip
 
 
-def fill(lake: Lake, first: int, last: int) -> None:
+def fill(lake: RunLake, first: int, last: int) -> None:
     """Answers of some 20 words to those requests."""
     given = {
         "run_id": F.lit("before"), "attempt": F.lit(1), "status": F.lit("ok"), "endpoint": F.lit("fake"),
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for n in (0, options.ledger):
         with tempfile.TemporaryDirectory() as root:
             began = time.perf_counter()
-            lake = Lake(spark, root, Run("planning", "planning", "0" * 16, CANDIDATES))
+            lake = RunLake(spark, root, Run("planning", "planning", "0" * 16, CANDIDATES))
             for first in range(0, n, CHUNK):
                 fill(lake, first, min(first + CHUNK, n))
             sys.stdout.write(f"{n:,} rows in the ledger, {time.perf_counter() - began:.0f} s to write\n")
@@ -77,14 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "name": "planning", "base_model": "none",
                     "inference": {"engine": "fake", "rows_per_wave": -(-2 * options.requests // (2 * n_waves - 1))},
                 })  # fmt: skip
-                lake = Lake(spark, root, Run("planning", "planning", recipe.digest(), CANDIDATES))
+                lake = RunLake(spark, root, Run("planning", "planning", recipe.digest(), CANDIDATES))
+                servers = EngineServers(recipe.inference, FakeEngine())
                 first, last = max(next_one - options.requests, 0), next_one + options.requests
                 next_one = last
                 began = time.perf_counter()
-                complete(lake, requests(lake, first, last), recipe, MODEL)
+                complete(lake, servers, MODEL, requests(lake, first, last))
                 sent = time.perf_counter() - began
                 began = time.perf_counter()
-                complete(lake, requests(lake, first, last), recipe, MODEL)
+                complete(lake, servers, MODEL, requests(lake, first, last))
                 planned = time.perf_counter() - began
                 waves = lake.run.commits[COMPLETIONS.name]
                 sys.stdout.write(

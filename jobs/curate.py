@@ -3,37 +3,40 @@
 humpback curate --iteration 1 --recipe FILE --lake URI
 """
 
-from pyspark.sql import functions as F
-
-from jobs.current.prompts import kept_out
-from jobs.generate_candidates import current_candidates
-from jobs.inference.rating import judges, methods
+from jobs.current.methods import methods_of
+from jobs.current.pairs import pairs
+from jobs.current.pool import kept_out, pool
+from jobs.current.ratings import counting, judges, scores
 from jobs.lake.publish import publish
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
+from jobs.recipe.step import Parameters, Planned, Step
 from schemas.gold import CURATED
+from schemas.ops import MODELS, RELEASES
 from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
 from transforms.scoring.curation import select_curated
 
-READS = (CANDIDATES, SCORES, UNLABELLED, OVERLAPS, SEED_PAIRS)
+READS = (CANDIDATES, SCORES, UNLABELLED, OVERLAPS, SEED_PAIRS, MODELS, RELEASES)
 WRITES = CURATED
 UNIT = "candidates"
+PARAMETERS = Parameters(first_iteration=1)
 
 
-def run(lake: Lake, recipe: Recipe) -> None:
-    """Publish the curated set of `lake.run.iteration`, scored by the model of the iteration before."""
-    config, iteration = recipe.curate, lake.run.needed_iteration
-    models = judges(lake, recipe, iteration - 1)
-    pool = lake.read(UNLABELLED).where(F.col("experiment") == recipe.name).select("segment_id", "url")
-    candidates = current_candidates(lake, recipe, models["backward"]).join(pool, "segment_id")
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
+    """Publish the curated set of the step's iteration, scored by the model of the iteration before."""
+    config, iteration = recipe.curate, step.required_iteration
+    models, methods = judges(lake, recipe, iteration - 1), methods_of(recipe)
+    used = (*config.scorers, *config.gates)
+    urls = pool(lake, recipe.name).select("segment_id", "url")
     curated = select_curated(
-        candidates,
-        lake.read(SCORES),
+        pairs(lake, methods, models["backward"].model_id).join(urls, "segment_id"),
+        scores(lake, SCORES, methods, models, used),
         kept_out(lake, recipe),
         experiment=recipe.name,
         iteration=iteration,
         model_id=models["forward"].model_id,
-        methods=methods(recipe, models, (*config.scorers, *config.gates)),
+        methods=counting(methods, models, used),
         scorers=config.scorers,
         threshold=config.threshold,
         top_fraction=config.top_fraction,
@@ -41,3 +44,8 @@ def run(lake: Lake, recipe: Recipe) -> None:
     )
     slice = {"experiment": recipe.name, "iteration": iteration}
     publish(lake, CURATED, curated, slice=slice, iteration=iteration, least=config.min_rows)
+
+
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Look for new rows."""
+    return Planned("look for new rows")

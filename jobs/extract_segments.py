@@ -6,10 +6,12 @@ humpback extract-segments --recipe FILE --lake URI [--limit N: N documents]
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.current.methods import methods_of, of_method
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
-from jobs.recipe.digests import segments_digest
 from jobs.recipe.files import read_entries
+from jobs.recipe.step import Parameters, Planned, Step
 from schemas.bronze import DOCUMENTS
 from schemas.silver import SEGMENTS
 from transforms.pages.segments import segments_from
@@ -17,21 +19,27 @@ from transforms.pages.segments import segments_from
 READS = (DOCUMENTS,)
 WRITES = SEGMENTS
 UNIT = "pieces"
+PARAMETERS = Parameters(has_limit=True)
 
 FEW_FILES = 1000
 
 
-def run(lake: Lake, recipe: Recipe) -> None:
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Every document gives at least one row, so the documents without rows are the new ones."""
-    digest = segments_digest(recipe)
-    done = lake.latest(SEGMENTS).where(F.col("method_digest") == digest).select("document_id").distinct()
-    documents = _new(lake.read(DOCUMENTS), done, lake.run.limit)
+    methods = methods_of(recipe)
+    done = of_method(lake, SEGMENTS, methods).select("document_id").distinct()
+    documents = _new(lake.read(DOCUMENTS), done, step.limit)
     if documents is None:
         return
     rules = recipe.extract_segments.model_dump()
     for key in ("url_block_lists", "word_block_lists"):
         rules[key] = read_entries(key, rules[key])
-    lake.write(SEGMENTS, segments_from(documents, **rules, method_digest=digest))
+    lake.write(SEGMENTS, segments_from(documents, **rules, method_digest=methods[SEGMENTS.name]))
+
+
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Look for new rows."""
+    return Planned("look for new rows")
 
 
 def _new(documents: DataFrame, done: DataFrame, limit: int | None) -> DataFrame | None:

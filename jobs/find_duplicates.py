@@ -11,10 +11,12 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.current.methods import methods_of, of_method
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
-from jobs.recipe.digests import duplicates_digest, segments_digest, signatures_digest
+from jobs.recipe.step import Parameters, Planned, Step
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, SEGMENTS, SIGNATURES
 from transforms.dedup.duplicates import (
@@ -33,27 +35,30 @@ from transforms.dedup.duplicates import (
     with_places,
 )
 
-READS = (SEGMENTS, SIGNATURES)
+READS = (SEGMENTS, SIGNATURES, RUNS)
 WRITES = DUPLICATES
 UNIT = "segments"
+PARAMETERS = Parameters()
 
 
 class UnsoundError(RuntimeError):
     """Verdicts that break what `transforms.dedup.duplicates` promises."""
 
 
-def run(lake: Lake, recipe: Recipe) -> None:
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Judge the new signatures against each other and against the survivors of earlier runs."""
-    digest = duplicates_digest(recipe)
+    methods = methods_of(recipe)
+    repeated, digest = of_method(lake, DUPLICATES, methods), methods[DUPLICATES.name]
     judged, current = _judged_version(lake, digest), lake.version(SIGNATURES)
     if current is None or judged == current:
         return
     lake.run.bookmarks[digest] = current
-    of_method = F.col("method_digest") == signatures_digest(recipe)
-    earlier = lake.at(SIGNATURES, judged).where(of_method) if judged is not None else None
-    signatures = lake.read(SIGNATURES, current).where(of_method)
-    segments = lake.read(SEGMENTS).where(F.col("method_digest") == segments_digest(recipe))
-    members = materialised(ranked(_members(lake, signatures, earlier, segments, digest)))
+    is_of_method = F.col("method_digest") == methods[SIGNATURES.name]
+    earlier = lake.at(SIGNATURES, judged).where(is_of_method) if judged is not None else None
+    signatures = lake.read(SIGNATURES, current).where(is_of_method)
+    segments = of_method(lake, SEGMENTS, methods)
+    signatures = signatures.join(segments.select("segment_id", "n_chars"), "segment_id")
+    members = materialised(ranked(_members(signatures, earlier, repeated)))
     if members.where("is_new").isEmpty():
         return
     settled = settled_pairs(
@@ -69,17 +74,18 @@ def run(lake: Lake, recipe: Recipe) -> None:
     lake.write(DUPLICATES, verdicts, computed=True)
 
 
-def _members(
-    lake: Lake, signatures: DataFrame, earlier: DataFrame | None, segments: DataFrame, digest: str
-) -> DataFrame:
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Look for new rows."""
+    return Planned("look for new rows")
+
+
+def _members(signatures: DataFrame, earlier: DataFrame | None, repeated: DataFrame) -> DataFrame:
     """The signatures that are new, and those that survived earlier runs."""
-    signatures = signatures.join(segments.select("segment_id", "n_chars"), "segment_id")
     if earlier is None:
         return signatures.withColumn("is_new", F.lit(True))
     known = earlier.select("segment_id", F.lit(False).alias("is_new"))
-    dropped = lake.latest(DUPLICATES).where(F.col("method_digest") == digest).select("segment_id")
     marked = signatures.join(known, "segment_id", "left").withColumn("is_new", F.col("is_new").isNull())
-    return marked.join(dropped, "segment_id", "left_anti")
+    return marked.join(repeated.select("segment_id"), "segment_id", "left_anti")
 
 
 def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int, min_jaccard: float) -> DataFrame:
@@ -118,7 +124,7 @@ def _resolve(pairs: DataFrame, waiting: DataFrame) -> tuple[list[DataFrame], Dat
 
 def _judged_version(lake: Lake, digest: str) -> int | None:
     """By the runs that ended, and by the commits, should a run have ended between its commit and its row."""
-    ended = lake.latest(RUNS).where(F.col("status") == "ok").select(F.col("bookmarks")[digest].alias("version"))
+    ended = lake.read(RUNS).where(F.col("status") == "ok").select(F.col("bookmarks")[digest].alias("version"))
     bookmark = F.get_json_object("userMetadata", f"$.bookmarks.{digest}").cast("bigint")
     found = ended.union(lake.commits(DUPLICATES).select(bookmark)).agg(F.max("version").alias("version")).first()
     return None if found is None or found.version is None else int(found.version)

@@ -4,60 +4,62 @@ humpback generate-answers --iteration 2 --recipe FILE --lake URI
 """
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from jobs.current.models import Model, the_model
-from jobs.current.prompts import read_prompts
+from jobs.current.answers import answers, evaluation_prompts
+from jobs.current.ledger import n_unanswered
+from jobs.current.methods import methods_of
+from jobs.current.models import model_if_trained, required_model
 from jobs.inference.ask import ask, requests_for
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
+from jobs.recipe.digests import answer_sampling
+from jobs.recipe.prompts import read_prompts
+from jobs.recipe.step import Parameters, Planned, Servers, Step
+from model_ops.serving.model import Model
+from schemas.bronze import COMPLETIONS
 from schemas.gold import GENERATIONS
+from schemas.ops import MODELS, PROMPTS, RELEASES
 from transforms.evaluation.generations import forward_prompts, generations_from
 from transforms.prompting.prompts import FORWARD
 
-READS = ()
+READS = (COMPLETIONS, PROMPTS, MODELS, RELEASES)
 WRITES = GENERATIONS
 UNIT = "prompts"
+PARAMETERS = Parameters(first_iteration=0, has_limit=True)
 
-ASKED = ["model_id", "subject_id", "request_id"]  # models of the same weights, and equal prompts, share requests
 
-
-def run(lake: Lake, recipe: Recipe) -> None:
-    """Answer every prompt of the set that has no answer yet with the forward model of `lake.run.iteration`."""
-    config, model = recipe.generate_answers, the_model(lake, recipe, "forward", lake.run.needed_iteration)
-    prompts = wanted_prompts(lake, recipe)
-    if lake.run.limit:
-        prompts = prompts.orderBy("prompt_id").limit(lake.run.limit)
-    known = lake.latest(GENERATIONS).where(F.col("prompt_set") == config.prompt_set)
-    known = known.withColumnRenamed("prompt_id", "subject_id").select(*ASKED)
-    requests = materialised(answer_requests(recipe, model, prompts).join(known, ASKED, "left_anti"))
-    if requests.isEmpty():
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
+    """Answer every prompt of the set that has no answer yet with the forward model of the step's iteration."""
+    prompt_set, methods = recipe.generate_answers.prompt_set, methods_of(recipe)
+    model = required_model(lake, recipe, "forward", step.required_iteration)
+    prompts = evaluation_prompts(lake, recipe)
+    if step.limit:
+        prompts = prompts.orderBy("prompt_id").limit(step.limit)
+    there = answers(lake, methods, model.model_id, prompt_set).select("prompt_id")
+    prompts = materialised(prompts.join(there, "prompt_id", "left_anti"))
+    if prompts.isEmpty():
         return
-    completions = ask(lake, recipe, model, requests, FORWARD)
-    lake.write(GENERATIONS, generations_from(prompts, requests, completions, prompt_set=config.prompt_set))
+    requests = materialised(answer_requests(recipe, step.required_servers, model, prompts))
+    completions = ask(lake, step.required_servers, model, requests, FORWARD)
+    digest = methods[GENERATIONS.name]
+    lake.write(
+        GENERATIONS, generations_from(prompts, requests, completions, prompt_set=prompt_set, method_digest=digest)
+    )
 
 
-def current_answers(lake: Lake, recipe: Recipe, model: Model) -> DataFrame:
-    """The first answers of `model` to the recipe's prompts, asked as the recipe asks now."""
-    asked = answer_requests(recipe, model, wanted_prompts(lake, recipe)).select(*ASKED)
-    mine = (F.col("prompt_set") == recipe.generate_answers.prompt_set) & (F.col("sample") == 0)
-    given = lake.read(GENERATIONS).where(mine).withColumn("subject_id", F.col("prompt_id"))
-    return given.join(asked, ASKED, "left_semi").select(*GENERATIONS.columns)
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Ask for the answers that the model has not given yet."""
+    model = model_if_trained(lake, recipe, "forward", step.required_iteration)
+    n = len(read_prompts(recipe.generate_answers.prompts))
+    if model:
+        requests = answer_requests(recipe, step.required_servers, model, evaluation_prompts(lake, recipe))
+        n = n_unanswered(lake, requests, model)
+    return Planned("ask for answers", n)
 
 
-def answer_sampling(recipe: Recipe) -> dict[str, float]:
-    """How answers are sampled."""
-    return recipe.generate_answers.model_dump(include={"temperature", "top_p", "max_tokens"})
-
-
-def wanted_prompts(lake: Lake, recipe: Recipe) -> DataFrame:
-    """The recipe's evaluation prompts: `prompt_id`, `prompt`."""
-    prompts = read_prompts(recipe.generate_answers.prompts)
-    return lake.spark.createDataFrame(prompts, "prompt_id string, prompt string")
-
-
-def answer_requests(recipe: Recipe, model: Model, prompts: DataFrame) -> DataFrame:
+def answer_requests(recipe: Recipe, servers: Servers, model: Model, prompts: DataFrame) -> DataFrame:
     """What `model` is asked, as the recipe asks now."""
     asked = forward_prompts(prompts, system=recipe.build_training_examples.inference_tag)
-    return requests_for(recipe, model, asked, stage="answers", template=FORWARD, sampling=answer_sampling(recipe))
+    return requests_for(servers, model, asked, stage="answers", template=FORWARD, sampling=answer_sampling(recipe))

@@ -3,8 +3,8 @@
 humpback ingest-conversations --recipe FILE --lake URI --set 'ingest_conversations.paths=["trees.jsonl.gz"]'
 """
 
-import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
@@ -13,46 +13,53 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from jobs.errors import RecipeError
+from jobs.lake.files import conversation_files, no_such_conversations
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
+from jobs.recipe.step import Parameters, Planned, Step
 from schemas.bronze import CONVERSATIONS
 from transforms.seed.conversations import ROWS, rows_from, with_repeats
 
 READS = ()
 WRITES = CONVERSATIONS
 UNIT = "messages"
+PARAMETERS = Parameters()
 
 ROWS_PER_BATCH = 1000
 
 
-def run(lake: Lake, recipe: Recipe) -> None:
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Read every file anew (a seed is small); messages that the lake knows are left out by the write."""
-    files = conversation_files(lake, recipe)
+    files = _opened(lake, recipe.ingest_conversations.paths)
     read = partial(_read, licence=recipe.ingest_conversations.licence)
     messages = files.select("path", "content").mapInArrow(read, ROWS)
     lake.write(CONVERSATIONS, with_repeats(messages))
 
 
-def conversation_files(lake: Lake, recipe: Recipe) -> DataFrame:
-    """The recipe's conversation files, `path` and `content`.
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Look for new rows."""
+    return Planned("look for new rows")
+
+
+def _opened(lake: Lake, paths: Sequence[str]) -> DataFrame:
+    """The conversation files, `path` and `content`.
 
     Raises:
         RecipeError: no paths are given, or some match no file; lists them.
     """
-    paths = [os.path.expanduser(path) for path in recipe.ingest_conversations.paths]
-    if not paths:
-        raise RecipeError("ingest_conversations.paths is empty: name the seed's JSONL files, plain or .gz")
+    files, elsewhere = conversation_files(paths)
     missing = []
-    for path in paths:
+    for path in elsewhere:
         try:
             lake.spark.read.format("binaryFile").load(path)
         except AnalysisException:
             missing.append(path)
     if missing:
-        found = f"{len(missing)} of {len(paths)} match no file"
-        raise RecipeError(f"ingest_conversations.paths: {found}: {', '.join(missing)}; correct them")
-    return lake.spark.read.format("binaryFile").load(paths)
+        raise no_such_conversations(missing, len(paths))
+    # Spark takes a path for a glob.
+    literal = [re.sub(r"([\\*?\[\]{}])", r"\\\1", file) for file in files]
+    return lake.spark.read.format("binaryFile").load([*literal, *elsewhere])
 
 
 def _read(batches: Iterable[pa.RecordBatch], licence: str | None) -> Iterator[pa.RecordBatch]:

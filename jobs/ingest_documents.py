@@ -6,19 +6,19 @@ WARC (`.warc`, `.warc.gz`, `.warc.zst`), Common Crawl's WET and ClueWeb22's text
 counts as read when it gave a page, or a note in the quarantine that it has none.
 """
 
-import glob
 import math
 import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.errors import RecipeError
+from jobs.lake.files import crawl_files
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
+from jobs.recipe.step import Parameters, Planned, Step
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE
 from transforms.crawl.documents import (
@@ -31,20 +31,20 @@ from transforms.crawl.documents import (
     with_repeats,
 )
 
-READS = ()
+READS = (QUARANTINE,)
 WRITES = DOCUMENTS
 UNIT = "records"
+PARAMETERS = Parameters(has_limit=True)
 
-ENDINGS = ("*.warc", "*.warc.gz", "*.warc.zst", "*.warc.wet", "*.warc.wet.gz", "*.json.gz", "*.arc", "*.arc.gz")
 PART = "source_file string, start bigint, end bigint"
 TASKS_PER_CORE = 4
 
 Sized = tuple[str, int]  # a file and its bytes
 
 
-def run(lake: Lake, recipe: Recipe) -> None:
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Read the new files, in parallel, by files and parts of large ones."""
-    files = new_files(lake, recipe)[: lake.run.limit]
+    files = new_files(lake, recipe)[: step.limit]
     if not files:
         return
     settings = recipe.ingest_documents
@@ -62,6 +62,11 @@ def run(lake: Lake, recipe: Recipe) -> None:
     if silent:
         rows = lake.spark.createDataFrame([file_without_pages(f) for f in silent], ROWS)  # type: ignore[type-var]
         lake.write(DOCUMENTS, rows, computed=True)
+
+
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Read the crawl files that are new."""
+    return Planned("read new crawl files", len(new_files(lake, recipe)))
 
 
 def _commits(files: list[Sized], size: int) -> Iterator[list[Sized]]:
@@ -100,35 +105,10 @@ def new_files(lake: Lake, recipe: Recipe) -> list[str]:
 
 def _read(lake: Lake) -> DataFrame:
     """The files that gave a page, and those that have none by a `rule` that a run noted (`run_id`)."""
-    pages = lake.latest(DOCUMENTS).select("source_file", F.lit("").alias("rule"), F.lit("").alias("run_id")).distinct()
+    pages = lake.read(DOCUMENTS).select("source_file", F.lit("").alias("rule"), F.lit("").alias("run_id")).distinct()
     without = F.col("rule").isin(*NO_PAGES) & (F.col("table") == DOCUMENTS.name)
-    return pages.union(lake.latest(QUARANTINE).where(without).select("source_file", "rule", "run_id"))
+    return pages.union(lake.read(QUARANTINE).where(without).select("source_file", "rule", "run_id"))
 
 
 def _is_readable(file: str) -> bool:
     return os.path.isfile(file) and os.access(file, os.R_OK)
-
-
-def crawl_files(paths: Iterable[str]) -> list[str]:
-    """The crawl files that paths, globs and folders (all `ENDINGS` below) name, absolute and sorted.
-
-    Raises:
-        RecipeError: there are no paths, or some name no file; lists them.
-    """
-    found: set[str] = set()
-    empty = []
-    for pattern in paths:
-        matches = glob.glob(os.path.expanduser(pattern), recursive=True)
-        files = [str(f) for m in matches for f in (_below(Path(m)) if os.path.isdir(m) else [m])]
-        files += [m for m in matches if os.path.isdir(m) and any(map(Path(m).match, ENDINGS))]  # it can't be read
-        if not files:
-            empty.append(pattern)
-        found.update(os.path.abspath(f) for f in files)
-    if empty or not found:
-        what = f"no WARC file at {', '.join(empty)}" if empty else "no paths are given"
-        raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of *.warc.gz")
-    return sorted(found)
-
-
-def _below(folder: Path) -> list[Path]:
-    return [f for ending in ENDINGS for f in folder.rglob(ending)]

@@ -3,86 +3,75 @@
 humpback judge-answers --iteration 2 --recipe FILE --lake URI
 """
 
-from dataclasses import asdict
-
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.current.models import Model, the_model
-from jobs.current.prompts import read_prompts
-from jobs.errors import RecipeError
-from jobs.generate_answers import answer_sampling, current_answers
+from jobs.current.answers import Comparison, answers, verdicts
+from jobs.current.methods import methods_of
+from jobs.current.models import model_if_trained, named_model, required_model
 from jobs.inference.ask import ask, requests_for
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
-from jobs.recipe.section import digest
+from jobs.recipe.prompts import read_prompts
+from jobs.recipe.step import Parameters, Planned, Step
+from model_ops.serving.model import Model
+from schemas.bronze import COMPLETIONS
 from schemas.gold import GENERATIONS, JUDGEMENTS
-from schemas.ops import MODELS
-from transforms.evaluation.judgements import PARSER, SAMPLING, judgements_from, verdict_prompts
+from schemas.ops import MODELS, PROMPTS, RELEASES
+from transforms.evaluation.judgements import SAMPLING, judgements_from, verdict_prompts
 from transforms.prompting.prompts import VERDICT
 
-READS = (GENERATIONS,)
+READS = (GENERATIONS, COMPLETIONS, PROMPTS, MODELS, RELEASES)
 WRITES = JUDGEMENTS
 UNIT = "verdicts"
+PARAMETERS = Parameters(first_iteration=0)
 
 
-def run(lake: Lake, recipe: Recipe) -> None:
-    """Compare the answers of the forward model of `lake.run.iteration` with the reference model's."""
-    config = recipe.judge_answers
-    model = the_model(lake, recipe, "forward", lake.run.needed_iteration)
-    reference = the_model(lake, recipe, "forward", config.reference)
-    judge = the_judge(lake, recipe)
-    facts = _facts(recipe, model, reference, judge)
-    theirs = current_answers(lake, recipe, reference).select("prompt_id", F.col("output").alias("reference"))
-    known = verdicts(lake, recipe, model, reference, judge)
-    answers = current_answers(lake, recipe, model).join(theirs, "prompt_id")
-    unjudged = materialised(answers.join(known, "prompt_id", "left_anti"))
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
+    """Compare the answers of the forward model of the step's iteration with the reference model's."""
+    model = required_model(lake, recipe, "forward", step.required_iteration)
+    reference = required_model(lake, recipe, "forward", recipe.judge_answers.reference)
+    judge = _judge(lake, recipe) or required_model(lake, recipe, "forward", recipe.iterations)
+    methods, prompt_set = methods_of(recipe), recipe.generate_answers.prompt_set
+    of = Comparison(judge.model_id, prompt_set, model.model_id, reference.model_id)
+    theirs = answers(lake, methods, of.reference_id, prompt_set)
+    theirs = theirs.select("prompt_id", F.col("output").alias("reference"))
+    both = answers(lake, methods, of.model_id, prompt_set).join(theirs, "prompt_id")
+    unjudged = materialised(both.join(verdicts(lake, methods, of), "prompt_id", "left_anti"))
     if unjudged.isEmpty():
         return
+    servers = step.required_servers
     plain, swapped = (
         requests_for(
-            recipe, judge, verdict_prompts(unjudged, swapped=turned), stage="judgements", template=VERDICT,
+            servers,
+            judge,
+            verdict_prompts(unjudged, swapped=turned),
+            stage="judgements",
+            template=VERDICT,
             sampling=SAMPLING,
         )
         for turned in (False, True)
-    )  # fmt: skip
-    completions = ask(lake, recipe, judge, plain.unionByName(swapped), VERDICT)
+    )
+    completions = ask(lake, servers, judge, plain.unionByName(swapped), VERDICT)
+    facts = {"method_digest": methods[JUDGEMENTS.name], **vars(of)}
     lake.write(JUDGEMENTS, judgements_from(plain, swapped, completions, **facts))
 
 
-def verdicts(lake: Lake, recipe: Recipe, model: Model, reference: Model, judge: Model) -> DataFrame:
-    """What the judge has said already of the two models' answers, by the way it is asked now."""
-    known = lake.latest(JUDGEMENTS)
-    for name, value in _facts(recipe, model, reference, judge).items():
-        known = known.where(F.col(name) == value)
-    return known
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Ask for the verdicts that are missing, each in both orders."""
+    n, config = len(read_prompts(recipe.generate_answers.prompts)), recipe.judge_answers
+    judge = _judge(lake, recipe) or model_if_trained(lake, recipe, "forward", recipe.iterations)
+    model = model_if_trained(lake, recipe, "forward", step.required_iteration)
+    reference = model_if_trained(lake, recipe, "forward", config.reference)
+    if judge and model and reference:
+        prompt_set = recipe.generate_answers.prompt_set
+        of = Comparison(judge.model_id, prompt_set, model.model_id, reference.model_id)
+        n = max(0, n - verdicts(lake, methods_of(recipe), of).count())
+    return Planned("ask for verdicts, in both orders", 2 * n)
 
 
-def _facts(recipe: Recipe, model: Model, reference: Model, judge: Model) -> dict[str, str]:
-    return {
-        "method_digest": digest([asdict(VERDICT), SAMPLING, PARSER, _way_of_answering(recipe)]),
-        "judge_id": judge.model_id,
-        "prompt_set": recipe.generate_answers.prompt_set,
-        "model_id": model.model_id,
-        "reference_id": reference.model_id,
-    }
-
-
-def _way_of_answering(recipe: Recipe) -> list[object]:
-    return [
-        answer_sampling(recipe),
-        recipe.build_training_examples.inference_tag,
-        read_prompts(recipe.generate_answers.prompts),
-    ]
-
-
-def the_judge(lake: Lake, recipe: Recipe) -> Model:
-    """The model that the recipe names, else the experiment's last forward model."""
+def _judge(lake: Lake, recipe: Recipe) -> Model | None:
+    """The judge that the recipe names; None where the experiment's last forward model is to judge."""
     name = recipe.judge_answers.judge
-    if name is None:
-        return the_model(lake, recipe, "forward", recipe.iterations)
-    row = next((row for row in lake.collected(MODELS) if row.model_id == name), None)
-    if row is None:
-        raise RecipeError(f"judge_answers.judge: {name} is not in ops.models; `humpback sql` lists the model_ids there")
-    return Model(row.model_id, row.path, row.digest, row.base_model)
+    return named_model(lake, name) if name else None

@@ -3,40 +3,82 @@
 humpback judge-check --iteration 0 --recipe FILE --lake URI [--pairs FILE] [--precision 0.9]
 """
 
+import json
+from dataclasses import astuple
+
 from pyspark.sql import DataFrame
 
+from jobs.current.methods import methods_of
+from jobs.current.ratings import judges, scores, trained_judges
+from jobs.current.seed import seed_pairs
 from jobs.errors import JobError, RecipeError
-from jobs.inference.rating import judges, methods, rate
+from jobs.inference.rating import n_requests_per_pair, n_requests_to_send, rate
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
 from jobs.recipe.files import read_lines
 from jobs.recipe.scoring import ScorerName
-from jobs.select_seed import seed_of
+from jobs.recipe.step import Option, Parameters, Planned, Step
+from schemas.bronze import COMPLETIONS
+from schemas.ops import MODELS, PROMPTS, RELEASES
 from schemas.silver import KNOWN_SCORES, SEED_PAIRS
 from transforms.scoring.judge_check import PAPER, Measure, combined, measures
 from transforms.scoring.known_pairs import Pair, labelled, spoilt
-from transforms.scoring.scores import made_by
 
-READS = (SEED_PAIRS,)
+READS = (SEED_PAIRS, COMPLETIONS, PROMPTS, MODELS, RELEASES)
 WRITES = KNOWN_SCORES
 UNIT = "ratings"
+PARAMETERS = Parameters(
+    first_iteration=0,
+    options=(
+        Option(
+            "--pairs",
+            "FILE",
+            "your own labels: JSON lines of instruction, response and label (true or false)",
+            lambda file: f"judge_check.file={json.dumps(file)}",
+        ),
+        Option(
+            "--precision",
+            "P",
+            "say the lowest threshold whose precision reaches P",
+            lambda share: f"judge_check.precision={float(share)}",
+        ),
+    ),
+)
 FIGURES = "scorer string, model_id string, measure string, of string, value double, low double, high double, n bigint"
 
 
-def run(lake: Lake, recipe: Recipe) -> None:
-    """Rate the known pairs with the forward model of `lake.run.iteration`, and M_yx where a scorer asks it."""
-    models = judges(lake, recipe, lake.run.needed_iteration)
-    rate(lake, recipe, models, dict.fromkeys(scorers(recipe), known_pairs(lake, recipe)))
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
+    """Rate the known pairs with the forward model of the step's iteration, and M_yx where a scorer asks it."""
+    models = judges(lake, recipe, step.required_iteration)
+    rate(lake, recipe, step.required_servers, models, dict.fromkeys(scorers(recipe), known_pairs(lake, recipe)))
+
+
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Ask for ratings of the known pairs; before the seed is there, of as many as there can be."""
+    config, names = recipe.judge_check, scorers(recipe)
+    if not config.file and seed_pairs(lake, recipe.name).isEmpty():
+        n = config.pairs * (1 + len(config.kinds)) * sum(n_requests_per_pair(recipe, name) for name in names)
+    else:
+        models = trained_judges(lake, recipe, step.required_iteration)
+        pairs = dict.fromkeys(names, known_pairs(lake, recipe))
+        n = n_requests_to_send(lake, recipe, step.required_servers, models, pairs)
+    return Planned("ask for ratings of known pairs", n)
+
+
+def result(lake: Lake, recipe: Recipe, step: Step) -> DataFrame:
+    """The figures, as the command prints them."""
+    return lake.spark.createDataFrame([*map(astuple, figures(lake, recipe, step.required_iteration))], FIGURES)
 
 
 def figures(lake: Lake, recipe: Recipe, iteration: int) -> list[Measure]:
-    """What the ratings of the recipe's known pairs by one iteration's models are worth, and what the paper says."""
-    mine = methods(recipe, judges(lake, recipe, iteration), scorers(recipe))
-    scores = made_by(lake.latest(KNOWN_SCORES).where("status = 'ok'"), mine)
+    """What the ratings of the recipe's known pairs by one iteration's models are worth, and the paper's figures."""
+    models = judges(lake, recipe, iteration)
+    current = scores(lake, KNOWN_SCORES, methods_of(recipe), models, scorers(recipe)).where("status = 'ok'")
     pairs = known_pairs(lake, recipe).select("pair_id")
     ratings = [
         (row.pair_id, row.scorer, row.model_id, row.score)
-        for row in scores.join(pairs, "pair_id", "left_semi").orderBy("scorer", "pair_id").collect()
+        for row in current.join(pairs, "pair_id", "left_semi").orderBy("scorer", "pair_id").collect()
     ]
     found = [*measures(ratings, thresholds=thresholds(recipe), target=recipe.judge_check.precision)]
     return [*found, *combined(ratings), *PAPER]
@@ -45,8 +87,10 @@ def figures(lake: Lake, recipe: Recipe, iteration: int) -> list[Measure]:
 def thresholds(recipe: Recipe) -> dict[str, float]:
     """The scorers with a threshold in the recipe's curation, a gate's included."""
     curate = recipe.curate
-    alone = len(curate.scorers) == 1 and curate.top_fraction is None and curate.threshold is not None
-    return {**curate.gates, **({curate.scorers[0]: curate.threshold} if alone else {})}  # type: ignore[dict-item]
+    found: dict[str, float] = {name: least for name, least in curate.gates.items()}
+    if len(curate.scorers) == 1 and curate.top_fraction is None and curate.threshold is not None:
+        found[curate.scorers[0]] = curate.threshold
+    return found
 
 
 def scorers(recipe: Recipe) -> tuple[ScorerName, ...]:
@@ -65,7 +109,7 @@ def known_pairs(lake: Lake, recipe: Recipe) -> DataFrame:
     if config.file:
         pairs = _own(config.file)
     else:
-        dev = seed_of(lake, recipe).where("split = 'dev'").orderBy("pair_id").limit(config.pairs)
+        dev = seed_pairs(lake, recipe.name).where("split = 'dev'").orderBy("pair_id").limit(config.pairs)
         held_out = dev.select("source", "pair_id", "instruction", "response").collect()
         pairs = [*spoilt(map(tuple, held_out), config.kinds)]
     if not pairs:

@@ -3,24 +3,48 @@
 humpback score-candidates --iteration 1 --recipe FILE --lake URI
 """
 
-from jobs.generate_candidates import current_candidates
-from jobs.inference.rating import judges, rate
+from jobs.current.methods import methods_of
+from jobs.current.pairs import pairs
+from jobs.current.pool import planned_size
+from jobs.current.ratings import judges, trained_judges
+from jobs.inference.rating import n_requests_per_pair, n_requests_to_send, rate
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
+from jobs.recipe.step import Parameters, Planned, Step
+from schemas.bronze import COMPLETIONS
+from schemas.ops import MODELS, PROMPTS, RELEASES
 from schemas.silver import CANDIDATES, SCORES, UNLABELLED
 
-READS = (CANDIDATES, UNLABELLED)
+READS = (CANDIDATES, UNLABELLED, COMPLETIONS, PROMPTS, MODELS, RELEASES)
 WRITES = SCORES
 UNIT = "ratings"
+PARAMETERS = Parameters(first_iteration=1, has_limit=True)
 
 
-def run(lake: Lake, recipe: Recipe) -> None:
-    """Rate the candidates of M_yx with the model of the iteration before."""
-    config, models = recipe.score_candidates, judges(lake, recipe, lake.run.needed_iteration - 1)
-    candidates = current_candidates(lake, recipe, models["backward"])
-    candidates = candidates.select("candidate_id", "instruction", "response")
-    pairs = {}
-    for scorer in config.scorers:
-        most = lake.run.at_most(config.limits.get(scorer))
-        pairs[scorer] = candidates.orderBy("candidate_id").limit(most) if most else candidates
-    rate(lake, recipe, models, pairs)
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
+    """Rate the pairs with the model of the iteration before."""
+    models = judges(lake, recipe, step.required_iteration - 1)
+    there = pairs(lake, methods_of(recipe), models["backward"].model_id).select("pair_id", "instruction", "response")
+    rated = {}
+    for scorer in recipe.score_candidates.scorers:
+        most = step.at_most(recipe.score_candidates.limits.get(scorer))
+        rated[scorer] = there.orderBy("pair_id").limit(most) if most else there
+    rate(lake, recipe, step.required_servers, models, rated)
+
+
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Ask for the ratings of the pairs there are, and of those that segments without an instruction will become."""
+    models = trained_judges(lake, recipe, step.required_iteration - 1)
+    n_segments, tokens = planned_size(lake, recipe)
+    backward = models.get("backward")
+    there = pairs(lake, methods_of(recipe), backward.model_id if backward else "")
+    n_there = there.count()
+    n_to_come = max(0, n_segments - n_there)
+    n = 0
+    for scorer in recipe.score_candidates.scorers:
+        most = recipe.score_candidates.limits.get(scorer, n_segments)
+        some = there.orderBy("pair_id").limit(most)
+        n += n_requests_to_send(lake, recipe, step.required_servers, models, {scorer: some})
+        n += max(0, min(n_to_come, most - n_there)) * n_requests_per_pair(recipe, scorer)
+    return Planned("ask for ratings", n, None if tokens is None else n * tokens)

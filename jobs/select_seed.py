@@ -3,26 +3,29 @@
 humpback select-seed --recipe FILE --lake URI [--limit N: at most N pairs]
 """
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.current.seed import seed_pairs
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
+from jobs.recipe.step import Parameters, Planned, Step
 from schemas.bronze import CONVERSATIONS
 from schemas.ops import RUNS
 from schemas.silver import SEED_PAIRS
 from transforms.seed.seed_pairs import seed_pairs_from
 
-READS = (CONVERSATIONS,)
+READS = (CONVERSATIONS, RUNS)
 WRITES = SEED_PAIRS
 UNIT = "replies"
+PARAMETERS = Parameters(has_limit=True)
 
 
-def run(lake: Lake, recipe: Recipe) -> None:
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Add pairs up to the recipe's size; one drawn once keeps its place and its split."""
-    rule, mine = recipe.select_seed, F.col("experiment") == recipe.name
-    size = lake.run.at_most(rule.size)
-    conversations, known = lake.read(CONVERSATIONS), lake.latest(SEED_PAIRS).where(mine)
+    rule = recipe.select_seed
+    size = min(rule.size, step.limit or rule.size)
+    conversations, known = lake.read(CONVERSATIONS), seed_pairs(lake, recipe.name)
     if known.count() >= size or _was_judged(lake):
         return
     pairs = seed_pairs_from(
@@ -31,16 +34,16 @@ def run(lake: Lake, recipe: Recipe) -> None:
     lake.write(SEED_PAIRS, pairs)
 
 
-def seed_of(lake: Lake, recipe: Recipe) -> DataFrame:
-    """The seed pairs of the recipe's experiment."""
-    return lake.read(SEED_PAIRS).where(F.col("experiment") == recipe.name)
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Look for new rows."""
+    return Planned("look for new rows")
 
 
-def _was_judged(lake: Lake) -> bool:
+def _was_judged(lake: RunLake) -> bool:
     """Whether a run with this recipe has read these very conversations, and drew all that passed."""
-    version = lake.run.inputs.get(CONVERSATIONS.name)
+    version = lake.versions_read.get(CONVERSATIONS.name)
     return not (
-        lake.latest(RUNS)
+        lake.read(RUNS)
         .where((F.col("job") == lake.run.job) & (F.col("recipe_digest") == lake.run.recipe_digest))
         .where((F.col("status") == "ok") & (F.col("n_in") > 0))
         .where(F.col("inputs").getItem(CONVERSATIONS.name).eqNullSafe(F.lit(version)))

@@ -7,51 +7,52 @@ evidence of its own verdict, found in the same pass over the texts. What was dra
 came is looked at again; it stays, and `generate-candidates` and `curate` leave it out.
 """
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.current.prompts import evaluation_texts, kept_out
+from jobs.current.methods import methods_of, of_method
+from jobs.current.pool import kept_out, pool
+from jobs.current.seed import seed_pairs
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
-from jobs.recipe.digests import duplicates_digest, segments_digest
+from jobs.recipe.prompts import Known, evaluation_texts
 from jobs.recipe.section import digest
-from jobs.select_seed import seed_of
+from jobs.recipe.step import Parameters, Planned, Step
 from schemas.bronze import DOCUMENTS
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, UNLABELLED
 from transforms.dedup.unlabelled import METHOD_VERSION, SEED_SET, overlaps_from, superseded_from, unlabelled_from
 
-READS = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS)
+READS = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS, OVERLAPS, RUNS)
+DECIDING = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS)
+"""Nothing is new while these are unchanged."""
 WRITES = UNLABELLED
 UNIT = "segments"
+PARAMETERS = Parameters(has_limit=True)
 
 
-def run(lake: Lake, recipe: Recipe) -> None:
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Fill the pool up to the recipe's size, unless nothing has changed; what has been drawn once stays."""
     settings, prompts = recipe.select_unlabelled, list(evaluation_texts(recipe))
-    methods = [segments_digest(recipe), duplicates_digest(recipe)]
-    versions = [lake.version(table) for table in READS]
-    facts = [METHOD_VERSION, settings.model_dump(), methods, versions, prompts, lake.run.limit]
-    state = digest(facts)
-    mine = F.col("experiment") == recipe.name
-    drawn = lake.latest(UNLABELLED).where(mine).select("segment_id", "text")
+    state = _state(lake, recipe, step, prompts)
+    drawn = pool(lake, recipe.name).select("segment_id", "text")
     n_drawn = drawn.count()
-    if not lake.latest(RUNS).where(mine & (F.col("status") == "ok") & (F.col("bookmarks")[state] == n_drawn)).isEmpty():
+    if _was_looked_at(lake, recipe, state, n_drawn):
         return
-    room = lake.run.at_most(settings.size) - n_drawn
-    kept = (F.col("method_digest") == segments_digest(recipe)) & F.col("drop_reason").isNull()
-    segments = lake.read(SEGMENTS).where(kept)
-    repeated = lake.read(DUPLICATES).where(F.col("method_digest") == duplicates_digest(recipe))
+    room = min(settings.size, step.limit or settings.size) - n_drawn
+    methods = methods_of(recipe)
+    segments = of_method(lake, SEGMENTS, methods).where(F.col("drop_reason").isNull())
+    repeated = of_method(lake, DUPLICATES, methods)
     # By another method than the one they were drawn under, drawn segments may repeat others: those are taken too.
     taken = repeated.join(drawn, "segment_id", "left_semi").select(F.col("keeper_id").alias("segment_id"))
     taken = taken.union(repeated.select("segment_id")).union(drawn.select("segment_id"))
-    pool = segments.join(taken, "segment_id", "left_anti")
+    free = segments.join(taken, "segment_id", "left_anti")
 
-    texts = F.explode(F.array("instruction", "response")).alias("text")
-    seed = seed_of(lake, recipe).select(F.lit(SEED_SET).alias("known_set"), F.col("pair_id").alias("known_id"), texts)
-    known = seed.union(lake.spark.createDataFrame(prompts, seed.schema))
-    looked_at = pool.select("segment_id", "text").union(drawn) if room > 0 else drawn
+    looked_at = free.select("segment_id", "text").union(drawn) if room > 0 else drawn
     words = settings.model_dump(include={"ngram_words", "short_ngram_words"})
+    known = _texts_to_keep_out(lake, recipe, prompts)
     overlaps = materialised(overlaps_from(looked_at, known, experiment=recipe.name, **words))
     lake.write(OVERLAPS, overlaps, computed=True)
     lake.run.bookmarks[state] = n_drawn
@@ -61,6 +62,33 @@ def run(lake: Lake, recipe: Recipe) -> None:
     documents = lake.read(DOCUMENTS).select("document_id", "url", "crawled_at")
     superseded = superseded_from(segments, repeated, documents)
     rules = settings.model_dump(include={"sample_seed", "exclude_url_prefixes"})
-    rows = unlabelled_from(pool, kept_out(lake, recipe), superseded, experiment=recipe.name, room=room, **rules)
+    rows = unlabelled_from(free, kept_out(lake, recipe), superseded, experiment=recipe.name, room=room, **rules)
     lake.write(UNLABELLED, rows)
     lake.run.bookmarks[state] += lake.run.n_out
+
+
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Look for new rows."""
+    return Planned("look for new rows")
+
+
+def _state(lake: RunLake, recipe: Recipe, step: Step, prompts: list[Known]) -> str:
+    """Names all that the draw depends on beside what was drawn before."""
+    methods = methods_of(recipe)
+    digests = [methods[SEGMENTS.name], methods[DUPLICATES.name]]
+    versions = [lake.version(table) for table in DECIDING]
+    return digest([METHOD_VERSION, recipe.select_unlabelled.model_dump(), digests, versions, prompts, step.limit])
+
+
+def _was_looked_at(lake: RunLake, recipe: Recipe, state: str, n_drawn: int) -> bool:
+    """Whether a run has ended well in this state, with as many segments drawn as there are now."""
+    ended = (F.col("experiment") == recipe.name) & (F.col("status") == "ok")
+    return not lake.read(RUNS).where(ended & (F.col("bookmarks")[state] == n_drawn)).isEmpty()
+
+
+def _texts_to_keep_out(lake: RunLake, recipe: Recipe, prompts: list[Known]) -> DataFrame:
+    """Seed and evaluation texts: `known_set`, `known_id`, `text`."""
+    texts = F.explode(F.array("instruction", "response")).alias("text")
+    seed = seed_pairs(lake, recipe.name)
+    seed = seed.select(F.lit(SEED_SET).alias("known_set"), F.col("pair_id").alias("known_id"), texts)
+    return seed.union(lake.spark.createDataFrame(prompts, seed.schema))

@@ -5,27 +5,35 @@ humpback sign-segments --recipe FILE --lake URI [--limit N: N segments]
 
 from pyspark.sql import functions as F
 
+from jobs.current.methods import methods_of, of_method
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
-from jobs.recipe.digests import segments_digest, signatures_digest
+from jobs.recipe.step import Parameters, Planned, Step
 from schemas.silver import SEGMENTS, SIGNATURES
 from transforms.dedup.signatures import signatures_from
 
 READS = (SEGMENTS,)
 WRITES = SIGNATURES
 UNIT = "segments"
+PARAMETERS = Parameters(has_limit=True)
 
 
-def run(lake: Lake, recipe: Recipe) -> None:
+def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Sign the kept segments that have no signature of this method yet."""
-    digest = signatures_digest(recipe)
-    kept = (F.col("method_digest") == segments_digest(recipe)) & F.col("drop_reason").isNull()
-    segments = lake.read(SEGMENTS).where(kept)
+    methods = methods_of(recipe)
+    segments = of_method(lake, SEGMENTS, methods).where(F.col("drop_reason").isNull())
+    signed = of_method(lake, SIGNATURES, methods).select("segment_id")
     if lake.exists(SIGNATURES):  # else all texts would be sorted to find none
-        signed = lake.latest(SIGNATURES).where(F.col("method_digest") == digest).select("segment_id")
         segments = segments.join(signed, "segment_id", "left_anti")
-    if lake.run.limit:
-        segments = segments.orderBy("segment_id").limit(lake.run.limit)
+    if step.limit:
+        segments = segments.orderBy("segment_id").limit(step.limit)
     if segments.isEmpty():
         return
-    lake.write(SIGNATURES, signatures_from(segments, **recipe.sign_segments.model_dump(), method_digest=digest))
+    settings = recipe.sign_segments.model_dump()
+    lake.write(SIGNATURES, signatures_from(segments, **settings, method_digest=methods[SIGNATURES.name]))
+
+
+def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
+    """Look for new rows."""
+    return Planned("look for new rows")

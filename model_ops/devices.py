@@ -32,10 +32,10 @@ def gpus() -> tuple[str, ...]:
     return tuple(named.split(",")) if named and found else tuple(map(str, range(len(found))))
 
 
-def gpus_of_servers(each: int) -> list[tuple[str, ...]]:
-    """The GPUs in use, shared out to servers that take so many `each`; empty where there are none, or too few."""
-    found, each = gpus(), max(each, 1)
-    return [found[first : first + each] for first in range(0, len(found) - each + 1, each)]
+def shares(devices: tuple[str, ...], each: int) -> list[tuple[str, ...]]:
+    """GPUs shared out to servers that take `each` of them; empty where there are none, or too few."""
+    each = max(each, 1)
+    return [devices[first : first + each] for first in range(0, len(devices) - each + 1, each)]
 
 
 @cache

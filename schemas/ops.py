@@ -97,6 +97,12 @@ RUNS = Table(
             column("quarantined", COUNTS, "rule -> inputs rejected as defective -> ops.quarantine"),
             column("inputs", COUNTS, "table -> version read"),
             column(
+                "methods",
+                MapType(StringType(), StringType(), False),
+                "what counted: table or scorer -> method_digest, <direction>-<iteration> -> model_id; null for nothing",
+                nullable=True,
+            ),
+            column(
                 "bookmarks", COUNTS, "digest of a method -> how far it has come; null where none is kept", nullable=True
             ),
             column("version", LongType(), "version written; null when nothing was", nullable=True),

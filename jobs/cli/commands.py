@@ -3,85 +3,98 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, astuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs import judge_check
 from jobs.cli import doctor, printing
 from jobs.cli.explain import explain
-from jobs.inference import serving
-from jobs.lake import catalog
+from jobs.inference.serving import servers_of
+from jobs.lake import audit, catalog
 from jobs.lake.runs import LOOP, Run
 from jobs.lake.session import spark_session
 from jobs.lake.tables import Lake
-from jobs.loop.plan import PLAN, plan
-from jobs.loop.runner import Step, run_loop, run_step
-from jobs.loop.state import known_state
+from jobs.lake.writing import RunLake
+from jobs.loop.plan import plan
+from jobs.loop.runner import Runner
 from jobs.recipe.config import Recipe
+from jobs.recipe.step import Servers, Step
 from jobs.report import report
 from schemas.ops import RUNS
 
 UNCHANGED = "nothing to do: nothing has changed"
+Session = Callable[[], AbstractContextManager[SparkSession]]
+"""Opens a Spark session, and closes it."""
 
 
-def run(options: argparse.Namespace, recipe: Recipe | None) -> int:
-    """Carry out a command; returns the exit code."""
-    if options.command == "doctor":
-        return _doctor(options, recipe)
-    if recipe is None:
-        return _with_spark(lambda spark: _look(options, spark))
-    if options.command != "run":
-        return _with_spark(lambda spark: _job(options, recipe, spark))
-    if options.dry_run:
-        return _with_spark(lambda spark: _plan(options, recipe, spark))
-    # Told before Spark is there, which then has only this run's row to write.
-    has_report = not options.report or options.report.exists()
-    unchanged = known_state(options.lake, recipe) if has_report and options.limit is None else None
-    return _with_spark(lambda spark: _loop(options, recipe, spark, unchanged))
+@contextmanager
+def own_session() -> Iterator[SparkSession]:
+    """A Spark session of this process.
 
-
-def _with_spark(command: Callable[[SparkSession], int]) -> int:
+    Raises:
+        JobError: there is no Java that Spark can run on.
+    """
     doctor.require_java()
     spark = spark_session()
     try:
-        return command(spark)
+        yield spark
     finally:
-        serving.stop()  # first: servers on executors are let go over Spark
         spark.stop()
 
 
-def _loop(options: argparse.Namespace, recipe: Recipe, spark: SparkSession, unchanged: str | None) -> int:
+def run(options: argparse.Namespace, recipe: Recipe | None, session: Session) -> int:
+    """Carry out a command; returns the exit code."""
+    if options.command == "doctor":
+        return _doctor(options, recipe, session)
+    if options.command == "audit":
+        return _audit(options)
+    with session() as spark:
+        if recipe is None:
+            return _look(options, spark)
+        servers = servers_of(recipe, spark, Lake(spark, options.lake).folder("logs"))
+        try:
+            return _with_recipe(options, recipe, spark, servers)
+        finally:
+            servers.stop()  # before the session: servers on executors are let go over Spark
+
+
+def _with_recipe(options: argparse.Namespace, recipe: Recipe, spark: SparkSession, servers: Servers) -> int:
+    runner = Runner(spark, options.lake, recipe, servers)
+    if options.command != "run":
+        return _job(options, runner)
+    if options.dry_run:
+        _print(plan(Lake(spark, options.lake), recipe, servers, options.limit), options.json)
+        return 0
+    return _loop(options, runner)
+
+
+def _loop(options: argparse.Namespace, runner: Runner) -> int:
     """The whole loop, and the report on it where one is asked for and something is new in it."""
-    runs = run_loop(spark, options.lake, recipe, options.limit, unchanged)
+    runs = runner.loop(options.limit)
     if options.report and (any(run.is_news for run in runs) or not options.report.exists()):
-        report(Lake(spark, options.lake, Run("report", recipe.name, recipe.digest(), RUNS)), options.report)
-    code = _say_runs(runs, options.json)
+        report(Lake(runner.spark, options.lake), options.report, runner.recipe.name)
+    _say_runs(runs, options.json)
     if options.report and not options.json:
         _say([f"report: {options.report}"])
-    return code
-
-
-def _plan(options: argparse.Namespace, recipe: Recipe, spark: SparkSession) -> int:
-    lake = Lake(spark, options.lake, Run(options.command, recipe.name, recipe.digest(), RUNS, limit=options.limit))
-    _print(spark.createDataFrame(plan(lake, recipe), PLAN), options.json)
     return 0
 
 
-def _job(options: argparse.Namespace, recipe: Recipe, spark: SparkSession) -> int:
-    job = options.job
-    facts = (getattr(options, name, None) for name in ("iteration", "direction", "limit", "argument"))
-    done = run_step(spark, options.lake, recipe, Step(job, *facts))
-    if job is judge_check:
-        found = judge_check.figures(Lake(spark, options.lake, done), recipe, done.needed_iteration)
-        _print(spark.createDataFrame([*map(astuple, found)], judge_check.FIGURES), options.json)
-    return _say_runs([done], options.json)
+def _job(options: argparse.Namespace, runner: Runner) -> int:
+    told = {name: getattr(options, name, None) for name in ("iteration", "direction", "limit", "argument")}
+    step = Step(options.job, **told)
+    done = runner.step(step)
+    result: Callable[[Lake, Recipe, Step], DataFrame] | None = getattr(options.job, "result", None)
+    if result:
+        _print(result(Lake(runner.spark, options.lake), runner.recipe, step), options.json)
+    _say_runs([done], options.json)
+    return 0
 
 
 def _look(options: argparse.Namespace, spark: SparkSession) -> int:
     """The commands that only look at a lake, and `vacuum`."""
-    lake = Lake(spark, options.lake, Run(options.command, "", "", RUNS))
+    lake = Lake(spark, options.lake)
     match options.command:
         case "sql":
             _print(catalog.sql(lake, options.query), options.json)
@@ -92,10 +105,7 @@ def _look(options: argparse.Namespace, spark: SparkSession) -> int:
         case "releases":
             _print(catalog.releases(lake), options.json)
         case "vacuum":
-            removed = [(v.table, list(v.kept_versions), len(v.files)) for v in catalog.vacuum(lake, options.dry_run)]
-            _print(
-                spark.createDataFrame(removed, "table string, kept_versions array<bigint>, files bigint"), options.json
-            )
+            _vacuum(options, spark)
         case "explain":
             story = explain(lake, options.subject)
             _say([json.dumps({"story": story.splitlines()}) if options.json else story])
@@ -105,8 +115,25 @@ def _look(options: argparse.Namespace, spark: SparkSession) -> int:
     return 0
 
 
-def _doctor(options: argparse.Namespace, recipe: Recipe | None) -> int:
-    checks = doctor.checks(lake=options.lake, recipe=recipe)
+def _vacuum(options: argparse.Namespace, spark: SparkSession) -> None:
+    lake = RunLake(spark, options.lake, Run("vacuum", "", "", RUNS))
+    removed = [(v.table, list(v.kept_versions), len(v.files)) for v in catalog.vacuum(lake, options.dry_run)]
+    columns = "table string, kept_versions array<bigint>, files bigint"
+    _print(spark.createDataFrame(removed, columns), options.json)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    """Each fault of the lake on a line; exit code 3 where there is one."""
+    faults = audit.faults(options.lake)
+    if options.json:
+        _say(json.dumps({"fault": fault}) for fault in faults)
+    else:
+        _say(map(printing.plain, faults or ["the lake is in order"]))
+    return 3 if faults else 0
+
+
+def _doctor(options: argparse.Namespace, recipe: Recipe | None, session: Session) -> int:
+    checks = doctor.checks(session, lake=options.lake, recipe=recipe)
     if options.json:
         _say(json.dumps(asdict(c)) for c in checks)
     else:
@@ -114,22 +141,21 @@ def _doctor(options: argparse.Namespace, recipe: Recipe | None) -> int:
     return 0 if all(c.ok for c in checks) else 1
 
 
-def _say_runs(runs: Sequence[Run], as_json: bool) -> int:
+def _say_runs(runs: Sequence[Run], as_json: bool) -> None:
     rows = [r.row("ok") | {"started_at": r.started_at.isoformat()} for r in runs]
     if as_json:
         _say(json.dumps(row) for row in rows)
-        return 0
+        return
     steps = [(run, row) for run, row in zip(runs, rows, strict=True) if run.job != LOOP]
     if not steps:
         _say([UNCHANGED])
-        return 0
+        return
     _say(
         f"{_step_name(run):<34} {r['unit']:<10} in {r['n_in']:>8,}  out {r['n_out']:>8,}  calls {r['n_calls']:>6,}  "
         f"tokens {r['n_tokens']:>9,}  {r['seconds']:>7,.1f} s"
         for run, r in steps
     )
     _say([f"{len(steps)} jobs, {sum(float(str(r['seconds'])) for _, r in steps):,.0f} s"])
-    return 0
 
 
 def _step_name(run: Run) -> str:

@@ -8,9 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,17 +17,20 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from jobs.errors import JobError
+from jobs.lake import jvm
 from jobs.lake.failures import sentence
 from jobs.lake.files import local_path
-from jobs.lake.session import spark_session
 from jobs.recipe.config import Recipe
-from model_ops.client.handshake import HandshakeError, served_models
+from model_ops.client.endpoint import Endpoint, EndpointError, key_from_environment
 from model_ops.training.checkpoints import ModelFolderError, check_model_folder
 
 LEAST_JAVA = 17  # Spark 4
 LEAST_FREE_GB = 5  # a demo's lake, base model and four trained models take about half of it
 PACKAGES = ("pyspark", "delta-spark", "deltalake", "pyarrow", "great-expectations")
 INSTALL_JAVA = "install a Java 17+ runtime (apt-get install openjdk-17-jre-headless) or point JAVA_HOME at one"
+
+
+Session = Callable[[], AbstractContextManager[SparkSession]]
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Check:
     advice: str = ""
 
 
-def checks(lake: str | None = None, recipe: Recipe | None = None) -> list[Check]:
-    """Look at this machine, at the lake and at what the recipe needs; starts and stops a Spark session."""
+def checks(session: Session, lake: str | None = None, recipe: Recipe | None = None) -> list[Check]:
+    """Look at this machine, at the lake and at what the recipe needs; `session` opens and closes a Spark session."""
     found = [_python(), *_packages(), _java()]
-    found += _spark(lake) if found[-1].ok else []
+    found += _spark(session, lake) if found[-1].ok else []
     if lake:
         found += _store(lake)
     if recipe:
@@ -97,20 +99,19 @@ def _java() -> Check:
     return Check("java", int(release[1]) >= LEAST_JAVA, f"Java {release[1]} at {java}", INSTALL_JAVA)
 
 
-def _spark(lake: str | None) -> Iterator[Check]:
+def _spark(session: Session, lake: str | None) -> Iterator[Check]:
+    found: list[Check] = []
     try:
-        spark = spark_session()
-        spark.sql("SHOW TABLES").collect()  # loads Delta's catalog: until then a missing jar goes unnoticed
+        with session() as spark:
+            spark.sql("SHOW TABLES").collect()  # loads Delta's catalog: until then a missing jar goes unnoticed
+            found.append(Check("spark with delta", True, f"Spark {spark.version} on {spark.conf.get('spark.master')}"))
+            found.append(_attempt("executors' python", lambda: _executors(spark), "set PYSPARK_PYTHON to this Python"))
+            if lake:
+                advice = "choose another --lake or mend permissions"
+                found.append(_attempt("lake writable", lambda: _writable(spark, lake), advice))
     except Exception as error:  # whatever keeps Spark from starting is what doctor is asked for
-        yield Check("spark with delta", False, sentence(error), "see Spark's messages above")
-        return
-    try:
-        yield Check("spark with delta", True, f"Spark {spark.version} on {spark.sparkContext.master}")
-        yield _attempt("executors' python", lambda: _executors(spark), "set PYSPARK_PYTHON to this Python")
-        if lake:
-            yield _attempt("lake writable", lambda: _writable(spark, lake), "choose another --lake or mend permissions")
-    finally:
-        spark.stop()
+        found.append(Check("spark with delta", False, sentence(error), "see Spark's messages above"))
+    yield from found
 
 
 def _attempt(name: str, look: Callable[[], Check], advice: str) -> Check:
@@ -121,21 +122,13 @@ def _attempt(name: str, look: Callable[[], Check], advice: str) -> Check:
 
 
 def _executors(spark: SparkSession) -> Check:
-    theirs, executable = spark.sparkContext.parallelize([0], 1).map(_own_python).first()
+    theirs, executable = jvm.workers_python(spark)
     ok = theirs == sys.version.split()[0]
     return Check("executors' python", ok, f"{theirs} at {executable}", "set PYSPARK_PYTHON to this Python")
 
 
-def _own_python(_: int) -> tuple[str, str]:
-    return sys.version.split()[0], sys.executable
-
-
 def _writable(spark: SparkSession, lake: str) -> Check:
-    hadoop = getattr(spark, "_jvm").org.apache.hadoop.fs  # noqa: B009
-    path = hadoop.Path(f"{lake.rstrip('/')}/_humpback_doctor")
-    store = path.getFileSystem(getattr(spark, "_jsc").hadoopConfiguration())  # noqa: B009
-    store.create(path, True).close()
-    store.delete(path, False)
+    jvm.require_writable(spark, lake)
     return Check("lake writable", True, lake)
 
 
@@ -190,18 +183,17 @@ def _recipe(recipe: Recipe, lake: str | None) -> Iterator[Check]:
         yield _endpoint(endpoint)
 
 
-def _endpoint(endpoint: str) -> Check:
+def _endpoint(url: str) -> Check:
     """Healthy by its engine's word, and telling what it serves."""
+    name, endpoint = f"endpoint {url}", Endpoint(url, key_from_environment())
     advice = "check that the server runs and that serving.endpoints is right"
     try:
-        with urllib.request.urlopen(endpoint.rstrip("/").removesuffix("/v1") + "/health", timeout=5):
-            pass
-    except urllib.error.HTTPError as error:
-        if error.code != 404:  # a gateway before the server may not pass it on
-            return Check(f"endpoint {endpoint}", False, f"/health answers HTTP {error.code}", advice)
-    except (OSError, ValueError) as error:
-        return Check(f"endpoint {endpoint}", False, f"does not answer: {error}", advice)
+        endpoint.require_health()
+    except EndpointError as error:
+        if error.status != 404:  # a gateway before the server may not pass it on
+            said = f"/health answers HTTP {error.status}" if error.status else str(error)
+            return Check(name, False, said, advice)
     try:
-        return Check(f"endpoint {endpoint}", True, f"serves {', '.join(sorted(served_models(endpoint)))}")
-    except (HandshakeError, KeyError, TypeError) as error:
-        return Check(f"endpoint {endpoint}", False, f"/models: {error}", advice)
+        return Check(name, True, f"serves {', '.join(sorted(endpoint.served_models()))}")
+    except EndpointError as error:
+        return Check(name, False, f"/models: {error}", advice)

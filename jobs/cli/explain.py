@@ -25,7 +25,7 @@ SHORT = 12  # characters of an id that are printed; as many are enough to ask wi
 LEAST_PREFIX = 8
 MAX_SHOWN = 5
 MAX_REJECTED = 20
-CANDIDATE_IN = {CURATED.name: "candidate_id", TRAINING_EXAMPLES.name: "source_id"}
+PAIR_IN = {CURATED.name: "pair_id", TRAINING_EXAMPLES.name: "source_id"}
 Row = dict[str, Any]
 
 
@@ -50,10 +50,10 @@ def explain(lake: Lake, subject: str) -> str:
 
 def _found(lake: Lake, subject: str) -> tuple[list[Row], list[Row]]:
     """The documents and pieces of every page that the subject names, all versions of it, oldest first."""
-    documents = lake.latest(DOCUMENTS).drop("html")
-    pieces = lake.latest(SEGMENTS).drop("text")
+    documents = lake.read(DOCUMENTS).drop("html")
+    pieces = lake.read(SEGMENTS).drop("text")
     by_page = (F.col("url") == subject) | _starts("document_id", subject)
-    candidates = lake.latest(CANDIDATES).where(_starts("candidate_id", subject)).select("segment_id")
+    candidates = lake.read(CANDIDATES).where(_starts("candidate_id", subject)).select("segment_id")
     named = pieces.where(by_page | _starts("segment_id", subject)).select("url")
     named = named.union(pieces.join(candidates, "segment_id", "left_semi").select("url"))
     named = named.union(documents.where(by_page).select("url"))
@@ -75,7 +75,7 @@ def _rejected(lake: Lake, subject: str, pages: list[Row]) -> list[Row]:
     for page in pages:
         same = (F.col("source_file") == page["source_file"]) & (F.col("record_offset") == page["record_offset"])
         named = named | F.contains("row_id", F.lit(page["document_id"])) | F.coalesce(same, F.lit(False))
-    rejected = lake.latest(QUARANTINE).where(named).select("table", "rule", "detail").distinct()
+    rejected = lake.read(QUARANTINE).where(named).select("table", "rule", "detail").distinct()
     return _rows(rejected.orderBy("table", "rule", "detail").limit(MAX_REJECTED))
 
 
@@ -84,38 +84,38 @@ class _Story:
 
     def __init__(self, lake: Lake, segment_ids: list[str]) -> None:
         mine = F.col("segment_id").isin(segment_ids)
-        repeats = _rows(lake.latest(DUPLICATES).where(mine).orderBy("method_digest"))
+        repeats = _rows(lake.read(DUPLICATES).where(mine).orderBy("method_digest"))
         self.keeper = _by(repeats, "segment_id")
         theirs = F.col("segment_id").isin([repeat["keeper_id"] for repeat in repeats])
-        keepers = _rows(lake.latest(SEGMENTS).where(theirs).select("segment_id", "header", "url"))
+        keepers = _rows(lake.read(SEGMENTS).where(theirs).select("segment_id", "header", "url"))
         self.place = {keeper["segment_id"]: f"{keeper['header']} on {keeper['url']}" for keeper in keepers}
-        kept_for = lake.latest(DUPLICATES).where(F.col("keeper_id").isin(segment_ids)).groupBy("keeper_id").agg(
+        kept_for = lake.read(DUPLICATES).where(F.col("keeper_id").isin(segment_ids)).groupBy("keeper_id").agg(
             F.count_distinct("segment_id").alias("n"),
             F.slice(F.sort_array(F.collect_set("segment_id")), 1, MAX_SHOWN).alias("some"),
         )  # fmt: skip
         self.kept_for = _by(_rows(kept_for), "keeper_id")
-        self.drawn = _by(_rows(lake.latest(UNLABELLED).where(mine).select("segment_id", "experiment")), "segment_id")
-        overlaps = _rows(lake.latest(OVERLAPS).where(mine).orderBy("experiment", "known_set", "known_id"))
+        self.drawn = _by(_rows(lake.read(UNLABELLED).where(mine).select("segment_id", "experiment")), "segment_id")
+        overlaps = _rows(lake.read(OVERLAPS).where(mine).orderBy("experiment", "known_set", "known_id"))
         self.overlaps = _by(overlaps, "segment_id")
-        candidates = _rows(lake.latest(CANDIDATES).where(mine).drop("response").orderBy("model_id", "candidate_id"))
+        candidates = _rows(lake.read(CANDIDATES).where(mine).drop("response").orderBy("model_id", "candidate_id"))
         self.candidates = _by(candidates, "segment_id")
         ids = [candidate["candidate_id"] for candidate in candidates]
-        asked = F.col("candidate_id").isin(ids)
-        scores = lake.latest(SCORES).where(asked).orderBy("model_id", "scorer", "method_digest")
-        self.scores = _by(_rows(scores), "candidate_id")
-        curated = lake.latest(CURATED).where(asked).drop("instruction", "response", "url")
-        self.curated = _by(_rows(curated.orderBy("experiment", "iteration")), "candidate_id")
-        self.released = _by(_released(lake, ids) if ids else [], "candidate_id")
+        asked = F.col("pair_id").isin(ids)
+        scores = lake.read(SCORES).where(asked).orderBy("model_id", "scorer", "method_digest")
+        self.scores = _by(_rows(scores), "pair_id")
+        curated = lake.read(CURATED).where(asked).drop("instruction", "response", "url")
+        self.curated = _by(_rows(curated.orderBy("experiment", "iteration")), "pair_id")
+        self.released = _by(_released(lake, ids) if ids else [], "pair_id")
 
 
-def _released(lake: Lake, candidate_ids: list[str]) -> list[Row]:
-    """In which released slices the candidates are, whatever the tables hold now."""
-    releases = lake.latest(RELEASES).where(F.col("table").isin([*CANDIDATE_IN])).orderBy("table", "version").collect()
+def _released(lake: Lake, pair_ids: list[str]) -> list[Row]:
+    """In which released slices the pairs are, whatever the tables hold now."""
+    releases = lake.read(RELEASES).where(F.col("table").isin([*PAIR_IN])).orderBy("table", "version").collect()
     found = [
         lake.at(BY_NAME[r.table], r.version)
-        .where(F.expr(r.slice) & F.col(CANDIDATE_IN[r.table]).isin(candidate_ids))
+        .where(F.expr(r.slice) & F.col(PAIR_IN[r.table]).isin(pair_ids))
         .select(
-            F.col(CANDIDATE_IN[r.table]).alias("candidate_id"),
+            F.col(PAIR_IN[r.table]).alias("pair_id"),
             F.lit(f"{r.table} VERSION AS OF {r.version} where {r.slice}").alias("place"),
         )
         for r in releases

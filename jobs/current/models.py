@@ -1,28 +1,15 @@
 """Which trained model stands for a direction and an iteration of an experiment."""
 
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from jobs.errors import JobError
+from jobs.errors import JobError, RecipeError
 from jobs.lake.publish import Release, newest_release
 from jobs.lake.tables import Lake
 from jobs.recipe.config import Direction, Recipe
-from jobs.recipe.section import digest
-from model_ops.training.checkpoints import check_model_folder, folder_digest
+from jobs.recipe.digests import training_digest
+from model_ops.serving.model import Model
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model that can be served: its immutable name, its folder and the digest of its files."""
-
-    model_id: str
-    path: str
-    digest: str
-    base_model: str
-    """The folder that it was finetuned from."""
 
 
 def dataset_name(experiment: str, direction: str, iteration: int) -> str:
@@ -30,13 +17,13 @@ def dataset_name(experiment: str, direction: str, iteration: int) -> str:
     return f"{experiment}/{direction}-{iteration}"
 
 
-def training_release(lake: Lake, direction: Direction, iteration: int) -> Release:
+def training_release(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Release:
     """The newest published training set of a model.
 
     Raises:
         JobError: none has been published yet.
     """
-    dataset = dataset_name(lake.run.experiment, direction, iteration)
+    dataset = dataset_name(recipe.name, direction, iteration)
     release = newest_release(lake, TRAINING_EXAMPLES, {"dataset": dataset})
     if release is None:
         raise JobError(
@@ -46,28 +33,46 @@ def training_release(lake: Lake, direction: Direction, iteration: int) -> Releas
     return release
 
 
-def config_digest(recipe: Recipe, direction: Direction, iteration: int) -> str:
-    """Names what a model's training depends on beside its rows: settings and the base model's files."""
-    settings = recipe.finetune.settings(direction, iteration)
-    del settings["micro_batch_size"], settings["gradient_checkpointing"]  # how it is run, not what comes out
-    return digest([settings, base_digest(recipe.base_model)])
-
-
-@cache
-def base_digest(base_model: str) -> str:
-    """The digest of the base model's files; checks that the folder holds a model."""
-    check_model_folder(Path(base_model))
-    return folder_digest(Path(base_model))
-
-
 def trained_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model | None:
-    """The registered model trained on the newest release with the recipe's settings, if there is one."""
-    release = training_release(lake, direction, iteration)
-    wanted = (recipe.name, direction, iteration, release.content_digest, config_digest(recipe, direction, iteration))
+    """The registered model trained on the newest release with the recipe's settings, if there is one.
+
+    Raises:
+        JobError: its training set has not been published yet.
+    """
+    release = training_release(lake, recipe, direction, iteration)
+    wanted = (recipe.name, direction, iteration, release.content_digest, training_digest(recipe, direction, iteration))
     for row in sorted(lake.collected(MODELS), key=lambda row: row.model_id):
         if (row.experiment, row.direction, row.iteration, row.content_digest, row.config_digest) == wanted:
+            lake.methods_read[model_name(direction, iteration)] = row.model_id
             return Model(row.model_id, _found(lake, recipe, row.path), row.digest, recipe.base_model)
     return None
+
+
+def model_if_trained(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model | None:
+    """The same, and None also where its training set has not been published yet: for the dry run."""
+    dataset = {"dataset": dataset_name(recipe.name, direction, iteration)}
+    if newest_release(lake, TRAINING_EXAMPLES, dataset) is None:
+        return None
+    return trained_model(lake, recipe, direction, iteration)
+
+
+def model_name(direction: Direction, iteration: int) -> str:
+    """A model's name among the methods: `forward-1`."""
+    return f"{direction}-{iteration}"
+
+
+def named_model(lake: Lake, model_id: str) -> Model:
+    """A registered model of any experiment.
+
+    Raises:
+        RecipeError: there is none of that name.
+    """
+    row = next((row for row in lake.collected(MODELS) if row.model_id == model_id), None)
+    if row is None:
+        raise RecipeError(
+            f"judge_answers.judge: {model_id} is not in ops.models; `humpback sql` lists the model_ids there"
+        )
+    return Model(row.model_id, row.path, row.digest, row.base_model)
 
 
 def models_root(lake: Lake, recipe: Recipe) -> Path:
@@ -82,7 +87,7 @@ def _found(lake: Lake, recipe: Recipe, path: str) -> str:
     return str(here.resolve()) if here.is_dir() and not registered.is_dir() else path
 
 
-def the_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model:
+def required_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model:
     """The trained model, or a JobError that says how to train it."""
     model = trained_model(lake, recipe, direction, iteration)
     if model is None:

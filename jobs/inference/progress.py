@@ -3,8 +3,6 @@
 import re
 import sys
 import threading
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +10,7 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 from jobs.lake.runs import Run
-from model_ops.client.vllm_client import headers
+from model_ops.client.endpoint import Endpoint, EndpointError
 
 SECONDS = 2.0
 FINISHED, PROMPTED, REUSED = "request_success", "prefix_cache_queries", "prefix_cache_hits"
@@ -20,15 +18,15 @@ COUNTED = re.compile(rf"^vllm:({FINISHED}|{PROMPTED}|{REUSED})_total\{{[^}}]*\}}
 
 
 @contextmanager
-def watched(endpoints: tuple[str, ...], run: Run, total: int) -> Iterator[None]:
+def watched(endpoints: tuple[Endpoint, ...], run: Run, total: int) -> Iterator[None]:
     """Show done/total, rate and ETA on stderr while the body runs, and note the prefix caches' hits in the run.
 
     Silent where servers don't count.
     """
     start = counters(endpoints)
     done = threading.Event()
-    bar = tqdm(total=total, desc=run.job, unit="req", file=sys.stderr,
-               mininterval=SECONDS if sys.stderr.isatty() else 15)  # fmt: skip
+    mininterval = SECONDS if sys.stderr.isatty() else 15
+    bar = tqdm(total=total, desc=run.job, unit="req", file=sys.stderr, mininterval=mininterval)
 
     def watch() -> None:
         while not done.wait(SECONDS):
@@ -51,16 +49,14 @@ def watched(endpoints: tuple[str, ...], run: Run, total: int) -> Iterator[None]:
         run.prefix_hits += max(0, int(end[REUSED] - start[REUSED]))
 
 
-def counters(endpoints: tuple[str, ...]) -> Counter[str]:
+def counters(endpoints: tuple[Endpoint, ...]) -> Counter[str]:
     """The servers' counters since they started, summed; a server that does not say counts nothing."""
     counts: Counter[str] = Counter()
     for endpoint in endpoints:
-        url = endpoint.removesuffix("/").removesuffix("/v1") + "/metrics"
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers=headers()), timeout=2) as reply:
-                text = reply.read().decode()
-        except (urllib.error.URLError, OSError):
-            continue  # a server too busy to say; the next look will
+            text = endpoint.metrics()
+        except EndpointError:
+            continue  # a server too busy to answer; the next look may find it free
         for name, number in COUNTED.findall(text):
             counts[name] += int(float(number))
     return counts

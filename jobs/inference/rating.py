@@ -1,40 +1,33 @@
 """Ratings: pairs in, rows of the run's table out, by the recipe's scorers; what is rated is not asked again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.current.models import Model, the_model
+from jobs.current.ledger import n_unanswered
+from jobs.current.methods import methods_of
+from jobs.current.ratings import Judges, scores
 from jobs.inference.ask import ask, note_prompts, requests_for
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
-from jobs.recipe.config import Direction, Recipe
+from jobs.lake.writing import RunLake
+from jobs.recipe.config import Recipe
 from jobs.recipe.digests import scores_digest
 from jobs.recipe.scoring import ScorerName
+from jobs.recipe.step import Servers
+from model_ops.serving.model import Model
 from transforms.scoring.scorers import SCORERS, score_sampling
-from transforms.scoring.scores import UNREAD, made_by, score_prompts, scores_from
-
-Judges = Mapping[Direction, Model]
+from transforms.scoring.scores import UNREAD, score_prompts, scores_from
 
 
-def judges(lake: Lake, recipe: Recipe, iteration: int) -> Judges:
-    """The models that rate: the forward one of `iteration`, and M_yx for the scorers that read backwards."""
-    return {
-        "forward": the_model(lake, recipe, "forward", iteration),
-        "backward": the_model(lake, recipe, "backward", 0),
-    }
-
-
-def methods(recipe: Recipe, models: Judges, scorers: Iterable[ScorerName]) -> dict[str, tuple[str, str]]:
-    """Scorer -> the model and the method digest of the scores that count for the recipe now."""
-    return {name: (models[SCORERS[name].direction].model_id, scores_digest(recipe, name)) for name in scorers}
-
-
-def rate(lake: Lake, recipe: Recipe, models: Judges, pairs: Mapping[ScorerName, DataFrame]) -> None:
-    """Write what each scorer says of its `pairs` (`pair_id`, `instruction`, `response`)."""
-    known = made_by(lake.latest(lake.run.writes), methods(recipe, models, pairs)).select("pair_id", "scorer")
+def rate(
+    lake: RunLake, recipe: Recipe, servers: Servers, models: Judges, pairs: Mapping[ScorerName, DataFrame]
+) -> None:
+    """Write what each scorer says of its `pairs` (`pair_id`, `instruction`, `response`) into the run's table."""
+    known = scores(lake, lake.run.writes, methods_of(recipe), models, pairs).select("pair_id", "scorer")
     each = (frame.withColumn("scorer", F.lit(name)) for name, frame in pairs.items())
     unrated = materialised(reduce(DataFrame.unionByName, each).join(known, ["pair_id", "scorer"], "left_anti"))
     waiting = {row.scorer for row in unrated.select("scorer").distinct().collect()}
@@ -42,42 +35,53 @@ def rate(lake: Lake, recipe: Recipe, models: Judges, pairs: Mapping[ScorerName, 
     names = sorted((name for name in pairs if name in waiting), key=lambda name: SCORERS[name].direction)
     if not names:
         return
-    note_prompts(lake, recipe, [(models[SCORERS[name].direction], SCORERS[name].template) for name in names])
-    rated = [
-        _rated(lake, recipe, models, unrated.where(F.col("scorer") == name).drop("scorer"), name) for name in names
-    ]
+    rater = _Rater(lake, recipe, servers, models)
+    note_prompts(lake, servers, [(rater.model(name), SCORERS[name].template) for name in names])
+    rated = [rater.rated(unrated.where(F.col("scorer") == name).drop("scorer"), name) for name in names]
     lake.write(lake.run.writes, reduce(DataFrame.unionByName, rated))
 
 
-def _rated(lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: ScorerName) -> DataFrame:
-    written = SCORERS[name].answer == "written"
-    if not written or recipe.score_candidates.constrain == "always":
-        return _asked(lake, recipe, models, pairs, name, constrained=written)
-    free = materialised(_asked(lake, recipe, models, pairs, name, constrained=False))
-    unread = F.col("status").isin(*UNREAD)
-    again = materialised(pairs.join(free.where(unread).select("pair_id"), "pair_id", "left_semi"))
-    if again.isEmpty():
-        return free
-    return free.where(~unread).unionByName(_asked(lake, recipe, models, again, name, constrained=True))
+@dataclass(frozen=True)
+class _Rater:
+    """Asks the scorers' questions."""
+
+    lake: RunLake
+    recipe: Recipe
+    servers: Servers
+    models: Judges
+
+    def model(self, name: ScorerName) -> Model:
+        """The model that a scorer asks."""
+        return self.models[SCORERS[name].direction]
+
+    def rated(self, pairs: DataFrame, name: ScorerName) -> DataFrame:
+        """The scores of all pairs by one scorer."""
+        written = SCORERS[name].answer == "written"
+        if not written or self.recipe.score_candidates.constrain == "always":
+            return self._asked(pairs, name, constrained=written)
+        free = materialised(self._asked(pairs, name, constrained=False))
+        unread = F.col("status").isin(*UNREAD)
+        again = materialised(pairs.join(free.where(unread).select("pair_id"), "pair_id", "left_semi"))
+        if again.isEmpty():
+            return free
+        return free.where(~unread).unionByName(self._asked(again, name, constrained=True))
+
+    def _asked(self, pairs: DataFrame, name: ScorerName, *, constrained: bool) -> DataFrame:
+        scorer, model = SCORERS[name], self.model(name)
+        requests = score_requests(self.recipe, self.servers, model, pairs, name, constrained=constrained)
+        completions = ask(self.lake, self.servers, model, requests, scorer.template)
+        digest = scores_digest(self.recipe, name)
+        return scores_from(requests, completions, scorer=scorer, model_id=model.model_id, method_digest=digest)
 
 
-def _asked(
-    lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: ScorerName, *, constrained: bool
+def score_requests(
+    recipe: Recipe, servers: Servers, model: Model, pairs: DataFrame, name: ScorerName, *, constrained: bool
 ) -> DataFrame:
-    scorer = SCORERS[name]
-    model = models[scorer.direction]
-    requests = score_requests(recipe, model, pairs, name, constrained=constrained)
-    completions = ask(lake, recipe, model, requests, scorer.template)
-    return scores_from(
-        requests, completions, scorer=scorer, model_id=model.model_id, method_digest=scores_digest(recipe, name)
-    )
-
-
-def score_requests(recipe: Recipe, model: Model, pairs: DataFrame, name: ScorerName, *, constrained: bool) -> DataFrame:
     """What a scorer asks `model` about pairs."""
     scorer, s = SCORERS[name], recipe.score_candidates
     return requests_for(
-        recipe, model,
+        servers,
+        model,
         score_prompts(pairs, scorer=scorer, system=recipe.build_training_examples.inference_tag),
         stage=f"scores/{name}",
         template=scorer.template,
@@ -85,4 +89,31 @@ def score_requests(recipe: Recipe, model: Model, pairs: DataFrame, name: ScorerN
             scorer, temperature=s.temperature, rationale_chars=s.rationale_chars, constrained=constrained
         ),
         samples=s.samples if scorer.answer == "written" else 1,
-    )  # fmt: skip
+    )
+
+
+def n_requests_per_pair(recipe: Recipe, name: ScorerName) -> int:
+    """How many requests a pair costs a scorer."""
+    samples = recipe.score_candidates.samples
+    return {"written": samples, "labels": 1, "end": 1, "likelihood": 2}[SCORERS[name].answer]
+
+
+def n_requests_to_send(
+    lake: Lake, recipe: Recipe, servers: Servers, models: Judges, pairs: Mapping[ScorerName, DataFrame]
+) -> int:
+    """Requests about pairs that are not answered yet; one that several pairs share counts once.
+
+    Where a model is not trained yet, all of its requests count.
+    """
+    n = 0
+    for name, frame in pairs.items():
+        scorer = SCORERS[name]
+        model = models.get(scorer.direction)
+        if model is None:
+            system = recipe.build_training_examples.inference_tag
+            prompts = score_prompts(frame, scorer=scorer, system=system).drop("subject_id").distinct().count()
+            n += prompts * (recipe.score_candidates.samples if scorer.answer == "written" else 1)
+        else:
+            constrained = recipe.score_candidates.constrain == "always"
+            n += n_unanswered(lake, score_requests(recipe, servers, model, frame, name, constrained=constrained), model)
+    return n

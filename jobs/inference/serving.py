@@ -1,190 +1,272 @@
 """Where a model answers: the recipe's endpoints, or servers that we start and stop, here or on executors."""
 
 import logging
-import os
 import secrets
 import shlex
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from jobs.current.models import Model
+from pyspark.sql import SparkSession
+
 from jobs.errors import WaitingError
 from jobs.inference.executor_servers import ExecutorServers
-from jobs.lake.tables import Lake
-from jobs.recipe.config import Recipe
+from jobs.recipe.config import Inference, Recipe
+from jobs.recipe.step import Servers
+from model_ops.client.endpoint import Endpoint, EndpointError, key_from_environment
 from model_ops.client.engine import Engine
 from model_ops.client.fake_engine import FakeEngine
-from model_ops.client.handshake import HandshakeError, load_adapter, probe, served_models, version
-from model_ops.client.vllm_client import KEY, VllmEngine
-from model_ops.devices import gpus_of_servers, has_gpu, served_dtype
+from model_ops.client.handshake import HandshakeError, probe
+from model_ops.client.vllm_client import VllmEngine
+from model_ops.devices import gpus, served_dtype, shares
 from model_ops.serving.local_servers import LocalServers
-from model_ops.serving.vllm_server import SAME_FOR_ALL, ServerSettings, served_rank
+from model_ops.serving.model import Model
+from model_ops.serving.vllm_server import SAME_FOR_ALL, ServerSettings, VllmServer, served_rank
 from model_ops.text.chat import ChatFormat
 
 log = logging.getLogger(__name__)
 
-_servers: LocalServers | ExecutorServers | None = None  # of one model at a time: a resource of the process
+OwnServers = LocalServers | ExecutorServers
 
 
-def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Engine:
-    """An engine for `model`, proven to answer as we need; starts or changes our own servers if need be.
+@dataclass(frozen=True)
+class EngineServers:
+    """One engine in this process instead of servers: `inference.engine = "fake"`, and other engines in tests."""
 
-    `window` is how many requests each copy of it keeps open.
+    inference: Inference
+    engine: Engine
 
-    Raises:
-        WaitingError: no endpoint of the recipe serves the model; the message says how to.
-        JobError: Spark is set up in a way in which servers can't be started on its executors.
-        ServerError, HandshakeError: a server of our own did not start; one ignores what we ask for.
-    """
+    def engine_for(self, model: Model, window: int) -> Engine:
+        """The engine, whatever the model."""
+        return self.engine
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """None."""
+        return ()
+
+    def n_servers(self) -> int:
+        """The engine counts as one server."""
+        return 1
+
+    def n_held_cores(self) -> int:
+        """None."""
+        return 0
+
+    def chat_template_digest(self, model: Model) -> str:
+        """There is no chat template."""
+        return "fake"
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+
+def servers_of(recipe: Recipe, spark: SparkSession, logs: Path) -> Servers:
+    """The servers that a recipe's models answer at; `logs` takes what servers of our own print."""
     if recipe.inference.engine == "fake":
-        return FakeEngine()
-    if recipe.serving.endpoints:
-        found = _serving(recipe, model)
-    elif recipe.serving.executors:
-        found = _start_on_executors(lake, recipe, model)
-    else:
-        found = _start_local(recipe, model, lake.folder("logs"))
-    chat, inference = chat_format(model.path), recipe.inference
-    limits = []
-    for endpoint in found:
-        limits.append(probe(endpoint, model.model_id, chat))
-        log.info("probed endpoint=%s version=%s max_model_len=%d", endpoint, version(endpoint), limits[-1])
-    adapter = _adapter(recipe, model)
-    return VllmEngine(
-        endpoints=found,
-        model=model.model_id,
-        chat=chat,
-        max_model_len=min(limits),
-        window=window,
-        timeout=inference.timeout,
-        patience=inference.patience,
-        attempts=inference.attempts,
-        adapter=str(adapter) if adapter else None,
-        key=os.environ.get(KEY),
-    )
+        return EngineServers(recipe.inference, FakeEngine())
+    return RecipeServers(recipe, spark, logs)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine offers for servers of our own, and how servers are reached."""
+
+    gpus: tuple[str, ...]
+    """As CUDA_VISIBLE_DEVICES names them."""
+    server: type[VllmServer] = VllmServer
+    connect: Callable[[str, str | None], Endpoint] = Endpoint
+    key: str | None = None
+    """The API key that the user has set."""
+
+
+def this_machine() -> Machine:
+    """The machine that this process runs on."""
+    return Machine(gpus(), key=key_from_environment())
+
+
+class RecipeServers:
+    """The recipe's endpoints, or servers of our own, which serve one model (or one base with adapters) at a time."""
+
+    def __init__(self, recipe: Recipe, spark: SparkSession | None, logs: Path, machine: Machine | None = None) -> None:
+        """Start nothing yet; `spark` is needed for servers on executors only."""
+        self.inference = recipe.inference
+        self._recipe, self._spark, self._logs = recipe, spark, logs
+        self._machine = machine or this_machine()
+        # Whoever else reaches the port of a server of ours could change what it answers.
+        self._own_key = self._machine.key or secrets.token_urlsafe()
+        self._own: OwnServers | None = None
+
+    def engine_for(self, model: Model, window: int) -> Engine:
+        """An engine for `model`, proven to answer as we need; starts or changes our own servers if need be.
+
+        Raises:
+            WaitingError: no endpoint of the recipe serves the model; the message says how to.
+            JobError: Spark is set up in a way in which servers can't be started on its executors.
+            ServerError, HandshakeError: a server of our own did not start; one ignores what we ask for.
+        """
+        serving = self.serving(model)
+        chat = _chat_format(model.path)
+        limits = []
+        for endpoint in serving:
+            limits.append(probe(endpoint, model.model_id, chat))
+            version = endpoint.version()
+            log.info("probed endpoint=%s version=%s max_model_len=%d", endpoint.url, version, limits[-1])
+        adapter = self._adapter(model)
+        return VllmEngine(
+            endpoints=tuple(endpoint.url for endpoint in serving),
+            model=model.model_id,
+            chat=chat,
+            max_model_len=min(limits),
+            window=window,
+            timeout=self.inference.timeout,
+            patience=self.inference.patience,
+            attempts=self.inference.attempts,
+            adapter=str(adapter) if adapter else None,
+            key=serving[0].key,
+        )
+
+    def serving(self, model: Model) -> tuple[Endpoint, ...]:
+        """The servers that serve `model` now: those of the recipe that do or can, or our own, started if need be."""
+        if self._recipe.serving.endpoints:
+            return self._named(model)
+        if self._recipe.serving.executors:
+            return self._on_executors(model)
+        return self._local(model)
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The servers that answer this process now: the recipe's, or our own."""
+        if self._recipe.serving.endpoints:
+            return tuple(self._machine.connect(url, self._machine.key) for url in self._recipe.serving.endpoints)
+        urls = self._own.endpoints if self._own else ()
+        return tuple(self._machine.connect(url, self._own_key) for url in urls)
+
+    def n_servers(self) -> int:
+        """How many servers the recipe's models have."""
+        serving = self._recipe.serving
+        return len(serving.endpoints) or serving.executors or len(shares(self._machine.gpus, serving.gpus)) or 1
+
+    def n_held_cores(self) -> int:
+        """A server on an executor holds a core of Spark's."""
+        return self._recipe.serving.executors
+
+    def chat_template_digest(self, model: Model) -> str:
+        """sha256 of the chat template that lies beside the model's weights, hex."""
+        return _chat_format(model.path).digest
+
+    def stop(self) -> None:
+        """Stop this process's own servers, if it has any."""
+        servers, self._own = self._own, None
+        if servers:
+            servers.stop()
+            log.info("servers stopped model=%s", servers.name)
+
+    def _adapter(self, model: Model) -> Path | None:
+        """The folder of the model's adapter, where it has one and the recipe wants adapters."""
+        folder = Path(model.path) / "adapter"
+        # A judge that the recipe names may have another base.
+        fits = Path(model.base_model).resolve() == Path(self._recipe.base_model).resolve()
+        return folder if self._recipe.serving.mode == "adapters" and fits and folder.is_dir() else None
+
+    def _local(self, model: Model) -> tuple[Endpoint, ...]:
+        """Serve the model here: as an adapter beside others where that is fast, else merged and alone."""
+        adapter = self._adapter(model)
+        # On a CPU an adapter costs 14 times the speed of a merged model.
+        if adapter is None or not self._machine.gpus:
+            return self._serve(model.path, model.model_id)
+        serving = self._serve(self._recipe.base_model, "base", lora_rank=self._recipe.finetune.lora_rank)
+        for endpoint in serving:
+            if model.model_id not in endpoint.served_models() and not endpoint.load_adapter(model.model_id, adapter):
+                raise HandshakeError(
+                    f"{endpoint.url} can't load the adapter {adapter}; try --set 'serving.mode=\"merged\"'"
+                )
+        return serving
+
+    def _serve(self, folder: str, name: str, lora_rank: int | None = None) -> tuple[Endpoint, ...]:
+        """Our servers here; they are started, in place of others, unless they serve `name` already."""
+        if isinstance(self._own, LocalServers) and self._own.name == name and self._own.alive:
+            return self.endpoints()
+        dtype = served_dtype(self._recipe.serving.dtype)
+        settings = replace(server_settings(self._recipe), dtype=dtype, lora_rank=lora_rank, key=self._own_key)
+        servers = LocalServers(folder, name, settings, self._logs, self._machine.gpus, self._machine.server)
+        return self._started(servers, f"dtype={dtype} logs={self._logs}")
+
+    def _on_executors(self, model: Model) -> tuple[Endpoint, ...]:
+        """Servers of the merged model on Spark's executors, unless they are there."""
+        if isinstance(self._own, ExecutorServers) and self._own.name == model.model_id and self._own.alive:
+            return self.endpoints()
+        assert self._spark is not None, "servers on executors need a session"
+        settings, n = replace(server_settings(self._recipe), key=self._own_key), self._recipe.serving.executors
+        servers = ExecutorServers(self._spark, model.path, model.model_id, settings, n)
+        return self._started(servers, f"n={n} on Spark's executors")
+
+    def _started(self, servers: OwnServers, where: str) -> tuple[Endpoint, ...]:
+        """New servers, in place of those that are there."""
+        self.stop()
+        log.info("servers starting model=%s %s", servers.name, where)
+        servers.start()
+        self._own = servers
+        log.info("servers ready model=%s endpoints=%s", servers.name, ",".join(servers.endpoints))
+        return self.endpoints()
+
+    def _named(self, model: Model) -> tuple[Endpoint, ...]:
+        """Those of the recipe's endpoints that serve the model, or can load its adapter; the log names the others.
+
+        Raises:
+            WaitingError, HandshakeError: none does; none answers.
+        """
+        found, faults, without = [], [], ""
+        adapter = self._adapter(model)
+        for endpoint in self.endpoints():
+            try:
+                names = endpoint.served_models()
+            except EndpointError as fault:
+                faults.append(str(fault))
+                continue
+            if model.model_id in names or (adapter and endpoint.load_adapter(model.model_id, adapter)):
+                found.append(endpoint)
+            else:
+                without = endpoint.url
+                faults.append(f"{endpoint.url} does not serve {model.model_id}")
+        if found:
+            for text in faults:
+                log.warning("left out: %s", text)
+            return tuple(found)
+        if not without:
+            raise HandshakeError(faults[0])
+        raise WaitingError(_how_to_serve(self._recipe, model, without))
 
 
 @cache
-def chat_format(model_path: str) -> ChatFormat:
-    """The chat format that lies beside the model's weights."""
+def _chat_format(model_path: str) -> ChatFormat:
+    """The chat format that lies beside a model's weights, which never change."""
     return ChatFormat.load(model_path)
 
 
-def endpoints(recipe: Recipe) -> tuple[str, ...]:
-    """The servers that answer this process now: the recipe's, or its own."""
-    return recipe.serving.endpoints or (_servers.endpoints if _servers else ())
-
-
-def n_servers(recipe: Recipe) -> int:
-    """How many servers the recipe's models have."""
+def server_settings(recipe: Recipe) -> ServerSettings:
+    """How the recipe's own servers are started."""
     s = recipe.serving
-    return len(s.endpoints) or s.executors or len(gpus_of_servers(s.gpus)) or 1
-
-
-def stop() -> None:
-    """Stop this process's own servers, if it has any."""
-    global _servers
-    servers, _servers = _servers, None
-    if servers:
-        servers.stop()
-        log.info("servers stopped model=%s", servers.name)
-
-
-def _adapter(recipe: Recipe, model: Model) -> Path | None:
-    """The folder of the model's adapter, where it has one and the recipe wants adapters."""
-    folder = Path(model.path) / "adapter"
-    fits = Path(model.base_model).resolve() == Path(recipe.base_model).resolve()  # not so for each judge that is named
-    return folder if recipe.serving.mode == "adapters" and fits and folder.is_dir() else None
-
-
-def _start_local(recipe: Recipe, model: Model, logs: Path) -> tuple[str, ...]:
-    """Serve the model here: as an adapter beside others where that is fast, else merged and alone."""
-    adapter = _adapter(recipe, model)
-    # On a CPU an adapter costs 14 times the speed of a merged model.
-    if adapter is None or not has_gpu():
-        return _serve(recipe, model.path, model.model_id, logs)
-    found = _serve(recipe, recipe.base_model, "base", logs, lora_rank=recipe.finetune.lora_rank)
-    for endpoint in found:
-        if model.model_id not in served_models(endpoint) and not load_adapter(endpoint, model.model_id, adapter):
-            raise HandshakeError(f"{endpoint} can't load the adapter {adapter}; try --set 'serving.mode=\"merged\"'")
-    return found
-
-
-def _serve(recipe: Recipe, folder: str, name: str, logs: Path, lora_rank: int | None = None) -> tuple[str, ...]:
-    """Our servers' addresses; they are started, in place of others, unless they serve `name` already."""
-    if isinstance(_servers, LocalServers) and _servers.name == name and _servers.alive:
-        return _servers.endpoints
-    dtype = served_dtype(recipe.serving.dtype)
-    settings = replace(_settings(recipe), dtype=dtype, lora_rank=lora_rank, key=_own_key())
-    return _started(LocalServers(folder, name, settings, logs), f"dtype={settings.dtype} logs={logs}")
-
-
-def _start_on_executors(lake: Lake, recipe: Recipe, model: Model) -> tuple[str, ...]:
-    """Servers of the merged model, unless they are there."""
-    if isinstance(_servers, ExecutorServers) and _servers.name == model.model_id and _servers.alive:
-        return _servers.endpoints
-    settings, n = replace(_settings(recipe), key=_own_key()), recipe.serving.executors
-    return _started(ExecutorServers(lake.spark, model.path, model.model_id, settings, n), f"n={n} on Spark's executors")
-
-
-def _own_key() -> str:
-    """What our own servers want to be shown: whoever else reaches their port could change what they answer."""
-    key = os.environ[KEY] = os.environ.get(KEY) or secrets.token_urlsafe()
-    return key
-
-
-def _started(servers: LocalServers | ExecutorServers, where: str) -> tuple[str, ...]:
-    """The addresses of new servers, in place of those that are there."""
-    global _servers
-    stop()
-    log.info("servers starting model=%s %s", servers.name, where)
-    servers.start()
-    _servers = servers
-    log.info("servers ready model=%s endpoints=%s", servers.name, ",".join(servers.endpoints))
-    return servers.endpoints
-
-
-def _settings(recipe: Recipe) -> ServerSettings:
-    s, one_wave = recipe.serving, recipe.inference.in_flight
     return ServerSettings(
-        port=s.port, dtype=s.dtype, max_model_len=s.max_model_len, max_num_seqs=s.max_num_seqs or one_wave,
-        eager=s.eager, start_timeout=s.start_timeout, kv_cache_gb=s.kv_cache_gb, gpus=s.gpus,
-    )  # fmt: skip
+        port=s.port,
+        dtype=s.dtype,
+        max_model_len=s.max_model_len,
+        max_num_seqs=s.max_num_seqs or recipe.inference.in_flight,
+        eager=s.eager,
+        start_timeout=s.start_timeout,
+        kv_cache_gb=s.kv_cache_gb,
+        gpus=s.gpus,
+    )
 
 
-def _serving(recipe: Recipe, model: Model) -> tuple[str, ...]:
-    """Those of the recipe's endpoints that serve the model, or can load its adapter; the others are named in the log.
-
-    Raises:
-        WaitingError, HandshakeError: none does; none answers.
-    """
-    found, faults, without = [], [], ""
-    adapter = _adapter(recipe, model)
-    for endpoint in recipe.serving.endpoints:
-        try:
-            names = served_models(endpoint)
-        except HandshakeError as fault:
-            faults.append(str(fault))
-            continue
-        if model.model_id in names or (adapter and load_adapter(endpoint, model.model_id, adapter)):
-            found.append(endpoint)
-        else:
-            without = endpoint
-            faults.append(f"{endpoint} does not serve {model.model_id}")
-    if found:
-        for text in faults:
-            log.warning("left out: %s", text)
-        return tuple(found)
-    if not without:
-        raise HandshakeError(faults[0])
-    settings = _settings(recipe)
+def _how_to_serve(recipe: Recipe, model: Model, endpoint: str) -> str:
+    """What to run on the machine of an endpoint that does not serve the model."""
+    settings = server_settings(recipe)
     limits = ["--max-model-len", str(settings.max_model_len), "--max-num-seqs", str(settings.max_num_seqs)]
     merged = ["vllm", "serve", model.path, "--served-model-name", model.model_id, *limits, *SAME_FOR_ALL]
     rank = str(served_rank(recipe.finetune.lora_rank))
     base = ["vllm", "serve", recipe.base_model, "--enable-lora", "--max-lora-rank", rank, *limits, *SAME_FOR_ALL]
-    raise WaitingError(
-        f"{without} does not serve {model.model_id}; on that machine, with a copy of {model.path}, run: "
+    return (
+        f"{endpoint} does not serve {model.model_id}; on that machine, with a copy of {model.path}, run: "
         f"{shlex.join(merged)} (or, for adapters, with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 set: {shlex.join(base)}); "
         "then run the same humpback command again"
     )

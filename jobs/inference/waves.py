@@ -13,8 +13,10 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.errors import JobError, StoppedError
+from jobs.lake import jvm
 from jobs.lake.materialised import materialised
-from jobs.lake.tables import Lake
+from jobs.lake.runs import Run
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Inference
 from model_ops.client.engine import Engine, through
 from schemas.bronze import COMPLETIONS
@@ -71,62 +73,86 @@ def tasks_of_a_wave(spark: SparkSession, partitions: int, held: int = 0) -> int:
         raise JobError("spark.speculation is on, and would send requests twice; start with spark.speculation=false")
     if spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         return partitions
-    return max(1, min(partitions, (spark.sparkContext.defaultParallelism - held) // OPEN))
+    return max(1, min(partitions, (jvm.n_cores(spark) - held) // OPEN))
 
 
-def send(
-    lake: Lake, staged: DataFrame, total: int, engine: Engine, settings: Inference, tasks: int, attempt: int, of: int
-) -> Tally:
-    """Send `total` staged requests, all of one stage, by so many `tasks` a wave; what came of them is in the ledger.
+@dataclass(frozen=True)
+class Stage:
+    """The pending requests of one stage, computed; how many they are, and how many requests the stage has.
 
-    `of` is how many requests the stage has, those answered before included: the few that are left for a
-    second attempt or a later run may all be of the kind that fails.
+    Those answered before are requests of the stage too: the few that are left for a second `attempt` or a
+    later run may all be of the kind that fails.
+    """
+
+    pending: DataFrame
+    n_pending: int
+    n_requests: int
+    attempt: int = 1
+
+
+def send(lake: RunLake, stage: Stage, engine: Engine, settings: Inference, tasks: int) -> Tally:
+    """Send a stage's pending requests, by `tasks` tasks a wave; what came of them is in the ledger.
 
     Raises:
         StoppedError: more requests failed than the settings allow.
     """
-    allowed = math.ceil(settings.max_failed_share * of)
-    stage, numbered, waves = _waves(staged, total, settings.rows_per_wave)
+    name, numbered, waves = _waves(stage.pending, stage.n_pending, settings.rows_per_wave)
     lake.create(COMPLETIONS)  # once, before two waves would
     tag = f"humpback-{lake.run.run_id}"
 
     def one(wave: Wave) -> tuple[Wave, list[Row]]:
         lake.spark.addTag(tag)
         batch = numbered.where(F.col("wave") == wave.number).drop("wave").repartition(tasks)
-        ask = through(engine, lake.run.run_id, attempt, settings.max_failed_in_a_row)
+        ask = through(engine, lake.run.run_id, stage.attempt, settings.max_failed_in_a_row)
         answers = materialised(batch.mapInPandas(ask, COMPLETIONS.schema))
-        lake.write(
-            COMPLETIONS, answers, transaction=f"{lake.run.run_id}/{stage}/{attempt}/{wave.digest}", computed=True
-        )
+        transaction = f"{lake.run.run_id}/{name}/{stage.attempt}/{wave.digest}"
+        lake.write(COMPLETIONS, answers, transaction=transaction, computed=True)
         return wave, _by_status(answers)
 
+    allowed = math.ceil(settings.max_failed_share * stage.n_requests)
     done, began, stopped = Tally(), time.monotonic(), ""
-    with ThreadPoolExecutor(OPEN) as pool:
+    with ThreadPoolExecutor(OPEN) as threads:
         waiting = iter(waves)
-        running = {pool.submit(one, wave) for wave in islice(waiting, OPEN)}
+        running = {threads.submit(one, wave) for wave in islice(waiting, OPEN)}
         try:
             while running:
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
                 for wave, answers in (future.result() for future in ended):
-                    done.add(answers)
-                    n_sent = sum(group.n for group in answers)
-                    lake.run.n_calls += n_sent
-                    lake.run.n_failed += sum(group.failed for group in answers)
-                    lake.run.n_tokens += sum(group.tokens for group in answers)
-                    seconds = time.monotonic() - began
-                    log.info("stage=%s wave=%d/%d answered=%d/%d failed=%d rows_per_s=%.2f tokens_per_s=%.0f "
-                             "eta_s=%.0f", stage, wave.number + 1, len(waves), done.sent, total, done.failed,
-                             done.sent / seconds, done.tokens / seconds,
-                             seconds * (total / max(done.sent, 1) - 1))  # fmt: skip
-                    stopped = stopped or _over_budget(stage, done, wave.n_requests - n_sent, allowed, settings)
+                    n_sent = _enter(lake.run, done, answers)
+                    _log(f"stage={name} wave={wave.number + 1}/{len(waves)}", done, stage.n_pending, began)
+                    stopped = stopped or _over_budget(name, done, wave.n_requests - n_sent, allowed, settings)
                 if not stopped:  # else only the answers that are on their way are waited for
-                    running |= {pool.submit(one, wave) for wave in islice(waiting, OPEN - len(running))}
+                    running |= {threads.submit(one, wave) for wave in islice(waiting, OPEN - len(running))}
         except KeyboardInterrupt:
             lake.spark.interruptTag(tag)
             raise
     if stopped:
         raise StoppedError(stopped)
     return done
+
+
+def _enter(run: Run, done: Tally, answers: list[Row]) -> int:
+    """Count a wave's answers, which are grouped by status; how many requests were sent."""
+    done.add(answers)
+    n_sent: int = sum(group.n for group in answers)
+    run.n_calls += n_sent
+    run.n_failed += sum(group.failed for group in answers)
+    run.n_tokens += sum(group.tokens for group in answers)
+    return n_sent
+
+
+def _log(which: str, done: Tally, total: int, began: float) -> None:
+    seconds = time.monotonic() - began
+    log.info(
+        "%s answered=%d/%d failed=%d rows_per_s=%.2f tokens_per_s=%.0f eta_s=%.0f",
+        which,
+        done.sent,
+        total,
+        done.failed,
+        done.sent / seconds,
+        done.tokens / seconds,
+        seconds * (total / max(done.sent, 1) - 1),
+    )
 
 
 def _waves(staged: DataFrame, total: int, rows_per_wave: int) -> tuple[str, DataFrame, list[Wave]]:
@@ -149,11 +175,14 @@ def _waves(staged: DataFrame, total: int, rows_per_wave: int) -> tuple[str, Data
 
 def _by_status(answers: DataFrame) -> list[Row]:
     failed = (F.col("status") == "failed") | refused_by_server()
-    return answers.groupBy("status").agg(
-        F.count(F.lit(1)).alias("n"), F.count_if(failed).alias("failed"),
-        F.coalesce(F.sum(F.col("n_prompt_tokens") + F.col("n_completion_tokens")), F.lit(0)).alias("tokens"),
+    tokens = F.sum(F.col("n_prompt_tokens") + F.col("n_completion_tokens"))
+    groups = answers.groupBy("status").agg(
+        F.count(F.lit(1)).alias("n"),
+        F.count_if(failed).alias("failed"),
+        F.coalesce(tokens, F.lit(0)).alias("tokens"),
         F.first(F.when(failed, F.col("error")), ignorenulls=True).alias("fault"),
-    ).collect()  # fmt: skip
+    )
+    return groups.collect()
 
 
 def _over_budget(stage: str, done: Tally, unsent: int, allowed: int, settings: Inference) -> str:

@@ -4,19 +4,22 @@ Command line: `humpback sql`, `tables`, `history`, `releases`, `vacuum`.
 """
 
 import re
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from deltalake import CommitProperties, DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.errors import JobError
+from jobs.lake import jvm
+from jobs.lake.conform import quoted
 from jobs.lake.files import local_path
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from schemas import BY_NAME, TABLES
 from schemas.gold import CURATED
 from schemas.ops import MODELS, RELEASES
@@ -44,7 +47,7 @@ COMMIT_FACTS = ("job", "experiment", "iteration", "run_id", "recipe_digest", "co
 def register(lake: Lake, tables: Iterable[Table] = TABLES) -> None:
     """Make tables known to the session by their names, `silver.scores` for one.
 
-    A table that no job has written yet is created without rows, so that SQL over it finds none.
+    A table that no job has written yet becomes an empty one of this session, so that SQL over it finds no rows.
 
     Raises:
         JobError: a metastore that outlives the session has another table of that name.
@@ -54,31 +57,44 @@ def register(lake: Lake, tables: Iterable[Table] = TABLES) -> None:
         shown = lake.spark.sql(f"SHOW TABLES IN {layer}").where("NOT isTemporary").collect()
         known = {f"{layer}.{row.tableName}" for row in shown}
         for table in some:
-            if not lake.exists(table):
-                lake.create(table)
-            if table.name in known and not _is_at(lake, table):
-                if lake.spark.conf.get("spark.sql.catalogImplementation") != "in-memory":
-                    raise JobError(
-                        f"{table.name} in this session's metastore is a table elsewhere, not the one in {lake.root}; "
-                        "give each lake a metastore or catalog of its own, or drop that table if it is of no use"
-                    )
-                lake.spark.sql(f"DROP TABLE {table.name}")  # this session's name for it: the other lake keeps its files
-                known.remove(table.name)
-            if table.name not in known:
+            if table.name in known:
+                if _is_at(lake, table):
+                    continue
+                _forget(lake, table)
+            if lake.exists(table):
                 lake.spark.sql(f"CREATE TABLE {table.name} USING delta LOCATION '{_location(lake, table)}'")
+            else:
+                empty = quoted(tempfile.mkdtemp(prefix="humpback-empty-"))
+                columns = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in table.schema)
+                lake.spark.sql(f"CREATE TABLE {table.name} ({columns}) USING parquet LOCATION '{empty}'")
 
 
 def _layer(table: Table) -> str:
     return table.name.split(".")[0]
 
 
+def _forget(lake: Lake, table: Table) -> None:
+    """Drop the session's name for a table elsewhere, whose files stay."""
+    if lake.spark.conf.get("spark.sql.catalogImplementation") != "in-memory":
+        raise JobError(
+            f"{table.name} in this session's metastore is a table elsewhere, not the one in {lake.root}; "
+            "give each lake a metastore or catalog of its own, or drop that table if it is of no use"
+        )
+    lake.spark.sql(f"DROP TABLE {table.name}")
+
+
 def _location(lake: Lake, table: Table) -> str:
     """The table's place as a SQL literal holds it; absolute, or Spark would look below its warehouse."""
-    path = str(local_path(lake.path(table)) or lake.path(table))
-    return path.replace("\\", "\\\\").replace("'", "\\'")
+    return quoted(str(local_path(lake.path(table)) or lake.path(table)))
 
 
 def _is_at(lake: Lake, table: Table) -> bool:
+    """Whether the session's table of this name is the lake's."""
+    if not lake.exists(table):
+        return False
+    about = lake.spark.sql(f"DESCRIBE TABLE EXTENDED {table.name}").where("col_name = 'Provider'").first()
+    if about is None or about.data_type != "delta":
+        return False
     located = lake.spark.sql(f"DESCRIBE DETAIL {table.name}").select("location", "id").first()
     meant = lake.spark.sql(f"DESCRIBE DETAIL delta.`{lake.path(table)}`").select("location", "id").first()
     return located == meant
@@ -90,7 +106,7 @@ def sql(lake: Lake, text: str) -> DataFrame:
     Raises:
         JobError: it is no query: jobs are the only writers.
     """
-    if not _only_reads(lake, text):
+    if not jvm.only_reads(lake.spark, text):
         raise JobError("sql: only queries, SHOW, DESCRIBE and EXPLAIN; tables are written by jobs alone")
     words = set(re.findall(r"\w+", text.lower()))
     named = [table for table in TABLES if table.name.split(".")[1] in words]
@@ -103,27 +119,16 @@ def sql(lake: Lake, text: str) -> DataFrame:
     return lake.spark.sql(text)
 
 
-def _only_reads(lake: Lake, text: str) -> bool:
-    """Whether Spark's parser sees a query, or a command that only shows something."""
-    jvm: Any = lake.spark._jvm
-    plan: Any = lake.spark._jsparkSession.sessionState().sqlParser().parsePlan(text)
-    while (kind := plan.getClass().getSimpleName()) == "UnresolvedWith":
-        plan = plan.child()
-    logical = "org.apache.spark.sql.catalyst.plans.logical"
-    writers = (jvm.java.lang.Class.forName(f"{logical}.{name}") for name in ("Command", "InsertIntoStatement"))
-    return kind.startswith(("Show", "Describe", "Explain")) or not any(writer.isInstance(plan) for writer in writers)
-
-
 def tables(lake: Lake) -> DataFrame:
     """One row per declared table, in the order of the flow: version, rows, bytes, when last written."""
     found: list[tuple[object, ...]] = []
     for table in TABLES:
-        if not lake.exists(table):
+        state = lake.state(table)
+        if state is None:
             found.append((table.name, table.comment, None, 0, 0, None))
             continue
-        version, written, n_bytes = lake.state(table)
-        rows = lake.latest(table).count()  # from the log's statistics: no file is opened
-        found.append((table.name, table.comment, version, rows, n_bytes, written))
+        rows = lake.at(table, state.version).count()  # from the log's statistics: no file is opened
+        found.append((table.name, table.comment, state.version, rows, state.n_bytes, state.committed_at))
     columns = "name string, comment string, version bigint, rows bigint, bytes bigint, last_written timestamp"
     return lake.spark.createDataFrame(found, columns)
 
@@ -148,7 +153,7 @@ def history(lake: Lake, name: str) -> DataFrame:
 
 def releases(lake: Lake) -> DataFrame:
     """What is published, oldest first; each row names the table, the version and the slice to read."""
-    return lake.latest(RELEASES).orderBy("published_at", "release_id")
+    return lake.read(RELEASES).orderBy("published_at", "release_id")
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,7 @@ class Vacuumed:
     files: tuple[str, ...]
 
 
-def vacuum(lake: Lake, dry_run: bool = False, grace_hours: int = GRACE_HOURS) -> list[Vacuumed]:
+def vacuum(lake: RunLake, dry_run: bool = False, grace_hours: int = GRACE_HOURS) -> list[Vacuumed]:
     """Delete the files that no current, released or trained-on version needs; what went, table by table.
 
     A file younger than `grace_hours` stays, since a writer may be about to commit it. A table with
@@ -205,8 +210,8 @@ def _vacuum(folder: Path, keep: list[int], grace_hours: int, metadata: str | Non
 def _pinned_versions(lake: Lake) -> dict[str, set[int]]:
     """Table name -> the versions that a release or a trained model cites."""
     pinned: dict[str, set[int]] = {}
-    for row in lake.latest(RELEASES).select("table", "version").distinct().collect():
+    for row in lake.read(RELEASES).select("table", "version").distinct().collect():
         pinned.setdefault(row.table, set()).add(row.version)
-    for row in lake.latest(MODELS).select("table_version").distinct().collect():
+    for row in lake.read(MODELS).select("table_version").distinct().collect():
         pinned.setdefault("gold.training_examples", set()).add(row.table_version)
     return pinned

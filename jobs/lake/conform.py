@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
@@ -26,7 +26,12 @@ def predicate(slice: Mapping[str, object]) -> str:
 def _literal(value: object) -> str:
     if isinstance(value, int):
         return str(value)
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"'{quoted(str(value))}'"
+
+
+def quoted(text: str) -> str:
+    """The text as it stands between the quotes of a SQL string."""
+    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def arrow_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -73,6 +78,24 @@ def unmatched(rows: DataFrame, known: DataFrame, keys_first: bool) -> DataFrame:
     if keys_first:
         known = F.broadcast(rows.select(*key).join(known, key, "left_semi"))
     return rows.join(known, key, "left_anti")
+
+
+def judged(table: Table, rows: DataFrame) -> DataFrame:
+    """Conformed rows that carry `breaches`, with `sound`, and `written`: sound, and of those that the table holds.
+
+    A row that is not written, because the method drops it, need not meet the rules.
+    """
+    passes = F.col("drop_reason").isNull()
+    belongs = {"kept": passes, "dropped": ~passes, "all": F.lit(True)}[table.holds]
+    sound = F.col("rejected").isNull() & (~belongs | (F.size("breaches") == 0))
+    return rows.withColumn("sound", sound).withColumn("written", sound & belongs)
+
+
+def counted(table: Table, rows: DataFrame) -> list[Row]:
+    """How many judged rows and keys there are, by rule broken, drop reason and whether they are written."""
+    rule = F.when(~F.col("sound"), F.coalesce("rejected.rule", F.element_at("breaches", 1)))
+    groups = rows.groupBy(rule.alias("rule"), "drop_reason", "written")
+    return groups.agg(F.count(F.lit(1)).alias("n"), F.count_distinct(*table.key).alias("n_keys")).collect()
 
 
 def row_id(table: Table) -> Column:

@@ -1,12 +1,80 @@
-"""Which folder of this machine a URI names."""
+"""Files of this machine, and how they are told from those elsewhere: the lake's root, crawl files, the seed's files."""
 
+import glob
+import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from jobs.errors import RecipeError
+
+ENDINGS = ("*.warc", "*.warc.gz", "*.warc.zst", "*.warc.wet", "*.warc.wet.gz", "*.json.gz", "*.arc", "*.arc.gz")
 
 
 def local_path(uri: str) -> Path | None:
-    """The folder that a lake's root names on this machine, or None where it is elsewhere."""
+    """The file or folder of this machine that a path or URI names, or None where it is elsewhere."""
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
     if not scheme:
         return Path(uri).absolute()
     return Path("/" + uri[5:].lstrip("/")) if scheme[1] == "file" else None
+
+
+def crawl_files(paths: Iterable[str]) -> list[str]:
+    """The crawl files that paths, globs and folders (all `ENDINGS` below) name, absolute and sorted.
+
+    Raises:
+        RecipeError: there are no paths, or some name no file; lists them.
+    """
+    found: set[str] = set()
+    empty = []
+    for pattern in paths:
+        matches = glob.glob(os.path.expanduser(pattern), recursive=True)
+        files = [str(f) for m in matches for f in (_below(Path(m)) if os.path.isdir(m) else [m])]
+        files += [m for m in matches if os.path.isdir(m) and any(map(Path(m).match, ENDINGS))]  # it can't be read
+        if not files:
+            empty.append(pattern)
+        found.update(os.path.abspath(f) for f in files)
+    if empty or not found:
+        what = f"no WARC file at {', '.join(empty)}" if empty else "no paths are given"
+        raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of *.warc.gz")
+    return sorted(found)
+
+
+def _below(folder: Path) -> list[Path]:
+    return [f for ending in ENDINGS for f in folder.rglob(ending)]
+
+
+def conversation_files(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The seed's files that paths, globs and folders of this machine name, sorted; and the paths that are elsewhere.
+
+    Raises:
+        RecipeError: there are no paths, or some match no file here; lists them.
+    """
+    found: set[str] = set()
+    elsewhere, missing = [], []
+    for path in paths:
+        place = local_path(os.path.expanduser(path))
+        if place is None:
+            elsewhere.append(path)
+            continue
+        matches = map(Path, glob.glob(str(place)))
+        files = [str(f) for m in matches for f in (_visible(m) if m.is_dir() else [m])]
+        if not files:
+            missing.append(path)
+        found.update(files)
+    if not paths:
+        raise RecipeError("ingest_conversations.paths is empty: name the seed's JSONL files, plain or .gz")
+    if missing:
+        raise no_such_conversations(missing, len(paths))
+    return sorted(found), elsewhere
+
+
+def no_such_conversations(missing: Sequence[str], n_paths: int) -> RecipeError:
+    """The error that names the paths without files."""
+    found = f"{len(missing)} of {n_paths} match no file"
+    return RecipeError(f"ingest_conversations.paths: {found}: {', '.join(missing)}; correct them")
+
+
+def _visible(folder: Path) -> list[Path]:
+    """A folder's files, but for those that Spark takes for hidden."""
+    return [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(("_", "."))]

@@ -2,6 +2,8 @@
 
 from pyspark.sql import DataFrame
 
+from jobs.lake import jvm
+
 
 def materialised(rows: DataFrame) -> DataFrame:
     """The same rows, computed: below `spark.checkpoint.dir` where the session has one, else by its executors.
@@ -10,6 +12,4 @@ def materialised(rows: DataFrame) -> DataFrame:
     pages parsed twice, or a model asked twice. Rows that are lost with an executor fail the job rather
     than do that; those in a checkpoint folder outlive it.
     """
-    if rows.sparkSession.sparkContext.getCheckpointDir() is None:
-        return rows.localCheckpoint()
-    return rows.checkpoint()
+    return rows.checkpoint() if jvm.has_checkpoint_folder(rows.sparkSession) else rows.localCheckpoint()

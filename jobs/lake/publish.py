@@ -16,6 +16,7 @@ from jobs.lake import conform
 from jobs.lake.files import local_path
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from schemas.content_digest import combine, content_digest
 from schemas.ops import RELEASES
 from schemas.table import Table
@@ -32,8 +33,9 @@ class Release:
     content_digest: str
 
 
-def publish(lake: Lake, table: Table, rows: DataFrame, *, slice: Mapping[str, object], iteration: int,
-            least: int) -> Release:  # fmt: skip
+def publish(
+    lake: RunLake, table: Table, rows: DataFrame, *, slice: Mapping[str, object], iteration: int, least: int
+) -> Release:
     """Publish `rows` (which may carry `drop_reason`) as the new content of `slice`.
 
     Nothing is committed where the slice already holds exactly these rows, or where the audit of
@@ -85,8 +87,9 @@ def newest_release(lake: Lake, table: Table, slice: Mapping[str, object]) -> Rel
     return Release(newest.version, newest.n_rows, newest.content_digest) if newest else None
 
 
-def _record(lake: Lake, table: Table, slice: Mapping[str, object], iteration: int, release: Release,
-            report: str | None) -> None:  # fmt: skip
+def _record(
+    lake: RunLake, table: Table, slice: Mapping[str, object], iteration: int, release: Release, report: str | None
+) -> None:
     identity = "\u001f".join([table.name, conform.predicate(slice), str(release.version), release.content_digest])
     row = {
         "release_id": hashlib.sha256(identity.encode()).hexdigest(),

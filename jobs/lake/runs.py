@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import overload
 
 from jobs.recipe.config import Direction
 from schemas.table import Table
@@ -27,8 +26,6 @@ class Run:
     unit: str = "rows"
     iteration: int | None = None
     direction: Direction | None = None
-    limit: int | None = None
-    argument: str | None = None
     loop_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -37,6 +34,8 @@ class Run:
     dropped: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
     inputs: dict[str, int] = field(default_factory=dict)
+    methods: dict[str, str] = field(default_factory=dict)
+    """Table, scorer or model's name -> the method digest or model id whose rows counted."""
     bookmarks: dict[str, int] = field(default_factory=dict)
     """Digest of a method -> how far it has come; what a later run needs to know to go on from there."""
     version: int | None = None
@@ -51,18 +50,6 @@ class Run:
     prefix_hits: int = 0
     seconds: float | None = None
     _clock: float = field(default_factory=time.monotonic)
-
-    @property
-    def needed_iteration(self) -> int:
-        """The iteration, of a job that has one."""
-        assert self.iteration is not None, f"{self.job} without an iteration"
-        return self.iteration
-
-    @property
-    def needed_direction(self) -> Direction:
-        """The direction, of a job that has one."""
-        assert self.direction is not None, f"{self.job} without a direction"
-        return self.direction
 
     def metadata(self, transaction: str | None = None) -> str:
         """The facts that every commit of this run carries, as JSON."""
@@ -80,16 +67,6 @@ class Run:
                 "bookmarks": self.bookmarks,
             }
         )
-
-    @overload
-    def at_most(self, n: int) -> int: ...
-
-    @overload
-    def at_most(self, n: int | None) -> int | None: ...
-
-    def at_most(self, n: int | None) -> int | None:
-        """`n`, or the run's limit where that is less."""
-        return min((number for number in (n, self.limit) if number), default=None)
 
     def enter(self, n: int, rule: str | None, drop_reason: str | None) -> None:
         """Put `n` inputs into the account, under the rule they broke, else the reason they were dropped for."""
@@ -127,6 +104,7 @@ class Run:
             "dropped": dict(self.dropped),
             "quarantined": dict(self.quarantined),
             "inputs": self.inputs,
+            "methods": self.methods or None,
             "bookmarks": self.bookmarks or None,
             "version": self.version,
             "recipe_digest": self.recipe_digest,

@@ -1,13 +1,20 @@
 """Method digests: which settings and method versions made a row, upstream ones included."""
 
 from dataclasses import asdict
+from functools import cache
+from pathlib import Path
 
-from jobs.recipe.config import Recipe
+from jobs.recipe.config import Direction, Recipe
 from jobs.recipe.files import read_entries
+from jobs.recipe.prompts import read_prompts
 from jobs.recipe.scoring import ScorerName
 from jobs.recipe.section import digest
+from model_ops.training.checkpoints import check_model_folder, folder_digest
 from transforms.dedup import duplicates, signatures
+from transforms.evaluation import judgements
 from transforms.pages import segments
+from transforms.prompting import candidates
+from transforms.prompting.prompts import BACKWARD, FORWARD, VERDICT
 from transforms.scoring import scores
 from transforms.scoring.scorers import SCORERS, score_sampling
 
@@ -47,3 +54,51 @@ def scores_digest(recipe: Recipe, name: ScorerName) -> str:
     if scorer.tagged:
         method.append(recipe.build_training_examples.inference_tag)
     return digest(method)
+
+
+def candidates_digest(recipe: Recipe) -> str:
+    """`method_digest` of this recipe's rows in `silver.candidates`: prompt, sampling and parser."""
+    return digest([asdict(BACKWARD), candidate_sampling(recipe), candidates.PARSER])
+
+
+def candidate_sampling(recipe: Recipe) -> dict[str, float]:
+    """How instructions are sampled."""
+    return recipe.generate_candidates.model_dump(include={"temperature", "top_p", "max_tokens"})
+
+
+def answers_digest(recipe: Recipe) -> str:
+    """`method_digest` of this recipe's rows in `gold.generations`: the prompts, how they are put, and sampling.
+
+    Raises:
+        RecipeError: the prompts cannot be read.
+    """
+    prompts = read_prompts(recipe.generate_answers.prompts)
+    return digest([asdict(FORWARD), recipe.build_training_examples.inference_tag, answer_sampling(recipe), prompts])
+
+
+def answer_sampling(recipe: Recipe) -> dict[str, float]:
+    """How answers to evaluation prompts are sampled."""
+    return recipe.generate_answers.model_dump(include={"temperature", "top_p", "max_tokens"})
+
+
+def verdicts_digest(recipe: Recipe) -> str:
+    """`method_digest` of this recipe's rows in `gold.judgements`: the judge's prompt and parser, and the answers'."""
+    return digest([asdict(VERDICT), judgements.SAMPLING, judgements.PARSER, answers_digest(recipe)])
+
+
+def training_digest(recipe: Recipe, direction: Direction, iteration: int) -> str:
+    """`config_digest` of a model: what its training depends on beside its rows, settings and the base model's files.
+
+    Raises:
+        ModelFolderError: the base model's folder holds no model.
+    """
+    settings = recipe.finetune.settings(direction, iteration)
+    del settings["micro_batch_size"], settings["gradient_checkpointing"]  # how it is run, not what comes out
+    return digest([settings, base_digest(recipe.base_model)])
+
+
+@cache
+def base_digest(base_model: str) -> str:
+    """The digest of the base model's files; checks that the folder holds a model."""
+    check_model_folder(Path(base_model))
+    return folder_digest(Path(base_model))

@@ -19,20 +19,20 @@ from schemas.silver import KNOWN_SCORES, SCORES
 from transforms.scoring.judge_check import PAPER
 
 
-def report(lake: Lake, out: Path) -> Path:
-    """Write the report on the lake's experiment (the run's, or the last that ran) to `out`."""
+def report(lake: Lake, out: Path, experiment: str | None = None) -> Path:
+    """Write the report on an experiment, or on the one that ran last, to `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     root = local_path(lake.root)
     docs_root = os.path.relpath(root, out.parent) if root else None
-    out.write_text(page(gather(lake), docs_root), encoding="utf-8")
+    out.write_text(page(gather(lake, experiment), docs_root), encoding="utf-8")
     return out
 
 
-def gather(lake: Lake) -> dict[str, Any]:
+def gather(lake: Lake, experiment: str | None = None) -> dict[str, Any]:
     """All that the page shows, as small plain values."""
-    subject = facts.experiment(lake)
+    subject = facts.experiment(lake, experiment)
     pieces = facts.pieces_by_reason(lake, subject)
-    curated = lake.latest(CURATED).where(F.col("experiment") == subject.name)
+    curated = lake.read(CURATED).where(F.col("experiment") == subject.name)
     thresholds = facts.rows(curated.select("scorer", "iteration", "threshold").distinct())
     scores, known_scores = (ratings.current(lake, table, subject) for table in (SCORES, KNOWN_SCORES))
     return {

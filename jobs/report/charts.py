@@ -43,7 +43,7 @@ def funnel(stages: Sequence[Stage]) -> str:
         axes = figure.add_subplot()
         # 0.7 rather than 1, so that a single row still shows as a bar.
         counts = [max(stage.n, 0.7) for stage in stages]
-        colours = [GREEN if stage.name.startswith("curated") else BLUE for stage in stages]
+        colours = [GREEN if stage.key.startswith("curated-") else BLUE for stage in stages]
         axes.barh([stage.name for stage in stages], counts, left=0.7, color=colours, height=0.72)
         for place, stage in enumerate(stages):
             share = f" · {100 * stage.n / stage.of:.1f} % of {stage.of:,}" if stage.of else ""

@@ -7,13 +7,17 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.current.methods import NONE, Methods, noted_methods, of_method
+from jobs.current.models import model_name
+from jobs.current.pairs import pairs
+from jobs.current.pool import pool
+from jobs.current.seed import seed_pairs as pairs_of_seed
 from jobs.lake.runs import LOOP
 from jobs.lake.tables import Lake
 from schemas.bronze import DOCUMENTS
 from schemas.gold import CURATED
 from schemas.ops import MODELS, RELEASES, RUNS
-from schemas.silver import CANDIDATES, DUPLICATES, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
-from schemas.table import Table
+from schemas.silver import DUPLICATES, SCORES, SEGMENTS
 from transforms.pages.segments import DROP_REASONS
 
 MAX_RUNS = 5000
@@ -28,36 +32,41 @@ def rows(frame: DataFrame) -> list[Row]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the report is about: the models that stand for each iteration now, and the runs, oldest first."""
+    """What the report is about: the methods and models that count, by its runs' notes, and the runs, oldest first."""
 
     name: str
+    methods: Methods
     forward: dict[int, str]
     backward: dict[int, str]
     models: list[Row]
     runs: list[Row]
 
+    def pairs(self, lake: Lake) -> DataFrame:
+        """The pairs that are rated."""
+        return pairs(lake, self.methods, self.backward.get(0, NONE))
 
-def experiment(lake: Lake) -> Experiment:
-    """The experiment of the lake's run, or the one that ran last."""
-    name = lake.run.experiment
-    if not name:
-        last = lake.latest(RUNS).orderBy(F.desc("started_at")).select("experiment").first()
+
+def experiment(lake: Lake, name: str | None = None) -> Experiment:
+    """The experiment of that name, or the one that ran last."""
+    if name is None:
+        last = lake.read(RUNS).where("experiment <> ''").orderBy(F.desc("started_at")).select("experiment").first()
         name = last.experiment if last else "no experiment yet"
-    mine = lake.latest(RUNS).where((F.col("experiment") == name) & (F.col("job") != LOOP))
+    mine = lake.read(RUNS).where((F.col("experiment") == name) & (F.col("job") != LOOP))
     runs = rows(mine.orderBy(F.desc("started_at")).limit(MAX_RUNS))[::-1]
-    order = {run["run_id"]: place for place, run in enumerate(runs)}
-    models = rows(lake.latest(MODELS).where(F.col("experiment") == name).orderBy("model_id"))
-    models.sort(key=lambda model: order.get(model["run_id"], -1))
+    methods = noted_methods(lake, name)
+    models = rows(lake.read(MODELS).where(F.col("experiment") == name).orderBy("direction", "iteration", "model_id"))
     current: dict[str, dict[int, str]] = {"forward": {}, "backward": {}}
-    for model in models:  # the newest of a direction and iteration comes last
-        current[model["direction"]][model["iteration"]] = model["model_id"]
-    return Experiment(name, current["forward"], current["backward"], models, runs)
+    for model in models:
+        if methods[model_name(model["direction"], model["iteration"])] == model["model_id"]:
+            current[model["direction"]][model["iteration"]] = model["model_id"]
+    return Experiment(name, methods, current["forward"], current["backward"], models, runs)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One bar of the funnel: how many of what passed, of how many before."""
+    """One bar of the funnel: how many of what passed, of how many before; `key` names the stage, `name` is shown."""
 
+    key: str
     name: str
     n: int
     of: int | None = None
@@ -67,32 +76,33 @@ def funnel(lake: Lake, subject: Experiment, pieces: dict[str, int]) -> list[Stag
     """Documents to curated pairs. `pieces` is what `pieces_by_reason` gave."""
     mine = F.col("experiment") == subject.name
     n_pieces, n_kept = sum(pieces.values()), pieces.get(KEPT, 0)
-    n_unique = n_kept - _of_its_method(lake, subject, DUPLICATES, "keeper_id").count()
-    n_drawn = lake.latest(UNLABELLED).where(mine).count()
-    candidates = lake.latest(CANDIDATES).where(F.col("model_id").isin([*subject.backward.values()]))
-    n_candidates = candidates.count()
+    n_unique = n_kept - of_method(lake, DUPLICATES, subject.methods).count()
+    n_drawn = pool(lake, subject.name).count()
+    rated = subject.pairs(lake).select("pair_id")
+    n_pairs = rated.count()
     stages = [
-        Stage("documents", lake.latest(DOCUMENTS).count()),
-        Stage("pieces found", n_pieces),
-        Stage("pieces kept", n_kept, n_pieces),
-        Stage("unique pieces", n_unique, n_kept),
-        Stage("unlabelled set", n_drawn, n_unique),
-        Stage("candidates", n_candidates, n_drawn),
+        Stage("documents", "documents", lake.read(DOCUMENTS).count()),
+        Stage("pieces", "pieces found", n_pieces),
+        Stage("kept", "pieces kept", n_kept, n_pieces),
+        Stage("unique", "unique pieces", n_unique, n_kept),
+        Stage("unlabelled", "unlabelled set", n_drawn, n_unique),
+        Stage("candidates", "candidates", n_pairs, n_drawn),
     ]
-    curated = _counted(lake.latest(CURATED).where(mine), "iteration")
-    scores = lake.latest(SCORES).where("status = 'ok'").join(candidates, "pair_id", "left_semi")
+    curated = _counted(lake.read(CURATED).where(mine), "iteration")
+    scores = lake.read(SCORES).where("status = 'ok'").join(rated, "pair_id", "left_semi")
     scored = _counted(scores.select("model_id", "pair_id").distinct(), "model_id")
     scorers = {iteration + 1: model_id for iteration, model_id in subject.forward.items()}
     for iteration in sorted({t for t, model_id in scorers.items() if model_id in scored} | set(curated)):
         n_scored = scored.get(scorers.get(iteration), 0)
-        stages.append(Stage(f"scored, iteration {iteration}", n_scored, n_candidates))
-        stages.append(Stage(f"curated, iteration {iteration}", curated.get(iteration, 0), n_scored))
+        stages.append(Stage(f"scored-{iteration}", f"scored, iteration {iteration}", n_scored, n_pairs))
+        n_curated = curated.get(iteration, 0)
+        stages.append(Stage(f"curated-{iteration}", f"curated, iteration {iteration}", n_curated, n_scored))
     return stages
 
 
 def pieces_by_reason(lake: Lake, subject: Experiment) -> dict[str, int]:
     """Why pieces were dropped -> how many; `KEPT` counts the kept ones."""
-    pieces = _of_its_method(lake, subject, SEGMENTS, "segment_id")
+    pieces = of_method(lake, SEGMENTS, subject.methods)
     return _counted(pieces.withColumn("drop_reason", F.coalesce("drop_reason", F.lit(KEPT))), "drop_reason")
 
 
@@ -116,22 +126,8 @@ def rules(pieces: dict[str, int]) -> list[Rule]:
 
 def replaced(lake: Lake, subject: Experiment) -> dict[str, int]:
     """Kind of personal data -> how many were replaced in the kept pieces."""
-    kinds = _of_its_method(lake, subject, SEGMENTS, "segment_id").select(F.explode("replaced").alias("kind", "n"))
+    kinds = of_method(lake, SEGMENTS, subject.methods).select(F.explode("replaced").alias("kind", "n"))
     return {row.kind: row.n for row in kinds.groupBy("kind").agg(F.sum("n").alias("n")).orderBy("kind").collect()}
-
-
-def _of_its_method(lake: Lake, subject: Experiment, table: Table, segment: str) -> DataFrame:
-    """The rows of the method that made the experiment's pool; of the newest one where two fit as well."""
-    frame = lake.latest(table)
-    methods = [row.method_digest for row in frame.select("method_digest").distinct().collect()]
-    if len(methods) < 2:
-        return frame
-    pool = lake.latest(UNLABELLED).where(F.col("experiment") == subject.name).select(F.col("segment_id").alias(segment))
-    written = frame.groupBy("method_digest").agg(F.max("_metadata.file_modification_time").alias("written_at"))
-    shared = frame.join(pool, segment, "left_semi").groupBy("method_digest").agg(F.count("*").alias("n"))
-    best = written.join(shared, "method_digest", "left").orderBy(F.desc_nulls_last("n"), F.desc("written_at")).first()
-    assert best is not None
-    return frame.where(F.col("method_digest") == best.method_digest)
 
 
 def _counted(frame: DataFrame, column: str) -> dict[Any, int]:
@@ -140,7 +136,7 @@ def _counted(frame: DataFrame, column: str) -> dict[Any, int]:
 
 def seed_pairs(lake: Lake, subject: Experiment) -> dict[str, int]:
     """Split -> number of seed pairs."""
-    return _counted(lake.latest(SEED_PAIRS).where(F.col("experiment") == subject.name), "split")
+    return _counted(pairs_of_seed(lake, subject.name), "split")
 
 
 def accounts(runs: list[Row]) -> list[Row]:
@@ -166,5 +162,5 @@ def last_work(runs: list[Row]) -> list[Row]:
 
 def releases(lake: Lake, subject: Experiment) -> list[Row]:
     """What the experiment has published, newest first."""
-    mine = lake.latest(RELEASES).where(F.col("experiment") == subject.name)
+    mine = lake.read(RELEASES).where(F.col("experiment") == subject.name)
     return rows(mine.orderBy(F.desc("published_at"), "release_id"))

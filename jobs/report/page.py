@@ -30,7 +30,7 @@ def pictures(facts: Mapping[str, Any]) -> dict[str, Markup]:
     """Chart name -> SVG; empty where there is nothing to show."""
     curated = {(r["scorer"], r["iteration"]): r["threshold"] for r in facts["thresholds"]}
     drawn = {
-        "funnel": charts.funnel(facts["funnel"]) if facts["funnel"][0].n else "",
+        "funnel": charts.funnel(facts["funnel"]) if any(stage.n for stage in facts["funnel"]) else "",
         "rules": charts.rules(facts["rules"]) if any(rule.n_in for rule in facts["rules"]) else "",
         "scores": charts.score_histograms(facts["histograms"], curated) if facts["histograms"] else "",
         "held_out": charts.held_out(facts["checks"]) if facts["checks"] else "",

@@ -3,15 +3,18 @@
 from collections import defaultdict
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.current.methods import of_method
+from jobs.current.pool import pool
+from jobs.current.ratings import scores_of_models
+from jobs.current.seed import seed_pairs
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
 from jobs.report.facts import Experiment, Row, rows
-from schemas.bronze import COMPLETIONS
 from schemas.gold import CURATED, GENERATIONS
-from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
+from schemas.silver import OVERLAPS, SCORES
 from schemas.table import Table
 from transforms.scoring.curation import select_curated
 from transforms.scoring.scorers import SCORERS
@@ -24,17 +27,10 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def current(lake: Lake, table: Table, subject: Experiment) -> DataFrame:
-    """A table's scores by the experiment's models; of several methods of a scorer, those of the one written last."""
-    scores = lake.latest(table).where(F.col("model_id").isin([*subject.forward.values(), *subject.backward.values()]))
-    if not lake.exists(table):
-        return scores
-    method = ["scorer", "model_id", "method_digest"]
-    newest = Window.partitionBy("scorer", "model_id").orderBy(F.desc("written_at"), "method_digest")
-    methods = scores.groupBy(*method).agg(F.max("_metadata.file_modification_time").alias("written_at"))
-    last = methods.withColumn("place", F.row_number().over(newest)).where("place = 1").select(*method)
-    return materialised(
-        scores.join(F.broadcast(last), method, "left_semi").select("pair_id", "score", "status", *method)
-    )
+    """A table's scores by the experiment's models and by the methods that count."""
+    models = [*subject.forward.values(), *subject.backward.values()]
+    found = scores_of_models(lake, table, subject.methods, models)
+    return materialised(found.select("pair_id", "score", "status", "scorer", "model_id", "method_digest"))
 
 
 def histograms(scores: DataFrame, subject: Experiment) -> list[Row]:
@@ -72,14 +68,13 @@ def histograms(scores: DataFrame, subject: Experiment) -> list[Row]:
 def lengths(lake: Lake, subject: Experiment) -> list[Row]:
     """Quantiles of the characters of instructions and responses: seed, candidates, each curated set."""
     mine = F.col("experiment") == subject.name
-    curated = lake.latest(CURATED).where(mine)
+    curated = lake.read(CURATED).where(mine)
     name = F.concat(F.lit("curated, iteration "), F.col("iteration").cast("string"))
     pairs = [
-        lake.latest(SEED_PAIRS).where(mine).select(F.lit("seed").alias("set"), "instruction", "response"),
-        lake.latest(CANDIDATES).where(F.col("model_id").isin([*subject.backward.values()]))
-        .select(F.lit("candidates").alias("set"), "instruction", "response"),
+        seed_pairs(lake, subject.name).select(F.lit("seed").alias("set"), "instruction", "response"),
+        subject.pairs(lake).select(F.lit("candidates").alias("set"), "instruction", "response"),
         curated.select(name.alias("set"), "instruction", "response"),
-    ]  # fmt: skip
+    ]
     found: list[Row] = []
     for frame in pairs:
         quantiles = [
@@ -94,19 +89,18 @@ def examples(lake: Lake, scores: DataFrame, subject: Experiment) -> Row:
 
     A pair that reached the threshold and yet was not kept was stopped by a gate.
     """
-    curated = lake.latest(CURATED).where(F.col("experiment") == subject.name)
+    curated = lake.read(CURATED).where(F.col("experiment") == subject.name)
     newest = curated.orderBy(F.desc("iteration")).first()
     if newest is None:
         return {"iteration": None, "kept": [], "rejected": []}
     kept = curated.where(F.col("iteration") == newest.iteration)
-    pool = lake.latest(UNLABELLED).where(F.col("experiment") == subject.name).select("segment_id", "url")
-    candidates = lake.latest(CANDIDATES).where(F.col("model_id").isin([*subject.backward.values()]))
+    urls = pool(lake, subject.name).select("segment_id", "url")
     scorers = newest.scorer.split("+")
     models = {"forward": newest.model_id, "backward": subject.backward[0]}
     judged = select_curated(
-        candidates.join(pool, "segment_id"),
-        lake.latest(SCORES),
-        lake.latest(OVERLAPS).where(F.col("experiment") == subject.name),
+        subject.pairs(lake).join(urls, "segment_id"),
+        lake.read(SCORES),
+        lake.read(OVERLAPS).where(F.col("experiment") == subject.name),
         experiment=subject.name,
         iteration=newest.iteration,
         model_id=newest.model_id,
@@ -154,29 +148,19 @@ def _with_scores(scores: DataFrame, pairs: list[Row]) -> list[Row]:
 
 def answers(lake: Lake, subject: Experiment) -> Row:
     """The answers of the first and the last forward model to the same prompts, side by side."""
-    given = lake.latest(GENERATIONS).where((F.col("sample") == 0) & F.col("model_id").isin([*subject.forward.values()]))
+    given = of_method(lake, GENERATIONS, subject.methods).where("sample = 0")
+    given = given.where(F.col("model_id").isin([*subject.forward.values()]))
     who = {row.model_id for row in given.select("model_id").distinct().collect()}
     iterations = sorted(iteration for iteration, model_id in subject.forward.items() if model_id in who)
     if len(iterations) < 2:
         return {"iterations": iterations, "prompts": []}
     first, last = subject.forward[iterations[0]], subject.forward[iterations[-1]]
     output = F.substring("output", 1, MAX_TEXT + 1)
-    asked = lake.latest(COMPLETIONS).where("stage = 'answers'").groupBy("request_id")
-    at = F.coalesce("at", F.to_timestamp(F.lit(0)))  # where the sampling has changed, the newest answer is shown
-
-    def newest(model_id: str) -> Column:
-        mine = F.col("model_id") == model_id
-        return F.max_by(F.when(mine, output), F.when(mine, at))
-
-    both = (
-        given.join(asked.agg(F.max("created_at").alias("at")), "request_id", "left")
-        .groupBy("prompt_set", "prompt_id")
-        .agg(
-            F.substring(F.max_by("prompt", at), 1, MAX_TEXT + 1).alias("prompt"),
-            newest(first).alias("first"),
-            newest(last).alias("last"),
-        )
-        .where("first IS NOT NULL AND last IS NOT NULL")
-    )
+    prompt = F.substring("prompt", 1, MAX_TEXT + 1)
+    sides = [
+        given.where(F.col("model_id") == model_id).select("prompt_set", "prompt_id", prompt.alias("prompt"), text)
+        for model_id, text in ((first, output.alias("first")), (last, output.alias("last")))
+    ]
+    both = sides[0].join(sides[1].drop("prompt"), ["prompt_set", "prompt_id"])
     shown = rows(both.orderBy("prompt_set", "prompt_id").limit(MAX_PROMPTS))
     return {"iterations": [iterations[0], iterations[-1]], "prompts": shown}

@@ -8,6 +8,7 @@ import numpy as np
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.current.methods import of_method
 from jobs.lake.tables import Lake
 from jobs.report.facts import Experiment, Row, rows
 from schemas.gold import JUDGEMENTS
@@ -96,7 +97,7 @@ def win_rates(lake: Lake, subject: Experiment) -> list[Row]:
     A prompt without a verdict leaves the count; it is no loss.
     """
     iterations = {model_id: iteration for iteration, model_id in subject.forward.items()}
-    judged = lake.latest(JUDGEMENTS).where(
+    judged = of_method(lake, JUDGEMENTS, subject.methods).where(
         F.col("model_id").isin([*iterations]) & F.col("reference_id").isin([*iterations])
     )
     sides = ["judge_id", "prompt_set", "model_id", "reference_id", "method_digest"]

@@ -3,28 +3,38 @@
 from dataclasses import replace
 from pathlib import Path
 
-from model_ops.devices import gpus_of_servers, has_gpu
+from model_ops.devices import shares
 from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
 
 
 class LocalServers:
     """They start, answer and stop together."""
 
-    def __init__(self, model_dir: str, name: str, settings: ServerSettings, logs: Path) -> None:
-        """Nothing is started yet; the n-th listens on the n-th port after `settings.port`.
+    def __init__(
+        self,
+        model_dir: str,
+        name: str,
+        settings: ServerSettings,
+        logs: Path,
+        gpus: tuple[str, ...],
+        server: type[VllmServer] = VllmServer,
+    ) -> None:
+        """Start nothing yet; the n-th server listens on the n-th port after `settings.port`.
+
+        `gpus` are those of this machine that may be used.
 
         Raises:
             ServerError: there are GPUs, but fewer than one server is to have.
         """
         self.name = name
-        shares: list[tuple[str, ...]] = gpus_of_servers(settings.gpus)
-        if has_gpu() and not shares:
+        devices = shares(gpus, settings.gpus)
+        if gpus and not devices:
             raise ServerError(f"serving.gpus={settings.gpus}: this machine has fewer GPUs; lower it")
         self.servers = [
-            VllmServer(
+            server(
                 model_dir, name, replace(settings, port=settings.port + n, devices=share), logs / f"vllm-{name}-{n}.log"
             )
-            for n, share in enumerate(shares or [()])
+            for n, share in enumerate(devices or [()])
         ]
 
     @property

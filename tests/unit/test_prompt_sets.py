@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-
 from jobs.current.prompts import read_prompts
+
 from jobs.errors import RecipeError
 
 

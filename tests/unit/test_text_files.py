@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-
 from jobs.current.prompts import evaluation_texts
+
 from jobs.errors import RecipeError
 from jobs.recipe.config import Recipe
 from jobs.recipe.digests import segments_digest

@@ -1,20 +1,13 @@
-"""Evaluation prompts, from a JSON-lines file or the project's own small set, and what is kept out for them."""
+"""Evaluation prompts, from the JSON-lines files that a recipe names or the project's own small set."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from jobs.errors import RecipeError
-from jobs.lake.tables import Lake
 from jobs.recipe.config import Recipe
 from jobs.recipe.files import read_lines
-from jobs.select_seed import seed_of
-from schemas.silver import OVERLAPS
-from transforms.dedup.unlabelled import SEED_SET
 from transforms.evaluation.evaluation_prompts import prompt_texts
 
 Known = tuple[str, str, str]
@@ -69,15 +62,3 @@ def evaluation_texts(recipe: Recipe) -> Iterator[Known]:
             yield from ((path, name, text) for text in texts)
     answers = recipe.generate_answers
     yield from ((answers.prompt_set, name, text) for name, text in read_prompts(answers.prompts))
-
-
-def kept_out(lake: Lake, recipe: Recipe) -> DataFrame:
-    """The rows of `silver.overlaps` by the seed pairs that there are and the prompts that the recipe names now.
-
-    A segment in them may have been drawn before; what once had a number of words in common stays out.
-    """
-    seed = seed_of(lake, recipe).select(F.lit(SEED_SET).alias("known_set"), F.col("pair_id").alias("known_id"))
-    named = {(known_set, known_id) for known_set, known_id, _ in evaluation_texts(recipe)}
-    known = seed.union(lake.spark.createDataFrame(sorted(named), seed.schema)) if named else seed
-    mine = lake.read(OVERLAPS).where(F.col("experiment") == recipe.name)
-    return mine.join(known.distinct(), ["known_set", "known_id"], "left_semi")

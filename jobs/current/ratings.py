@@ -1,0 +1,56 @@
+"""The models that rate in an iteration, and the scores that count."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import or_
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.current.methods import Methods, scorer_method
+from jobs.current.models import model_if_trained, required_model
+from jobs.lake.tables import Lake
+from jobs.recipe.config import Direction, Recipe
+from model_ops.serving.model import Model
+from schemas.table import Table
+from transforms.scoring.scorers import SCORERS
+from transforms.scoring.scores import made_by
+
+Judges = Mapping[Direction, Model]
+"""The model of each direction that is asked for ratings; the dry run's may lack one."""
+
+
+def judges(lake: Lake, recipe: Recipe, iteration: int) -> Judges:
+    """The models that rate: the forward one of `iteration`, and M_yx for the scorers that read backwards."""
+    return {
+        "forward": required_model(lake, recipe, "forward", iteration),
+        "backward": required_model(lake, recipe, "backward", 0),
+    }
+
+
+def trained_judges(lake: Lake, recipe: Recipe, iteration: int) -> Judges:
+    """Those of the same models that are trained already."""
+    found = {
+        "forward": model_if_trained(lake, recipe, "forward", iteration),
+        "backward": model_if_trained(lake, recipe, "backward", 0),
+    }
+    return {direction: model for direction, model in found.items() if model}  # type: ignore[misc]
+
+
+def counting(methods: Methods, models: Judges, scorers: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Scorer -> the model id and the method digest of its scores that count."""
+    return {name: (models[SCORERS[name].direction].model_id, methods[scorer_method(name)]) for name in scorers}
+
+
+def scores(lake: Lake, table: Table, methods: Methods, models: Judges, scorers: Iterable[str]) -> DataFrame:
+    """The rows of a table of scores by these models and scorers, by the methods that count; notes those."""
+    count = counting(methods, models, scorers)
+    lake.methods_read.update({scorer_method(name): digest for name, (_, digest) in count.items()})
+    return made_by(lake.read(table), count)
+
+
+def scores_of_models(lake: Lake, table: Table, methods: Methods, model_ids: Sequence[str]) -> DataFrame:
+    """The rows of a table of scores by any of these models, by the methods that count."""
+    of_scorer = {name: methods[scorer_method(name)] for name in SCORERS}
+    each = [(F.col("scorer") == name) & (F.col("method_digest") == digest) for name, digest in of_scorer.items()]
+    return lake.read(table).where(F.col("model_id").isin(list(model_ids)) & reduce(or_, each))

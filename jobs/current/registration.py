@@ -1,0 +1,70 @@
+"""A trained model is checked against what counts now, and noted in `ops.models`."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from jobs.current.models import training_release
+from jobs.errors import JobError
+from jobs.lake.writing import RunLake
+from jobs.recipe.config import Direction, Recipe
+from jobs.recipe.digests import training_digest
+from jobs.recipe.section import digest
+from model_ops.training.checkpoints import Manifest, check_trained_model
+from schemas.gold import TRAINING_EXAMPLES
+from schemas.ops import MODELS
+
+
+def register(lake: RunLake, recipe: Recipe, folder: Path) -> None:
+    """Check what came back from training against the release it should have read, and note it in `ops.models`.
+
+    Raises:
+        JobError: it was trained on other rows, or with other settings, than the recipe asks for now.
+        ModelFolderError: the folder is incomplete or was changed.
+    """
+    manifest = check_trained_model(folder)
+    direction, iteration = _named(recipe, folder, manifest)
+    release = training_release(lake, recipe, direction, iteration)
+    wanted = {
+        "content_digest": release.content_digest,
+        "n_rows": release.n_rows,
+        "config_digest": training_digest(recipe, direction, iteration),
+    }
+    faults = [f"{k} {getattr(manifest, k)}, now {v}" for k, v in wanted.items() if getattr(manifest, k) != v]
+    if faults:
+        raise JobError(
+            f"{folder}: not what the recipe and the current release ask for: {'; '.join(faults)}; train again"
+        )
+    lake.versions_read[TRAINING_EXAMPLES.name] = release.version
+    lake.run.n_tokens += int(manifest.metrics.get("tokens", 0))
+    row = {
+        "model_id": f"{direction}-{iteration}-{_identity(manifest)}",
+        "experiment": recipe.name,
+        "direction": direction,
+        "iteration": iteration,
+        "base_model": manifest.base_model,
+        "path": str(folder.resolve()),
+        "digest": manifest.digest,
+        "dataset": manifest.dataset,
+        "table_version": manifest.table_version,
+        "n_examples": manifest.n_examples,
+        "content_digest": manifest.content_digest,
+        "config_digest": manifest.config_digest,
+        "metrics": {k: float(v) for k, v in manifest.metrics.items()},
+        "run_id": lake.run.run_id,
+    }
+    lake.methods_read[f"{direction}-{iteration}"] = str(row["model_id"])
+    lake.insert(MODELS, [row])
+
+
+def _named(recipe: Recipe, folder: Path, manifest: Manifest) -> tuple[Direction, int]:
+    """The direction and iteration that a model's training set is named after."""
+    for direction in get_args(Direction):
+        if named := re.fullmatch(rf"{re.escape(recipe.name)}/{direction}-(\d+)", manifest.dataset):
+            return direction, int(named[1])
+    raise JobError(f"{folder}: trained on {manifest.dataset}, which is no data set of experiment {recipe.name}")
+
+
+def _identity(manifest: Manifest) -> str:
+    """Trainings of two experiments, or with a setting without effect, are two models, though of the same weights."""
+    return digest([manifest.digest, manifest.dataset, manifest.content_digest, manifest.config_digest])[:6]

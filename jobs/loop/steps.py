@@ -1,0 +1,80 @@
+"""The jobs, and their order in the loop over iterations: the paper's figure 1."""
+
+from collections.abc import Iterator
+from types import ModuleType
+
+from jobs import (
+    build_training_examples,
+    curate,
+    extract_segments,
+    find_duplicates,
+    finetune,
+    generate_answers,
+    generate_candidates,
+    ingest_conversations,
+    ingest_documents,
+    judge_answers,
+    judge_check,
+    register_model,
+    score_candidates,
+    select_seed,
+    select_unlabelled,
+    sign_segments,
+)
+from jobs.recipe.config import Direction, Recipe
+from jobs.recipe.step import Step
+
+JOBS: tuple[ModuleType, ...] = (
+    ingest_documents,
+    extract_segments,
+    sign_segments,
+    find_duplicates,
+    select_unlabelled,
+    ingest_conversations,
+    select_seed,
+    build_training_examples,
+    finetune,
+    register_model,
+    generate_candidates,
+    score_candidates,
+    judge_check,
+    curate,
+    generate_answers,
+    judge_answers,
+)
+
+
+def steps(recipe: Recipe) -> Iterator[Step]:
+    """M_yx and M0 from the seed; then M_(t-1) scores, A_k(t) is curated, M_t is trained from the base model.
+
+    A model answers the evaluation prompts while it is being served anyway.
+    """
+    yield Step(ingest_documents)
+    yield Step(extract_segments)
+    yield Step(sign_segments)
+    yield Step(find_duplicates)
+    yield Step(ingest_conversations)
+    yield Step(select_seed)
+    yield Step(select_unlabelled)
+    directions: tuple[Direction, ...] = ("backward", "forward")
+    for direction in directions:
+        yield Step(build_training_examples, 0, direction)
+        yield Step(finetune, 0, direction)
+    yield Step(generate_candidates)
+    for t in range(1, recipe.iterations + 1):
+        yield Step(score_candidates, t)
+        yield from _looks_at_model(recipe, t - 1)
+        yield Step(curate, t)
+        yield Step(build_training_examples, t, "forward")
+        yield Step(finetune, t, "forward")
+    yield from _looks_at_model(recipe, recipe.iterations)
+    for t in recipe.judge_answers.iterations:
+        yield Step(judge_answers, t)
+
+
+def _looks_at_model(recipe: Recipe, t: int) -> Iterator[Step]:
+    """What the recipe wants to know of the forward model of iteration `t`."""
+    if t in recipe.judge_check.iterations:
+        yield Step(judge_check, t)
+    if t in recipe.answering_iterations:
+        yield Step(generate_answers, t)
