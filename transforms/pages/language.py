@@ -2,6 +2,10 @@
 
 py3langid walks a text byte by byte in Python. Here many texts are walked at once, the next byte of each
 at every step, and the verdicts are those of its own `LanguageIdentifier.classify`.
+
+fastText's lid.176.ftz judges documentation as well: it drops 2 of 2,801 English pieces (here 4) and keeps 9 of 3,938
+others (here 11). Of 6,642 passages of the Declaration of Human Rights in other languages, many of them rare, it keeps
+767 as English (here 14), and it takes twice the CPU time (`python -m benchmarks.language`).
 """
 
 from collections.abc import Sequence
