@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,13 +13,18 @@ from pyspark.sql import SparkSession
 from xdist.scheduler import LoadScopeScheduling
 
 from jobs.__main__ import main
-from jobs.cli import commands
+from jobs.inference.serving import EngineServers
 from jobs.lake.runs import Run
 from jobs.lake.session import spark_session
-from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
+from jobs.recipe.config import Recipe
+from jobs.recipe.step import Step
+from model_ops.client.engine import Engine
+from model_ops.client.fake_engine import FakeEngine
 from model_ops.training import base_model
 from schemas.ops import RUNS
 from tests.jvm import QUICK
+from tests.tiny_model import save_model
 
 # PySpark takes a main module without a file, which pytest-xdist's processes have, for a doctest, and ends there.
 vars(sys.modules["__main__"]).setdefault("__file__", __file__)
@@ -76,33 +82,47 @@ Command = Callable[..., Said]
 
 
 @pytest.fixture
-def humpback(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def humpback(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> Command:
     """`humpback("sql", ..., "--lake", ...)`: a command as typed, in the tests' own session."""
-    monkeypatch.setattr(commands, "spark_session", lambda: spark)
-    monkeypatch.setattr(spark, "stop", lambda: None)
 
     def said(*words: object) -> Said:
         capsys.readouterr()
-        code = main([str(w) for w in words])
+        code = main([str(w) for w in words], session=lambda: nullcontext(spark))
         return Said(code, *capsys.readouterr())
 
     return said
 
 
-OpenLake = Callable[..., Lake]
+OpenLake = Callable[..., RunLake]
 
 
 @pytest.fixture
 def open_lake(spark: SparkSession, tmp_path: Path) -> OpenLake:
     """`open_lake(job_module, iteration=1, ...)`: the test's own lake, on behalf of one run of that job."""
 
-    def opened(job: ModuleType | None = None, experiment: str = "test", **run: object) -> Lake:
+    def opened(job: ModuleType | None = None, experiment: str = "test", **run: object) -> RunLake:
         writes = job.WRITES if job else RUNS
         unit = job.UNIT if job else "rows"
         name = job.__name__ if job else "test"
-        return Lake(spark, str(tmp_path / "lake"), Run(name, experiment, "0" * 16, writes, unit, **run))  # type: ignore[arg-type]
+        return RunLake(spark, str(tmp_path / "lake"), Run(name, experiment, "0" * 16, writes, unit, **run))  # type: ignore[arg-type]
 
     return opened
+
+
+RunJob = Callable[..., RunLake]
+
+
+@pytest.fixture
+def run_job(open_lake: OpenLake) -> RunJob:
+    """`run_job(job_module, recipe, iteration=1, engine=...)`: runs the job; the lake, on behalf of that run."""
+
+    def ran(job: ModuleType, recipe: Recipe, engine: Engine | None = None, **told: Any) -> RunLake:
+        step = Step(job, **told, servers=EngineServers(recipe.inference, engine or FakeEngine()))
+        lake = open_lake(job, recipe.name, iteration=step.iteration, direction=step.direction)
+        job.run(lake, recipe, step)
+        return lake
+
+    return ran
 
 
 @pytest.fixture
@@ -118,3 +138,9 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "smollm2"
     assert base_model.main(["--out", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny random model, as a recipe's base model."""
+    return save_model(tmp_path_factory.mktemp("models") / "tiny-base")

@@ -132,15 +132,14 @@ def _writable(spark: SparkSession, lake: str) -> Check:
     return Check("lake writable", True, lake)
 
 
-def _store(lake: str) -> Iterator[Check]:
+def _store(lake: str, least_free_gb: float = LEAST_FREE_GB) -> Iterator[Check]:
     folder = local_path(lake)
     if lake.startswith(("s3:", "s3a:", "s3n:")):
         yield Check("store", True, "S3 does not order two drivers' commits: let only one write at a time")
     elif folder:
         there, free = _free_gb(folder)
-        yield Check(
-            "free disk", free >= LEAST_FREE_GB, f"{free:,.1f} GB in {there}", f"free {LEAST_FREE_GB} GB or more"
-        )
+        advice = f"free {least_free_gb:g} GB or more"
+        yield Check("free disk", free >= least_free_gb, f"{free:,.1f} GB in {there}", advice)
 
 
 def _free_gb(folder: Path) -> tuple[Path, float]:
@@ -149,12 +148,14 @@ def _free_gb(folder: Path) -> tuple[Path, float]:
     return there, shutil.disk_usage(there).free / 1e9
 
 
-def _room_for_models(recipe: Recipe, lake: str | None) -> Check:
+def _room_for_models(
+    recipe: Recipe, lake: str | None, free_gb: Callable[[Path], tuple[Path, float]] = _free_gb
+) -> Check:
     """Each trained model is as large as the base; a full finetune is kept in float32 until it is done."""
     folder = Path(recipe.models_dir or (local_path(lake) if lake else None) or ".").absolute()
     size = sum(file.stat().st_size for file in Path(recipe.base_model).glob("*.safetensors")) / 1e9
     n_models = 2 + recipe.iterations + (2 if recipe.finetune.method == "full" else 0)
-    there, free = _free_gb(folder)
+    there, free = free_gb(folder)
     detail = f"{n_models * size:,.1f} GB for trained models, {free:,.1f} GB free in {there}"
     return Check("room for models", free >= n_models * size, detail, "free some, or point models_dir elsewhere")
 

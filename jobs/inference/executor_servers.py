@@ -24,6 +24,7 @@ from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResour
 from pyspark.sql import SparkSession
 
 from jobs.errors import JobError
+from jobs.lake import jvm
 from jobs.lake.failures import sentence
 from model_ops.devices import served_dtype
 from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
@@ -63,7 +64,7 @@ class ExecutorServers:
             ServerError: a server did not start; names its host.
         """
         require_slots(self._spark, self._n, self._settings.gpus)
-        conf = self._spark.sparkContext.getConf()
+        conf = self._spark.conf
         host = str(conf.get("spark.driver.host"))
         try:
             with socket.create_server((str(conf.get("spark.driver.bindAddress", host)), 0)) as door:
@@ -145,7 +146,7 @@ def require_slots(spark: SparkSession, n: int, gpus: int) -> None:
     Raises:
         JobError: names the setting that is in the way.
     """
-    conf = spark.sparkContext.getConf()
+    conf = spark.conf
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         raise JobError(
             "serving.executors needs executors that stay; start with spark.dynamicAllocation.enabled=false, or name "
@@ -156,12 +157,12 @@ def require_slots(spark: SparkSession, n: int, gpus: int) -> None:
             "spark.task.resource.gpu.amount is set, so that every task would wait for the GPUs that the servers hold; "
             "start without it: serving.gpus says what the servers' own tasks take"
         )
-    if gpus and (is_local(spark) or not conf.get("spark.executor.resource.gpu.amount")):
+    if gpus and (is_local(spark) or not conf.get("spark.executor.resource.gpu.amount", "")):
         raise JobError(
             f"serving.gpus={gpus} asks Spark for GPUs that it does not know of; start with "
             "spark.executor.resource.gpu.amount on a cluster, or set serving.gpus=0"
         )
-    cores = spark.sparkContext.defaultParallelism
+    cores = jvm.n_cores(spark)
     if cores <= n:
         raise JobError(f"serving.executors={n} would hold all {cores} cores; the tasks that ask the servers need more")
 

@@ -4,6 +4,7 @@ Command line: `humpback report --lake URI`.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,15 @@ from transforms.scoring.judge_check import PAPER
 
 def report(lake: Lake, out: Path, experiment: str | None = None) -> Path:
     """Write the report on an experiment, or on the one that ran last, to `out`."""
+    return write(gather(lake, experiment), lake.root, out)
+
+
+def write(shown: Mapping[str, Any], root: str, out: Path) -> Path:
+    """Write the page that shows what `gather` gave of the lake at `root`."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    root = local_path(lake.root)
-    docs_root = os.path.relpath(root, out.parent) if root else None
-    out.write_text(page(gather(lake, experiment), docs_root), encoding="utf-8")
+    local = local_path(root)
+    docs_root = os.path.relpath(local, out.parent) if local else None
+    out.write_text(page(shown, docs_root), encoding="utf-8")
     return out
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from jobs.lake.conform import predicate
-from jobs.lake.runs import Run
 from jobs.lake.tables import Lake
 from schemas.bronze import DOCUMENTS
 from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
@@ -30,6 +29,11 @@ HOSTILE = '<script>alert("text")</script><img src=x onerror=alert(1)>'
 N_PAGES, N_PIECES = 40, 6
 BACKWARD, FORWARD = "backward-0-aaaaaa", ["forward-0-bbbbbb", "forward-1-cccccc", "forward-2-dddddd"]
 THRESHOLD = 0.09
+METHODS = {
+    "silver.segments": "s1", "silver.duplicates": "d1", "silver.candidates": "c1", "gold.generations": "g1",
+    "gold.judgements": "j1", **{f"scores/{scorer}": f"{scorer}-1" for scorer in ("likelihood_gain", "expected", "rubric")},
+    **{model.rsplit("-", 1)[0]: model for model in (BACKWARD, *FORWARD)},
+}  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -44,7 +48,7 @@ def url(page: int) -> str:
 
 
 def synthetic_lake(spark: SparkSession, root: str) -> Lake:
-    """Write the lake below `root`; the returned one belongs to no experiment, as a looking command's does."""
+    """Write the lake below `root`."""
     draw = np.random.default_rng(3)
     segments = _segments(draw)
     kept = [s for s in segments if s["drop_reason"] is None]
@@ -74,7 +78,7 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
     plant(root, CANDIDATES, candidates)
     scores = [s for model in FORWARD[:2] for s in _scores(candidates, model, draw)]
     by_old_prompt = {"method_digest": "likelihood_gain-0", "score": 9.0}
-    plant(root, SCORES, [s | by_old_prompt for s in scores if s["candidate_id"] == candidates[-1]["candidate_id"]
+    plant(root, SCORES, [s | by_old_prompt for s in scores if s["pair_id"] == candidates[-1]["candidate_id"]
                          and s["scorer"] == "likelihood_gain"])  # fmt: skip
     plant(root, SCORES, scores)
     plant(root, KNOWN_SCORES, [s for model in FORWARD[:2] for s in _known_scores(model, draw)])
@@ -93,7 +97,7 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
         } for table, slice in slices]  # fmt: skip
     plant(root, RELEASES, releases)
     plant(root, GENERATIONS, [
-        {"model_id": model, "prompt_set": "humpback", "prompt_id": f"p{n}", "sample": 0,
+        {"method_digest": "g1", "model_id": model, "prompt_set": "humpback", "prompt_id": f"p{n}", "sample": 0,
          "prompt": f"Explain what a {TOPICS[n]} is.", "request_id": key("request", model, n),
          "output": " ".join(s.format(TOPICS[n]) for s in SENTENCES[: 1 + n % 4]) + (HOSTILE if n == 0 else "")}
         for model in (FORWARD[0], FORWARD[2]) for n in range(6)
@@ -111,7 +115,7 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
         "payload": "GET https://docs.example.org/broken.html",
     }])  # fmt: skip
     plant(root, RUNS, _runs())
-    return Lake(spark, root, Run("report", "", "", RUNS))
+    return Lake(spark, root)
 
 
 def _document(page: int) -> Row:
@@ -145,13 +149,13 @@ def _candidate(segment: Row, place: int) -> Row:
     return {
         "candidate_id": key("candidate", segment["segment_id"]), "segment_id": segment["segment_id"],
         "instruction": HOSTILE if place == 0 else asked, "response": segment["text"], "model_id": BACKWARD,
-        "request_id": key("request", place),
+        "request_id": key("request", place), "method_digest": "c1",
     }  # fmt: skip
 
 
 def _score(model: str, subject: str, scorer: str, score: float | None, status: str = "ok") -> Row:
     return {
-        "method_digest": f"{scorer}-1", "candidate_id": subject, "model_id": model, "scorer": scorer, "score": score, "status": status,
+        "method_digest": f"{scorer}-1", "pair_id": subject, "model_id": model, "scorer": scorer, "score": score, "status": status,
         "label_mass": None, "parser": f"{scorer}/1", "request_ids": [],
     }  # fmt: skip
 
@@ -179,11 +183,12 @@ def _known_scores(model: str, draw: np.random.Generator) -> list[Row]:
 def _curated(candidates: list[Row], scores: list[Row], iteration: int) -> list[Row]:
     """Kept: a gain of at least the threshold and an expected score of at least 3."""
     model = FORWARD[iteration - 1]
-    of = {(s["candidate_id"], s["scorer"]): s["score"] for s in scores if s["model_id"] == model}
+    of = {(s["pair_id"], s["scorer"]): s["score"] for s in scores if s["model_id"] == model}
     return [
         {"experiment": "demo", "iteration": iteration, "score": of[c["candidate_id"], "likelihood_gain"],
          "scorer": "likelihood_gain", "model_id": model, "threshold": THRESHOLD, "method_digests": ["likelihood_gain-1", "expected-1"], "url": "https://docs.example.org/",
-         **{k: c[k] for k in ("candidate_id", "instruction", "response", "segment_id")}}
+         "pair_id": c["candidate_id"], "origin": "backtranslated",
+         **{k: c[k] for k in ("instruction", "response", "segment_id")}}
         for c in candidates
         if of[c["candidate_id"], "likelihood_gain"] >= THRESHOLD and of[c["candidate_id"], "expected"] >= 3
     ]  # fmt: skip
@@ -191,8 +196,8 @@ def _curated(candidates: list[Row], scores: list[Row], iteration: int) -> list[R
 
 def _example(dataset: str, row: Row) -> Row:
     return {
-        "dataset": dataset, "example_id": key(dataset, row["candidate_id"]), "system": "tag", "origin": "augmented",
-        "prompt": row["instruction"], "completion": row["response"], "source_id": row["candidate_id"], "split": "train",
+        "dataset": dataset, "example_id": key(dataset, row["pair_id"]), "system": "tag", "origin": "augmented",
+        "prompt": row["instruction"], "completion": row["response"], "source_id": row["pair_id"], "split": "train",
     }  # fmt: skip
 
 
@@ -226,6 +231,7 @@ def _runs() -> list[Row]:
                 "iteration": iteration, "unit": unit, "n_in": n if done else 0,
                 "n_out": n - sum(dropped.values()) - sum(bad.values()) if done else 0,
                 "dropped": dropped if done else {}, "quarantined": bad if done else {}, "inputs": {},
+                "methods": METHODS if job == "curate" and done else None,
                 "version": 1 if done else None, "recipe_digest": "0" * 16, "code_version": "0.1.0",
                 "seconds": seconds if done else 0.5, "n_calls": calls if done else 0,
                 "n_tokens": tokens if done else 0, "prefix_hit_rate": None, "status": "ok",

@@ -15,31 +15,33 @@ from jobs.cli.printing import as_json_lines, as_text
 from jobs.errors import JobError
 from jobs.lake import catalog
 from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from schemas import TABLES
 from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.ops import QUARANTINE, RELEASES
+from schemas.silver import SCORES
 from schemas.table import Table
 
 pytestmark = pytest.mark.spark
 
-NAMES = "SELECT candidate_id FROM gold.curated"
+NAMES = "SELECT pair_id FROM gold.curated"
 
 
-def curate(lake: Lake, n: int, text: str) -> int:
-    row = ("Why?", "So.", 1.0, "rubric", "forward-0-a", ["d"], 0.5, "s", "https://example.org/")
+def curate(lake: RunLake, n: int, text: str) -> int:
+    row = ("Why?", "So.", "backtranslated", 1.0, "rubric", "forward-0-a", ["d"], 0.5, "s", "https://example.org/")
     rows = lake.spark.createDataFrame([("test", 1, f"{text}{i}", *row) for i in range(n)], CURATED.schema)
     version = lake.write(CURATED, rows, slice={"experiment": "test", "iteration": 1})
     assert version is not None
     return version
 
 
-def release(lake: Lake, table: Table, version: int) -> None:
+def release(lake: RunLake, table: Table, version: int) -> None:
     published = datetime(2026, 1, 1, tzinfo=UTC)
     row = (f"r{version}", table.name, "test", 1, "iteration = 1", version, 3, "0", None, published)
     lake.write(RELEASES, lake.spark.createDataFrame([row], RELEASES.schema))
 
 
-def data_files(lake: Lake, table: Table) -> int:
+def data_files(lake: RunLake, table: Table) -> int:
     return len(list(Path(lake.path(table)).rglob("*.parquet")))
 
 
@@ -51,6 +53,7 @@ def test_sql_reads_tables_by_name_at_a_version_and_unwritten_ones_as_empty(open_
     asked = f"{count} UNION ALL {count} VERSION AS OF {first}"
     assert [row.n for row in catalog.sql(lake, asked).collect()] == [5, 3]
     assert catalog.sql(lake, "SELECT * FROM silver.scores").collect() == []
+    assert not lake.exists(SCORES), "a look writes nothing"
 
 
 def test_sql_shows_things(open_lake) -> None:
@@ -90,21 +93,20 @@ def test_sql_writes_nothing(open_lake, text: str) -> None:
 
 def test_another_lakes_table_in_a_metastore_is_left_alone(spark: SparkSession, open_lake, tmp_path: Path) -> None:
     catalog.register(open_lake(), [CURATED])
-    other = Lake(spark, str(tmp_path / "other"), open_lake().run)
+    other = Lake(spark, str(tmp_path / "other"))
     catalog.register(other, [CURATED])  # the names of this session only
     persistent = SimpleNamespace(sql=spark.sql, conf={"spark.sql.catalogImplementation": "hive"})
-    monkeypatched = Lake(spark, str(tmp_path / "lake"), other.run)
-    monkeypatched.spark = persistent  # type: ignore[assignment]
-    monkeypatched._existing.add(CURATED.name)
+    in_metastore = Lake(persistent, str(tmp_path / "lake"))  # type: ignore[arg-type]
+    in_metastore._existing.add(CURATED.name)
     with pytest.raises(JobError, match=r"gold\.curated in this session's metastore is a table elsewhere"):
-        catalog.register(monkeypatched, [CURATED])
+        catalog.register(in_metastore, [CURATED])
     assert catalog._is_at(other, CURATED)
 
 
 def test_names_follow_the_lake_that_is_opened(spark: SparkSession, open_lake, tmp_path: Path) -> None:
     lake = open_lake()
     curate(lake, 2, "a")
-    other = Lake(spark, str(tmp_path / "other's lake"), lake.run)
+    other = RunLake(spark, str(tmp_path / "other's lake"), lake.run)
     curate(other, 7, "a")
     for opened, n in ((lake, 2), (other, 7), (lake, 2)):
         assert catalog.sql(opened, "SELECT * FROM gold.curated").count() == n
@@ -182,7 +184,7 @@ def test_vacuum_knows_its_files_where_a_partition_value_needs_escaping(open_lake
 
 def test_vacuum_refuses_a_remote_lake(spark: SparkSession, open_lake) -> None:
     with pytest.raises(JobError, match="s3a://bucket/lake is no local path"):
-        catalog.vacuum(Lake(spark, "s3a://bucket/lake", open_lake().run))
+        catalog.vacuum(RunLake(spark, "s3a://bucket/lake", open_lake().run))
 
 
 def test_rows_print_as_an_aligned_table_without_terminal_escapes(spark: SparkSession) -> None:
@@ -220,12 +222,12 @@ def test_one_table_reads_the_same_by_spark_polars_duckdb_and_delta_rs(open_lake)
     version = curate(lake, 3, "a")
     curate(lake, 5, "b")
     path = lake.path(CURATED)
-    expected = sorted(row.candidate_id for row in catalog.sql(lake, f"{NAMES} VERSION AS OF {version}").collect())
+    expected = sorted(row.pair_id for row in catalog.sql(lake, f"{NAMES} VERSION AS OF {version}").collect())
     assert expected == ["a0", "a1", "a2"]
     by_delta_rs = deltalake.DeltaTable(path, version=version).to_pyarrow_table()
     by_polars = polars.read_delta(path, version=version)
-    by_duckdb = duckdb.sql("SELECT candidate_id FROM by_delta_rs").fetchall()
-    assert sorted(by_delta_rs["candidate_id"].to_pylist()) == expected
-    assert sorted(by_polars["candidate_id"].to_list()) == expected
+    by_duckdb = duckdb.sql("SELECT pair_id FROM by_delta_rs").fetchall()
+    assert sorted(by_delta_rs["pair_id"].to_pylist()) == expected
+    assert sorted(by_polars["pair_id"].to_list()) == expected
     assert sorted(row[0] for row in by_duckdb) == expected
     assert by_polars.columns == by_delta_rs.column_names == CURATED.columns

@@ -8,21 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyspark
 import pytest
 from deltalake import DeltaTable
 
-from jobs.current.models import config_digest
 from jobs.lake.session import DELTA, NOT_DELTA
 from jobs.recipe.config import Recipe
-from schemas.ops import MODELS, RELEASES
 from schemas.silver import UNLABELLED
 from tests.jvm import QUICK
 from tests.pages import write_warc
-from tests.planted import plant
+from tests.planted import plant, plant_model
 from tests.tiny_model import save_model
 
 pytestmark = [pytest.mark.spark, pytest.mark.model]
@@ -144,19 +141,9 @@ def _with_backward_model(folder: Path) -> None:
     save_model(folder / "base")
     (folder / "recipe.toml").write_text(RECIPE.format(folder=folder, port=PORT))
     recipe, lake = Recipe(name="test", base_model=str(folder / "base")), folder / "lake"
-    now = datetime(2026, 1, 2, tzinfo=UTC)
     plant(lake, UNLABELLED, [
         {"method_digest": "m", "segment_id": f"{n:064}", "document_id": "d", "url": "https://example.org/", "position": n,
          "header": "Care", "header_level": 2, "header_path": [], "text": f"How to care for it {n}.", "n_chars": 20,
          "language": "en", "language_score": 1.0, "replaced": {}, "experiment": "test", "sample_hash": f"{n:064}"} for n in range(20)
     ])  # fmt: skip
-    plant(lake, RELEASES, [
-        {"release_id": "r", "table": "gold.training_examples", "experiment": "test", "iteration": 0,
-         "slice": "dataset = 'test/backward-0'", "version": 1, "n_rows": 1, "content_digest": "c",
-         "expectations_report": None, "published_at": now}
-    ])  # fmt: skip
-    plant(lake, MODELS, [
-        {"model_id": "backward-0-abc", "experiment": "test", "direction": "backward", "iteration": 0, "base_model": "b",
-         "path": str(folder / "base"), "digest": "d", "dataset": "test/backward-0", "table_version": 1, "n_examples": 1,
-         "content_digest": "c", "config_digest": config_digest(recipe, "backward", 0), "metrics": {}, "run_id": "r"}
-    ])  # fmt: skip
+    plant_model(lake, recipe, "backward", 0)

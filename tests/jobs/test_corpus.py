@@ -12,15 +12,17 @@ from pyspark.sql import functions as F
 from jobs import extract_segments, find_duplicates, ingest_documents, select_unlabelled, sign_segments
 from jobs.cli.explain import explain
 from jobs.errors import RecipeError
-from jobs.ingest_documents import crawl_files
+from jobs.lake.files import crawl_files
 from jobs.lake.runs import Run
-from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
 from jobs.recipe.digests import duplicates_digest
+from jobs.recipe.step import Step
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE, RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, SIGNATURES, UNLABELLED
 from tests import crawls
+from tests.conftest import RunJob
 from tests.planted import plant
 from transforms.crawl.documents import ROWS, UNREADABLE, of_whole_files
 
@@ -73,12 +75,11 @@ def recipe(folder: Path, **sections: object) -> Recipe:
 
 
 @pytest.fixture
-def do(open_lake: Callable[..., Lake]) -> Callable[..., Run]:
+def do(run_job: RunJob) -> Callable[..., Run]:
     """Run a job as the command line does, its row in `ops.runs` included."""
 
-    def done(job: ModuleType, plan: Recipe, **run: object) -> Run:
-        lake = open_lake(job, **run)
-        job.run(lake, plan)
+    def done(job: ModuleType, plan: Recipe, **told: object) -> Run:
+        lake = run_job(job, plan, **told)
         plant(lake.root, RUNS, [lake.run.row("ok")])
         row = lake.run
         assert row.n_in == row.n_out + sum(row.dropped.values()) + sum(row.quarantined.values())
@@ -89,7 +90,7 @@ def do(open_lake: Callable[..., Lake]) -> Callable[..., Run]:
 
 @pytest.mark.spark
 def test_from_crawl_to_pool(
-    crawl: Path, do: Callable[..., Run], open_lake: Callable[..., Lake], tmp_path: Path
+    crawl: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake], tmp_path: Path
 ) -> None:
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text(f'{{"prompt": "{prose(4)[:400]}"}}\n')
@@ -99,28 +100,28 @@ def test_from_crawl_to_pool(
     assert (run.n_out, dict(run.dropped)) == (3, {"repeated": 1, "not_html": 1})
     assert dict(run.quarantined) == {"empty_file": 1, "broken_record": 1}
     lake = open_lake()
-    assert {row.rule: row.source_file for row in lake.latest(QUARANTINE).collect()} == {
+    assert {row.rule: row.source_file for row in lake.read(QUARANTINE).collect()} == {
         "empty_file": str(crawl / "empty.warc"),
         "broken_record": str(crawl / "cut.warc.gz"),
     }
 
     run = do(extract_segments, plan)
     assert (run.n_out, dict(run.dropped)) == (4, {"too_short": 1, "uppercase_header": 1})
-    segments = {row.header: row for row in lake.latest(SEGMENTS).collect()}
+    segments = {row.header: row for row in lake.read(SEGMENTS).collect()}
     assert segments["LOUD"].text is None
     assert segments["LOUD"].n_chars == len(prose(3).strip())
     assert (segments["Tea"].language, segments["Tea"].text) == ("en", prose(1).strip())
 
     assert do(sign_segments, plan).n_out == 4
     killed = open_lake(find_duplicates)  # between its commit and its row in ops.runs
-    find_duplicates.run(killed, plan)
+    find_duplicates.run(killed, plan, Step(find_duplicates))
     assert (killed.run.n_out, dict(killed.run.dropped)) == (3, {"exact": 1})
-    (duplicate,) = lake.latest(DUPLICATES).collect()
+    (duplicate,) = lake.read(DUPLICATES).collect()
     assert {duplicate.segment_id, duplicate.keeper_id} == {segments["Tea"].segment_id, segments["Tea again"].segment_id}
 
     run = do(select_unlabelled, plan)
     assert (run.n_out, dict(run.dropped)) == (2, {"evaluation_overlap": 1})
-    (overlap,) = lake.latest(OVERLAPS).collect()
+    (overlap,) = lake.read(OVERLAPS).collect()
     assert (overlap.segment_id, overlap.known_set) == (segments["Milk"].segment_id, str(prompts))
     assert overlap.phrase in " ".join(prose(4).lower().replace(".", "").split())
 
@@ -136,19 +137,19 @@ def test_from_crawl_to_pool(
     assert [do(job, plan).n_in for job in JOBS[:3]] == [1, 2, 2]
     run = do(find_duplicates, plan)
     assert (run.n_out, dict(run.dropped)) == (1, {"near": 1})
-    assert [lake.latest(table).count() for table in (DUPLICATES, UNLABELLED)] == [2, 2]
-    keepers = {row.keeper_id for row in lake.latest(DUPLICATES).collect()}
+    assert [lake.read(table).count() for table in (DUPLICATES, UNLABELLED)] == [2, 2]
+    keepers = {row.keeper_id for row in lake.read(DUPLICATES).collect()}
     assert keepers == {duplicate.keeper_id}
 
     # New settings: their rows stand beside the old.
-    n = lake.latest(SEGMENTS).count()
+    n = lake.read(SEGMENTS).count()
     assert do(extract_segments, recipe(crawl, extract_segments={"language": "de"})).dropped["language"] == 6
-    assert lake.latest(SEGMENTS).count() == 2 * n
+    assert lake.read(SEGMENTS).count() == 2 * n
 
 
 @pytest.mark.spark
 def test_what_could_not_be_read_is_told_and_tried_again(
-    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
+    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
     crawl = tmp_path / "crawl"
     crawl.mkdir()
@@ -183,7 +184,7 @@ def test_the_pages_of_a_file_that_broke_off_wait_until_all_of_it_can_be_read(spa
 
 @pytest.mark.spark
 def test_plain_text_gives_pieces_where_that_is_wanted(
-    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
+    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
     crawl = tmp_path / "crawl"
     crawl.mkdir()
@@ -193,7 +194,7 @@ def test_plain_text_gives_pieces_where_that_is_wanted(
     assert dict(do(extract_segments, recipe(crawl)).dropped) == {"no_header": 1}
     run = do(extract_segments, recipe(crawl, extract_segments={"headerless": True}))
     assert (run.n_out, dict(run.dropped)) == (2, {})
-    kept = open_lake().latest(SEGMENTS).where("drop_reason IS NULL").orderBy("position").collect()
+    kept = open_lake().read(SEGMENTS).where("drop_reason IS NULL").orderBy("position").collect()
     assert [(row.header, row.header_level, row.text.split("\n\n")) for row in kept] == [
         ("", 0, [prose(1).strip()]),
         ("", 0, [prose(2, 2500).strip(), "A last line."]),
@@ -201,7 +202,7 @@ def test_plain_text_gives_pieces_where_that_is_wanted(
 
 
 @pytest.mark.spark
-def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]) -> None:
+def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]) -> None:
     plan = recipe(crawl, select_unlabelled={"exclude_url_prefixes": ["http://a.org/4"]})
     assert do(ingest_documents, plan, limit=1).n_in == 2  # the first new file by name: cut.warc.gz
     assert do(ingest_documents, plan).n_out == 2
@@ -211,19 +212,19 @@ def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Cal
     lake.write(SEED_PAIRS, lake.spark.createDataFrame([pair], SEED_PAIRS.schema))
     run = do(select_unlabelled, plan, limit=1)
     assert (run.n_out, dict(run.dropped)) == (1, {"seed_page": 1, "seed_overlap": 1, "not_sampled": 1})
-    (drawn,) = lake.latest(UNLABELLED).collect()
+    (drawn,) = lake.read(UNLABELLED).collect()
     lake.write(
         SEED_PAIRS, lake.spark.createDataFrame([(plan.name, "late", "Q?", drawn.text, *pair[4:])], SEED_PAIRS.schema)
     )
     assert do(select_unlabelled, plan, limit=1).n_in == 0, "what is drawn stays"
     assert "late" in {
-        row.known_id for row in lake.latest(OVERLAPS).where(F.col("segment_id") == drawn.segment_id).collect()
+        row.known_id for row in lake.read(OVERLAPS).where(F.col("segment_id") == drawn.segment_id).collect()
     }
 
 
 @pytest.mark.spark
 def test_what_a_drawn_segment_repeats_is_not_drawn_as_well(
-    crawl: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
+    crawl: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
     """By a method that came after the drawing; the one it was drawn under may have seen it the other way round."""
     plan = recipe(crawl)
@@ -231,20 +232,20 @@ def test_what_a_drawn_segment_repeats_is_not_drawn_as_well(
         do(job, plan)
     do(select_unlabelled, plan, limit=1)
     lake = open_lake()
-    (drawn,) = lake.latest(UNLABELLED).collect()
-    rest = lake.latest(SEGMENTS).where("drop_reason IS NULL").where(F.col("segment_id") != drawn.segment_id).collect()
+    (drawn,) = lake.read(UNLABELLED).collect()
+    rest = lake.read(SEGMENTS).where("drop_reason IS NULL").where(F.col("segment_id") != drawn.segment_id).collect()
     keeper, others = rest[0], rest[1:]
     row = (duplicates_digest(plan), drawn.segment_id, keeper.segment_id, "near", 0.9)
     lake.write(
         DUPLICATES, lake.spark.createDataFrame([row], DUPLICATES.schema).withColumn("drop_reason", F.col("kind"))
     )
     assert do(select_unlabelled, plan).n_out == len(others)
-    assert keeper.segment_id not in {row.segment_id for row in lake.latest(UNLABELLED).collect()}
+    assert keeper.segment_id not in {row.segment_id for row in lake.read(UNLABELLED).collect()}
 
 
 @pytest.mark.spark
 def test_the_newest_version_of_a_page_enters_the_pool(
-    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
+    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
     """Two crawls in two runs; that a current page's repetition keeps an old piece is tested in transforms."""
     crawl = tmp_path / "crawl"
@@ -257,13 +258,13 @@ def test_the_newest_version_of_a_page_enters_the_pool(
     do(extract_segments, plan)
     run = do(select_unlabelled, plan)
     assert (run.n_out, dict(run.dropped)) == (2, {"superseded": 2})
-    drawn = {row.header: row.text for row in open_lake().latest(UNLABELLED).collect()}
+    drawn = {row.header: row.text for row in open_lake().read(UNLABELLED).collect()}
     assert drawn == {"Tea": prose(2025).strip(), "Cocoa": prose(3).strip()}
 
 
 @pytest.mark.spark
 def test_lists_block_and_personal_data_is_replaced(
-    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., Lake]
+    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
     crawl = tmp_path / "crawl"
     crawl.mkdir()
@@ -296,10 +297,10 @@ def test_lists_block_and_personal_data_is_replaced(
     (tmp_path / "gone").rename(tmp_path / "words")
     run = do(extract_segments, plan)
     assert (run.n_out, dict(run.dropped)) == (1, {"blocked_url": 1, "blocked_words": 1, "too_short": 1})
-    mail = open_lake().latest(SEGMENTS).where("drop_reason IS NULL").first()
+    mail = open_lake().read(SEGMENTS).where("drop_reason IS NULL").first()
     assert mail.text == prose(4) + "No casino. Ask email@example.com."
     assert (mail.n_chars, mail.replaced) == (len(mail.text), {"email": 1})
-    assert {row.replaced for row in open_lake().latest(SEGMENTS).where("drop_reason IS NOT NULL").collect()} == {None}
+    assert {row.replaced for row in open_lake().read(SEGMENTS).where("drop_reason IS NOT NULL").collect()} == {None}
 
 
 def test_crawl_files(tmp_path: Path) -> None:

@@ -1,17 +1,14 @@
 """Each thing that can be amiss with a machine, found and named."""
 
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from jobs.cli import doctor
 from jobs.errors import JobError
 from jobs.recipe.config import Recipe
+from tests.model_ops.fake_server import Script, serving
 
 
 @pytest.fixture
@@ -56,26 +53,12 @@ def test_no_java_at_all_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         doctor.require_java()
 
 
-class Server(BaseHTTPRequestHandler):
-    health, models = 200, b'{"data": [{"id": "forward-1"}, {"id": "base"}]}'
-
-    def do_GET(self) -> None:
-        health = self.path == "/health"
-        self.send_response(self.health if health else 200)
-        self.end_headers()
-        self.wfile.write(b"" if health else self.models)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+MODELS = b'{"data": [{"id": "forward-1"}, {"id": "base"}]}'
 
 
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
+def answering(health: int = 200, models: bytes = MODELS) -> Script:
+    """A server's replies to `/health` and `/v1/models`."""
+    return lambda path, body, number: (health, {}, b"") if path == "/health" else (200, {}, models)
 
 
 def a_check(name: str, endpoint: str, base_model: str = "/nowhere") -> doctor.Check:
@@ -85,29 +68,27 @@ def a_check(name: str, endpoint: str, base_model: str = "/nowhere") -> doctor.Ch
 
 
 @pytest.mark.parametrize("health", [200, 404])
-def test_an_endpoint_that_answers_tells_what_it_serves(
-    endpoint: str, health: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Server, "health", health)
-    check = a_check("endpoint", endpoint)
+def test_an_endpoint_that_answers_tells_what_it_serves(health: int) -> None:
+    with serving(answering(health)) as endpoint:
+        check = a_check("endpoint", endpoint)
     assert (check.ok, check.detail) == (True, "serves base, forward-1")
 
 
-def test_an_endpoint_whose_engine_is_dead_is_found(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Server, "health", 503)
-    check = a_check("endpoint", endpoint)
+def test_an_endpoint_whose_engine_is_dead_is_found() -> None:
+    with serving(answering(503)) as endpoint:
+        check = a_check("endpoint", endpoint)
     assert (check.ok, check.detail) == (False, "/health answers HTTP 503")
 
 
-def test_a_server_that_is_no_model_server_is_found(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Server, "models", b"<html>")
-    assert not a_check("endpoint", endpoint).ok
+def test_a_server_that_is_no_model_server_is_found() -> None:
+    with serving(answering(models=b"<html>")) as endpoint:
+        assert not a_check("endpoint", endpoint).ok
 
 
 def test_an_endpoint_that_does_not_answer_is_found() -> None:
     check = a_check("endpoint", "http://127.0.0.1:9/v1")
     assert not check.ok
-    assert check.detail.startswith("does not answer")
+    assert "http://127.0.0.1:9/v1 does not answer" in check.detail
 
 
 def test_a_base_model_that_is_none_is_found(tmp_path: Path) -> None:
@@ -122,23 +103,20 @@ def test_a_store_without_atomic_commits_is_named() -> None:
     assert "only one write at a time" in check.detail
 
 
-def test_a_full_disk_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "LEAST_FREE_GB", 10**9)
-    [check] = doctor._store(str(tmp_path / "not" / "there" / "yet"))
+def test_a_full_disk_is_found(tmp_path: Path) -> None:
+    [check] = doctor._store(str(tmp_path / "not" / "there" / "yet"), least_free_gb=10**9)
     assert not check.ok
     assert check.detail.endswith(f"GB in {tmp_path}")
 
 
 @pytest.mark.parametrize(("method", "n_models"), [("lora", 4), ("full", 6)])
-def test_a_disk_that_cannot_take_the_models_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, n_models: int
-) -> None:
+def test_a_disk_that_cannot_take_the_models_is_found(tmp_path: Path, method: str, n_models: int) -> None:
     (tmp_path / "model.safetensors").write_bytes(bytes(10**6))
     given = {"name": "test", "base_model": str(tmp_path), "finetune": {"method": method}}
     recipe = Recipe.model_validate(given)
     for size, ok in ((n_models * 10**6, True), (n_models * 10**6 - 1, False)):
-        monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _, size=size: SimpleNamespace(free=size))
-        assert doctor._room_for_models(recipe, str(tmp_path / "lake")).ok == ok
+        check = doctor._room_for_models(recipe, str(tmp_path / "lake"), free_gb=lambda _, gb=size / 1e9: (tmp_path, gb))
+        assert check.ok == ok
 
 
 @pytest.mark.spark

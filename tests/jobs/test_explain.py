@@ -38,18 +38,18 @@ def test_a_page_is_told_piece_by_piece_down_to_its_releases(told: Told) -> None:
 
 
 def test_a_curated_candidate_is_told_with_its_release(finished_lake: Lake, told: Told) -> None:
-    curated = finished_lake.latest(CURATED).where("iteration = 2").first()
-    story = told(curated.candidate_id)
+    curated = finished_lake.read(CURATED).where("iteration = 2").first()
+    story = told(curated.pair_id)
     assert f"curated for demo, iteration 2: likelihood_gain {curated.score:.3f} >= 0.090" in story
     assert "      released in gold.curated VERSION AS OF 1 where experiment = 'demo' AND iteration = 2" in story
     assert "      released in gold.training_examples VERSION AS OF 1 where dataset = 'demo/forward-2'" in story
 
 
 def test_replaced_personal_data_and_overlaps_are_told(finished_lake: Lake, told: Told) -> None:
-    overlap = finished_lake.latest(OVERLAPS).first()
+    overlap = finished_lake.read(OVERLAPS).first()
     story = told(overlap.segment_id)
     assert f'    kept out of demo by 7 of eval/koala.jsonl: "{overlap.phrase}"' in story
-    mailed = finished_lake.latest(SEGMENTS).where("size(replaced) > 0").first()
+    mailed = finished_lake.read(SEGMENTS).where("size(replaced) > 0").first()
     assert ": kept\n    replaced email 2\n" in told(mailed.segment_id)
 
 
@@ -70,8 +70,8 @@ def test_an_older_version_of_a_page_names_the_newer(told: Told) -> None:
 
 
 def test_scores_by_several_methods_are_told_apart(finished_lake: Lake, told: Told) -> None:
-    twice = finished_lake.latest(SCORES).where("method_digest = 'likelihood_gain-0'").first()
-    story = told(twice.candidate_id)
+    twice = finished_lake.read(SCORES).where("method_digest = 'likelihood_gain-0'").first()
+    story = told(twice.pair_id)
     assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-0: 9.000" in story
     assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-1: " in story
     assert "expected by forward-0-bbbbbb: " in story

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from jobs import build_training_examples, finetune, register_model
-from jobs.current.models import the_model
+from jobs.current.models import required_model
+from jobs.current.registration import _identity
 from jobs.errors import JobError, WaitingError
 from jobs.recipe.config import Recipe
 from model_ops.training.checkpoints import ModelFolderError, read_manifest
 from schemas.ops import MODELS
 from schemas.silver import SEED_PAIRS
-from tests.conftest import OpenLake
+from tests.conftest import OpenLake, RunJob
 from tests.tiny_model import save_model
 
 pytestmark = pytest.mark.spark
@@ -29,19 +30,18 @@ def recipe(folder: Path, **finetune: object) -> Recipe:
     )
 
 
-def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake) -> None:
+def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake, run_job: RunJob) -> None:
     save_model(tmp_path / "base")
-    lake = open_lake(build_training_examples, direction="backward", iteration=0)
+    lake = open_lake()
     pairs = [
         ("test", f"p{n}", f"Which question {n}?", "This one.", "en", "s", None, "dev" if n == 8 else "train")
         for n in range(9)
     ]
     lake.write(SEED_PAIRS, lake.spark.createDataFrame(pairs, SEED_PAIRS.schema))
-    build_training_examples.run(lake, recipe(tmp_path))
+    run_job(build_training_examples, recipe(tmp_path), direction="backward", iteration=0)
 
-    lake = open_lake(finetune, direction="backward", iteration=0)
     with pytest.raises(WaitingError, match="backward-0 waits for its training") as waiting:
-        finetune.run(lake, recipe(tmp_path))
+        run_job(finetune, recipe(tmp_path), direction="backward", iteration=0)
     assert waiting.value.exit_code == 4
     words = shlex.split(str(waiting.value).partition("run: ")[2].partition(" ; then")[0])
     assert words[0] == "python"
@@ -49,30 +49,30 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake) 
     trained = tmp_path / "brought"
     shutil.move(words[words.index("--out") + 1], trained)
 
-    lake = open_lake(register_model, argument=str(trained))
     with pytest.raises(JobError, match=r"not what the recipe and the current release ask for: config_digest .* again"):
-        register_model.run(lake, recipe(tmp_path, lora_rank=2))
-    register_model.run(lake, recipe(tmp_path))
-    (model,) = lake.latest(MODELS).collect()
+        run_job(register_model, recipe(tmp_path, lora_rank=2), argument=str(trained))
+    lake = run_job(register_model, recipe(tmp_path), argument=str(trained))
+    (model,) = lake.read(MODELS).collect()
     assert (model.direction, model.iteration, model.path, model.n_examples) == ("backward", 0, str(trained), 8)
-    assert the_model(open_lake(), recipe(tmp_path), "backward", 0).model_id == model.model_id
-    finetune.run(open_lake(finetune, direction="backward", iteration=0), recipe(tmp_path))  # it has nothing to wait for
+    assert required_model(open_lake(), recipe(tmp_path), "backward", 0).model_id == model.model_id
+    run_job(finetune, recipe(tmp_path), direction="backward", iteration=0)  # it has nothing to wait for
 
-    assert lake.run.inputs == {"gold.training_examples": model.table_version}
+    assert lake.run.inputs["gold.training_examples"] == model.table_version
+    assert lake.run.methods == {"backward-0": model.model_id}
 
     moved = tmp_path / "lake" / "models" / trained.parent.name / trained.name
     shutil.copytree(trained, moved)
-    assert the_model(open_lake(), recipe(tmp_path), "backward", 0).path == str(trained)
+    assert required_model(open_lake(), recipe(tmp_path), "backward", 0).path == str(trained)
     shutil.move(trained, tmp_path / "gone")
-    assert the_model(open_lake(), recipe(tmp_path), "backward", 0).path == str(moved), "a lake may be moved"
+    assert required_model(open_lake(), recipe(tmp_path), "backward", 0).path == str(moved), "a lake may be moved"
     shutil.move(tmp_path / "gone", trained)
 
     manifest = read_manifest(trained)
-    assert model.model_id == f"backward-0-{register_model._identity(manifest)}"
+    assert model.model_id == f"backward-0-{_identity(manifest)}"
     other = replace(manifest, dataset="other/backward-0")
-    assert register_model._identity(other) != register_model._identity(manifest), "the same weights, another model"
+    assert _identity(other) != _identity(manifest), "the same weights, another model"
 
     with (trained / "model.safetensors").open("ab") as weights:
         weights.write(b"\0")
     with pytest.raises(ModelFolderError, match="the copy is incomplete or a file was changed"):
-        register_model.run(lake, recipe(tmp_path))
+        run_job(register_model, recipe(tmp_path), argument=str(trained))

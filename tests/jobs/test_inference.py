@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,16 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 
 from jobs import generate_candidates
-from jobs.current.models import Model
+from jobs.current.ledger import answers
 from jobs.errors import StoppedError
-from jobs.inference import ask as inference
-from jobs.inference.ask import answers, complete
-from jobs.recipe.config import Recipe
-from model_ops.client.engine import Answer
+from jobs.inference.ask import complete
+from jobs.inference.serving import EngineServers
+from jobs.inference.waves import Stage, send
+from jobs.lake.materialised import materialised
+from jobs.recipe.config import Inference
+from model_ops.client.engine import Answer, Engine
 from model_ops.client.fake_engine import FakeEngine
+from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from tests.conftest import OpenLake
 from transforms.prompting.requests import requests_from
@@ -28,8 +31,9 @@ pytestmark = pytest.mark.spark
 MODEL = Model("backward-0-abc", "nowhere", "d" * 64, "base")
 
 
-def recipe(**settings: object) -> Recipe:
-    return Recipe.model_validate({"name": "test", "base_model": "b", "inference": {"engine": "fake"} | settings})
+def servers(engine: Engine | None = None, **settings: object) -> EngineServers:
+    """An engine, asked as the settings say."""
+    return EngineServers(Inference.model_validate(settings), engine or FakeEngine())
 
 
 def requests(lake, *subjects: str, prompt: str = "Tell me of ") -> DataFrame:  # type: ignore[no-untyped-def]
@@ -41,149 +45,138 @@ def requests(lake, *subjects: str, prompt: str = "Tell me of ") -> DataFrame:  #
                          sampling={"temperature": 0.7})  # fmt: skip
 
 
-@pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
-    """What the fake engine fails on, for now."""
-    on: list[str | None] = [None]
-    monkeypatch.setattr(inference, "engine_for", lambda *_: FakeEngine(fail_on=on[0]))
-    return on
-
-
 def test_each_request_is_sent_once_over_runs_and_waves(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
-    first = complete(lake, requests(lake, *"abcde"), recipe(rows_per_wave=2), MODEL)
+    first = complete(lake, servers(rows_per_wave=2), MODEL, requests(lake, *"abcde"))
     assert {r.subject_id for r in first.collect()} == set("abcde")
     assert lake.run.n_calls == 5
     assert lake.run.n_tokens > 0
 
     later = open_lake(generate_candidates)
-    again = complete(later, requests(later, *"abcdef"), recipe(rows_per_wave=2), MODEL)
+    again = complete(later, servers(rows_per_wave=2), MODEL, requests(later, *"abcdef"))
     assert again.count() == 6
     assert later.run.n_calls == 1
-    assert later.latest(COMPLETIONS).count() == 6
+    assert later.read(COMPLETIONS).count() == 6
 
 
-def test_as_many_requests_are_open_as_all_servers_take(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    windows = []
-    monkeypatch.setattr(inference, "engine_for", lambda *of: windows.append(of[-1]) or FakeEngine())
-    monkeypatch.setattr(inference, "tasks_of_a_wave", lambda *_, held: 2)
-    lake = open_lake(generate_candidates)
-    for n, subject in ((0, "a"), (3, "b")):
-        settings = {"serving": {"executors": n}, "inference": {"engine": "fake", "in_flight": 10}}
-        many = Recipe.model_validate({"name": "test", "base_model": "b"} | settings)
-        complete(lake, requests(lake, subject), many, MODEL)
-    assert windows == [5, 15]
+@dataclass(frozen=True)
+class Counting(EngineServers):
+    """Servers that note how many requests each task is to keep open."""
+
+    n: int = 1
+    windows: list[int] = field(default_factory=list)
+
+    def engine_for(self, model: Model, window: int) -> Engine:
+        self.windows.append(window)
+        return self.engine
+
+    def n_servers(self) -> int:
+        return self.n
+
+
+def test_as_many_requests_are_open_as_all_servers_take(open_lake: OpenLake) -> None:
+    lake, windows = open_lake(generate_candidates), []
+    for n, subject in ((1, "a"), (3, "b")):
+        counting = Counting(Inference(in_flight=10, partitions=1), FakeEngine(), n)
+        complete(lake, counting, MODEL, requests(lake, subject))
+        windows += counting.windows
+    assert windows == [10, 30]
 
 
 def test_equal_requests_are_sent_once(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
     twice = requests(lake, "a").unionByName(requests(lake, "a"))
-    complete(lake, twice, recipe(), MODEL)
+    complete(lake, servers(), MODEL, twice)
     assert lake.run.n_calls == 1
 
 
 def test_a_changed_prompt_costs_its_own_rows_only(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
-    complete(lake, requests(lake, "a", "b"), recipe(), MODEL)
+    complete(lake, servers(), MODEL, requests(lake, "a", "b"))
     later = open_lake(generate_candidates)
     both = requests(later, "a").unionByName(requests(later, "b", prompt="What of "))
-    complete(later, both, recipe(), MODEL)
+    complete(later, servers(), MODEL, both)
     assert later.run.n_calls == 1
 
 
-def test_what_failed_is_asked_again_and_its_first_good_answer_stands(
-    open_lake: OpenLake, failing: list[str | None]
-) -> None:
-    failing[0] = "of e"
+def test_what_failed_is_asked_again_and_its_first_good_answer_stands(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
-    first = complete(lake, requests(lake, *"abcde"), recipe(max_failed_share=0.5), MODEL)
+    first = complete(lake, servers(FakeEngine("of e"), max_failed_share=0.5), MODEL, requests(lake, *"abcde"))
     assert first.count() == 4
     assert lake.run.n_failed == 2
 
-    failing[0] = None
     later = open_lake(generate_candidates)
-    assert complete(later, requests(later, *"abcde"), recipe(), MODEL).count() == 5
+    assert complete(later, servers(), MODEL, requests(later, *"abcde")).count() == 5
     assert (later.run.n_calls, later.run.n_failed) == (1, 0)
-    ledger = later.latest(COMPLETIONS).where("subject_id = 'e'").orderBy("created_at").collect()
+    ledger = later.read(COMPLETIONS).where("subject_id = 'e'").orderBy("created_at").collect()
     assert [(r.status, r.attempt) for r in ledger] == [("failed", 1), ("failed", 2), ("ok", 1)]
 
 
-def test_one_request_that_always_fails_stops_no_run(open_lake: OpenLake, failing: list[str | None]) -> None:
+def test_one_request_that_always_fails_stops_no_run(open_lake: OpenLake) -> None:
     """The share is of the stage: of those asked once more, or by a later run, it may be all."""
-    failing[0] = "of s7"
     subjects = [f"s{n}" for n in range(60)]
     for n_calls in (61, 2):
         lake = open_lake(generate_candidates)
-        assert complete(lake, requests(lake, *subjects), recipe(), MODEL).count() == 59
+        assert complete(lake, servers(FakeEngine("of s7")), MODEL, requests(lake, *subjects)).count() == 59
         assert (lake.run.n_calls, lake.run.n_failed) == (n_calls, 2)
 
 
-def test_what_a_server_refused_is_asked_once_more_by_a_later_run(
-    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_server_refused_is_asked_once_more_by_a_later_run(open_lake: OpenLake) -> None:
     """Its fault or the server's: that can't be told. What our own client refuses is settled."""
     calls = []
     for endpoint in ("gpu", None):
-        monkeypatch.setattr(inference, "engine_for", lambda *_, at=endpoint: Refusing(at))
         for _ in range(3):
             lake = open_lake(generate_candidates)
             asked = requests(lake, "a", prompt=f"At {endpoint} of ")
-            complete(lake, asked, recipe(max_failed_share=1.0), MODEL)
+            complete(lake, servers(Refusing(endpoint), max_failed_share=1.0), MODEL, asked)
             calls.append((lake.run.n_calls, lake.run.n_failed))
     assert calls == [(1, 1), (1, 1), (0, 0), (1, 0), (0, 0), (0, 0)]
 
 
-def test_too_many_failures_stop_the_job_and_keep_the_good_answers(
-    open_lake: OpenLake, failing: list[str | None]
-) -> None:
-    failing[0] = "of a"
+def test_too_many_failures_stop_the_job_and_keep_the_good_answers(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
     with pytest.raises(
         StoppedError, match=r"candidates: 1 of 2 requests failed, allowed are 0 .* e.g. fake failure on 'of a'"
     ):
-        complete(lake, requests(lake, "a", "b"), recipe(max_failed_share=0.0), MODEL)
+        complete(lake, servers(FakeEngine("of a"), max_failed_share=0.0), MODEL, requests(lake, "a", "b"))
     assert answers(lake, requests(lake, "a", "b"), MODEL).count() == 1
     assert StoppedError.exit_code == 3
 
 
-def test_failures_in_a_row_stop_the_sending(open_lake: OpenLake, failing: list[str | None]) -> None:
-    failing[0] = "Tell"
+def test_failures_in_a_row_stop_the_sending(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
-    limits = recipe(max_failed_in_a_row=3, max_failed_share=1.0)
+    limits = servers(FakeEngine("Tell"), max_failed_in_a_row=3, max_failed_share=1.0)
     with pytest.raises(StoppedError, match=r"3 in a row failed, so 4 were not sent; e\.g\. fake failure"):
-        complete(lake, requests(lake, *"abcdefg"), limits, MODEL)
-    assert (lake.run.n_calls, lake.latest(COMPLETIONS).count()) == (3, 3)
+        complete(lake, limits, MODEL, requests(lake, *"abcdefg"))
+    assert (lake.run.n_calls, lake.read(COMPLETIONS).count()) == (3, 3)
 
 
-def test_an_empty_answer_is_asked_for_once_more_and_then_stands(
-    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inference, "engine_for", lambda *_: Mute())
+def test_an_empty_answer_is_asked_for_once_more_and_then_stands(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
-    assert complete(lake, requests(lake, "a", "b"), recipe(), MODEL).count() == 2
-    assert (lake.run.n_calls, lake.latest(COMPLETIONS).count()) == (4, 4), "what was paid for is in the ledger"
+    assert complete(lake, servers(Mute()), MODEL, requests(lake, "a", "b")).count() == 2
+    assert (lake.run.n_calls, lake.read(COMPLETIONS).count()) == (4, 4), "what was paid for is in the ledger"
     later = open_lake(generate_candidates)
-    assert [r.status for r in complete(later, requests(later, "a", "b"), recipe(), MODEL).collect()] == ["empty"] * 2
+    assert [r.status for r in complete(later, servers(Mute()), MODEL, requests(later, "a", "b")).collect()] == [
+        "empty"
+    ] * 2
     assert later.run.n_calls == 0
 
 
-def test_a_changed_policy_asks_once_more_and_no_more(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "engine_for", lambda *_: Mute())
+def test_a_changed_policy_asks_once_more_and_no_more(open_lake: OpenLake) -> None:
     calls = []
     for ask_again in ((), ("empty",), ("empty",)):
         lake = open_lake(generate_candidates)
-        assert complete(lake, requests(lake, "a", "b"), recipe(ask_again=ask_again), MODEL).count() == 2
+        assert complete(lake, servers(Mute(), ask_again=ask_again), MODEL, requests(lake, "a", "b")).count() == 2
         calls.append(lake.run.n_calls)
     assert calls == [2, 2, 0]
 
 
-def test_two_waves_are_open_at_once_and_each_is_a_commit_of_its_own(
-    open_lake: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inference, "engine_for", lambda *_: Together(str(tmp_path)))
+def test_two_waves_are_open_at_once_and_each_is_a_commit_of_its_own(open_lake: OpenLake, tmp_path: Path) -> None:
     lake = open_lake(generate_candidates)
     subjects = [f"s{n}" for n in range(40)]
-    found = complete(lake, requests(lake, *subjects), recipe(rows_per_wave=30, partitions=8), MODEL).collect()
+    found = complete(
+        lake, servers(Together(str(tmp_path)), rows_per_wave=30, partitions=8), MODEL, requests(lake, *subjects)
+    ).collect()
     assert [r.text for r in found] == ["together"] * 40
     commits = DeltaTable(lake.path(COMPLETIONS)).history()
     transactions = {json.loads(c["userMetadata"])["transaction"] for c in commits if "userMetadata" in c} - {None}
@@ -200,11 +193,11 @@ class Sharing:
         return (Answer(r["request_id"], "ok", str(len(share)), endpoint="sharing") for r in share)
 
 
-def test_the_tasks_of_a_wave_get_equal_shares(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "engine_for", lambda *_: Sharing())
-    monkeypatch.setattr(inference, "tasks_of_a_wave", lambda *_, held: 4)
+def test_the_tasks_of_a_wave_get_equal_shares(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
-    found = complete(lake, requests(lake, *map(str, range(400))), recipe(), MODEL).collect()
+    asked = materialised(requests(lake, *map(str, range(400))))
+    send(lake, Stage(asked, 400, 400), Sharing(), Inference(), tasks=4)
+    found = answers(lake, asked, MODEL).collect()
     shares = [int(r.text) for r in found]
     assert len(shares) == 400
     assert 98 <= min(shares) <= max(shares) <= 102, (

@@ -23,48 +23,44 @@ def pair(question: str) -> str:
     return json.dumps({"instruction": question, "response": f"The answer to {question}"})
 
 
-def test_line_17_is_broken(open_lake, tmp_path: Path) -> None:
+def test_line_17_is_broken(run_job, tmp_path: Path) -> None:
     lines = [pair(f"Question {n}?") for n in range(1, 21)]
     lines[16] = lines[16][:-5]
     lines[18] = '{"question": "?"}'
     seed = tmp_path / "seed.jsonl"
     seed.write_text("\n".join(lines), encoding="utf-8")
 
-    lake = open_lake(ingest_conversations)
-    ingest_conversations.run(lake, recipe(seed))
+    lake = run_job(ingest_conversations, recipe(seed))
 
-    assert lake.latest(CONVERSATIONS).count() == 36
+    assert lake.read(CONVERSATIONS).count() == 36
     assert (lake.run.n_in, lake.run.n_out) == (38, 36)
     assert lake.run.quarantined == {"broken_json": 1, "unknown_shape": 1}
-    bad = lake.latest(QUARANTINE).orderBy("record_offset").collect()
+    bad = lake.read(QUARANTINE).orderBy("record_offset").collect()
     assert [(r.rule, r.source_file, r.record_offset) for r in bad] == [
         ("broken_json", str(seed), 17),
         ("unknown_shape", str(seed), 19),
     ]
     assert bad[0].payload.startswith('{"instruction": "Question 17?"')
 
-    again = open_lake(ingest_conversations)
-    ingest_conversations.run(again, recipe(seed))
+    again = run_job(ingest_conversations, recipe(seed))
     assert (again.run.n_in, again.run.version) == (0, None)
 
     lines[16] = pair("Question 17?")
     seed.write_text("\n".join(lines), encoding="utf-8")
-    mended = open_lake(ingest_conversations)
-    ingest_conversations.run(mended, recipe(seed))
+    mended = run_job(ingest_conversations, recipe(seed))
     assert (mended.run.n_in, mended.run.n_out) == (2, 2)
 
 
-def test_repeated_deleted_and_faulty_messages(open_lake, tmp_path: Path) -> None:
+def test_repeated_deleted_and_faulty_messages(run_job, tmp_path: Path) -> None:
     reply = {"message_id": "a", "role": "assistant", "text": "Yes.", "replies": []}
     faulty = [reply | {"message_id": "b", "deleted": True}, reply | {"message_id": "c", "role": "system"}]
     tree = {"message_id": "p", "role": "prompter", "text": "Well?", "lang": "en", "replies": [reply, *faulty]}
     (tmp_path / "one.jsonl").write_text(json.dumps({"prompt": tree}))
     (tmp_path / "two.jsonl").write_text(json.dumps({"prompt": tree}))
 
-    lake = open_lake(ingest_conversations)
-    ingest_conversations.run(lake, recipe(tmp_path / "*.jsonl"))
+    lake = run_job(ingest_conversations, recipe(tmp_path / "*.jsonl"))
 
-    rows = lake.latest(CONVERSATIONS).orderBy("message_id").collect()
+    rows = lake.read(CONVERSATIONS).orderBy("message_id").collect()
     assert [(r.message_id, r.parent_id, r.source, r.licence) for r in rows] == [
         ("a", "p", "one.jsonl", "CC0-1.0"),
         ("p", None, "one.jsonl", "CC0-1.0"),
@@ -74,14 +70,12 @@ def test_repeated_deleted_and_faulty_messages(open_lake, tmp_path: Path) -> None
     assert (lake.run.n_in, lake.run.n_out) == (8, 2)
 
 
-def test_paths_that_match_nothing_are_all_named(open_lake, tmp_path: Path) -> None:
+def test_paths_that_match_nothing_are_all_named(run_job, tmp_path: Path) -> None:
     (tmp_path / "seed.jsonl").write_text(pair("Well?"))
     with pytest.raises(RecipeError, match=r"2 of 3 match no file: nowhere\.jsonl, none/\*\.gz"):
-        ingest_conversations.run(
-            open_lake(ingest_conversations), recipe(tmp_path / "seed.jsonl", "nowhere.jsonl", "none/*.gz")
-        )
+        run_job(ingest_conversations, recipe(tmp_path / "seed.jsonl", "nowhere.jsonl", "none/*.gz"))
 
 
-def test_no_paths(open_lake) -> None:
+def test_no_paths(run_job) -> None:
     with pytest.raises(RecipeError, match=r"ingest_conversations\.paths is empty"):
-        ingest_conversations.run(open_lake(ingest_conversations), recipe())
+        run_job(ingest_conversations, recipe())

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StringType, StructField, StructType
 
-import jobs.lake.tables
 from jobs.errors import JobError
 from jobs.lake.conform import SchemaMismatchError, _cut, predicate
-from jobs.lake.materialised import materialised
-from jobs.lake.tables import DuplicateKeyError, Lake
+from jobs.lake.runs import Run
+from jobs.lake.tables import Lake
+from jobs.lake.writing import DuplicateKeyError, RunLake
 from schemas import TABLES
 from schemas.gold import CURATED
 from schemas.ops import QUARANTINE, RUNS
@@ -32,7 +32,7 @@ def pairs(lake: Lake, *rows: tuple[object, ...]):  # type: ignore[no-untyped-def
     return lake.spark.createDataFrame(rows, SEED_PAIRS.schema)
 
 
-def lake_writing(open_lake: OpenLake, table: Table) -> Lake:
+def lake_writing(open_lake: OpenLake, table: Table) -> RunLake:
     lake = open_lake()
     lake.run.writes = table
     return lake
@@ -54,7 +54,7 @@ def test_a_relative_root_is_taken_from_where_the_command_stands(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     lake = lake_writing(open_lake, SEED_PAIRS)
-    relative = Lake(lake.spark, "lake", lake.run)
+    relative = RunLake(lake.spark, "lake", lake.run)
     assert relative.write(SEED_PAIRS, pairs(lake, PAIR)) is not None
     assert lake.read(SEED_PAIRS).count() == 1
 
@@ -69,7 +69,7 @@ def test_a_row_that_breaks_a_rule_is_quarantined_by_its_name_and_counted(open_la
     assert lake.run.n_in == 3
     assert lake.run.n_out == 1
     assert lake.run.quarantined == {"instruction_not_empty": 1, "split_known": 1}
-    kept = {r.row_id: (r.rule, json.loads(r.payload)["split"]) for r in lake.latest(QUARANTINE).collect()}
+    kept = {r.row_id: (r.rule, json.loads(r.payload)["split"]) for r in lake.read(QUARANTINE).collect()}
     assert kept == {"e/b": ("instruction_not_empty", "dev"), "e/c": ("split_known", "test")}
 
     again = lake_writing(open_lake, SEED_PAIRS)
@@ -82,7 +82,7 @@ def test_a_dropped_row_is_counted_by_reason_and_not_written(open_lake: OpenLake)
     rows = pairs(lake, PAIR, ("e", "b", "i", "r", None, "s", None, "dev"))
     lake.write(SEED_PAIRS, rows.withColumn("drop_reason", F.when(F.col("pair_id") == "b", "later_turn")))
     assert lake.run.dropped == {"later_turn": 1}
-    assert [r.pair_id for r in lake.latest(SEED_PAIRS).collect()] == ["a"]
+    assert [r.pair_id for r in lake.read(SEED_PAIRS).collect()] == ["a"]
 
 
 def test_a_table_of_dropped_rows_holds_just_those(open_lake: OpenLake) -> None:
@@ -93,7 +93,7 @@ def test_a_table_of_dropped_rows_holds_just_those(open_lake: OpenLake) -> None:
     )
     lake.write(DUPLICATES, rows)
     assert (lake.run.n_out, dict(lake.run.dropped), dict(lake.run.quarantined)) == (1, {"near": 1}, {})
-    assert [r.segment_id for r in lake.latest(DUPLICATES).collect()] == ["b"]
+    assert [r.segment_id for r in lake.read(DUPLICATES).collect()] == ["b"]
 
 
 def test_a_record_rejected_by_its_reader_keeps_its_place(open_lake: OpenLake) -> None:
@@ -104,7 +104,7 @@ def test_a_record_rejected_by_its_reader_keeps_its_place(open_lake: OpenLake) ->
     )  # fmt: skip
     empty = pairs(lake, PAIR, PAIR).select(*(F.lit(None).cast(f.dataType).alias(f.name) for f in SEED_PAIRS.schema))
     lake.write(SEED_PAIRS, empty.withColumn("rejected", rejected))
-    rows = lake.latest(QUARANTINE).orderBy("row_id").collect()
+    rows = lake.read(QUARANTINE).orderBy("row_id").collect()
     assert [row.row_id for row in rows] == ["a.jsonl:17", "a.jsonl:17:2"], "two in one compressed member"
     assert {(row.rule, row.record_offset, row.payload) for row in rows} == {("broken_json", 17, "{oops")}
 
@@ -113,13 +113,15 @@ def test_replace_forgets_the_rows_of_its_slice_only(open_lake: OpenLake) -> None
     lake = lake_writing(open_lake, CURATED)
 
     def rows(iteration: int, *ids: str):  # type: ignore[no-untyped-def]
-        values = [("e", iteration, i, "i", "r", 5.0, "rubric", "m", ["d"], 4.5, "s", "u") for i in ids]
+        values = [
+            ("e", iteration, i, "i", "r", "backtranslated", 5.0, "rubric", "m", ["d"], 4.5, "s", "u") for i in ids
+        ]
         return lake.spark.createDataFrame(values, CURATED.schema)
 
     lake.write(CURATED, rows(1, "a", "b"), slice={"experiment": "e", "iteration": 1})
     lake.write(CURATED, rows(2, "a"), slice={"experiment": "e", "iteration": 2})
     lake.write(CURATED, rows(1, "c"), slice={"experiment": "e", "iteration": 1})
-    found = {(r.iteration, r.candidate_id) for r in lake.latest(CURATED).collect()}
+    found = {(r.iteration, r.pair_id) for r in lake.read(CURATED).collect()}
     assert found == {(1, "c"), (2, "a")}
 
 
@@ -145,40 +147,30 @@ def test_every_commit_carries_the_run(open_lake: OpenLake) -> None:
     assert {json.loads(commit.userMetadata)["run_id"] for commit in commits} == {lake.run.run_id}
 
 
-def test_what_another_run_wrote_meanwhile_is_not_written_twice(
-    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two runs find the same new rows; one commits between the other's comparison with the table and its commit."""
+class Overtaken(RunLake):
+    """A run whose rows another run writes at some look at the table's version: before or after they are counted."""
+
+    def __init__(self, first: RunLake, second: RunLake, at_look: int) -> None:
+        super().__init__(first.spark, first.root, first.run)
+        self.second, self.looks_left = second, at_look
+
+    def version(self, table: Table) -> int | None:
+        if table is SEED_PAIRS and self.looks_left:
+            self.looks_left -= 1
+            if not self.looks_left:
+                self.second.write(SEED_PAIRS, pairs(self.second, PAIR))
+        return super().version(table)
+
+
+@pytest.mark.parametrize("at_look", [2, 3])
+def test_what_another_run_wrote_meanwhile_is_not_written_twice(open_lake: OpenLake, at_look: int) -> None:
+    """Two runs find the same new rows; one commits between the other's first look at the table and its commit."""
+    lake_writing(open_lake, SEED_PAIRS).create(SEED_PAIRS)
     first, second = lake_writing(open_lake, SEED_PAIRS), lake_writing(open_lake, SEED_PAIRS)
-    calls = 0
-
-    def overtaken(rows: DataFrame) -> DataFrame:
-        nonlocal calls
-        calls += 1
-        found = materialised(rows)
-        if calls == 1:
-            second.write(SEED_PAIRS, pairs(second, PAIR))
-        return found
-
-    monkeypatch.setattr(jobs.lake.tables, "materialised", overtaken)
-    first.write(SEED_PAIRS, pairs(first, PAIR, ("e", "b", *PAIR[2:])))
-    assert sorted(row.pair_id for row in first.latest(SEED_PAIRS).collect()) == ["a", "b"]
-    assert (first.run.n_in, first.run.n_out, second.run.n_out) == (1, 1, 1)
-
-
-def test_nor_is_what_it_wrote_after_the_count(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = lake_writing(open_lake, SEED_PAIRS), lake_writing(open_lake, SEED_PAIRS)
-    counted = Lake._counted
-
-    def overtaken(lake: Lake, table: Table, marked: DataFrame) -> list[Row]:
-        found = counted(lake, table, marked)
-        if lake is first:
-            second.write(SEED_PAIRS, pairs(second, PAIR))
-        return found
-
-    monkeypatch.setattr(Lake, "_counted", overtaken)
-    first.write(SEED_PAIRS, pairs(first, PAIR, ("e", "b", *PAIR[2:])))
-    assert sorted(row.pair_id for row in first.latest(SEED_PAIRS).collect()) == ["a", "b"]
+    overtaken = Overtaken(first, second, at_look)
+    overtaken.write(SEED_PAIRS, pairs(first, PAIR, ("e", "b", *PAIR[2:])))
+    assert overtaken.looks_left == 0
+    assert sorted(row.pair_id for row in first.read(SEED_PAIRS).collect()) == ["a", "b"]
     assert (first.run.n_in, first.run.n_out, second.run.n_out) == (1, 1, 1)
 
 
@@ -207,15 +199,15 @@ def test_a_commit_that_another_one_overtook_is_refused(open_lake: OpenLake, tmp_
         go_on.touch()
         with pytest.raises(Exception, match="DELTA_CONCURRENT_APPEND"):
             commit.result()
-    assert sorted(row.pair_id for row in lake.latest(SEED_PAIRS).collect()) == ["a", "b"]
+    assert sorted(row.pair_id for row in lake.read(SEED_PAIRS).collect()) == ["a", "b"]
 
 
 def test_a_table_of_an_older_version_has_its_new_columns_empty(open_lake: OpenLake) -> None:
     lake = lake_writing(open_lake, SEED_PAIRS)
     lake.create(replace(SEED_PAIRS, schema=StructType([f for f in SEED_PAIRS.schema if f.name != "licence"])))
-    assert lake.latest(SEED_PAIRS).schema.fieldNames()[-1] == "licence"
+    assert lake.read(SEED_PAIRS).schema.fieldNames()[-1] == "licence"
     lake.write(SEED_PAIRS, pairs(lake, PAIR))
-    assert [row.licence for row in lake.latest(SEED_PAIRS).collect()] == [None]
+    assert [row.licence for row in lake.read(SEED_PAIRS).collect()] == [None]
 
 
 @pytest.mark.parametrize("character", ["x", "\u00e9", "\u6c34", "\U0001f40b"])
@@ -232,25 +224,30 @@ def test_a_repeated_transaction_is_written_once(open_lake: OpenLake) -> None:
     row = lake.spark.createDataFrame([lake.run.row("ok")], RUNS.schema)
     lake.write(RUNS, row, transaction="wave-1")
     lake.write(RUNS, row, transaction="wave-1")
-    assert lake.latest(RUNS).count() == 1
+    assert lake.read(RUNS).count() == 1
 
 
-def test_a_transaction_that_is_not_in_the_table_is_an_error(
-    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Forgetful(Run):
+    """A run whose commits do not carry its facts, as those of another program do not."""
+
+    def metadata(self, transaction: str | None = None) -> str:
+        return "{}"
+
+
+def test_a_transaction_that_is_not_in_the_table_is_an_error(open_lake: OpenLake) -> None:
     lake = open_lake()
     row = lake.spark.createDataFrame([lake.run.row("ok")], RUNS.schema)
     lake.write(RUNS, row, transaction="wave-1")
-    monkeypatch.setattr(lake.run, "metadata", lambda transaction: "{}")
+    other = RunLake(lake.spark, lake.root, Forgetful("test", "test", "0" * 16, RUNS))
     with pytest.raises(JobError, match="transaction wave-2 is not among the last 20 commits"):
-        lake.write(RUNS, row, transaction="wave-2")
+        other.write(RUNS, row, transaction="wave-2")
 
 
 def test_a_lake_of_an_older_version_gets_the_columns_it_lacks(open_lake: OpenLake) -> None:
     lake = open_lake()
     lake.create(replace(RUNS, schema=StructType([f for f in RUNS.schema if f.name != "prefix_hit_rate"])))
     lake.insert(RUNS, [lake.run.row("ok") | {"prefix_hit_rate": 0.5}])
-    assert [r.prefix_hit_rate for r in lake.latest(RUNS).collect()] == [0.5]
+    assert [r.prefix_hit_rate for r in lake.read(RUNS).collect()] == [0.5]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
@@ -269,4 +266,47 @@ def test_the_reason_column_of_segments_is_their_own(open_lake: OpenLake) -> None
     row = ["m", "s", "d", "u", 0, "H", 1, [], None, 10, None, None, None, "too_short"]
     lake.write(SEGMENTS, lake.spark.createDataFrame([row], SEGMENTS.schema))
     assert dict(lake.run.dropped) == {"too_short": 1}
-    assert lake.latest(SEGMENTS).count() == 1, "dropped pieces are recorded too"
+    assert lake.read(SEGMENTS).count() == 1, "dropped pieces are recorded too"
+
+
+def test_a_run_names_what_it_read_first_and_a_look_writes_nothing(open_lake: OpenLake) -> None:
+    lake = lake_writing(open_lake, SEED_PAIRS)
+    lake.write(SEED_PAIRS, pairs(lake, PAIR))
+    later = lake_writing(open_lake, SEED_PAIRS)
+    later.read(SEED_PAIRS)
+    later.write(SEED_PAIRS, pairs(lake, ("e", "b", *PAIR[2:])))
+    later.read(SEED_PAIRS)
+    assert later.run.inputs == {SEED_PAIRS.name: lake.run.version}
+    assert not hasattr(Lake(lake.spark, lake.root), "write")
+
+
+def test_changed_constraints_reach_a_table_that_is_there(open_lake: OpenLake) -> None:
+    def declared(**rules: str) -> Table:
+        return replace(SEED_PAIRS, constraints=rules)
+
+    lake = lake_writing(open_lake, SEED_PAIRS)
+    older = declared(split_known="split IN ('train', 'dev')", no_secret="instruction <> 'secret'")
+    lake.write(older, pairs(lake, PAIR))
+    newer = declared(split_known="split IN ('train', 'dev', 'test')", has_source="length(source) > 0")
+    later = lake_writing(open_lake, SEED_PAIRS)
+    later.write(newer, pairs(later, ("e", "b", "secret", "r", None, "s", None, "test")))
+    state = later.state(SEED_PAIRS)
+    assert state is not None
+    stored = {k: v for k, v in state.properties.items() if k.startswith("delta.constraints.")}
+    assert stored == {f"delta.constraints.{name}": rule for name, rule in newer.constraints.items()}
+    assert later.read(SEED_PAIRS).count() == 2
+
+    third = lake_writing(open_lake, SEED_PAIRS)
+    with pytest.raises(JobError, match=r"1 rows break the rule only_train, which is new in release .* e\.g\. e/b"):
+        third.write(declared(only_train="split = 'train'"), pairs(third, ("e", "c", *PAIR[2:])))
+
+
+def test_a_table_of_another_release_is_refused_in_one_sentence(open_lake: OpenLake) -> None:
+    lake = open_lake()
+    fields = [f for f in SEED_PAIRS.schema if f.name != "pair_id"] + [StructField("candidate_id", StringType(), False)]
+    lake.create(replace(SEED_PAIRS, schema=StructType(fields), key=("candidate_id",)))
+    for look in (open_lake().exists, open_lake().read, open_lake().create):
+        with pytest.raises(
+            JobError, match=r"silver.seed_pairs was written by another release .*: it lacks pair_id and has"
+        ):
+            look(SEED_PAIRS)

@@ -6,22 +6,37 @@ from deltalake import DeltaTable
 from jobs import build_training_examples, curate
 from jobs.errors import JobError, StoppedError
 from jobs.lake.publish import digest_of, newest_release, publish
-from jobs.lake.tables import Lake
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
 from schemas.content_digest import content_digest
 from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.ops import RELEASES
 from schemas.silver import SEED_PAIRS
-from tests.conftest import OpenLake
+from tests.conftest import OpenLake, RunJob
 
 pytestmark = pytest.mark.spark
 
 SLICE = {"experiment": "test", "iteration": 1}
 
 
-def rows(lake: Lake, *scores: float, threshold: float = 4.5):  # type: ignore[no-untyped-def]
+def rows(lake: RunLake, *scores: float, threshold: float = 4.5):  # type: ignore[no-untyped-def]
     values = [
-        ("test", 1, f"c{i}", f"i{i}", f"r{i} é", s, "rubric", "m", ["d"], threshold, f"s{i}", "u", None)
+        (
+            "test",
+            1,
+            f"c{i}",
+            f"i{i}",
+            f"r{i} é",
+            "backtranslated",
+            s,
+            "rubric",
+            "m",
+            ["d"],
+            threshold,
+            f"s{i}",
+            "u",
+            None,
+        )
         for i, s in enumerate(scores)
     ]
     schema = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in CURATED.schema) + ", drop_reason string"
@@ -34,7 +49,7 @@ def test_a_release_names_a_version_that_others_read_alike(open_lake: OpenLake) -
     assert newest_release(lake, CURATED, SLICE) == release
     outside = DeltaTable(lake.path(CURATED), version=release.version).to_pyarrow_table()
     assert content_digest(outside.to_batches()) == (release.n_rows, release.content_digest)
-    noted = lake.latest(RELEASES).first()
+    noted = lake.read(RELEASES).first()
     assert noted is not None
     assert (lake.folder("reports").parent / noted.expectations_report).is_file()
 
@@ -52,7 +67,7 @@ def test_the_same_rows_are_not_published_twice(open_lake: OpenLake) -> None:
     later = open_lake(curate)
     assert publish(later, CURATED, rows(later, 5.0), slice=SLICE, iteration=1, least=1) == first
     assert later.run.version is None
-    assert later.latest(RELEASES).count() == 1
+    assert later.read(RELEASES).count() == 1
 
 
 def test_a_broken_critical_expectation_publishes_nothing(open_lake: OpenLake) -> None:
@@ -71,17 +86,17 @@ def test_too_few_rows_publish_nothing(open_lake: OpenLake) -> None:
         publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=2)
 
 
-def test_what_was_committed_but_not_released_trains_nothing(open_lake: OpenLake) -> None:
+def test_what_was_committed_but_not_released_trains_nothing(open_lake: OpenLake, run_job: RunJob) -> None:
     lake = open_lake(curate)
     seed = ("test", "p", "Q?", "An answer.", "en", "s", None, "train")
     lake.write(SEED_PAIRS, lake.spark.createDataFrame([seed], SEED_PAIRS.schema))
     recipe = Recipe.model_validate({"name": "test", "base_model": "b"})
     with pytest.raises(JobError, match="no release of iteration 1; run `humpback curate` first"):
-        build_training_examples.run(open_lake(build_training_examples, direction="forward", iteration=1), recipe)
+        run_job(build_training_examples, recipe, direction="forward", iteration=1)
     publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=1)
     lake.write(CURATED, rows(lake, 5.0, 4.9), slice=SLICE)  # by a run that was killed before it could release it
-    build_training_examples.run(open_lake(build_training_examples, direction="forward", iteration=1), recipe)
-    assert sorted(row.source_id for row in lake.latest(TRAINING_EXAMPLES).collect()) == ["c0", "p"]
+    run_job(build_training_examples, recipe, direction="forward", iteration=1)
+    assert sorted(row.source_id for row in lake.read(TRAINING_EXAMPLES).collect()) == ["c0", "p"]
 
 
 def test_a_raised_threshold_forgets_rows(open_lake: OpenLake) -> None:
@@ -89,4 +104,4 @@ def test_a_raised_threshold_forgets_rows(open_lake: OpenLake) -> None:
     publish(lake, CURATED, rows(lake, 5.0, 4.6), slice=SLICE, iteration=1, least=1)
     second = publish(open_lake(curate), CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=1)
     assert second.n_rows == 1
-    assert lake.latest(CURATED).count() == 1
+    assert lake.read(CURATED).count() == 1

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-import jobs.report
 from jobs.lake import catalog
 from jobs.lake.tables import Lake
-from jobs.report import gather, report
+from jobs.report import gather, report, write
 from jobs.report.facts import Stage
 from schemas.silver import SEGMENTS
 from tests.jobs.synthetic_lake import BACKWARD, FORWARD, THRESHOLD
@@ -20,9 +19,7 @@ pytestmark = pytest.mark.spark
 def made(finished_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str]:
     """What the report on the lake shows, and its HTML."""
     facts = gather(finished_lake)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jobs.report, "gather", lambda lake: facts)
-        out = report(finished_lake, tmp_path_factory.mktemp("report") / "new" / "report.html")
+    out = write(facts, finished_lake.root, tmp_path_factory.mktemp("report") / "new" / "report.html")
     return facts, out.read_text(encoding="utf-8")
 
 
@@ -32,21 +29,21 @@ def facts(made: tuple[dict, str]) -> dict:
 
 
 def test_funnel_counts_every_stage(facts: dict, finished_lake: Lake) -> None:
-    n_kept = finished_lake.latest(SEGMENTS).where("drop_reason IS NULL").count()
+    n_kept = finished_lake.read(SEGMENTS).where("drop_reason IS NULL").count()
     n_repeats = len(range(1, n_kept, 20))
     n_curated = {r["iteration"]: r["n_rows"] for r in facts["releases"]}
     assert facts["experiment"] == "demo"
     assert facts["funnel"] == [
-        Stage("documents", 41),
-        Stage("pieces found", 240),
-        Stage("pieces kept", n_kept, 240),
-        Stage("unique pieces", n_kept - n_repeats, n_kept),
-        Stage("unlabelled set", 80, n_kept - n_repeats),
-        Stage("candidates", 60, 80),
-        Stage("scored, iteration 1", 60, 60),
-        Stage("curated, iteration 1", n_curated[1], 60),
-        Stage("scored, iteration 2", 60, 60),
-        Stage("curated, iteration 2", n_curated[2], 60),
+        Stage("documents", "documents", 41),
+        Stage("pieces", "pieces found", 240),
+        Stage("kept", "pieces kept", n_kept, 240),
+        Stage("unique", "unique pieces", n_kept - n_repeats, n_kept),
+        Stage("unlabelled", "unlabelled set", 80, n_kept - n_repeats),
+        Stage("candidates", "candidates", 60, 80),
+        Stage("scored-1", "scored, iteration 1", 60, 60),
+        Stage("curated-1", "curated, iteration 1", n_curated[1], 60),
+        Stage("scored-2", "scored, iteration 2", 60, 60),
+        Stage("curated-2", "curated, iteration 2", n_curated[2], 60),
     ]
 
 
@@ -56,7 +53,7 @@ def test_each_rule_is_shown_with_what_came_to_it(facts: dict, finished_lake: Lak
     assert (short.name, short.n_in, upper.name) == ("too_short", 240, "uppercase_header")
     assert upper.n_in == 240 - short.n_dropped
     assert facts["rules"][-1].n_in == upper.n_in - upper.n_dropped
-    mailed = finished_lake.latest(SEGMENTS).where("drop_reason IS NULL AND position = 1").count()
+    mailed = finished_lake.read(SEGMENTS).where("drop_reason IS NULL AND position = 1").count()
     assert facts["replaced"] == {"email": 2 * mailed}
 
 

@@ -1,49 +1,62 @@
 """Ratings through the ledger: what a changed prompt, sampling or parser costs, and what is counted when."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from pyspark.sql import functions as F
 
 from jobs import generate_answers, generate_candidates, judge_answers, judge_check, score_candidates
-from jobs.current.models import Model
+from jobs.current.answers import answers
+from jobs.current.methods import methods_of
+from jobs.current.pairs import candidates
+from jobs.current.ratings import counting
 from jobs.errors import JobError, RecipeError
-from jobs.inference import ask as inference
-from jobs.inference import rating as scoring
+from jobs.inference.serving import EngineServers
 from jobs.lake.tables import Lake
-from jobs.loop import plan as dry_run
+from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
+from jobs.recipe.step import Planned, Step
 from model_ops.client.engine import Answer
 from model_ops.client.fake_engine import FakeEngine
+from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from schemas.gold import GENERATIONS, JUDGEMENTS
-from schemas.ops import MODELS, PROMPTS, RUNS
+from schemas.ops import PROMPTS, RUNS
 from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
-from tests.conftest import OpenLake
-from tests.planted import plant
+from tests.conftest import OpenLake, RunJob
+from tests.planted import plant, plant_model
 from transforms.scoring import scorers, scores
 
 pytestmark = pytest.mark.spark
 
-JUDGES = {
-    "forward": Model("forward-0-abc", "nowhere", "f" * 64, "base"),
-    "backward": Model("backward-0-abc", "nowhere", "b" * 64, "base"),
-}
+MakeRecipe = Callable[..., Recipe]
 
 
-def recipe(**sections: object) -> Recipe:
-    return Recipe.model_validate({"name": "test", "base_model": "b", "inference": {"engine": "fake"}} | sections)
+@pytest.fixture
+def recipe(tiny_base: Path) -> MakeRecipe:
+    """`recipe(section={...})`: a recipe on the tiny base model, whose models are a fake engine."""
+    fixed = {"name": "test", "base_model": str(tiny_base), "inference": {"engine": "fake"}}
+    return lambda **sections: Recipe.model_validate(fixed | sections)
 
 
-@pytest.fixture(autouse=True)
-def trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    for job in (score_candidates, judge_check):
-        monkeypatch.setattr(job, "judges", lambda *_: JUDGES)
-    monkeypatch.setattr(generate_candidates, "the_model", lambda *_: JUDGES["backward"])
+@pytest.fixture
+def judges(recipe: MakeRecipe, open_lake: OpenLake) -> dict[str, Model]:
+    """M_yx and M0, trained."""
+    root = open_lake().root
+    return {name: plant_model(root, recipe(), name, 0) for name in ("forward", "backward")}  # type: ignore[arg-type]
+
+
+def planned(job: ModuleType, lake: Lake, asked: Recipe, iteration: int | None = None) -> Planned:
+    """What the dry run says of a job."""
+    step = Step(job, iteration, servers=EngineServers(asked.inference, FakeEngine()))
+    found: Planned = job.plan(Lake(lake.spark, lake.root), asked, step)
+    return found
 
 
 def drawn(segment_id: str) -> dict[str, object]:
@@ -56,122 +69,129 @@ def drawn(segment_id: str) -> dict[str, object]:
 POOL = [drawn("x"), drawn("y")]
 
 
-def generated(open_lake: OpenLake, asked: Recipe) -> None:
+def generated(run_job: RunJob, open_lake: OpenLake, asked: Recipe) -> None:
     """The candidates of the pool, by their job."""
-    lake = open_lake(generate_candidates)
-    plant(lake.root, UNLABELLED, POOL)
-    generate_candidates.run(lake, asked)
+    plant(open_lake().root, UNLABELLED, POOL)
+    run_job(generate_candidates, asked)
 
 
-def scored(open_lake: OpenLake, asked: Recipe) -> tuple[Lake, list[Any]]:
+def scored(run_job: RunJob, open_lake: OpenLake, asked: Recipe) -> tuple[RunLake, list[Any]]:
     """A run of score-candidates over the pool's candidates, planted if there are none; and all scores after it."""
-    lake = open_lake(score_candidates, iteration=1)
+    lake = open_lake()
     if not lake.exists(CANDIDATES):
         plant(lake.root, UNLABELLED, POOL)
-        segments = lake.latest(UNLABELLED)
-        requests = generate_candidates.candidate_requests(asked, JUDGES["backward"], segments).collect()
+        digest = methods_of(asked)[CANDIDATES.name]
         plant(lake.root, CANDIDATES, [
-            {"candidate_id": r.subject_id, "segment_id": r.subject_id, "instruction": f"Say {r.subject_id}.",
-             "response": f"An {r.subject_id} text.", "model_id": r.model_id, "request_id": r.request_id} for r in requests
+            {"candidate_id": s["segment_id"], "segment_id": s["segment_id"], "instruction": f"Say {s['segment_id']}.",
+             "response": s["text"], "model_id": "backward-0-test", "request_id": "r", "method_digest": digest} for s in POOL
         ])  # fmt: skip
-    score_candidates.run(lake, asked)
-    return lake, lake.latest(SCORES).orderBy("scorer", "candidate_id").collect()
+    lake = run_job(score_candidates, asked, iteration=1)
+    return lake, lake.read(SCORES).orderBy("scorer", "pair_id").collect()
 
 
 def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
-    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
+    open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, judges: dict[str, Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["rubric", "backward_gain"]
     both = recipe(score_candidates={"scorers": names})
-    lake, first = scored(open_lake, both)
+    lake, first = scored(run_job, open_lake, both)
     assert {(r.scorer, r.model_id, r.status) for r in first} == {
-        ("rubric", "forward-0-abc", "ok"), ("backward_gain", "backward-0-abc", "ok"),
+        ("rubric", "forward-0-test", "ok"), ("backward_gain", "backward-0-test", "ok"),
     }  # fmt: skip
     assert (lake.run.n_calls, lake.run.n_in, lake.run.n_out) == (2 + 2 * 2, 4, 4)
-    before = scoring.methods(both, JUDGES, names)  # type: ignore[arg-type]
+    before = counting(methods_of(both), judges, names)  # type: ignore[arg-type]
 
     changed = replace(scorers.RUBRIC, text="Better. " + scorers.RUBRIC.text)
     monkeypatch.setitem(scorers.SCORERS, "rubric", replace(scorers.SCORERS["rubric"], template=changed))
-    lake, rows = scored(open_lake, both)
+    lake, rows = scored(run_job, open_lake, both)
     assert (lake.run.n_calls, len(rows)) == (2, 6)
-    after = scoring.methods(both, JUDGES, names)  # type: ignore[arg-type]
+    after = counting(methods_of(both), judges, names)  # type: ignore[arg-type]
     assert {name for name in names if after[name] != before[name]} == {"rubric"}
-    assert [scores.made_by(lake.latest(SCORES), methods).count() for methods in (before, after)] == [4, 4]
+    assert [scores.made_by(lake.read(SCORES), methods).count() for methods in (before, after)] == [4, 4]
+    noted = {f"scores/{name}": digest for name, (_, digest) in after.items()}
+    assert lake.run.methods == noted | {
+        "forward-0": "forward-0-test", "backward-0": "backward-0-test",
+        "silver.candidates": methods_of(both)["silver.candidates"],
+    }  # fmt: skip
 
     monkeypatch.setattr(scores, "PARSER", "scores/next")
-    lake, rows = scored(open_lake, both)
+    lake, rows = scored(run_job, open_lake, both)
     assert (lake.run.n_calls, lake.run.n_out, len(rows)) == (0, 4, 10)
-    newest = {(r.candidate_id, r.score) for r in rows if r.scorer == "rubric" and r.parser == "scores/next"}
-    assert newest == {(r.candidate_id, r.score) for r in rows if r.method_digest == after["rubric"][1]}
+    newest = {(r.pair_id, r.score) for r in rows if r.scorer == "rubric" and r.parser == "scores/next"}
+    assert newest == {(r.pair_id, r.score) for r in rows if r.method_digest == after["rubric"][1]}
 
 
-def test_after_a_changed_sampling_only_what_it_gave_counts(open_lake: OpenLake) -> None:
+def test_after_a_changed_sampling_only_what_it_gave_counts(
+    open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, judges: dict[str, Model]
+) -> None:
     warm = recipe(score_candidates={"scorers": ["expected"]})
-    generated(open_lake, warm)
-    lake, _ = scored(open_lake, warm)
+    generated(run_job, open_lake, warm)
+    lake, _ = scored(run_job, open_lake, warm)
     cold = recipe(score_candidates={"scorers": ["expected"]}, generate_candidates={"temperature": 0.0})
-    backward = JUDGES["backward"]
-    there = {("forward", 0): JUDGES["forward"], ("backward", 0): backward}
-    assert dry_run._n_candidates(lake, cold, backward, 9) == 2
-    generate_candidates.run(open_lake(generate_candidates), cold)
-    lake = open_lake(score_candidates, iteration=1)
-    assert dry_run._n_candidates(lake, cold, backward, 9) == 0
-    assert lake.latest(CANDIDATES).count() == 4
-    current = generate_candidates.current_candidates(lake, cold, backward)
-    assert {row.segment_id for row in current.collect()} == {"x", "y"}
-    assert current.count() == 2
-    assert dry_run._n_ratings(lake, cold, there, 0, 9) == 0, "the same instruction again, which is rated already"  # type: ignore[arg-type]
-    score_candidates.run(lake, cold)
+    assert planned(generate_candidates, lake, cold).n == 2
+    run_job(generate_candidates, cold)
+    assert planned(generate_candidates, lake, cold).n == 0
+    assert lake.read(CANDIDATES).count() == 4
+    current = candidates(open_lake(), methods_of(cold), judges["backward"].model_id)
+    assert sorted(row.segment_id for row in current.collect()) == ["x", "y"]
+    assert planned(score_candidates, lake, cold, 1).n == 0, "the same instruction again, which is rated already"
+    lake = run_job(score_candidates, cold, iteration=1)
     assert (lake.run.n_out, lake.run.n_calls) == (2, 0)
 
 
-def test_answers_follow_sampling_and_prompt(
-    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_new_reading_of_the_answers_makes_candidates_anew_without_a_call(
+    open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, judges: dict[str, Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate_answers, "the_model", lambda *_: JUDGES["forward"])
+    generated(run_job, open_lake, recipe())
+    monkeypatch.setattr("transforms.prompting.candidates.PARSER", "candidates/next")
+    lake = run_job(generate_candidates, recipe())
+    assert (lake.run.n_calls, lake.run.n_out, lake.read(CANDIDATES).count()) == (0, 2, 4)
+    assert candidates(lake, methods_of(recipe()), judges["backward"].model_id).count() == 2
+
+
+@pytest.mark.usefixtures("judges")
+def test_answers_follow_sampling_and_prompt(run_job: RunJob, recipe: MakeRecipe, tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.jsonl"
     calls = []
     for text, max_tokens in (("Why?", 9), ("Why?", 9), ("Why?", 99), ("Why not?", 99)):
         prompts.write_text("".join(json.dumps({"id": i, "prompt": f"{i}: {text}"}) + "\n" for i in "ab"))
         asked = recipe(generate_answers={"prompts": str(prompts), "max_tokens": max_tokens})
-        lake = open_lake(generate_answers, iteration=0)
-        generate_answers.run(lake, asked)
+        lake = run_job(generate_answers, asked, iteration=0)
         calls.append(lake.run.n_calls)
-        found = generate_answers.current_answers(lake, asked, JUDGES["forward"]).collect()
+        found = answers(lake, methods_of(asked), "forward-0-test", "humpback").collect()
         assert {(row.prompt_id, row.prompt) for row in found} == {(i, f"{i}: {text}") for i in "ab"}
         assert len(found) == 2
     assert calls == [2, 0, 2, 2]
-    assert lake.latest(GENERATIONS).count() == 6
+    assert lake.read(GENERATIONS).count() == 6
 
-    twin = replace(JUDGES["forward"], model_id="forward-0-twin")  # another experiment's, of the same weights
-    plant(lake.root, MODELS, [
-        {"model_id": m.model_id, "experiment": m.model_id, "direction": "forward", "iteration": 0, "base_model": "base",
-         "path": m.path, "digest": m.digest, "dataset": "d", "table_version": 1, "n_examples": 1, "content_digest": "c",
-         "config_digest": "c", "metrics": {}, "run_id": "r"} for m in (JUDGES["forward"], twin)
-    ])  # fmt: skip
-    monkeypatch.setattr(generate_answers, "the_model", lambda *_: twin)
+    twin = recipe(name="twin", generate_answers={"prompts": str(prompts), "max_tokens": 99})  # of the same weights
+    plant_model(lake.root, twin, "forward", 0)
     prompts.write_text("".join(json.dumps({"id": i, "prompt": "a: Why not?"}) + "\n" for i in "ac"))
-    lake = open_lake(generate_answers, iteration=0)
-    generate_answers.run(lake, asked)
+    lake = run_job(generate_answers, twin, iteration=0)
     assert lake.run.n_calls == 0
-    assert {row.prompt_id for row in generate_answers.current_answers(lake, asked, twin).collect()} == {"a", "c"}
+    found = answers(lake, methods_of(twin), "forward-0-twin", "humpback").collect()
+    assert {row.prompt_id for row in found} == {"a", "c"}
 
 
-def test_the_ledger_says_how_it_was_asked(open_lake: OpenLake) -> None:
+@pytest.mark.usefixtures("judges")
+def test_the_ledger_says_how_it_was_asked(open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe) -> None:
     three = recipe(score_candidates={"scorers": ["likelihood_gain", "expected", "ending"]})
-    generated(open_lake, three)
-    lake, _ = scored(open_lake, three)
-    asked = lake.latest(COMPLETIONS).select("stage", "part", "prefill", F.length("system") > 0).distinct().collect()
+    generated(run_job, open_lake, three)
+    lake, _ = scored(run_job, open_lake, three)
+    asked = lake.read(COMPLETIONS).select("stage", "part", "prefill", F.length("system") > 0).distinct().collect()
     assert {tuple(row) for row in asked} == {
         ("candidates", None, "", False), ("scores/likelihood_gain", "given", "", True),
         ("scores/likelihood_gain", "alone", "", True), ("scores/expected", None, "Score: ", False),
         ("scores/ending", None, "", True),
     }  # fmt: skip
-    assert {row.prefill for row in lake.latest(PROMPTS).collect()} == {"", "Score: "}
+    assert {row.prefill for row in lake.read(PROMPTS).collect()} == {"", "Score: "}
 
 
-def test_what_a_free_answer_leaves_unread_is_asked_again_under_a_grammar(open_lake: OpenLake) -> None:
-    lake, rows = scored(open_lake, recipe(score_candidates={"scorers": ["rubric"], "constrain": "unparsed"}))
+@pytest.mark.usefixtures("judges")
+def test_what_a_free_answer_leaves_unread_is_asked_again_under_a_grammar(
+    open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe
+) -> None:
+    lake, rows = scored(run_job, open_lake, recipe(score_candidates={"scorers": ["rubric"], "constrain": "unparsed"}))
     assert [r.status for r in rows] == ["ok", "ok"], "the fake engine rates only where the grammar makes it"
     assert lake.run.n_calls == 4
 
@@ -182,18 +202,20 @@ SEED = [
 ]  # fmt: skip
 
 
-def test_known_pairs_are_rated_once_and_planned_to_the_request(open_lake: OpenLake) -> None:
+def test_known_pairs_are_rated_once_and_planned_to_the_request(
+    open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe
+) -> None:
     checked = recipe(score_candidates={"scorers": ["likelihood_gain", "expected"]})
-    lake = open_lake(judge_check, iteration=0)
+    lake = open_lake()
     plant(lake.root, SEED_PAIRS, SEED)
-    untrained = dict.fromkeys([("forward", 0), ("backward", 0)])
-    trained = {("forward", 0): JUDGES["forward"], ("backward", 0): JUDGES["backward"]}
-    planned = dry_run._n_checks(lake, checked, untrained, 0)  # type: ignore[arg-type]
-    assert planned == dry_run._n_checks(lake, checked, trained, 0)  # type: ignore[arg-type]
-    judge_check.run(lake, checked)
+    untrained = planned(judge_check, lake, checked, 0).n
+    for direction in ("forward", "backward"):
+        plant_model(lake.root, checked, direction, 0)  # type: ignore[arg-type]
+    assert planned(judge_check, lake, checked, 0).n == untrained
+    lake = run_job(judge_check, checked, iteration=0)
     # 5 versions of 12 pairs, by two scorers; and alone the 4 responses of each pair, two of whose versions share one.
-    assert lake.run.n_calls == planned == 2 * 60 + 12 * 4
-    assert dry_run._n_checks(lake, checked, trained, 0) == 0  # type: ignore[arg-type]
+    assert lake.run.n_calls == untrained == 2 * 60 + 12 * 4
+    assert planned(judge_check, lake, checked, 0).n == 0
     figures = judge_check.figures(lake, checked, 0)
     aucs = {(m.scorer, m.of) for m in figures if m.measure == "auc"}
     kinds = {"mismatched", "cut", "hollowed", "cluttered", "all bad"}
@@ -202,63 +224,55 @@ def test_known_pairs_are_rated_once_and_planned_to_the_request(open_lake: OpenLa
     assert [m.value for m in figures if m.model_id.startswith("paper")] == [0.44, 0.09, 0.52, 0.44]
 
 
-def test_own_labels_and_what_is_wrong_with_them(open_lake: OpenLake, tmp_path: Path) -> None:
-    lake = open_lake(judge_check, iteration=0)
-    with pytest.raises(JobError, match=r"no pairs; hold some out|no pairs; .*--pairs"):
-        judge_check.run(lake, recipe())
+@pytest.mark.usefixtures("judges")
+def test_own_labels_and_what_is_wrong_with_them(run_job: RunJob, recipe: MakeRecipe, tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"no pairs; .*--pairs"):
+        run_job(judge_check, recipe(), iteration=0)
     file = tmp_path / "own.jsonl"
     own = recipe(judge_check={"file": str(file), "scorers": ["expected"]}, curate={"gates": {"expected": 2.0}})
     with pytest.raises(RecipeError, match=r"judge_check.file: .*own.jsonl: .*No such file"):
-        judge_check.run(lake, own)
+        run_job(judge_check, own, iteration=0)
     lines = [{"instruction": f"i{n}", "response": f"r{n}", "label": n % 2 == 0} for n in range(6)]
     file.write_text("\n".join(map(json.dumps, [*lines, lines[0]])))
-    judge_check.run(lake, own)
+    lake = run_job(judge_check, own, iteration=0)
     assert lake.run.n_calls == 6
     figures = {(m.measure, m.of): m.n for m in judge_check.figures(lake, own, 0) if m.scorer == "expected"}
     assert figures["auc", "false"] == figures["precision", "at 2"] == 6
     file.write_text('{"instruction": "i"}')
     with pytest.raises(RecipeError, match=r"own.jsonl, line 1: no JSON object with instruction"):
-        judge_check.run(lake, own)
+        run_job(judge_check, own, iteration=0)
 
 
 def test_answers_are_judged_once_by_the_model_that_is_named(
-    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, tmp_path: Path
 ) -> None:
     (tmp_path / "two.jsonl").write_text("".join(json.dumps({"id": i, "prompt": "Why?"}) + "\n" for i in "ab"))
-
-    def recipe(**sections: object) -> Recipe:
-        two = {"generate_answers": {"prompts": str(tmp_path / "two.jsonl")}}
-        return Recipe.model_validate(
-            {"name": "test", "base_model": "b", "inference": {"engine": "fake"}} | two | sections
-        )
-
-    models = {t: Model(f"forward-{t}-abc", "nowhere", str(t) * 64, "base") for t in (0, 2)}
-    monkeypatch.setattr(judge_answers, "the_model", lambda *words: models[words[3]])
-    lake = open_lake(judge_answers, iteration=2)
-    prompts = generate_answers.wanted_prompts(lake, recipe())
-    plant(lake.root, GENERATIONS, [
-        {"model_id": m.model_id, "prompt_set": "humpback", "prompt_id": r.subject_id, "sample": 0, "prompt": "Why?",
-         "output": f"{r.subject_id} by {t}", "request_id": r.request_id}
-        for t, m in models.items() for r in generate_answers.answer_requests(recipe(), m, prompts).collect()
+    two = {"generate_answers": {"prompts": str(tmp_path / "two.jsonl")}}
+    usual, root = recipe(**two), open_lake().root
+    models = {t: plant_model(root, usual, "forward", t, digest=str(t) * 64) for t in (0, 2)}
+    plant(root, GENERATIONS, [
+        {"model_id": m.model_id, "prompt_set": "humpback", "prompt_id": i, "sample": 0, "prompt": "Why?",
+         "output": f"{i} by {t}", "request_id": f"{i}{t}", "method_digest": methods_of(usual)[GENERATIONS.name]}
+        for t, m in models.items() for i in "ab"
     ])  # fmt: skip
-    judge_answers.run(lake, recipe())
-    found = lake.latest(JUDGEMENTS).collect()
+    lake = run_job(judge_answers, usual, iteration=2)
+    found = lake.read(JUDGEMENTS).collect()
     assert {(r.judge_id, r.model_id, r.reference_id, r.status) for r in found} == {
-        ("forward-2-abc", "forward-2-abc", "forward-0-abc", "ok")
+        ("forward-2-test", "forward-2-test", "forward-0-test", "ok")
     }
     assert (lake.run.n_calls, len(found)) == (4, 2)
-    again = open_lake(judge_answers, iteration=2)
-    judge_answers.run(again, recipe())
+    again = run_job(judge_answers, usual, iteration=2)
     assert (again.run.n_calls, again.run.version) == (0, None)
-    there = {("forward", t): m for t, m in models.items()}
-    assert dry_run._n_judged(again, recipe(), there, 2) == 2  # type: ignore[arg-type]
+    assert planned(judge_answers, again, usual, 2).n == 0
     for reference in (2, 9):  # another one, and one that the loop will not train
-        other = recipe(judge_answers={"reference": reference})
-        assert dry_run._n_judged(again, other, there, 2) == 0  # type: ignore[arg-type]
-    nobody = recipe(judge_answers={"judge": "nobody"})
-    for ask in (judge_answers.run, lambda *to: dry_run._n_judged(*to, there, 2)):
+        assert planned(judge_answers, again, recipe(judge_answers={"reference": reference}, **two), 2).n == 4
+    nobody = recipe(judge_answers={"judge": "nobody"}, **two)
+    for ask in (
+        partial(run_job, judge_answers, nobody, iteration=2),
+        partial(planned, judge_answers, again, nobody, 2),
+    ):
         with pytest.raises(RecipeError, match=r"judge_answers.judge: nobody is not in ops.models"):
-            ask(again, nobody)
+            ask()
 
 
 @dataclass(frozen=True)
@@ -272,18 +286,15 @@ class Cutting(FakeEngine):
         return replace(found, status="cut") if self.cut_on in request["prompt"] else found
 
 
+@pytest.mark.usefixtures("judges")
 def test_an_answer_that_makes_no_candidate_is_counted_once(
-    open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch
+    open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe
 ) -> None:
-    monkeypatch.setattr(inference, "engine_for", lambda *_: Cutting())
-    lake = open_lake(generate_candidates)
-    plant(lake.root, UNLABELLED, [drawn("endless"), drawn("short")])
-    generate_candidates.run(lake, recipe())
+    plant(open_lake().root, UNLABELLED, [drawn("endless"), drawn("short")])
+    lake = run_job(generate_candidates, recipe(), engine=Cutting())
     assert (lake.run.n_in, lake.run.n_out, dict(lake.run.dropped)) == (2, 1, {"cut": 1})
-    second = open_lake(generate_candidates)  # after a first that was killed before its row was in ops.runs
-    generate_candidates.run(second, recipe())
+    second = run_job(generate_candidates, recipe())  # after a first that was killed before its row was in ops.runs
     assert (second.run.n_calls, second.run.n_in, dict(second.run.dropped)) == (0, 1, {"cut": 1})
     plant(lake.root, RUNS, [lake.run.row("ok")])
-    later = open_lake(generate_candidates)
-    generate_candidates.run(later, recipe())
+    later = run_job(generate_candidates, recipe())
     assert (later.run.n_calls, later.run.n_in, dict(later.run.dropped), later.run.version) == (0, 0, {}, None)

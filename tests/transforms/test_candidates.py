@@ -29,7 +29,7 @@ def test_candidates(spark: SparkSession) -> None:
         (ids[c], text, status, "too long" if status == "refused" else None) for c, (status, text) in answers.items()
     ]
     ledger = spark.createDataFrame(rows, "request_id string, text string, status string, error string")
-    found = {r.segment_id: r for r in candidates_from(segments, requests, ledger).collect()}
+    found = {r.segment_id: r for r in candidates_from(segments, requests, ledger, method_digest="m").collect()}
     assert {s: r.drop_reason for s, r in found.items()} == {
         "a": None, "b": None, "c": "cut", "d": "empty", "e": None, "f": "copies_segment", "g": "failed",
     }  # fmt: skip
@@ -40,6 +40,10 @@ def test_candidates(spark: SparkSession) -> None:
     assert found["b"].instruction == "Explain rsync."
     assert found["a"].response == "text {instruction} a", "braces in web text mean nothing"
     assert found["a"].request_id == ids["a"]
+    later = candidates_from(segments, requests, ledger, method_digest="n").where("segment_id = 'a'").first()
+    assert later is not None
+    assert (found["a"].method_digest, later.method_digest) == ("m", "n")
+    assert later.candidate_id != found["a"].candidate_id, "another reading makes another candidate"
 
 
 def test_the_prompt_ends_with_the_segment_as_it_is(spark: SparkSession) -> None:

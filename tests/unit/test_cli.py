@@ -3,16 +3,19 @@
 import inspect
 import re
 from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
-from jobs.__main__ import main, parser
-from jobs.cli import commands
+from jobs.__main__ import main
+from jobs.cli.arguments import parser
 from jobs.errors import JobError, RecipeError, StoppedError, WaitingError
 from jobs.lake.failures import sentence
-from jobs.loop.runner import DIRECTED, ITERATED, JOBS, LIMITED, job_name, steps
+from jobs.loop.steps import JOBS, steps
 from jobs.recipe.config import Recipe
 from jobs.recipe.loading import load_recipe
+from jobs.recipe.step import job_name
 
 
 @pytest.fixture
@@ -66,14 +69,13 @@ def test_wrong_usage_is_2(words: list[str], said: str, capsys: pytest.CaptureFix
     assert said in capsys.readouterr().err
 
 
-def test_every_job_that_heeds_a_limit_offers_it() -> None:
-    heeding = {job for job in JOBS if re.search(r"run\.(limit|at_most)", inspect.getsource(job))}
-    assert heeding == set(LIMITED)
-
-
-def test_every_job_that_needs_an_iteration_or_a_direction_asks_for_it() -> None:
-    for asked, name in ((ITERATED, "needed_iteration"), (DIRECTED, "needed_direction")):
-        assert {job for job in JOBS if f"run.{name}" in inspect.getsource(job)} == set(asked)
+@pytest.mark.parametrize("job", JOBS, ids=job_name)
+def test_every_job_declares_what_it_is_told(job: ModuleType) -> None:
+    source, parameters = inspect.getsource(job), job.PARAMETERS
+    assert parameters.has_limit == bool(re.search(r"step\.(limit|at_most)", source))
+    assert (parameters.first_iteration is not None) == ("step.required_iteration" in source)
+    assert parameters.has_direction == ("step.required_direction" in source)
+    assert bool(parameters.argument) == ("step.argument" in source)
 
 
 def test_no_command_shows_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,14 +89,16 @@ def test_no_command_shows_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     ids=lambda e: type(e).__name__,
 )
 def test_every_ending_has_its_code(
-    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int
+    recipe: Path, capsys: pytest.CaptureFixture[str], error: Exception, code: int
 ) -> None:
-    def fail(*_: object) -> int:
+    def fail() -> NoReturn:
         raise error
 
-    monkeypatch.setattr(commands, "run", fail)
-    assert main(["run", "--recipe", str(recipe), "--lake", "l"]) == code
+    words = ["run", "--recipe", str(recipe), "--lake", "l"]
+    assert main(words, session=fail) == code
     assert capsys.readouterr().err.startswith("humpback: ")
+    assert main([*words, "--verbose"], session=fail) == code
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -124,6 +128,6 @@ def test_a_workers_own_error_is_what_is_shown() -> None:
 
 def test_every_model_that_is_to_be_checked_is_checked_once_it_is_trained() -> None:
     recipe = Recipe.model_validate({"name": "x", "base_model": "b", "judge_check": {"iterations": [0, 1, 2]}})
-    order = [(job_name(step.job), step.iteration) for step in steps(recipe) if step.direction != "backward"]
+    order = [(step.name, step.iteration) for step in steps(recipe) if step.direction != "backward"]
     for t in range(recipe.iterations + 1):
         assert order.index(("judge-check", t)) > order.index(("finetune", t))

@@ -4,6 +4,7 @@ import pytest
 
 from jobs.inference.progress import watched
 from jobs.lake.runs import Run
+from model_ops.client.endpoint import Endpoint
 from schemas.silver import CANDIDATES
 from tests.model_ops.fake_server import serving
 
@@ -26,12 +27,12 @@ def test_the_prefix_caches_hits_are_of_this_run_alone(run: Run) -> None:
         queries, hits = next(looks)
         return 200, {}, METRICS.format(queries=queries, hits=hits).encode()
 
-    with serving(script) as endpoint, watched((endpoint,), run, 3):
+    with serving(script) as endpoint, watched((Endpoint(endpoint),), run, 3):
         pass
     assert run.row("ok")["prefix_hit_rate"] == 0.8
 
 
 def test_a_server_that_does_not_count_says_nothing(run: Run) -> None:
-    with serving(lambda *_: (404, {}, {})) as endpoint, watched((endpoint,), run, 3):
+    with serving(lambda *_: (404, {}, {})) as endpoint, watched((Endpoint(endpoint),), run, 3):
         pass
     assert run.row("ok")["prefix_hit_rate"] is None

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from jobs.current.prompts import read_prompts
 
 from jobs.errors import RecipeError
+from jobs.recipe.prompts import read_prompts
 
 
 def test_shapes(tmp_path: Path) -> None:

@@ -1,40 +1,84 @@
-"""What our own server serves: adapters beside each other on a GPU, one merged model at a time without."""
+"""Where a model is served: adapters beside each other on a GPU, one merged model at a time without, or endpoints."""
 
-import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from jobs.current.models import Model
 from jobs.errors import WaitingError
-from jobs.inference import serving
+from jobs.inference.serving import Machine, RecipeServers, server_settings
 from jobs.recipe.config import Recipe
-from model_ops import devices
+from model_ops.client.endpoint import Endpoint, EndpointError
 from model_ops.client.handshake import HandshakeError
-from model_ops.client.vllm_client import KEY
-from model_ops.serving import local_servers
-from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
-
-LOADED: list[str] = []
-DEAD: list[str] = []
+from model_ops.serving.local_servers import LocalServers
+from model_ops.serving.model import Model
+from model_ops.serving.vllm_server import ServerError, VllmServer
 
 
-@pytest.fixture(autouse=True)
-def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, int | None]]]:
-    """Each server that would be started: its folder, name and LoRA rank."""
-    started: list[tuple[str, str, int | None]] = []
-    monkeypatch.setattr(VllmServer, "launch", lambda s: started.append((s.model_dir, s.name, s.settings.lora_rank)))
-    monkeypatch.setattr(VllmServer, "wait", lambda s: None)
-    monkeypatch.setattr(VllmServer, "alive", property(lambda s: s.name not in DEAD))
-    monkeypatch.setattr(serving, "served_models", lambda endpoint: dict.fromkeys(LOADED, 2048))
-    monkeypatch.setattr(serving, "load_adapter", lambda endpoint, name, adapter: not LOADED.append(name))
-    monkeypatch.setenv(KEY, "")
-    LOADED.clear()
-    DEAD.clear()
-    yield started
-    serving.stop()
+class Process(VllmServer):
+    """A server that is no process: it notes what is done with it."""
+
+    def __init__(self, *facts: object, done: "Done") -> None:
+        super().__init__(*facts)  # type: ignore[arg-type]
+        self.done = done
+
+    @property
+    def alive(self) -> bool:
+        return self.name not in self.done.dead
+
+    def launch(self) -> None:
+        self.done.launched.append(self)
+
+    def wait(self, on_wait: object = None) -> None:
+        if self.settings.port == self.done.fails_on_port:
+            raise ServerError("ended at start")
+
+    def stop(self) -> None:
+        self.done.stopped.append(self.settings.port)
+
+
+@dataclass
+class Done:
+    """What was done with servers, and what they are made to do."""
+
+    launched: list[Process] = field(default_factory=list)
+    stopped: list[int] = field(default_factory=list)
+    dead: list[str] = field(default_factory=list)
+    fails_on_port: int | None = None
+    loaded: list[tuple[str, str]] = field(default_factory=list)
+    serves: Mapping[str, dict[str, int] | None] = field(default_factory=dict)
+    """Address -> the models served there; None for a server that does not answer."""
+    refuses: tuple[str, ...] = ()
+    """Addresses at which no adapter can be loaded."""
+
+    def machine(self, *gpus: str) -> Machine:
+        """This machine, with these GPUs."""
+        return Machine(gpus, partial(Process, done=self), partial(Reached, done=self))  # type: ignore[arg-type]
+
+    def started(self) -> list[tuple[str, str, int | None]]:
+        """Folder, name and LoRA rank of each server that was started."""
+        return [(s.model_dir, s.name, s.settings.lora_rank) for s in self.launched]
+
+
+@dataclass(frozen=True)
+class Reached(Endpoint):
+    """An endpoint that is no server."""
+
+    done: Done = field(default_factory=Done)
+
+    def served_models(self) -> dict[str, int]:
+        found = self.done.serves.get(self.url, {name: 2048 for url, name in self.done.loaded if url == self.url})
+        if found is None:
+            raise EndpointError(f"{self.url} does not answer")
+        return found
+
+    def load_adapter(self, name: str, adapter: Path) -> bool:
+        if self.url in self.done.refuses:
+            return False
+        self.done.loaded.append((self.url, name))
+        return True
 
 
 def model(folder: Path, name: str) -> Model:
@@ -42,151 +86,130 @@ def model(folder: Path, name: str) -> Model:
     return Model(name, str(folder / name), "d", "the-base")
 
 
-def start(folder: Path, *models: Model, mode: str = "adapters") -> None:
-    recipe = Recipe.model_validate({"name": "x", "base_model": "the-base", "serving": {"mode": mode}})
+def recipe(**sections: object) -> Recipe:
+    return Recipe.model_validate({"name": "x", "base_model": "the-base"} | sections)
+
+
+def served(folder: Path, done: Done, *models: Model, gpus: tuple[str, ...] = (), mode: str = "adapters") -> None:
+    servers = RecipeServers(recipe(serving={"mode": mode}), None, folder, done.machine(*gpus))
     for each in models:
-        serving._start_local(recipe, each, folder)
+        servers.serving(each)
 
 
-def test_with_a_gpu_one_server_takes_every_adapter(
-    tmp_path: Path, servers: list[object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serving, "has_gpu", lambda: True)
-    one, other = model(tmp_path, "m-1"), model(tmp_path, "m-2")
-    start(tmp_path, one, other, one)
-    assert servers == [("the-base", "base", 16)]
-    assert LOADED == ["m-1", "m-2"]
+def test_with_a_gpu_one_server_takes_every_adapter(tmp_path: Path) -> None:
+    done, one, other = Done(), model(tmp_path, "m-1"), model(tmp_path, "m-2")
+    served(tmp_path, done, one, other, one, gpus=("0",))
+    assert done.started() == [("the-base", "base", 16)]
+    assert [name for _, name in done.loaded] == ["m-1", "m-2"]
 
 
-@pytest.mark.parametrize(("gpu", "mode"), [(False, "adapters"), (True, "merged")])
+@pytest.mark.parametrize(("gpus", "mode"), [((), "adapters"), (("0",), "merged")])
 def test_without_one_or_when_told_each_merged_model_has_its_server(
-    tmp_path: Path, servers: list[object], monkeypatch: pytest.MonkeyPatch, gpu: bool, mode: str
+    tmp_path: Path, gpus: tuple[str, ...], mode: str
 ) -> None:
-    monkeypatch.setattr(serving, "has_gpu", lambda: gpu)
-    one, other = model(tmp_path, "m-1"), model(tmp_path, "m-2")
-    start(tmp_path, one, one, other, mode=mode)
-    assert servers == [(one.path, "m-1", None), (other.path, "m-2", None)]
-    assert not LOADED
+    done, one, other = Done(), model(tmp_path, "m-1"), model(tmp_path, "m-2")
+    served(tmp_path, done, one, one, other, gpus=gpus, mode=mode)
+    assert done.started() == [(one.path, "m-1", None), (other.path, "m-2", None)]
+    assert not done.loaded
 
 
 @pytest.mark.parametrize(("given", "at_once"), [({}, 256), ({"max_num_seqs": 64}, 64)])
 def test_our_server_computes_all_at_once_that_one_wave_keeps_open_unless_told(
     given: dict[str, int], at_once: int
 ) -> None:
-    recipe = {"name": "x", "base_model": "the-base", "serving": given, "inference": {"in_flight": 256}}
-    assert serving._settings(Recipe.model_validate(recipe)).max_num_seqs == at_once
+    assert server_settings(recipe(serving=given, inference={"in_flight": 256})).max_num_seqs == at_once
 
 
-def test_a_base_model_is_the_same_however_its_folder_is_written(
-    tmp_path: Path, servers: list[object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serving, "has_gpu", lambda: True)
-    start(tmp_path, replace(model(tmp_path, "m-1"), base_model=str(Path("the-base").absolute()) + "/"))
-    assert servers == [("the-base", "base", 16)]
+def test_a_base_model_is_the_same_however_its_folder_is_written(tmp_path: Path) -> None:
+    done = Done()
+    same = replace(model(tmp_path, "m-1"), base_model=str(Path("the-base").absolute()) + "/")
+    served(tmp_path, done, same, gpus=("0",))
+    assert done.started() == [("the-base", "base", 16)]
 
 
-def test_the_adapter_of_another_base_model_is_served_merged(
-    tmp_path: Path, servers: list[object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serving, "has_gpu", lambda: True)
-    judge = replace(model(tmp_path, "m-1"), base_model="another-base")
-    start(tmp_path, judge)
-    assert servers == [(judge.path, "m-1", None)]
+def test_the_adapter_of_another_base_model_is_served_merged(tmp_path: Path) -> None:
+    done, judge = Done(), replace(model(tmp_path, "m-1"), base_model="another-base")
+    served(tmp_path, done, judge, gpus=("0",))
+    assert done.started() == [(judge.path, "m-1", None)]
 
 
-def test_a_server_that_has_died_is_started_again(tmp_path: Path, servers: list[object]) -> None:
-    one = model(tmp_path, "m-1")
-    start(tmp_path, one, mode="merged")
-    DEAD.append("m-1")
-    start(tmp_path, one, mode="merged")
-    assert servers == [(one.path, "m-1", None)] * 2
+def test_a_server_that_has_died_is_started_again(tmp_path: Path) -> None:
+    done, one = Done(), model(tmp_path, "m-1")
+    servers = RecipeServers(recipe(serving={"mode": "merged"}), None, tmp_path, done.machine())
+    servers.serving(one)
+    done.dead.append("m-1")
+    servers.serving(one)
+    assert done.started() == [(one.path, "m-1", None)] * 2
+    servers.stop()
+    assert servers.endpoints() == ()
 
 
 @pytest.mark.parametrize(("each", "shares"), [(1, [("2",), ("5",), ("7",)]), (2, [("2", "5")])])
-def test_every_share_of_the_gpus_has_a_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, each: int, shares: list[tuple[str, ...]]
-) -> None:
-    monkeypatch.setattr(devices, "gpus", lambda: ("2", "5", "7"))
-    loaded: list[tuple[str, str]] = []
-    monkeypatch.setattr(serving, "load_adapter", lambda *of: not loaded.append(of[:2]))
-    recipe = Recipe.model_validate({"name": "x", "base_model": "the-base", "serving": {"gpus": each}})
-    found = serving._start_local(recipe, model(tmp_path, "m-1"), tmp_path)
-    assert found == tuple(f"http://127.0.0.1:{8765 + n}/v1" for n in range(len(shares)))
-    assert loaded == [(endpoint, "m-1") for endpoint in found]
-    assert serving.n_servers(recipe) == len(shares)
-    assert isinstance(serving._servers, local_servers.LocalServers)
-    servers = serving._servers.servers
-    assert [server.settings.devices for server in servers] == shares
-    assert len({server.log for server in servers}) == len(shares)
-    assert [("--tensor-parallel-size" in server.command()) for server in servers] == [each > 1] * len(shares)
+def test_every_share_of_the_gpus_has_a_server(tmp_path: Path, each: int, shares: list[tuple[str, ...]]) -> None:
+    done = Done()
+    servers = RecipeServers(recipe(serving={"gpus": each}), None, tmp_path, done.machine("2", "5", "7"))
+    found = [endpoint.url for endpoint in servers.serving(model(tmp_path, "m-1"))]
+    assert found == [f"http://127.0.0.1:{8765 + n}/v1" for n in range(len(shares))]
+    assert done.loaded == [(endpoint, "m-1") for endpoint in found]
+    assert servers.n_servers() == len(shares)
+    assert [server.settings.devices for server in done.launched] == shares
+    assert len({server.log for server in done.launched}) == len(shares)
+    assert [("--tensor-parallel-size" in server.command()) for server in done.launched] == [each > 1] * len(shares)
 
 
 def test_our_own_servers_want_a_key_that_nobody_else_has(tmp_path: Path) -> None:
-    keys = []
-    for name in ("m-1", "m-2"):
-        start(tmp_path, model(tmp_path, name), mode="merged")
-        assert isinstance(serving._servers, local_servers.LocalServers)
-        keys += [server.settings.key for server in serving._servers.servers]
-    assert keys == [os.environ[KEY]] * 2
-    assert len(keys[0] or "") > 40
+    done = Done()
+    servers = RecipeServers(recipe(serving={"mode": "merged"}), None, tmp_path, done.machine())
+    shown = [servers.serving(model(tmp_path, name))[0].key for name in ("m-1", "m-2")]
+    wanted = [server.settings.key for server in done.launched]
+    assert shown == wanted == [shown[0]] * 2
+    assert len(shown[0] or "") > 40
+    other = RecipeServers(recipe(), None, tmp_path, done.machine())
+    assert other.serving(model(tmp_path, "m-3"))[0].key != shown[0]
+    users = replace(done.machine(), key="the user's")
+    assert RecipeServers(recipe(), None, tmp_path, users).serving(model(tmp_path, "m-4"))[0].key == "the user's"
 
 
-def test_more_gpus_than_there_are_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "gpus", lambda: ("0",))
-    settings = ServerSettings(8765, "bfloat16", 64, 1, True, 60, 1, gpus=2)
+def test_more_gpus_than_there_are_is_an_error(tmp_path: Path) -> None:
+    settings = server_settings(recipe(serving={"gpus": 2}))
     with pytest.raises(ServerError, match=r"serving\.gpus=2: this machine has fewer GPUs"):
-        local_servers.LocalServers("m", "m-1", settings, tmp_path)
+        LocalServers("m", "m-1", settings, tmp_path, ("0",))
 
 
-def test_where_one_does_not_start_none_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "gpus", lambda: ("0", "1"))
-    stopped: list[int] = []
-    monkeypatch.setattr(VllmServer, "stop", lambda s: stopped.append(s.settings.port))
-
-    def ends(server: VllmServer) -> None:
-        if server.settings.port == 8766:
-            raise ServerError("ended at start")
-
-    monkeypatch.setattr(VllmServer, "wait", ends)
+def test_where_one_does_not_start_none_is_left(tmp_path: Path) -> None:
+    done = Done(fails_on_port=8766)
+    servers = RecipeServers(recipe(serving={"mode": "merged"}), None, tmp_path, done.machine("0", "1"))
     with pytest.raises(ServerError, match="ended at start"):
-        start(tmp_path, model(tmp_path, "m-1"), mode="merged")
-    assert stopped == [8765, 8766]
-    assert serving._servers is None
+        servers.serving(model(tmp_path, "m-1"))
+    assert done.stopped == [8765, 8766]
+    assert servers.endpoints() == ()
 
 
-def test_an_adapter_that_does_not_load_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "has_gpu", lambda: True)
-    monkeypatch.setattr(serving, "load_adapter", lambda *_: False)
+def test_an_adapter_that_does_not_load_is_named(tmp_path: Path) -> None:
+    done = Done(refuses=("http://127.0.0.1:8765/v1",))
     with pytest.raises(HandshakeError, match=r"can't load the adapter .*/m-1/adapter"):
-        start(tmp_path, model(tmp_path, "m-1"))
+        served(tmp_path, done, model(tmp_path, "m-1"), gpus=("0",))
 
 
-def served(recipe_mode: str, there: dict[str, dict[str, int] | None], folder: Path) -> tuple[str, ...]:
+def used(mode: str, there: dict[str, dict[str, int] | None], folder: Path) -> list[str]:
     """The endpoints that are used of some, each of which serves these names, or does not answer."""
-
-    def names(endpoint: str) -> dict[str, int]:
-        if (found := there[endpoint]) is None:
-            raise HandshakeError(f"{endpoint} does not answer")
-        return found
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(serving, "served_models", names)
-        patch.setattr(serving, "load_adapter", lambda endpoint, name, adapter: endpoint == "http://loads/v1")
-        section = {"mode": recipe_mode, "endpoints": [*there]}
-        recipe = Recipe.model_validate({"name": "x", "base_model": "the-base", "serving": section})
-        return serving._serving(recipe, model(folder, "m-1"))
+    refuses = tuple(url for url in there if url != "http://loads/v1")
+    section = {"mode": mode, "endpoints": [*there]}
+    machine = Done(serves=there, refuses=refuses).machine()
+    servers = RecipeServers(recipe(serving=section), None, folder, machine)
+    return [endpoint.url for endpoint in servers.serving(model(folder, "m-1"))]
 
 
 def test_endpoints_that_serve_the_model_or_can_are_used(tmp_path: Path) -> None:
     there = {"http://has/v1": {"m-1": 512}, "http://loads/v1": {}, "http://dead/v1": None, "http://other/v1": {"x": 1}}
-    assert served("adapters", there, tmp_path) == ("http://has/v1", "http://loads/v1")
+    assert used("adapters", there, tmp_path) == ["http://has/v1", "http://loads/v1"]
 
 
 def test_where_none_does_the_command_is_said(tmp_path: Path) -> None:
     with pytest.raises(WaitingError, match=r"http://loads/v1 does not serve m-1; .* --served-model-name m-1"):
-        served("merged", {"http://loads/v1": {}, "http://dead/v1": None}, tmp_path)
+        used("merged", {"http://loads/v1": {}, "http://dead/v1": None}, tmp_path)
 
 
 def test_where_none_answers_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(HandshakeError, match="http://dead/v1 does not answer"):
-        served("merged", {"http://dead/v1": None}, tmp_path)
+        used("merged", {"http://dead/v1": None}, tmp_path)

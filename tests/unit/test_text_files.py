@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from jobs.current.prompts import evaluation_texts
 
 from jobs.errors import RecipeError
 from jobs.recipe.config import Recipe
 from jobs.recipe.digests import segments_digest
+from jobs.recipe.prompts import evaluation_texts
 
 
 def recipe(**sections: object) -> Recipe:
