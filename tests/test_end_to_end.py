@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from jobs.lake.audit import faults
 from jobs.loop import state as loop_state
 from model_ops.serving.vllm_server import VllmServer
 from schemas import TABLES
-from tests.audit import faults
 from tests.conftest import Command
 from tests.jvm import QUICK
 from tests.pages import write_warc
