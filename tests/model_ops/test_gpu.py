@@ -22,14 +22,14 @@ from model_ops.serving.vllm_server import ServerSettings, VllmServer
 from model_ops.text.chat import ChatFormat
 from model_ops.train import Training, run
 from model_ops.training.checkpoints import check_trained_model
-from model_ops.training.settings import Settings
+from model_ops.training.settings import TrainingSettings
 from tests.tiny_dataset import DATASET, rows, write_table
 from tests.tiny_model import save_model
 
 pytestmark = pytest.mark.model
 
 PORT, LONGEST = 18455, 256
-SETTINGS = Settings(
+SETTINGS = TrainingSettings(
     method="lora", learning_rate=1e-2, final_learning_rate=1e-3, weight_decay=0.0, dropout=0.0, batch_size=4,
     small_batch_size=4, micro_batch_size=2, gradient_checkpointing=True, epochs=20, max_length=LONGEST, dev_examples=2,
     lora_rank=8, lora_alpha=16, lora_layers_from=0, dtype="auto", seed=0,
