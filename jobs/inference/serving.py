@@ -4,7 +4,6 @@ import logging
 import os
 import secrets
 import shlex
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from model_ops.client.handshake import HandshakeError, load_adapter, probe, serv
 from model_ops.client.vllm_client import KEY, VllmEngine
 from model_ops.devices import gpus_of_servers, has_gpu, served_dtype
 from model_ops.serving.local_servers import LocalServers
-from model_ops.serving.vllm_server import SAME_FOR_ALL, ServerSettings, served_rank
+from model_ops.serving.settings import ServerOptions, ServerSettings
+from model_ops.serving.vllm_server import SAME_FOR_ALL, served_rank
 from model_ops.text.chat import ChatFormat
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ def _serve(recipe: Recipe, folder: str, name: str, logs: Path, lora_rank: int | 
     if isinstance(_servers, LocalServers) and _servers.name == name and _servers.alive:
         return _servers.endpoints
     dtype = served_dtype(recipe.serving.dtype)
-    settings = replace(_settings(recipe), dtype=dtype, lora_rank=lora_rank, key=_own_key())
+    settings = _settings(recipe).model_copy(update={"dtype": dtype, "lora_rank": lora_rank, "key": _own_key()})
     return _started(LocalServers(folder, name, settings, logs), f"dtype={settings.dtype} logs={logs}")
 
 
@@ -124,7 +124,7 @@ def _start_on_executors(lake: Lake, recipe: Recipe, model: Model) -> tuple[str, 
     """Servers of the merged model, unless they are there."""
     if isinstance(_servers, ExecutorServers) and _servers.name == model.model_id and _servers.alive:
         return _servers.endpoints
-    settings, n = replace(_settings(recipe), key=_own_key()), recipe.serving.executors
+    settings, n = _settings(recipe).model_copy(update={"key": _own_key()}), recipe.serving.executors
     return _started(ExecutorServers(lake.spark, model.path, model.model_id, settings, n), f"n={n} on Spark's executors")
 
 
@@ -146,11 +146,8 @@ def _started(servers: LocalServers | ExecutorServers, where: str) -> tuple[str, 
 
 
 def _settings(recipe: Recipe) -> ServerSettings:
-    s, one_wave = recipe.serving, recipe.inference.in_flight
-    return ServerSettings(
-        port=s.port, dtype=s.dtype, max_model_len=s.max_model_len, max_num_seqs=s.max_num_seqs or one_wave,
-        eager=s.eager, start_timeout=s.start_timeout, kv_cache_gb=s.kv_cache_gb, gpus=s.gpus,
-    )  # fmt: skip
+    values = recipe.serving.model_dump(include=set(ServerOptions.model_fields))
+    return ServerSettings(**values | {"max_num_seqs": values["max_num_seqs"] or recipe.inference.in_flight})
 
 
 def _serving(recipe: Recipe, model: Model) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from jobs.recipe.quality import Quality
 from jobs.recipe.scoring import Curate, JudgeCheck, ScoreCandidates
 from jobs.recipe.section import Section
+from model_ops.serving.settings import ServerOptions
 from model_ops.training.settings import TrainingSettings
 
 Direction = Literal["backward", "forward"]
@@ -124,22 +125,14 @@ def _addresses(given: Any) -> Any:
     return [a.rstrip("/") if isinstance(a, str) else a for a in given] if isinstance(given, list | tuple) else given
 
 
-class Serving(Section):
+class Serving(ServerOptions, Section):
     """Where models answer: a recipe's endpoints, or a server that the run starts itself."""
 
     endpoints: Annotated[tuple[str, ...], BeforeValidator(_addresses)] = Field(
         (), description='e.g. ["http://gpu1:8000/v1"]; "local" or empty: start one here'
     )
     executors: int = Field(0, ge=0, description="so many servers of merged models on Spark's executors instead")
-    gpus: int = Field(1, ge=0, description="to each server of ours; on executors: of Spark's resource gpu, 0 on CPUs")
     mode: Literal["adapters", "merged"] = "adapters"
-    port: int = Field(8765, ge=1, le=65535, description="of the server here; the first of those on executors")
-    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    max_model_len: int = Field(2048, ge=64)
-    max_num_seqs: int | None = Field(None, ge=1, description="unset: inference.in_flight")
-    eager: bool = Field(False, description="start faster, run slower")
-    start_timeout: float = Field(600, gt=0, description="seconds")
-    kv_cache_gb: int = Field(2, ge=1, description="on the CPU only")
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

@@ -1,10 +1,10 @@
 """This machine's servers of one model: one for each share of its GPUs, or one on the CPU."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from model_ops.devices import gpus_of_servers, has_gpu
-from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
+from model_ops.serving.settings import ServerSettings
+from model_ops.serving.vllm_server import ServerError, VllmServer
 
 
 class LocalServers:
@@ -20,12 +20,10 @@ class LocalServers:
         shares: list[tuple[str, ...]] = gpus_of_servers(settings.gpus)
         if has_gpu() and not shares:
             raise ServerError(f"serving.gpus={settings.gpus}: this machine has fewer GPUs; lower it")
-        self.servers = [
-            VllmServer(
-                model_dir, name, replace(settings, port=settings.port + n, devices=share), logs / f"vllm-{name}-{n}.log"
-            )
-            for n, share in enumerate(shares or [()])
-        ]
+        self.servers = []
+        for n, share in enumerate(shares or [()]):
+            own = settings.model_copy(update={"port": settings.port + n, "devices": share})
+            self.servers.append(VllmServer(model_dir, name, own, logs / f"vllm-{name}-{n}.log"))
 
     @property
     def endpoints(self) -> tuple[str, ...]:

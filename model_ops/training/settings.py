@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from model_ops.serving.settings import LORA_RANKS
+
 # Paper, section 3.1: batches of 32, or of 8 below 3,000 examples.
 SMALL = 3000
 
@@ -30,7 +32,7 @@ class TrainingSettings(BaseModel):
     epochs: float = Field(3.0, gt=0, description="paper, table 18: about 3 at most sizes")
     max_length: int = Field(2048, ge=16, description="tokens; a longer example is an error, never cut silently")
     dev_examples: int = Field(256, ge=0, description="held-out examples whose loss is taken before and after")
-    lora_rank: int = Field(16, ge=1, le=512)
+    lora_rank: int = Field(16, ge=1, le=LORA_RANKS[-1], description="the most is what vLLM serves")
     lora_alpha: int = Field(32, ge=1)
     lora_layers_from: int = Field(0, ge=0, description="layers below it get no adapter and no gradient")
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"

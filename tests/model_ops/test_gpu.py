@@ -18,7 +18,8 @@ from transformers import AutoModelForCausalLM
 
 from model_ops.client.handshake import HandshakeError, load_adapter, probe, served_models, version
 from model_ops.client.vllm_client import VllmEngine
-from model_ops.serving.vllm_server import ServerSettings, VllmServer
+from model_ops.serving.settings import ServerSettings
+from model_ops.serving.vllm_server import VllmServer
 from model_ops.text.chat import ChatFormat
 from model_ops.train import Training, run
 from model_ops.training.checkpoints import check_trained_model
@@ -59,7 +60,10 @@ def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def served(folder: Path, name: str, log: Path, lora_rank: int | None = None) -> VllmServer:
-    settings = ServerSettings(PORT, "bfloat16", LONGEST, 32, True, 300, 2, lora_rank=lora_rank)
+    settings = ServerSettings(
+        port=PORT, dtype="bfloat16", max_model_len=LONGEST, max_num_seqs=32, eager=True, start_timeout=300,
+        lora_rank=lora_rank,
+    )  # fmt: skip
     return VllmServer(str(folder), name, settings, log)
 
 

@@ -1,11 +1,13 @@
 """What our own server serves: adapters beside each other on a GPU, one merged model at a time without."""
 
 import os
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from jobs.current.models import Model
 from jobs.errors import WaitingError
@@ -15,7 +17,8 @@ from model_ops import devices
 from model_ops.client.handshake import HandshakeError
 from model_ops.client.vllm_client import KEY
 from model_ops.serving import local_servers
-from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
+from model_ops.serving.settings import ServerOptions, ServerSettings
+from model_ops.serving.vllm_server import ServerError, VllmServer
 
 LOADED: list[str] = []
 DEAD: list[str] = []
@@ -77,6 +80,23 @@ def test_our_server_computes_all_at_once_that_one_wave_keeps_open_unless_told(
     assert serving._settings(Recipe.model_validate(recipe)).max_num_seqs == at_once
 
 
+def test_what_the_recipe_says_of_a_server_reaches_it() -> None:
+    said = {"gpus": 2, "port": 9000, "dtype": "float32", "max_model_len": 100, "max_num_seqs": 3, "eager": True,
+            "start_timeout": 5.0, "kv_cache_gb": 7}  # fmt: skip
+    assert said.keys() == ServerOptions.model_fields.keys()
+    recipe = Recipe.model_validate({"name": "x", "base_model": "the-base", "serving": said})
+    assert serving._settings(recipe).model_dump(include=set(said)) == said
+
+
+def test_a_servers_settings_travel_with_their_key_and_show_it_to_nobody() -> None:
+    settings = ServerSettings(max_num_seqs=1, key="secret", devices=("0", "1"))
+    assert pickle.loads(pickle.dumps(settings)) == settings
+    assert "secret" not in repr(settings) + str(settings)
+    with pytest.raises(ValidationError, match="max_num_seqs") as caught:
+        ServerSettings.model_validate({"key": "secret"})
+    assert "secret" not in str(caught.value)
+
+
 def test_a_base_model_is_the_same_however_its_folder_is_written(
     tmp_path: Path, servers: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +153,7 @@ def test_our_own_servers_want_a_key_that_nobody_else_has(tmp_path: Path) -> None
 
 def test_more_gpus_than_there_are_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "gpus", lambda: ("0",))
-    settings = ServerSettings(8765, "bfloat16", 64, 1, True, 60, 1, gpus=2)
+    settings = ServerSettings(max_num_seqs=1, gpus=2)
     with pytest.raises(ServerError, match=r"serving\.gpus=2: this machine has fewer GPUs"):
         local_servers.LocalServers("m", "m-1", settings, tmp_path)
 
