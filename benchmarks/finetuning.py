@@ -15,14 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 from model_ops.training.dataset import Example
-from model_ops.training.settings import Settings
+from model_ops.training.settings import TrainingSettings
 
-SETTINGS = Settings(
+SETTINGS = TrainingSettings(
     method="lora", learning_rate=1e-4, final_learning_rate=1e-5, weight_decay=0.1, dropout=0.1, batch_size=32,
     small_batch_size=32, micro_batch_size=4, gradient_checkpointing=True, epochs=1, max_length=2048, dev_examples=0,
     lora_rank=16, lora_alpha=32, lora_layers_from=0, dtype="auto", seed=0,
@@ -76,10 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         weights = sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).parameters())
         sys.stdout.write(f"{weights / 1e9:.2f} billion weights, matrix product {limit / 1e12:,.3f} TFLOPS in {dtype}\n")
         for method, micro in product(options.method, options.micro_batch):
-            settings = replace(
-                SETTINGS, method=method, micro_batch_size=micro, gradient_checkpointing=options.gradient_checkpointing,
-                dtype=dtype,
-            )  # fmt: skip
+            changes = {"method": method, "micro_batch_size": micro, "dtype": dtype}
+            changes["gradient_checkpointing"] = options.gradient_checkpointing
+            settings = SETTINGS.model_copy(update=changes)
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

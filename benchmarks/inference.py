@@ -35,7 +35,8 @@ from benchmarks.fixed_speed import fixed_speed
 from benchmarks.server import prompts
 from model_ops.client.vllm_client import VllmEngine
 from model_ops.devices import has_gpu, served_dtype
-from model_ops.serving.vllm_server import ServerSettings, VllmServer, cpu_environment
+from model_ops.serving.settings import ServerSettings
+from model_ops.serving.vllm_server import VllmServer, cpu_environment
 from model_ops.text.chat import ChatFormat
 
 if TYPE_CHECKING:
@@ -63,7 +64,13 @@ def requests(kind: str, n: int, run: str) -> list[dict[str, Any]]:
 def vllm(folder: str, in_flight: int) -> Iterator[str]:
     """The endpoint of a server as a run starts it."""
     log = Path(tempfile.gettempdir()) / "benchmark-vllm.log"
-    settings = ServerSettings(PORT, served_dtype("auto"), LONGEST, in_flight, not has_gpu(), 600, kv_cache_gb=2)
+    settings = ServerSettings(
+        port=PORT,
+        dtype=served_dtype("auto"),
+        max_model_len=LONGEST,
+        max_num_seqs=in_flight,
+        eager=not has_gpu(),
+    )
     server = VllmServer(folder, "base", settings, log)
     server.start()
     try:

@@ -30,7 +30,7 @@ from model_ops.training.checkpoints import (
     read_manifest,
 )
 from model_ops.training.dataset import Example, check_rows, examples, read_rows
-from model_ops.training.settings import Settings, TrainingError
+from model_ops.training.settings import TrainingError, TrainingSettings, parse_settings
 
 log = logging.getLogger("model_ops.train")  # this module runs as __main__
 
@@ -47,7 +47,7 @@ class Training:
     expect_rows: int
     expect_digest: str
     base_model: Path
-    settings: Settings
+    settings: TrainingSettings
     config_digest: str
     out: Path
 
@@ -59,7 +59,7 @@ class Training:
             "content_digest": self.expect_digest,
             "base_digest": base_digest,
             "config_digest": self.config_digest,
-            "settings": vars(self.settings),
+            "settings": self.settings.model_dump(mode="json"),
         }
 
 
@@ -158,7 +158,7 @@ def parse(argv: Sequence[str] | None) -> tuple[Training, bool]:
     values = vars(parser.parse_args(argv))
     dry_run = values.pop("dry_run")
     try:
-        values["settings"] = Settings.from_json(values["settings"])
+        values["settings"] = parse_settings(values["settings"])
     except TrainingError as error:
         parser.error(str(error))
     return Training(**values), dry_run

@@ -5,6 +5,8 @@ python -m schemas
 
 import sys
 
+from pyspark.sql.types import StructField
+
 from schemas import TABLES
 from schemas.table import Table
 
@@ -15,7 +17,7 @@ def entry(table: Table) -> str:
     if table.partition_by:
         facts.append(f"partitioned by `{', '.join(table.partition_by)}`")
     rows = [
-        f"| `{f.name}` | {f.dataType.simpleString()} | {'yes' if f.nullable else ''} | {f.metadata['comment']} |"
+        f"| `{f.name}` | {f.dataType.simpleString()} | {'yes' if f.nullable else ''} | {_meaning(table, f)} |"
         for f in table.schema
     ]
     rules = [f"- `{name}`: `{rule}`" for name, rule in table.constraints.items()]
@@ -32,6 +34,15 @@ def entry(table: Table) -> str:
             "",
         ]
     )
+
+
+def _meaning(table: Table, field: StructField) -> str:
+    """The column's comment, then links to the tables that its values are found in."""
+    comment, links = str(field.metadata["comment"]), []
+    for target in table.references.get(field.name, ()):
+        anchor = target.rpartition(".")[0].replace(".", "")  # a heading's anchor is its text without the dots
+        links.append(f"[{target}](#{anchor})")
+    return f"{comment} → {' or '.join(links)}" if links else comment
 
 
 def dictionary() -> str:

@@ -70,12 +70,18 @@ COMPLETIONS = Table(
     schema=StructType(
         [
             column("request_id", StringType(), "sha256 of everything that shapes the answer, hex"),
-            column("run_id", StringType(), "-> ops.runs: the run that asked"),
+            column("run_id", StringType(), "the run that asked", references=("ops.runs.run_id",)),
             column("attempt", IntegerType(), "1 for the first time this run asked"),
             column("stage", StringType(), "what was asked for: candidates, scores/<scorer>, answers, judgements"),
-            column("model_id", StringType(), "-> ops.models, or the base model's id"),
+            column("model_id", StringType(), "the model that answered", references=("ops.models.model_id",)),
             column("subject_id", StringType(), "the segment, candidate or prompt asked about"),
-            column("prompt_id", StringType(), "-> ops.prompts", nullable=True),
+            column(
+                "prompt_id",
+                StringType(),
+                "the template that the request was made from",
+                nullable=True,
+                references=("ops.prompts.prompt_id",),
+            ),
             column("system", StringType(), "the system message; empty for none", nullable=True),
             column("prefill", StringType(), "the answer's beginning, put into the model's mouth", nullable=True),
             column("part", StringType(), "of a likelihood: given (the other side) or alone; else null", nullable=True),

@@ -41,13 +41,18 @@ MODELS = Table(
             column("base_model", StringType(), "the model it was finetuned from"),
             column("path", StringType(), "folder of weights and manifest"),
             column("digest", StringType(), "sha256 over the weight and tokenizer files, hex"),
-            column("dataset", StringType(), "-> gold.training_examples"),
+            column("dataset", StringType(), "the training set", references=("gold.training_examples.dataset",)),
             column("table_version", LongType(), "version of gold.training_examples it read"),
             column("n_examples", LongType(), "training rows it read"),
-            column("content_digest", StringType(), "digest of those rows -> ops.releases"),
+            column(
+                "content_digest",
+                StringType(),
+                "digest of the training set's rows as they were released",
+                references=("ops.releases.content_digest",),
+            ),
             column("config_digest", StringType(), "digest of the finetuning settings and base model"),
             column("metrics", MapType(StringType(), DoubleType(), False), "losses, tokens/s, ..."),
-            column("run_id", StringType(), "-> ops.runs"),
+            column("run_id", StringType(), "the run that registered it", references=("ops.runs.run_id",)),
         ]
     ),
     key=("model_id",),
@@ -94,7 +99,7 @@ RUNS = Table(
             column("n_in", LongType(), "new inputs of this run"),
             column("n_out", LongType(), "inputs that passed"),
             column("dropped", COUNTS, "reason -> inputs dropped by a rule of the method"),
-            column("quarantined", COUNTS, "rule -> inputs rejected as defective -> ops.quarantine"),
+            column("quarantined", COUNTS, "rule -> inputs rejected as defective, which ops.quarantine has"),
             column("inputs", COUNTS, "table -> version read"),
             column(
                 "methods",
@@ -137,7 +142,7 @@ QUARANTINE = Table(
     comment="A row or record that was rejected as defective, with the rule it broke.",
     schema=StructType(
         [
-            column("run_id", StringType(), "-> ops.runs"),
+            column("run_id", StringType(), "the run that rejected it", references=("ops.runs.run_id",)),
             column("table", StringType(), "the table it was meant for"),
             column("row_id", StringType(), "the row's key, or file and offset of a record"),
             column("rule", StringType(), "the rule it broke"),

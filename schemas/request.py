@@ -11,7 +11,7 @@ REQUEST = StructType(
         COMPLETIONS.schema["stage"],
         COMPLETIONS.schema["model_id"],
         COMPLETIONS.schema["subject_id"],
-        column("prompt_id", StringType(), "-> ops.prompts"),
+        column("prompt_id", StringType(), "the template that the request was made from"),
         COMPLETIONS.schema["sampling"],
         column("sample", IntegerType(), "0 for the first sample of a request"),
         COMPLETIONS.schema["system"],

@@ -14,10 +14,11 @@ from pyspark.sql.types import (
 from schemas.table import RETENTION, Table, column
 
 
-def _segment_columns(*, text_nullable: bool) -> list[StructField]:
+def _segment_columns(*, text_nullable: bool, references: tuple[str, ...] = ()) -> list[StructField]:
+    """What is known of a segment; `references` of its id."""
     return [
-        column("segment_id", StringType(), "sha256 of document_id, position and text, hex"),
-        column("document_id", StringType(), "-> bronze.documents"),
+        column("segment_id", StringType(), "sha256 of document_id, position and text, hex", references=references),
+        column("document_id", StringType(), "the page it is a piece of", references=("bronze.documents.document_id",)),
         column("url", StringType(), "the page's address"),
         column("position", IntegerType(), "the piece's place among the pieces of its page, from 0"),
         column("header", StringType(), "the header's text, numbering removed; empty without one"),
@@ -38,6 +39,7 @@ def _segment_columns(*, text_nullable: bool) -> list[StructField]:
     ]
 
 
+SEGMENT_ID = ("silver.segments.segment_id",)
 METHOD_DIGEST = column("method_digest", StringType(), "digest of the recipe section and method that made the row")
 
 SEGMENTS = Table(
@@ -62,7 +64,7 @@ SIGNATURES = Table(
     schema=StructType(
         [
             METHOD_DIGEST,
-            column("segment_id", StringType(), "-> silver.segments"),
+            column("segment_id", StringType(), "the segment", references=SEGMENT_ID),
             column("text_digest", StringType(), "sha256 of the normalised text, hex: equal means exact duplicate"),
             column("bands", ArrayType(LongType(), False), "one hash per LSH band"),
         ]
@@ -79,8 +81,8 @@ DUPLICATES = Table(
     schema=StructType(
         [
             METHOD_DIGEST,
-            column("segment_id", StringType(), "-> silver.segments: the repetition"),
-            column("keeper_id", StringType(), "-> silver.segments: the segment kept for it"),
+            column("segment_id", StringType(), "the repetition", references=SEGMENT_ID),
+            column("keeper_id", StringType(), "the segment kept for it", references=SEGMENT_ID),
             column("kind", StringType(), "exact or near"),
             column("jaccard", DoubleType(), "Jaccard similarity of word shingles with the keeper, 0 to 1"),
         ]
@@ -101,7 +103,7 @@ UNLABELLED = Table(
     schema=StructType(
         [
             column("experiment", StringType(), "the recipe's name"),
-            *_segment_columns(text_nullable=False),
+            *_segment_columns(text_nullable=False, references=SEGMENT_ID),
             column(
                 "sample_hash",
                 StringType(),
@@ -119,9 +121,11 @@ OVERLAPS = Table(
     schema=StructType(
         [
             column("experiment", StringType(), "the recipe's name"),
-            column("segment_id", StringType(), "-> silver.segments"),
+            column("segment_id", StringType(), "the segment", references=SEGMENT_ID),
             column("known_set", StringType(), "seed, or the evaluation set as the recipe names it"),
-            column("known_id", StringType(), "-> silver.seed_pairs, or the prompt's id in its set"),
+            column(
+                "known_id", StringType(), "of seed the pair_id in silver.seed_pairs, else the prompt's id in its set"
+            ),
             column("phrase", StringType(), "a run of words that both have, in lower case"),
         ]
     ),
@@ -159,11 +163,16 @@ CANDIDATES = Table(
         [
             column("candidate_id", StringType(), "sha256 of method_digest, segment_id, model_id and request_id, hex"),
             column("method_digest", StringType(), "digest of the prompt, the sampling and the parser"),
-            column("segment_id", StringType(), "-> silver.segments"),
+            column(
+                "segment_id",
+                StringType(),
+                "the segment, as it was drawn",
+                references=("silver.unlabelled.segment_id",),
+            ),
             column("instruction", StringType(), "the predicted instruction"),
             column("response", StringType(), "the segment's text"),
-            column("model_id", StringType(), "-> ops.models: the backward model"),
-            column("request_id", StringType(), "-> bronze.completions: the raw answer"),
+            column("model_id", StringType(), "the backward model", references=("ops.models.model_id",)),
+            column("request_id", StringType(), "the raw answer", references=("bronze.completions.request_id",)),
         ]
     ),
     key=("candidate_id",),
@@ -172,16 +181,16 @@ CANDIDATES = Table(
 )
 
 
-def _scores(name: str, comment: str, rated: str) -> Table:
-    """A table of ratings of what `pair_id` names: `rated`."""
+def _scores(name: str, comment: str, rated: str, references: tuple[str, ...] = ()) -> Table:
+    """A table of ratings of what `pair_id` names: `rated`, found in `references`."""
     return Table(
         name=name,
         comment=comment,
         schema=StructType(
             [
                 column("method_digest", StringType(), "digest of the scorer's prompt, sampling and parser"),
-                column("pair_id", StringType(), rated),
-                column("model_id", StringType(), "-> ops.models: the model that scored"),
+                column("pair_id", StringType(), rated, references=references),
+                column("model_id", StringType(), "the model that scored", references=("ops.models.model_id",)),
                 column("scorer", StringType(), "rubric, additive, expected, likelihood_gain, ..."),
                 column(
                     "score",
@@ -192,7 +201,12 @@ def _scores(name: str, comment: str, rated: str) -> Table:
                 column("status", StringType(), "ok, unparsed, out_of_range, cut or failed"),
                 column("label_mass", DoubleType(), "probability of all labels together, 0 to 1", nullable=True),
                 column("parser", StringType(), "name and version of the parser that read the answer"),
-                column("request_ids", ArrayType(StringType(), False), "-> bronze.completions: the raw answers"),
+                column(
+                    "request_ids",
+                    ArrayType(StringType(), False),
+                    "the raw answers",
+                    references=("bronze.completions.request_id",),
+                ),
             ]
         ),
         key=("method_digest", "pair_id", "model_id", "scorer"),
@@ -206,7 +220,12 @@ def _scores(name: str, comment: str, rated: str) -> Table:
     )
 
 
-SCORES = _scores("silver.scores", "One rating of one pair by one model, in one way of asking.", "-> silver.candidates")
+SCORES = _scores(
+    "silver.scores",
+    "One rating of one pair by one model, in one way of asking.",
+    "the pair",
+    references=("silver.candidates.candidate_id",),
+)
 KNOWN_SCORES = _scores(
     "silver.known_scores",
     "One rating of one pair whose truth is known: the judge check's.",

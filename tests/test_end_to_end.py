@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
-from jobs.lake.audit import faults
 
+from jobs.lake.audit import faults
 from schemas import TABLES
 from tests.conftest import Command
 from tests.jvm import QUICK

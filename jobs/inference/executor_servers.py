@@ -13,7 +13,6 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -27,7 +26,8 @@ from jobs.errors import JobError
 from jobs.lake import jvm
 from jobs.lake.failures import sentence
 from model_ops.devices import served_dtype
-from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
+from model_ops.serving.settings import ServerSettings
+from model_ops.serving.vllm_server import ServerError, VllmServer
 
 TOKEN_BYTES = 32
 LOOK_SECONDS = 1.0
@@ -176,7 +176,8 @@ def hold_server(driver: tuple[str, int], token: bytes, model_dir: str, name: str
         host = context.getTaskInfos()[number].address.rpartition(":")[0]
         devices = tuple(context.resources()["gpu"].addresses) if settings.gpus else ()
         dtype = served_dtype(settings.dtype)
-        own = replace(settings, host=host, port=settings.port + number, dtype=dtype, devices=devices)
+        place = {"host": host, "port": settings.port + number}
+        own = settings.model_copy(update=place | {"dtype": dtype, "devices": devices})
         output = Path(SparkFiles.getRootDirectory()) / f"vllm-{name}-{number}.log"
         with socket.create_connection(driver, timeout=STAGE_SECONDS) as line:
             line.sendall(token)

@@ -4,7 +4,7 @@ import logging
 import secrets
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from model_ops.client.vllm_client import VllmEngine
 from model_ops.devices import gpus, served_dtype, shares
 from model_ops.serving.local_servers import LocalServers
 from model_ops.serving.model import Model
-from model_ops.serving.vllm_server import SAME_FOR_ALL, ServerSettings, VllmServer, served_rank
+from model_ops.serving.settings import ServerOptions, ServerSettings
+from model_ops.serving.vllm_server import SAME_FOR_ALL, VllmServer, served_rank
 from model_ops.text.chat import ChatFormat
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,8 @@ class RecipeServers:
         if isinstance(self._own, LocalServers) and self._own.name == name and self._own.alive:
             return self.endpoints()
         dtype = served_dtype(self._recipe.serving.dtype)
-        settings = replace(server_settings(self._recipe), dtype=dtype, lora_rank=lora_rank, key=self._own_key)
+        own = {"dtype": dtype, "lora_rank": lora_rank, "key": self._own_key}
+        settings = server_settings(self._recipe).model_copy(update=own)
         servers = LocalServers(folder, name, settings, self._logs, self._machine.gpus, self._machine.server)
         return self._started(servers, f"dtype={dtype} logs={self._logs}")
 
@@ -196,7 +198,8 @@ class RecipeServers:
         if isinstance(self._own, ExecutorServers) and self._own.name == model.model_id and self._own.alive:
             return self.endpoints()
         assert self._spark is not None, "servers on executors need a session"
-        settings, n = replace(server_settings(self._recipe), key=self._own_key), self._recipe.serving.executors
+        settings, n = server_settings(self._recipe), self._recipe.serving.executors
+        settings = settings.model_copy(update={"key": self._own_key})
         servers = ExecutorServers(self._spark, model.path, model.model_id, settings, n)
         return self._started(servers, f"n={n} on Spark's executors")
 
@@ -245,17 +248,8 @@ def _chat_format(model_path: str) -> ChatFormat:
 
 def server_settings(recipe: Recipe) -> ServerSettings:
     """How the recipe's own servers are started."""
-    s = recipe.serving
-    return ServerSettings(
-        port=s.port,
-        dtype=s.dtype,
-        max_model_len=s.max_model_len,
-        max_num_seqs=s.max_num_seqs or recipe.inference.in_flight,
-        eager=s.eager,
-        start_timeout=s.start_timeout,
-        kv_cache_gb=s.kv_cache_gb,
-        gpus=s.gpus,
-    )
+    options = recipe.serving.model_dump(include=set(ServerOptions.model_fields))
+    return ServerSettings(**options | {"max_num_seqs": options["max_num_seqs"] or recipe.inference.in_flight})
 
 
 def _how_to_serve(recipe: Recipe, model: Model, endpoint: str) -> str:

@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from jobs.recipe.quality import Quality
 from jobs.recipe.scoring import Curate, JudgeCheck, ScoreCandidates
 from jobs.recipe.section import Section
+from model_ops.serving.settings import ServerOptions
+from model_ops.training.settings import TrainingSettings
 
 Direction = Literal["backward", "forward"]
 
@@ -104,32 +106,15 @@ class BuildTrainingExamples(Section):
         return f"{self.seed_tag} {self.augmented_tag}"
 
 
-class Finetune(Section):
-    """Training settings; the defaults are the paper's (section 3.1)."""
+class Finetune(TrainingSettings, Section):
+    """Training settings, and where and for how long each model is trained."""
 
-    method: Literal["lora", "full"] = "full"
-    learning_rate: float = Field(1e-5, gt=0)
-    final_learning_rate: float = Field(9e-6, ge=0, description="linear decay ends here")
-    weight_decay: float = Field(0.1, ge=0)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    batch_size: int = Field(32, ge=1)
-    small_batch_size: int = Field(8, ge=1, description="used under 3,000 examples")
-    micro_batch_size: int = Field(4, ge=1, description="examples per forward pass on one device")
-    gradient_checkpointing: bool = Field(True, description="compute activations twice, to keep few of them")
-    epochs: float = Field(3.0, gt=0, description="paper, table 18: about 3 at most sizes")
-    max_length: int = Field(2048, ge=16, description="tokens; a longer example is an error, never cut silently")
-    dev_examples: int = Field(256, ge=0, description="held-out examples whose loss is taken before and after")
-    lora_rank: int = Field(16, ge=1, le=512)
-    lora_alpha: int = Field(32, ge=1)
-    lora_layers_from: int = Field(0, ge=0, description="layers below it get no adapter and no gradient")
-    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    seed: int = 0
     launcher: Literal["local", "external"] = "local"
     epochs_of: dict[str, float] = Field({}, description="e.g. {forward-1 = 1.0}; for the others: epochs")
 
     def settings(self, direction: Direction, iteration: int) -> dict[str, Any]:
         """What the trainer is told for one model."""
-        values = self.model_dump(mode="json", exclude={"launcher", "epochs_of"})
+        values = self.model_dump(mode="json", include=set(TrainingSettings.model_fields))
         return values | {"epochs": self.epochs_of.get(f"{direction}-{iteration}", self.epochs)}
 
 
@@ -140,22 +125,14 @@ def _addresses(given: Any) -> Any:
     return [a.rstrip("/") if isinstance(a, str) else a for a in given] if isinstance(given, list | tuple) else given
 
 
-class Serving(Section):
+class Serving(ServerOptions, Section):
     """Where models answer: a recipe's endpoints, or a server that the run starts itself."""
 
     endpoints: Annotated[tuple[str, ...], BeforeValidator(_addresses)] = Field(
         (), description='e.g. ["http://gpu1:8000/v1"]; "local" or empty: start one here'
     )
     executors: int = Field(0, ge=0, description="so many servers of merged models on Spark's executors instead")
-    gpus: int = Field(1, ge=0, description="to each server of ours; on executors: of Spark's resource gpu, 0 on CPUs")
     mode: Literal["adapters", "merged"] = "adapters"
-    port: int = Field(8765, ge=1, le=65535, description="of the server here; the first of those on executors")
-    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    max_model_len: int = Field(2048, ge=64)
-    max_num_seqs: int | None = Field(None, ge=1, description="unset: inference.in_flight")
-    eager: bool = Field(False, description="start faster, run slower")
-    start_timeout: float = Field(600, gt=0, description="seconds")
-    kv_cache_gb: int = Field(2, ge=1, description="on the CPU only")
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

@@ -1,10 +1,10 @@
 """This machine's servers of one model: one for each share of its GPUs, or one on the CPU."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from model_ops.devices import shares
-from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
+from model_ops.serving.settings import ServerSettings
+from model_ops.serving.vllm_server import ServerError, VllmServer
 
 
 class LocalServers:
@@ -30,12 +30,10 @@ class LocalServers:
         devices = shares(gpus, settings.gpus)
         if gpus and not devices:
             raise ServerError(f"serving.gpus={settings.gpus}: this machine has fewer GPUs; lower it")
-        self.servers = [
-            server(
-                model_dir, name, replace(settings, port=settings.port + n, devices=share), logs / f"vllm-{name}-{n}.log"
-            )
-            for n, share in enumerate(devices or [()])
-        ]
+        self.servers = []
+        for n, share in enumerate(devices or [()]):
+            own = settings.model_copy(update={"port": settings.port + n, "devices": share})
+            self.servers.append(server(model_dir, name, own, logs / f"vllm-{name}-{n}.log"))
 
     @property
     def endpoints(self) -> tuple[str, ...]:

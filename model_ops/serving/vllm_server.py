@@ -11,11 +11,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from model_ops.devices import has_gpu
+from model_ops.serving.settings import LORA_RANKS, ServerSettings
 
 PR_SET_PDEATHSIG = 1
 
@@ -23,32 +22,9 @@ PR_SET_PDEATHSIG = 1
 # `[^\n]{1,1200}`, and all requests share the loop in which it works (README, Numbers).
 SAME_FOR_ALL = ("--generation-config", "vllm", "--structured-outputs-config", '{"backend": "guidance"}')
 
-LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the sizes that vLLM makes room for
-
 
 class ServerError(RuntimeError):
     """A server that could not be started, with the end of its log."""
-
-
-@dataclass(frozen=True)
-class ServerSettings:
-    """How a server of our own is started."""
-
-    port: int
-    dtype: Literal["auto", "bfloat16", "float32"]
-    max_model_len: int
-    max_num_seqs: int
-    eager: bool
-    start_timeout: float
-    kv_cache_gb: int
-    lora_rank: int | None = None
-    host: str = "127.0.0.1"
-    key: str | None = field(default=None, repr=False)
-    """What a client must show; none: nothing."""
-    gpus: int = 0
-    """How many of a host's GPUs it is given by whoever shares them out; 0: it takes what it sees."""
-    devices: tuple[str, ...] = ()
-    """Which ones they are."""
 
 
 class VllmServer:

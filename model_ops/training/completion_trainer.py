@@ -13,7 +13,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from model_ops.training.dataset import training_order
 from model_ops.training.loss import IGNORED, completion_loss, token_losses
-from model_ops.training.settings import Settings
+from model_ops.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
     that every device has something to do.
     """
 
-    def __init__(self, settings: Settings, step_size: int, **options: Any) -> None:
+    def __init__(self, settings: TrainingSettings, step_size: int, **options: Any) -> None:
         """`options` are Trainer's own."""
         super().__init__(compute_loss_func=completion_loss, compute_metrics=_mean_loss, **options)
         self.settings, self.step_size = settings, step_size

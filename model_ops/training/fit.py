@@ -25,7 +25,7 @@ from model_ops.training.checkpoints import MANIFEST
 from model_ops.training.completion_trainer import CompletionTrainer, Progress
 from model_ops.training.dataset import Example
 from model_ops.training.loss import collate
-from model_ops.training.settings import Settings, TrainingError
+from model_ops.training.settings import TrainingError, TrainingSettings
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Fitted:
 
 
 def fit(
-    settings: Settings, base: Path, end_id: int, train: Sequence[Example], dev: Sequence[Example], out: Path
+    settings: TrainingSettings, base: Path, end_id: int, train: Sequence[Example], dev: Sequence[Example], out: Path
 ) -> Fitted:
     """Train from the base model and save the result to `out`, an adapter also to `out/adapter`.
 
@@ -103,7 +103,7 @@ def _load(folder: Path, dtype: torch.dtype, **options: Any) -> Any:
     )
 
 
-def _trainable(settings: Settings, base: Path, dtype: str, longest: int) -> Any:
+def _trainable(settings: TrainingSettings, base: Path, dtype: str, longest: int) -> Any:
     if settings.method == "full":
         config = AutoConfig.from_pretrained(base, local_files_only=True)
         for name in DROPOUTS:
@@ -163,7 +163,7 @@ def _linear_from(model: Any, first: int) -> list[str]:
     return [name for name, number in layer.items() if number and int(number[1]) >= first]
 
 
-def _save(trainer: CompletionTrainer, settings: Settings, base: Path, out: Path, end_id: int) -> None:
+def _save(trainer: CompletionTrainer, settings: TrainingSettings, base: Path, out: Path, end_id: int) -> None:
     """Save full weights in the base's number format, with the base's own tokenizer and settings."""
     trained = out / ("adapter" if settings.method == "lora" else "float32")
     if trainer.is_fsdp_enabled:

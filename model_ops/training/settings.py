@@ -1,11 +1,11 @@
-"""What a training is told: the recipe's finetuning settings, as JSON on the command line.
-
-The recipe holds their defaults and checks their ranges; here every one of them must be given.
-"""
+"""The settings of a training: a section of the recipe, and JSON on the trainer's command line."""
 
 import json
-from dataclasses import dataclass, fields
-from typing import Literal, Self
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from model_ops.serving.settings import LORA_RANKS
 
 # Paper, section 3.1: batches of 32, or of 8 below 3,000 examples.
 SMALL = 3000
@@ -15,61 +15,35 @@ class TrainingError(Exception):
     """A training that cannot be done as asked; the message says why and what to do."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How one model is trained."""
+class TrainingSettings(BaseModel):
+    """How one model is trained; the defaults, which are the recipe's, are the paper's (section 3.1)."""
 
-    method: Literal["lora", "full"]
-    learning_rate: float
-    final_learning_rate: float
-    weight_decay: float
-    dropout: float
-    batch_size: int
-    small_batch_size: int
-    micro_batch_size: int
-    gradient_checkpointing: bool
-    """Activations are computed again on the way back, instead of being kept."""
-    epochs: float
-    max_length: int
-    dev_examples: int
-    """Held-out examples whose loss is taken before and after; 0 for none."""
-    lora_rank: int
-    lora_alpha: int
-    lora_layers_from: int
-    """The first layer that gets adapters; nothing below it is differentiated."""
-    dtype: Literal["auto", "bfloat16", "float32"]
-    seed: int
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
+    method: Literal["lora", "full"] = "full"
+    learning_rate: float = Field(1e-5, gt=0)
+    final_learning_rate: float = Field(9e-6, ge=0, validate_default=True, description="linear decay ends here")
+    weight_decay: float = Field(0.1, ge=0)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    batch_size: int = Field(32, ge=1)
+    small_batch_size: int = Field(8, ge=1, description=f"used under {SMALL:,} examples")
+    micro_batch_size: int = Field(4, ge=1, description="examples per forward pass on one device")
+    gradient_checkpointing: bool = Field(True, description="compute activations twice, to keep few of them")
+    epochs: float = Field(3.0, gt=0, description="paper, table 18: about 3 at most sizes")
+    max_length: int = Field(2048, ge=16, description="tokens; a longer example is an error, never cut silently")
+    dev_examples: int = Field(256, ge=0, description="held-out examples whose loss is taken before and after")
+    lora_rank: int = Field(16, ge=1, le=LORA_RANKS[-1], description="the most is what vLLM serves")
+    lora_alpha: int = Field(32, ge=1)
+    lora_layers_from: int = Field(0, ge=0, description="layers below it get no adapter and no gradient")
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    seed: int = 0
+
+    @field_validator("final_learning_rate")
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The settings in a JSON object.
-
-        Raises:
-            TrainingError: no JSON object, or a setting is missing, unknown or out of range; names all.
-        """
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise TrainingError(f"--settings: not valid JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise TrainingError("--settings: not a JSON object")
-        names = {field.name for field in fields(cls)}
-        faults = [f"{name} is missing" for name in sorted(names - set(values))]
-        faults += [f"{name} is unknown" for name in sorted(set(values) - names)]
-        if not faults:
-            settings = cls(**values)
-            if settings.method not in ("lora", "full"):
-                faults.append(f"method is {settings.method!r}, not lora or full")
-            if settings.dtype not in ("auto", "bfloat16", "float32"):
-                faults.append(f"dtype is {settings.dtype!r}, not auto, bfloat16 or float32")
-            if settings.final_learning_rate > settings.learning_rate:
-                faults.append(
-                    f"final_learning_rate {settings.final_learning_rate} is above learning_rate"
-                    f" {settings.learning_rate}"
-                )
-        if faults:
-            raise TrainingError(f"--settings: {'; '.join(faults)}")
-        return settings
+    def _decays(cls, value: float, info: ValidationInfo) -> float:
+        if value > info.data.get("learning_rate", value):
+            raise ValueError(f"{value} is above learning_rate {info.data['learning_rate']}")
+        return value
 
     def batch_shape(self, n_examples: int, n_processes: int) -> tuple[int, int]:
         """Examples per forward pass on one device, and forward passes per step of the optimizer.
@@ -89,3 +63,28 @@ class Settings:
             )
         micro = max(size for size in range(1, each + 1) if each % size == 0 and size <= self.micro_batch_size)
         return micro, each // micro
+
+
+def parse_settings(text: str) -> TrainingSettings:
+    """The settings in a JSON object, which gives every one of them: no default of the trainer's version counts.
+
+    Raises:
+        TrainingError: no JSON object, or a setting is missing, unknown or out of range; names all.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise TrainingError(f"--settings: not valid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise TrainingError("--settings: not a JSON object")
+    faults = [f"{name} is missing" for name in TrainingSettings.model_fields if name not in values]
+    try:
+        settings = TrainingSettings.model_validate(values)
+    except ValidationError as error:
+        # The default of a missing setting is no fault of its own.
+        wrong = [e for e in error.errors() if e["loc"][0] in values]
+        faults += [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in wrong]
+        raise TrainingError(f"--settings: {'; '.join(faults)}") from error
+    if faults:
+        raise TrainingError(f"--settings: {'; '.join(faults)}")
+    return settings

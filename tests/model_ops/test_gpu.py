@@ -18,18 +18,19 @@ from transformers import AutoModelForCausalLM
 
 from model_ops.client.handshake import HandshakeError, load_adapter, probe, served_models, version
 from model_ops.client.vllm_client import VllmEngine
-from model_ops.serving.vllm_server import ServerSettings, VllmServer
+from model_ops.serving.settings import ServerSettings
+from model_ops.serving.vllm_server import VllmServer
 from model_ops.text.chat import ChatFormat
 from model_ops.train import Training, run
 from model_ops.training.checkpoints import check_trained_model
-from model_ops.training.settings import Settings
+from model_ops.training.settings import TrainingSettings
 from tests.tiny_dataset import DATASET, rows, write_table
 from tests.tiny_model import save_model
 
 pytestmark = pytest.mark.model
 
 PORT, LONGEST = 18455, 256
-SETTINGS = Settings(
+SETTINGS = TrainingSettings(
     method="lora", learning_rate=1e-2, final_learning_rate=1e-3, weight_decay=0.0, dropout=0.0, batch_size=4,
     small_batch_size=4, micro_batch_size=2, gradient_checkpointing=True, epochs=20, max_length=LONGEST, dev_examples=2,
     lora_rank=8, lora_alpha=16, lora_layers_from=0, dtype="auto", seed=0,
@@ -59,7 +60,10 @@ def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def served(folder: Path, name: str, log: Path, lora_rank: int | None = None) -> VllmServer:
-    settings = ServerSettings(PORT, "bfloat16", LONGEST, 32, True, 300, 2, lora_rank=lora_rank)
+    settings = ServerSettings(
+        port=PORT, dtype="bfloat16", max_model_len=LONGEST, max_num_seqs=32, eager=True, start_timeout=300,
+        lora_rank=lora_rank,
+    )  # fmt: skip
     return VllmServer(str(folder), name, settings, log)
 
 

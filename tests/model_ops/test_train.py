@@ -21,7 +21,7 @@ from model_ops.train import Training, main, parse, run
 from model_ops.training import fit as fit_module
 from model_ops.training.checkpoints import check_trained_model, folder_digest, read_manifest
 from model_ops.training.completion_trainer import CompletionTrainer
-from model_ops.training.settings import Settings, TrainingError
+from model_ops.training.settings import TrainingError, TrainingSettings
 from tests.tiny_dataset import DATASET, rows, write_table
 from tests.tiny_model import save_model, save_tokenizer
 
@@ -38,7 +38,7 @@ def training(tiny: Path, tmp_path: Path) -> Training:
     table, (n_rows, digest) = write_table(tmp_path / "lake", rows())
     return Training(
         table=table, version=0, dataset=DATASET, expect_rows=n_rows, expect_digest=digest, base_model=tiny,
-        settings=Settings(**SETTINGS), config_digest="d" * 16, out=tmp_path / "models" / "forward-0",
+        settings=TrainingSettings(**SETTINGS), config_digest="d" * 16, out=tmp_path / "models" / "forward-0",
     )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def base16(tiny: Path, tmp_path: Path) -> Path:
 
 def command(training: Training, **changes: object) -> list[str]:
     """The command line that asks for this training."""
-    values = vars(training) | {"settings": json.dumps(vars(training.settings))} | changes
+    values = vars(training) | {"settings": training.settings.model_dump_json()} | changes
     return [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
 
@@ -105,13 +105,13 @@ def test_the_same_training_is_not_done_twice(training: Training, monkeypatch: py
     run(training)
     monkeypatch.setattr(fit_module, "fit", None)
     run(training)
-    changed = replace(training.settings, seed=1)
+    changed = training.settings.model_copy(update={"seed": 1})
     with pytest.raises(TrainingError, match="holds another training: config_digest, settings differ; remove it or"):
         run(replace(training, settings=changed, config_digest="e" * 16))
 
 
 def test_full_finetuning_changes_every_matrix_and_keeps_the_number_format(training: Training, base16: Path) -> None:
-    full = replace(training.settings, method="full", dropout=0.1, dtype="bfloat16")
+    full = training.settings.model_copy(update={"method": "full", "dropout": 0.1, "dtype": "bfloat16"})
     run(replace(training, base_model=base16, settings=full))
     manifest = check_trained_model(training.out)
     assert manifest.metrics["dev_loss"] < manifest.metrics["dev_loss_before"]
@@ -125,7 +125,7 @@ def test_full_finetuning_changes_every_matrix_and_keeps_the_number_format(traini
 
 
 def test_adapters_on_a_bfloat16_base_are_merged_with_one_rounding(training: Training, base16: Path) -> None:
-    run(replace(training, base_model=base16, settings=replace(training.settings, dtype="bfloat16")))
+    run(replace(training, base_model=base16, settings=training.settings.model_copy(update={"dtype": "bfloat16"})))
     manifest = check_trained_model(training.out)
     assert manifest.metrics["dev_loss"] < manifest.metrics["dev_loss_before"]
     exact = PeftModel.from_pretrained(load(base16), training.out / "adapter").merge_and_unload().state_dict()
@@ -160,7 +160,7 @@ def test_gradient_checkpointing_computes_every_layer_twice_and_changes_nothing(
     monkeypatch.setattr(LlamaDecoderLayer, "forward", counted)
     calls, digests = [], []
     for is_on in (False, True):
-        settings = replace(training.settings, method=method, gradient_checkpointing=is_on)
+        settings = training.settings.model_copy(update={"method": method, "gradient_checkpointing": is_on})
         done = replace(training, settings=settings, out=training.out.with_name(str(is_on)))
         run(done)
         calls.append(sum(trained))
@@ -171,7 +171,7 @@ def test_gradient_checkpointing_computes_every_layer_twice_and_changes_nothing(
 
 
 def test_layers_below_the_first_adapted_one_are_left_alone(training: Training, tiny: Path) -> None:
-    run(replace(training, settings=replace(training.settings, lora_layers_from=1)))
+    run(replace(training, settings=training.settings.model_copy(update={"lora_layers_from": 1})))
     before, after = load(tiny).state_dict(), load(training.out).state_dict()
     changed = {name.split(".")[2] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"1"}
@@ -179,7 +179,7 @@ def test_layers_below_the_first_adapted_one_are_left_alone(training: Training, t
 
 def test_the_reported_loss_is_the_mean_over_tokens(training: Training) -> None:
     """One step over all examples in parts of two: the loss before it, every token weighing the same."""
-    one_step = replace(training.settings, small_batch_size=6, epochs=1)
+    one_step = training.settings.model_copy(update={"small_batch_size": 6, "epochs": 1})
     run(replace(training, settings=one_step))
     train_loss = read_manifest(training.out).metrics["train_loss"]
     swapped = [row | {"split": {"train": "dev", "dev": "train"}[row["split"]]} for row in rows()]

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent.parent
 RUN = """
 import sys
 from pathlib import Path
-from model_ops.serving.vllm_server import ServerSettings, VllmServer
+from model_ops.serving.settings import ServerSettings
+from model_ops.serving.vllm_server import VllmServer
 
 SERVER = '''
 import sys
@@ -24,7 +25,7 @@ class Healthy(BaseHTTPRequestHandler):
         self.end_headers()
 HTTPServer(("127.0.0.1", int(sys.argv[1])), Healthy).serve_forever()
 '''
-server = VllmServer("model", "m", ServerSettings({port}, "float32", 64, 1, True, 60, 1), Path("{log}"))
+server = VllmServer("model", "m", ServerSettings(port={port}, max_num_seqs=1), Path("{log}"))
 server.command = lambda: [sys.executable, "-c", SERVER, "{port}"]
 server.start()
 print(server._process.pid, flush=True)

@@ -1,15 +1,22 @@
-"""That the audit of a whole lake, which the end-to-end test rests on, finds what is wrong."""
+"""That the audit of a whole lake finds what is wrong with it, and takes nothing that is sound for a fault."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from jobs.lake.conform import arrow_of
+import pytest
+from deltalake import CommitProperties, write_deltalake
+
+from jobs.errors import JobError
+from jobs.lake.audit import faults
+from jobs.lake.conform import arrow_of, predicate
 from jobs.lake.runs import Run
+from schemas.bronze import COMPLETIONS
 from schemas.content_digest import content_digest
-from schemas.gold import TRAINING_EXAMPLES
-from schemas.ops import MODELS, RELEASES, RUNS
+from schemas.gold import CURATED, TRAINING_EXAMPLES
+from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
 from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS
-from tests.audit import faults
 from tests.planted import plant
 
 EXAMPLE = {
@@ -17,20 +24,26 @@ EXAMPLE = {
     "source_id": "p", "split": "train",
 }  # fmt: skip
 DIGEST = content_digest(arrow_of(TRAINING_EXAMPLES, [EXAMPLE]).to_batches())[1]
+RELEASE: dict[str, Any] = {
+    "release_id": "r", "table": "gold.training_examples", "experiment": "test", "iteration": 0,
+    "slice": "dataset = 'test/forward-0'", "version": 0, "n_rows": 1, "content_digest": DIGEST,
+    "expectations_report": None, "published_at": datetime(2026, 1, 2, tzinfo=UTC),
+}  # fmt: skip
 
 
 def test_a_sound_lake_has_no_faults(tmp_path: Path) -> None:
-    _trained(tmp_path, DIGEST)
+    _trained(tmp_path)
     assert faults(str(tmp_path)) == []
+    assert faults(f"file:{tmp_path}") == []
 
 
 def test_each_fault_is_named(tmp_path: Path) -> None:
-    _trained(tmp_path, "0" * 64, n_in=5)
-    candidate = {"candidate_id": "c", "segment_id": "s", "instruction": " ", "response": "r", "model_id": "m",
-                 "request_id": "q"}  # fmt: skip
+    _trained(tmp_path, digest="0" * 64, n_in=5)
+    candidate = {"candidate_id": "c", "method_digest": "d", "segment_id": "s", "instruction": " ", "response": "r",
+                 "model_id": "m", "request_id": "q"}  # fmt: skip
     plant(tmp_path, CANDIDATES, [candidate, candidate])
     plant(tmp_path, SCORES, [
-        {"method_digest": "d", "candidate_id": "c", "model_id": "m", "scorer": "expected", "score": 4.0, "status": "ok",
+        {"method_digest": "d", "pair_id": "c", "model_id": "m", "scorer": "expected", "score": 4.0, "status": "ok",
          "label_mass": 1.0, "parser": "p", "request_ids": ["q", "lost"]}
     ])  # fmt: skip
     plant(
@@ -38,33 +51,142 @@ def test_each_fault_is_named(tmp_path: Path) -> None:
         TRAINING_EXAMPLES,
         [EXAMPLE | {"example_id": "f", "source_id": "c"}, EXAMPLE | {"example_id": "g", "source_id": "x"}],
     )
+    account = "ops.runs: the account of finetune, run r-1, is open: 5 in, 0 out"
     assert faults(str(tmp_path)) == [
-        "silver.candidates: 1 keys occur more than once",
-        "silver.candidates: 2 rows break instruction_not_empty",
-        "silver.candidates.segment_id: 1 values are not in silver.unlabelled.segment_id",
-        "silver.candidates.request_id: 1 values are not in bronze.completions.request_id",
-        "silver.scores.request_ids: 2 values are not in bronze.completions.request_id",
-        "gold.training_examples.source_id: 1 values are not in silver.seed_pairs.pair_id or silver.candidates.candidate_id",
-        "ops.runs: the account of finetune is open: 5 in, 0 out",
+        "silver.candidates: keys that occur more than once: 1, e.g. c",
+        "silver.candidates: rows that break instruction_not_empty: 2, e.g. c",
+        "silver.candidates.segment_id: values that are not in silver.unlabelled.segment_id: 1, e.g. s",
+        "silver.candidates.request_id: values that are not in bronze.completions.request_id: 1, e.g. q",
+        "silver.scores.request_ids: values that are not in bronze.completions.request_id: 2, e.g. lost",
+        "gold.training_examples.source_id: values that are not in silver.seed_pairs.pair_id or "
+        "silver.candidates.candidate_id: 1, e.g. x",
+        account,
         "ops.releases: gold.training_examples@0 where dataset = 'test/forward-0' is not what was released",
-        "ops.models: m was trained on other rows than 1 of its pinned version",
+        "ops.models: m was trained on other rows than the 1 of its pinned version",
     ]
 
 
-def _trained(lake: Path, digest: str, n_in: int = 0) -> None:
+def test_what_is_no_lake_is_said_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"/none: no such folder; name the lake"):
+        faults(str(tmp_path / "none"))
+    with pytest.raises(JobError, match=r": no lake, for it has no table ops\.runs; name the folder"):
+        faults(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"slice": "dataset = 'x' OR true"}, "where dataset = 'x' OR true cannot be read: the slice is no conjunction"),
+        (
+            {"slice": "1 = (SELECT count(*) FROM read_text('/etc/passwd'))"},
+            "cannot be read: the slice is no conjunction",
+        ),
+        ({"slice": "dataset = 'test/forward-0' --"}, "cannot be read: the slice is no conjunction"),
+        ({"slice": ""}, "cannot be read: the slice is no conjunction"),
+        ({"slice": "color = 'x'"}, "where color = 'x' cannot be read: No match for FieldRef.Name(color)"),
+        ({"slice": "dataset = 1"}, "where dataset = 1 cannot be read: "),
+        ({"slice": "dataset = 'other'"}, "where dataset = 'other' is not what was released"),
+        ({"slice": "dataset = 'a\x1b[2J\nb'"}, "where dataset = 'a\\x1b[2J\\nb' is not what was released"),
+        ({"slice": "dataset = 'test/forward-0' AND split = 'dev'"}, "split = 'dev' is not what was released"),
+        ({"table": "gold.other"}, "gold.other@0 where dataset = 'test/forward-0' cannot be read: no such table"),
+        ({"table": "ops.runs", "slice": "job = 'finetune'"}, "cannot be read: column dropped is a map"),
+        ({"version": 7}, "gold.training_examples@7 where dataset = 'test/forward-0' cannot be read: "),
+        ({"n_rows": 2}, "is not what was released"),
+    ],
+)
+def test_a_release_that_is_not_there_is_a_fault(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
+    _trained(tmp_path)
+    plant(tmp_path, RELEASES, [RELEASE | {"release_id": "r2"} | change])
+    (found,) = faults(str(tmp_path))
+    assert found.startswith("ops.releases: ")
+    assert fault in found
+    assert found.isprintable()
+
+
+@pytest.mark.parametrize("dataset", ["it's", 'a "b"', "back\\slash", "a' OR '1' = '1", "ünï\ncode"])
+def test_a_slice_may_hold_any_text(tmp_path: Path, dataset: str) -> None:
+    rows = [EXAMPLE | {"dataset": dataset}]
+    n_rows, digest = content_digest(arrow_of(TRAINING_EXAMPLES, rows).to_batches())
+    _trained(tmp_path)
+    plant(tmp_path, TRAINING_EXAMPLES, rows)
+    slice = predicate({"dataset": dataset, "split": "train"})
+    released = {"release_id": "r2", "slice": slice, "version": 1, "n_rows": n_rows, "content_digest": digest}
+    plant(tmp_path, RELEASES, [RELEASE | released])
+    assert faults(str(tmp_path)) == []
+
+
+def test_a_number_selects_a_slice(tmp_path: Path) -> None:
+    _trained(tmp_path)
+    plant(tmp_path, CURATED, [])
+    n_rows, digest = content_digest([])
+    slice = predicate({"experiment": "test", "iteration": 1})
+    released = {"release_id": "r2", "table": "gold.curated", "slice": slice, "n_rows": n_rows, "content_digest": digest}
+    plant(tmp_path, RELEASES, [RELEASE | released])
+    assert faults(str(tmp_path)) == []
+
+
+def test_a_table_that_cannot_be_read_is_one_fault(tmp_path: Path) -> None:
+    _trained(tmp_path)
+    (file,) = (tmp_path / SEED_PAIRS.path).glob("*.parquet")
+    file.write_bytes(b"spoilt")
+    (found,) = faults(str(tmp_path))
+    assert found.startswith("silver.seed_pairs: cannot be read: ")
+
+
+def test_a_training_set_whose_file_is_gone_is_named_everywhere(tmp_path: Path) -> None:
+    _trained(tmp_path)
+    (file,) = (tmp_path / TRAINING_EXAMPLES.path).rglob("*.parquet")
+    file.unlink()
+    assert [fault.partition(" cannot be read: ")[0] for fault in faults(str(tmp_path))] == [
+        "gold.training_examples:",
+        "ops.releases: gold.training_examples@0 where dataset = 'test/forward-0'",
+        "ops.models: the training set of m",
+    ]
+
+
+def test_a_column_that_an_older_lake_lacks_may_be_null_or_is_a_fault(tmp_path: Path) -> None:
+    _trained(tmp_path)
+    row = {"run_id": "r-1", "table": "t", "row_id": "i", "rule": "r", "detail": "d"}
+    rows = arrow_of(QUARANTINE, [row])
+    write_deltalake(f"{tmp_path}/{QUARANTINE.path}", rows.drop_columns(["payload", "record_offset"]))
+    assert faults(str(tmp_path)) == []
+    write_deltalake(
+        f"{tmp_path}/{QUARANTINE.path}",
+        rows.drop_columns(["run_id", "rule"]),
+        mode="overwrite",
+        schema_mode="overwrite",
+    )
+    assert faults(str(tmp_path)) == ["ops.quarantine: has no column run_id, rule; another version of humpback wrote it"]
+
+
+def test_a_run_that_was_killed_has_no_row_and_is_no_fault(tmp_path: Path) -> None:
+    _trained(tmp_path)
+    answer = {
+        "request_id": "q", "run_id": "killed", "attempt": 1, "stage": "candidates", "model_id": "m", "subject_id": "s",
+        "sampling": "{}", "sample": 0, "status": "ok", "created_at": datetime(2026, 1, 2, tzinfo=UTC),
+    }  # fmt: skip
+    place = f"{tmp_path}/{COMPLETIONS.path}"
+    its_own = CommitProperties(custom_metadata={"userMetadata": json.dumps({"run_id": "killed"})})
+    write_deltalake(place, arrow_of(COMPLETIONS, [answer]), mode="append", commit_properties=its_own)
+    assert faults(str(tmp_path)) == []
+    foreign = CommitProperties(custom_metadata={"userMetadata": "by hand"})
+    rows = arrow_of(COMPLETIONS, [answer | {"run_id": "nobody's\x1b"}])
+    write_deltalake(place, rows, mode="append", commit_properties=foreign)
+    assert faults(str(tmp_path)) == [
+        "bronze.completions.run_id: values that are not in ops.runs.run_id: 1, e.g. nobody's\\x1b"
+    ]
+
+
+def _trained(lake: Path, digest: str = DIGEST, n_in: int = 0) -> None:
     """A lake with a seed pair, the training set made of it, its release and the model of it."""
-    run = Run("finetune", "test", "0" * 16, MODELS)
+    run = Run("finetune", "test", "0" * 16, MODELS, run_id="r-1")
     plant(lake, RUNS, [run.row("ok") | {"n_in": n_in}])
     plant(lake, SEED_PAIRS, [
         {"experiment": "test", "pair_id": "p", "instruction": "Q?", "response": "A.", "language": "en", "source": "s",
          "licence": None, "split": "train"}
     ])  # fmt: skip
     plant(lake, TRAINING_EXAMPLES, [EXAMPLE])
-    plant(lake, RELEASES, [
-        {"release_id": "r", "table": "gold.training_examples", "experiment": "test", "iteration": 0,
-         "slice": "dataset = 'test/forward-0'", "version": 0, "n_rows": 1, "content_digest": digest,
-         "expectations_report": None, "published_at": datetime(2026, 1, 2, tzinfo=UTC)}
-    ])  # fmt: skip
+    plant(lake, RELEASES, [RELEASE | {"content_digest": digest}])
     plant(lake, MODELS, [
         {"model_id": "m", "experiment": "test", "direction": "forward", "iteration": 0, "base_model": "b", "path": "f",
          "digest": "d", "dataset": "test/forward-0", "table_version": 0, "n_examples": 1, "content_digest": digest,

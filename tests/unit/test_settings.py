@@ -1,41 +1,73 @@
 import json
-from dataclasses import asdict
 
 import pytest
+from pydantic import ValidationError
 
 from jobs.recipe.config import Finetune
-from model_ops.training.settings import Settings, TrainingError
+from jobs.recipe.section import digest
+from model_ops.training.settings import TrainingError, TrainingSettings, parse_settings
 
 GIVEN = Finetune(method="lora", batch_size=32, small_batch_size=8, micro_batch_size=4).settings("forward", 1)
 
 
 def test_the_recipe_gives_exactly_these_settings() -> None:
-    assert asdict(Settings.from_json(json.dumps(GIVEN))) == GIVEN
+    assert parse_settings(json.dumps(GIVEN)).model_dump(mode="json") == GIVEN
+
+
+def test_what_a_recipe_says_of_a_training_is_digested_as_ever() -> None:
+    """A model is trained anew where its settings differ: their names, types and defaults are part of a lake."""
+    paper = {
+        "method": "full", "learning_rate": 1e-05, "final_learning_rate": 9e-06, "weight_decay": 0.1, "dropout": 0.1,
+        "batch_size": 32, "small_batch_size": 8, "micro_batch_size": 4, "gradient_checkpointing": True, "epochs": 3.0,
+        "max_length": 2048, "dev_examples": 256, "lora_rank": 16, "lora_alpha": 32, "lora_layers_from": 0,
+        "dtype": "auto", "seed": 0,
+    }  # fmt: skip
+    assert Finetune().settings("forward", 1) == paper
+    one_pass = Finetune(method="lora", launcher="external", epochs_of={"forward-1": 1}).settings("forward", 1)
+    assert one_pass == paper | {"method": "lora", "epochs": 1.0}
+    assert digest(one_pass) == "b6ddd0d527ad8c33"
+
+
+def test_the_recipe_says_what_the_trainer_would_refuse() -> None:
+    with pytest.raises(ValidationError, match="9e-06 is above learning_rate 1e-06"):
+        Finetune(learning_rate=1e-6)
 
 
 def test_every_fault_is_named() -> None:
-    values = {k: v for k, v in GIVEN.items() if k != "seed"} | {"batchsize": 1}
-    with pytest.raises(TrainingError, match="--settings: seed is missing; batchsize is unknown"):
-        Settings.from_json(json.dumps(values))
+    values = {k: v for k, v in GIVEN.items() if k not in ("seed", "final_learning_rate")}
+    values |= {"batchsize": 1, "epochs": 0, "learning_rate": 1e-6}
+    with pytest.raises(TrainingError) as caught:
+        parse_settings(json.dumps(values))
+    assert str(caught.value) == (
+        "--settings: final_learning_rate is missing; seed is missing; epochs: Input should be greater than 0; "
+        "batchsize: Extra inputs are not permitted"
+    )
+
+
+@pytest.mark.parametrize("name", TrainingSettings.model_fields)
+def test_no_default_stands_in_for_a_setting_that_is_not_given(name: str) -> None:
+    with pytest.raises(TrainingError, match=f"--settings: {name} is missing$"):
+        parse_settings(json.dumps({k: v for k, v in GIVEN.items() if k != name}))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "qlora"}, "method is 'qlora', not lora or full"),
-        ({"dtype": "int8"}, "dtype is 'int8', not auto, bfloat16 or float32"),
-        ({"learning_rate": 1e-6}, "final_learning_rate 9e-06 is above learning_rate 1e-06"),
+        ({"method": "qlora"}, "method: Input should be 'lora' or 'full'"),
+        ({"dtype": "int8"}, "dtype: Input should be 'auto', 'bfloat16' or 'float32'"),
+        ({"learning_rate": 1e-6}, "final_learning_rate: Value error, 9e-06 is above learning_rate 1e-06"),
+        ({"batch_size": 0, "lora_rank": 513}, "batch_size: .* than or equal to 1; lora_rank: .* than or equal to 512"),
     ],
 )
 def test_values_out_of_range(change: dict[str, object], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        Settings.from_json(json.dumps(GIVEN | change))
+        parse_settings(json.dumps(GIVEN | change))
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "not valid JSON"), ("[]", "not a JSON object")])
 def test_what_is_no_object(text: str, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        Settings.from_json(text)
+        parse_settings(text)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +82,11 @@ def test_what_is_no_object(text: str, message: str) -> None:
     ],
 )
 def test_the_batch_is_divided(n_examples: int, n_processes: int, micro_batch_size: int, shape: tuple[int, int]) -> None:
-    settings = Settings.from_json(json.dumps(GIVEN | {"micro_batch_size": micro_batch_size}))
+    settings = parse_settings(json.dumps(GIVEN | {"micro_batch_size": micro_batch_size}))
     assert settings.batch_shape(n_examples, n_processes) == shape
 
 
 @pytest.mark.parametrize("n_processes", [3, 64])
 def test_a_batch_that_cannot_be_divided(n_processes: int) -> None:
     with pytest.raises(TrainingError, match=f"a batch of 32 examples cannot be divided over {n_processes} processes"):
-        Settings.from_json(json.dumps(GIVEN)).batch_shape(3000, n_processes)
+        parse_settings(json.dumps(GIVEN)).batch_shape(3000, n_processes)

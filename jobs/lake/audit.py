@@ -1,0 +1,236 @@
+"""An audit of a whole lake, by delta-rs and DuckDB, which have no part in writing it.
+
+Keys occur once, row rules hold, references lead to rows, the accounts of runs are closed, and what
+was released and trained on is readable and unchanged.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import reduce
+from operator import and_
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from pyspark.sql.types import ArrayType
+
+from jobs.errors import JobError
+from jobs.lake.conform import arrow_of, predicate
+from jobs.lake.files import local_path
+from schemas import BY_NAME, TABLES
+from schemas.content_digest import Digest, content_digest
+from schemas.gold import TRAINING_EXAMPLES
+from schemas.ops import RUNS
+from schemas.table import Table
+
+SHOWN = 200  # characters of a value from the lake in a message
+READING = (
+    DeltaError,
+    OSError,
+    pa.ArrowException,
+    duckdb.Error,
+)  # what the readers raise where files or logs are damaged
+TERM = r"(\w+) = (-?\d+|'(?:[^'\\]|\\.)*')"  # as `conform.predicate` writes it
+
+
+def faults(root: str) -> list[str]:
+    """Everything that is wrong with the lake, a sentence each.
+
+    Raises:
+        JobError: there is no lake at `root`.
+    """
+    local = local_path(root)
+    place = str(local) if local else root.rstrip("/")
+    if local and not local.is_dir():
+        raise JobError(f"{root}: no such folder; name the lake that `humpback run` wrote")
+    if not DeltaTable.is_deltatable(f"{place}/{RUNS.path}"):
+        raise JobError(f"{root}: no lake, for it has no table {RUNS.name}; name the folder that `humpback run` wrote")
+    with TemporaryDirectory() as spill, duckdb.connect(config={"temp_directory": spill}) as tables:
+        # The rules are Spark's SQL; but for this one function it is DuckDB's too.
+        tables.execute("CREATE MACRO octet_length(text) AS strlen(text)")
+        audit = _Audit(place, tables)
+        # Which tables cannot be read is known once each has been looked at.
+        return [*audit.rows(), *audit.references(), *audit.accounts(), *audit.releases(), *audit.models()]
+
+
+class _Audit:
+    """The checks of one lake; each yields what it finds."""
+
+    def __init__(self, root: str, tables: duckdb.DuckDBPyConnection) -> None:
+        self._root, self._tables = root, tables
+        self._unreadable: set[str] = set()
+        self._digests: dict[tuple[str, int, str], Digest] = {}
+
+    def rows(self) -> Iterator[str]:
+        """Keys that occur more than once and rows that break rules, with an example of each."""
+        for table in TABLES:
+            try:
+                yield from self._opened(table)
+                if table.name not in self._unreadable:
+                    yield from self._repeated(table)
+                    yield from self._broken(table)
+            except READING as error:
+                self._unreadable.add(table.name)
+                yield f"{table.name}: cannot be read: {_line(error)}"
+
+    def _opened(self, table: Table) -> Iterator[str]:
+        """Make the table known to DuckDB; no rows where it is missing, null where a column is that may be null."""
+        place = f"{self._root}/{table.path}"
+        there = DeltaTable.is_deltatable(place)
+        rows: Any = DeltaTable(place).to_pyarrow_dataset() if there else arrow_of(table, [])
+        lacking = [f for f in table.schema if f.name not in rows.schema.names]
+        if needed := [f.name for f in lacking if not f.nullable]:
+            self._unreadable.add(table.name)
+            yield f"{table.name}: has no column {', '.join(needed)}; another version of humpback wrote it"
+        stored = f"{table.name}, as stored"
+        self._tables.register(stored, rows)
+        added = "".join(f', NULL AS "{f.name}"' for f in lacking)
+        self._tables.execute(f'CREATE VIEW "{table.name}" AS SELECT *{added} FROM "{stored}"')
+
+    def _repeated(self, table: Table) -> Iterator[str]:
+        key = ", ".join(f'"{column}"' for column in table.key)
+        groups = f'SELECT {_row_id(table)} AS value FROM "{table.name}" GROUP BY {key} HAVING count(*) > 1'
+        n, example = self._row(f"SELECT count(*), min(value) FROM ({groups})")
+        if n:
+            yield f"{table.name}: keys that occur more than once: {n:,}, e.g. {_shown(example)}"
+
+    def _broken(self, table: Table) -> Iterator[str]:
+        rules = table.rules_quoted('"')
+        breaks = [f"NOT coalesce({rule}, false)" for rule in rules.values()]
+        counts = [f"count(*) FILTER ({broken}), min({_row_id(table)}) FILTER ({broken})" for broken in breaks]
+        found = self._row(f'SELECT {", ".join(counts)} FROM "{table.name}"')
+        for name, n, example in zip(rules, found[::2], found[1::2], strict=True):
+            if n:
+                yield f"{table.name}: rows that break {name}: {n:,}, e.g. {_shown(example)}"
+
+    def references(self) -> Iterator[str]:
+        """Values that are in none of the columns that they should be in."""
+        for table in TABLES:
+            for column, targets in table.references.items():
+                if not self._unreadable.isdisjoint({table.name, *(target.rpartition(".")[0] for target in targets)}):
+                    continue
+                here = f"{table.name}.{column}"
+                n, example = self._dangling(here, targets)
+                if n and targets == ("ops.runs.run_id",):
+                    # A run that was killed, or has not ended, has no row, but has left its name in its commits.
+                    n, example = self._dangling(here, targets, self._committers(table))
+                if n:
+                    yield f"{here}: values that are not in {' or '.join(targets)}: {n:,}, e.g. {_shown(example)}"
+
+    def _dangling(self, here: str, targets: tuple[str, ...], known: tuple[str, ...] = ()) -> tuple[Any, ...]:
+        """How many values of a column are neither in the targets nor known, and the least of them."""
+        there = " UNION ".join(map(_values, targets))
+        if known:
+            there += " UNION SELECT unnest($known)"
+        query = f"SELECT count(*), min(value) FROM ({_values(here)} EXCEPT ({there}))"
+        return self._row(query, {"known": known} if known else {})
+
+    def _committers(self, table: Table) -> tuple[str, ...]:
+        """The runs that the table's commits name."""
+        found = set()
+        for commit in DeltaTable(f"{self._root}/{table.path}").history():
+            try:
+                found.add(str(json.loads(commit["userMetadata"])["run_id"]))
+            except (KeyError, TypeError, ValueError):  # a commit of somebody else
+                continue
+        return tuple(sorted(found))
+
+    def accounts(self) -> Iterator[str]:
+        """Runs that ended well and whose inputs are not all accounted for."""
+        if RUNS.name in self._unreadable:
+            return
+        lost = "coalesce(list_sum(map_values(dropped)), 0) + coalesce(list_sum(map_values(quarantined)), 0)"
+        accounts = f"SELECT job, run_id, n_in, n_out + {lost} AS out FROM \"ops.runs\" WHERE status = 'ok'"
+        for job, run_id, n_in, n_out in self._all(f"SELECT * FROM ({accounts}) WHERE n_in <> out ORDER BY run_id"):
+            yield f"ops.runs: the account of {_shown(job)}, run {_shown(run_id)}, is open: {n_in:,} in, {n_out:,} out"
+
+    def releases(self) -> Iterator[str]:
+        """Releases that cannot be read, or hold other rows than were released."""
+        if "ops.releases" in self._unreadable:
+            return
+        facts = '"table", version, slice, n_rows, content_digest'
+        for name, version, slice, *released in self._all(f'SELECT {facts} FROM "ops.releases" ORDER BY {facts}'):
+            place = f"{_shown(name)}@{version} where {_shown(slice)}"
+            try:
+                if self._digest(name, version, slice) != tuple(released):
+                    yield f"ops.releases: {place} is not what was released"
+            except (*READING, ValueError, TypeError) as error:
+                yield f"ops.releases: {place} cannot be read: {_line(error)}"
+
+    def models(self) -> Iterator[str]:
+        """Models whose training set cannot be read, or is not the one they were trained on."""
+        if "ops.models" in self._unreadable:
+            return
+        facts = "model_id, dataset, table_version, content_digest"
+        for model, dataset, version, trained_on in self._all(f'SELECT {facts} FROM "ops.models" ORDER BY {facts}'):
+            try:
+                n, digest = self._digest(TRAINING_EXAMPLES.name, version, predicate({"dataset": dataset}))
+                if digest != trained_on:
+                    yield f"ops.models: {_shown(model)} was trained on other rows than the {n:,} of its pinned version"
+            except (*READING, ValueError, TypeError) as error:
+                yield f"ops.models: the training set of {_shown(model)} cannot be read: {_line(error)}"
+
+    def _digest(self, name: str, version: int, slice: str) -> Digest:
+        """Row count and content digest of a slice of a table's version.
+
+        Raises:
+            ValueError: no such table, or no plain slice of it.
+        """
+        known = (name, version, slice)
+        if known not in self._digests:
+            if name not in BY_NAME:
+                raise ValueError("no such table")
+            wanted = [pc.field(column) == value for column, value in _terms(slice)]
+            rows = DeltaTable(f"{self._root}/{BY_NAME[name].path}", version=version).to_pyarrow_dataset()
+            self._digests[known] = content_digest(rows.scanner(filter=reduce(and_, wanted)).to_batches())
+        return self._digests[known]
+
+    def _all(self, query: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        return self._tables.execute(query, values or {}).fetchall()
+
+    def _row(self, query: str, values: dict[str, Any] | None = None) -> tuple[Any, ...]:
+        [row] = self._all(query, values)
+        return row
+
+
+def _terms(slice: str) -> list[tuple[str, str | int]]:
+    """The columns and values of a predicate as the jobs write it; nothing else that may stand there is evaluated.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not re.fullmatch(f"{TERM}(?: AND {TERM})*", slice, re.DOTALL):
+        raise ValueError("the slice is no conjunction of column = literal")
+    return [
+        (column, re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL) if text.startswith("'") else int(text))
+        for column, text in re.findall(TERM, slice, re.DOTALL)
+    ]
+
+
+def _values(place: str) -> str:
+    """SQL for the values of a column, of an array's elements each."""
+    table, _, column = place.rpartition(".")
+    is_array = isinstance(BY_NAME[table].schema[column].dataType, ArrayType)
+    value = f'unnest("{column}")' if is_array else f'"{column}"'
+    return f'SELECT value FROM (SELECT {value} AS value FROM "{table}") WHERE value IS NOT NULL'
+
+
+def _row_id(table: Table) -> str:
+    """SQL for a row's key as one text, as the quarantine has it."""
+    return "concat_ws('/', {})".format(", ".join(f"coalesce(\"{column}\"::VARCHAR, '?')" for column in table.key))
+
+
+def _shown(value: object) -> str:
+    """A value of the lake, which may come from the web, as a message can hold it: on one line and not too long."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value)[: SHOWN + 1])
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _line(error: BaseException) -> str:
+    """What a reader says, without its trace."""
+    return _shown((str(error).strip() or type(error).__name__).splitlines()[0])

@@ -1,0 +1,34 @@
+"""The settings of a server of our own: what a recipe says of it, and what only one that is started has."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the sizes that vLLM makes room for
+
+
+class ServerOptions(BaseModel):
+    """How a server is started; the defaults are the recipe's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gpus: int = Field(1, ge=0, description="to each server of ours; on executors: of Spark's resource gpu, 0 on CPUs")
+    port: int = Field(8765, ge=1, le=65535, description="of the server here; the first of those on executors")
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    max_model_len: int = Field(2048, ge=64)
+    max_num_seqs: PositiveInt | None = Field(None, description="unset: inference.in_flight")
+    eager: bool = Field(False, description="start faster, run slower")
+    start_timeout: float = Field(600, gt=0, description="seconds")
+    kv_cache_gb: int = Field(2, ge=1, description="on the CPU only")
+
+
+class ServerSettings(ServerOptions):
+    """One server to start; they travel to Spark's executors."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # the key is among it
+
+    max_num_seqs: PositiveInt
+    lora_rank: int | None = Field(None, description="of the adapters it loads; None: it loads none")
+    host: str = "127.0.0.1"
+    key: str | None = Field(None, repr=False, description="what a client must show; None: nothing")
+    devices: tuple[str, ...] = Field((), description="the GPUs it is given; none: it takes what it sees")
