@@ -8,8 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +20,7 @@ from jobs.lake.failures import sentence
 from jobs.lake.files import local_path
 from jobs.lake.session import spark_session
 from jobs.recipe.config import Recipe
-from model_ops.client.handshake import HandshakeError, served_models
+from model_ops.client.endpoint import Endpoint, EndpointError, key_from_environment
 from model_ops.training.checkpoints import ModelFolderError, check_model_folder
 
 LEAST_JAVA = 17  # Spark 4
@@ -193,15 +191,15 @@ def _recipe(recipe: Recipe, lake: str | None) -> Iterator[Check]:
 def _endpoint(endpoint: str) -> Check:
     """Healthy by its engine's word, and telling what it serves."""
     advice = "check that the server runs and that serving.endpoints is right"
+    server = Endpoint(endpoint, key_from_environment())
     try:
-        with urllib.request.urlopen(endpoint.rstrip("/").removesuffix("/v1") + "/health", timeout=5):
-            pass
-    except urllib.error.HTTPError as error:
-        if error.code != 404:  # a gateway before the server may not pass it on
-            return Check(f"endpoint {endpoint}", False, f"/health answers HTTP {error.code}", advice)
-    except (OSError, ValueError) as error:
-        return Check(f"endpoint {endpoint}", False, f"does not answer: {error}", advice)
+        server.require_health()
+    except EndpointError as error:
+        if error.status is None:
+            return Check(f"endpoint {endpoint}", False, f"does not answer: {error}", advice)
+        if error.status != 404:  # a gateway before the server may not pass it on
+            return Check(f"endpoint {endpoint}", False, f"/health answers HTTP {error.status}", advice)
     try:
-        return Check(f"endpoint {endpoint}", True, f"serves {', '.join(sorted(served_models(endpoint)))}")
-    except (HandshakeError, KeyError, TypeError) as error:
+        return Check(f"endpoint {endpoint}", True, f"serves {', '.join(sorted(server.served_models()))}")
+    except EndpointError as error:
         return Check(f"endpoint {endpoint}", False, f"/models: {error}", advice)

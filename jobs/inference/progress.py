@@ -3,8 +3,6 @@
 import re
 import sys
 import threading
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +10,7 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 from jobs.lake.runs import Run
-from model_ops.client.vllm_client import headers
+from model_ops.client.endpoint import Endpoint, EndpointError, key_from_environment
 
 SECONDS = 2.0
 FINISHED, PROMPTED, REUSED = "request_success", "prefix_cache_queries", "prefix_cache_hits"
@@ -55,11 +53,9 @@ def counters(endpoints: tuple[str, ...]) -> Counter[str]:
     """The servers' counters since they started, summed; a server that does not say counts nothing."""
     counts: Counter[str] = Counter()
     for endpoint in endpoints:
-        url = endpoint.removesuffix("/").removesuffix("/v1") + "/metrics"
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers=headers()), timeout=2) as reply:
-                text = reply.read().decode()
-        except (urllib.error.URLError, OSError):
+            text = Endpoint(endpoint, key_from_environment()).metrics()
+        except EndpointError:
             continue  # a server too busy to say; the next look will
         for name, number in COUNTED.findall(text):
             counts[name] += int(float(number))

@@ -13,10 +13,11 @@ from jobs.errors import WaitingError
 from jobs.inference.executor_servers import ExecutorServers
 from jobs.lake.tables import Lake
 from jobs.recipe.config import Recipe
+from model_ops.client.endpoint import KEY, Endpoint, EndpointError, key_from_environment
 from model_ops.client.engine import Engine
 from model_ops.client.fake_engine import FakeEngine
-from model_ops.client.handshake import HandshakeError, load_adapter, probe, served_models, version
-from model_ops.client.vllm_client import KEY, VllmEngine
+from model_ops.client.handshake import HandshakeError, probe
+from model_ops.client.vllm_client import VllmEngine
 from model_ops.devices import gpus_of_servers, has_gpu, served_dtype
 from model_ops.serving.local_servers import LocalServers
 from model_ops.serving.vllm_server import SAME_FOR_ALL, ServerSettings, served_rank
@@ -35,7 +36,7 @@ def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Engine:
     Raises:
         WaitingError: no endpoint of the recipe serves the model; the message says how to.
         JobError: Spark is set up in a way in which servers can't be started on its executors.
-        ServerError, HandshakeError: a server of our own did not start; one ignores what we ask for.
+        ServerError, EndpointError: a server of our own did not start; one ignores what we ask for.
     """
     if recipe.inference.engine == "fake":
         return FakeEngine()
@@ -47,9 +48,9 @@ def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Engine:
         found = _start_local(recipe, model, lake.folder("logs"))
     chat, inference = chat_format(model.path), recipe.inference
     limits = []
-    for endpoint in found:
+    for endpoint in (Endpoint(url, key_from_environment()) for url in found):
         limits.append(probe(endpoint, model.model_id, chat))
-        log.info("probed endpoint=%s version=%s max_model_len=%d", endpoint, version(endpoint), limits[-1])
+        log.info("probed endpoint=%s version=%s max_model_len=%d", endpoint.url, endpoint.version(), limits[-1])
     adapter = _adapter(recipe, model)
     return VllmEngine(
         endpoints=found,
@@ -61,8 +62,18 @@ def engine_for(lake: Lake, recipe: Recipe, model: Model, window: int) -> Engine:
         patience=inference.patience,
         attempts=inference.attempts,
         adapter=str(adapter) if adapter else None,
-        key=os.environ.get(KEY),
+        key=key_from_environment(),
     )
+
+
+def served_models(url: str) -> dict[str, int]:
+    """The models that an endpoint serves, with the longest context of each."""
+    return Endpoint(url, key_from_environment()).served_models()
+
+
+def load_adapter(url: str, name: str, adapter: Path) -> bool:
+    """Whether an endpoint has loaded an adapter."""
+    return Endpoint(url, key_from_environment()).load_adapter(name, adapter)
 
 
 @cache
@@ -157,14 +168,14 @@ def _serving(recipe: Recipe, model: Model) -> tuple[str, ...]:
     """Those of the recipe's endpoints that serve the model, or can load its adapter; the others are named in the log.
 
     Raises:
-        WaitingError, HandshakeError: none does; none answers.
+        WaitingError, EndpointError: none does; none answers.
     """
     found, faults, without = [], [], ""
     adapter = _adapter(recipe, model)
     for endpoint in recipe.serving.endpoints:
         try:
             names = served_models(endpoint)
-        except HandshakeError as fault:
+        except EndpointError as fault:
             faults.append(str(fault))
             continue
         if model.model_id in names or (adapter and load_adapter(endpoint, model.model_id, adapter)):
@@ -177,7 +188,7 @@ def _serving(recipe: Recipe, model: Model) -> tuple[str, ...]:
             log.warning("left out: %s", text)
         return tuple(found)
     if not without:
-        raise HandshakeError(faults[0])
+        raise EndpointError(faults[0])
     settings = _settings(recipe)
     limits = ["--max-model-len", str(settings.max_model_len), "--max-num-seqs", str(settings.max_num_seqs)]
     merged = ["vllm", "serve", model.path, "--served-model-name", model.model_id, *limits, *SAME_FOR_ALL]

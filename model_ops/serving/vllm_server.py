@@ -8,13 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from model_ops.client.endpoint import Endpoint, EndpointError
 from model_ops.devices import has_gpu
 
 PR_SET_PDEATHSIG = 1
@@ -176,10 +175,10 @@ class VllmServer:
 
     def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(self.endpoint.removesuffix("/v1") + "/health", timeout=2) as reply:
-                return bool(reply.status == 200)
-        except (urllib.error.URLError, OSError):
+            Endpoint(self.endpoint, self.settings.key).require_health(timeout=2)
+        except EndpointError:
             return False
+        return True
 
     def _log_end(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()

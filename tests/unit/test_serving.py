@@ -12,8 +12,8 @@ from jobs.errors import WaitingError
 from jobs.inference import serving
 from jobs.recipe.config import Recipe
 from model_ops import devices
+from model_ops.client.endpoint import KEY, EndpointError
 from model_ops.client.handshake import HandshakeError
-from model_ops.client.vllm_client import KEY
 from model_ops.serving import local_servers
 from model_ops.serving.vllm_server import ServerError, ServerSettings, VllmServer
 
@@ -166,7 +166,7 @@ def served(recipe_mode: str, there: dict[str, dict[str, int] | None], folder: Pa
 
     def names(endpoint: str) -> dict[str, int]:
         if (found := there[endpoint]) is None:
-            raise HandshakeError(f"{endpoint} does not answer")
+            raise EndpointError(f"{endpoint} does not answer")
         return found
 
     with pytest.MonkeyPatch.context() as patch:
@@ -188,5 +188,5 @@ def test_where_none_does_the_command_is_said(tmp_path: Path) -> None:
 
 
 def test_where_none_answers_one_is_named(tmp_path: Path) -> None:
-    with pytest.raises(HandshakeError, match="http://dead/v1 does not answer"):
+    with pytest.raises(EndpointError, match="http://dead/v1 does not answer"):
         served("merged", {"http://dead/v1": None}, tmp_path)
