@@ -13,7 +13,7 @@ from jobs.lake.tables import Lake
 from jobs.recipe.config import Recipe
 from schemas.gold import CURATED
 from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
-from transforms.scoring.curation import select_curated
+from transforms.scoring.curation import Selection, select_curated
 
 READS = (CANDIDATES, SCORES, UNLABELLED, OVERLAPS, SEED_PAIRS)
 WRITES = CURATED
@@ -26,18 +26,21 @@ def run(lake: Lake, recipe: Recipe) -> None:
     models = judges(lake, recipe, iteration - 1)
     pool = lake.read(UNLABELLED).where(F.col("experiment") == recipe.name).select("segment_id", "url")
     candidates = current_candidates(lake, recipe, models["backward"]).join(pool, "segment_id")
+    selection = Selection(
+        scorers=config.scorers,
+        methods=methods(recipe, models, (*config.scorers, *config.gates)),
+        threshold=config.threshold,
+        top_fraction=config.top_fraction,
+        gates=config.gates,
+    )
     curated = select_curated(
         candidates,
         lake.read(SCORES),
         kept_out(lake, recipe),
+        selection,
         experiment=recipe.name,
         iteration=iteration,
         model_id=models["forward"].model_id,
-        methods=methods(recipe, models, (*config.scorers, *config.gates)),
-        scorers=config.scorers,
-        threshold=config.threshold,
-        top_fraction=config.top_fraction,
-        gates={name: least for name, least in config.gates.items()},
     )
     slice = {"experiment": recipe.name, "iteration": iteration}
     publish(lake, CURATED, curated, slice=slice, iteration=iteration, least=config.min_rows)

@@ -13,8 +13,9 @@ from jobs.lake.tables import Lake
 from jobs.recipe.config import Direction, Recipe
 from jobs.recipe.digests import scores_digest
 from jobs.recipe.scoring import ScorerName
-from transforms.scoring.scorers import SCORERS, score_sampling
-from transforms.scoring.scores import UNREAD, made_by, score_prompts, scores_from
+from transforms.scoring.answer_kinds import UNREAD, Sampling
+from transforms.scoring.scorers import SCORERS
+from transforms.scoring.scores import made_by, score_prompts, scores_from
 
 Judges = Mapping[Direction, Model]
 
@@ -50,39 +51,42 @@ def rate(lake: Lake, recipe: Recipe, models: Judges, pairs: Mapping[ScorerName, 
 
 
 def _rated(lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: ScorerName) -> DataFrame:
-    written = SCORERS[name].answer == "written"
-    if not written or recipe.score_candidates.constrain == "always":
-        return _asked(lake, recipe, models, pairs, name, constrained=written)
-    free = materialised(_asked(lake, recipe, models, pairs, name, constrained=False))
-    unread = F.col("status").isin(*UNREAD)
-    again = materialised(pairs.join(free.where(unread).select("pair_id"), "pair_id", "left_semi"))
-    if again.isEmpty():
-        return free
-    return free.where(~unread).unionByName(_asked(lake, recipe, models, again, name, constrained=True))
+    """The scores of pairs; what one way of sampling leaves unread is asked again in the next."""
+    *ways, last = SCORERS[name].kind.samplings(recipe.score_candidates)
+    rated = []
+    for way in ways:
+        scores = materialised(_asked(lake, recipe, models, pairs, name, way))
+        is_unread = F.col("status").isin(*UNREAD)
+        rated.append(scores.where(~is_unread))
+        pairs = materialised(pairs.join(scores.where(is_unread).select("pair_id"), "pair_id", "left_semi"))
+        if pairs.isEmpty():
+            return reduce(DataFrame.unionByName, rated)
+    return reduce(DataFrame.unionByName, [*rated, _asked(lake, recipe, models, pairs, name, last)])
 
 
 def _asked(
-    lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: ScorerName, *, constrained: bool
+    lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: ScorerName, sampling: Sampling
 ) -> DataFrame:
     scorer = SCORERS[name]
     model = models[scorer.direction]
-    requests = score_requests(recipe, model, pairs, name, constrained=constrained)
+    requests = score_requests(recipe, model, pairs, name, sampling)
     completions = ask(lake, recipe, model, requests, scorer.template)
     return scores_from(
         requests, completions, scorer=scorer, model_id=model.model_id, method_digest=scores_digest(recipe, name)
     )
 
 
-def score_requests(recipe: Recipe, model: Model, pairs: DataFrame, name: ScorerName, *, constrained: bool) -> DataFrame:
-    """What a scorer asks `model` about pairs."""
-    scorer, s = SCORERS[name], recipe.score_candidates
+def score_requests(
+    recipe: Recipe, model: Model, pairs: DataFrame, name: ScorerName, sampling: Sampling | None = None
+) -> DataFrame:
+    """What a scorer asks `model` about pairs, with its first way of sampling unless another is given."""
+    scorer, settings = SCORERS[name], recipe.score_candidates
     return requests_for(
-        recipe, model,
+        recipe,
+        model,
         score_prompts(pairs, scorer=scorer, system=recipe.build_training_examples.inference_tag),
         stage=f"scores/{name}",
         template=scorer.template,
-        sampling=score_sampling(
-            scorer, temperature=s.temperature, rationale_chars=s.rationale_chars, constrained=constrained
-        ),
-        samples=s.samples if scorer.answer == "written" else 1,
-    )  # fmt: skip
+        sampling=scorer.kind.samplings(settings)[0] if sampling is None else sampling,
+        samples=scorer.kind.samples(settings),
+    )

@@ -138,7 +138,7 @@ def _n_checks(lake: Lake, recipe: Recipe, models: Models, iteration: int) -> int
 
 
 def _n_per_pair(recipe: Recipe, name: ScorerName) -> int:
-    return {"written": recipe.score_candidates.samples, "labels": 1, "end": 1, "likelihood": 2}[SCORERS[name].answer]
+    return SCORERS[name].requests_per_pair(recipe.score_candidates)
 
 
 def _n_requests(lake: Lake, recipe: Recipe, models: Models, iteration: int, pairs: DataFrame, name: ScorerName) -> int:
@@ -148,9 +148,8 @@ def _n_requests(lake: Lake, recipe: Recipe, models: Models, iteration: int, pair
     if model is None:
         tag = recipe.build_training_examples.inference_tag
         prompts = score_prompts(pairs, scorer=scorer, system=tag).drop("subject_id").distinct().count()
-        return prompts * (recipe.score_candidates.samples if scorer.answer == "written" else 1)
-    constrained = recipe.score_candidates.constrain == "always"
-    return _n_open(lake, score_requests(recipe, model, pairs, name, constrained=constrained), model)
+        return prompts * scorer.kind.samples(recipe.score_candidates)
+    return _n_open(lake, score_requests(recipe, model, pairs, name), model)
 
 
 def _n_open(lake: Lake, requests: DataFrame, model: Model) -> int:

@@ -34,8 +34,8 @@ class Request:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """The request of a row, its sampling parsed."""
-        texts = (row[name] for name in ("request_id", "system", "prompt", "prefill", "span"))
-        return cls(*texts, sampling=json.loads(row["sampling"]))
+        texts = {name: row[name] for name in ("request_id", "system", "prompt", "prefill", "span")}
+        return cls(**texts, sampling=json.loads(row["sampling"]))
 
 
 @dataclass(frozen=True)

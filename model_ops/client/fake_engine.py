@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model_ops.client.capabilities import Request, capability_of
+from model_ops.client.capabilities import Facts, Request, capability_of
 from model_ops.client.engine import Answer
 
 
@@ -25,5 +25,5 @@ class FakeEngine:
         if self.fail_on and self.fail_on in request.prompt:
             return Answer(request.request_id, "failed", error=f"fake failure on {self.fail_on!r}", endpoint="fake")
         number = int(hashlib.sha256(request.request_id.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
-        counts = {"n_prompt_tokens": len(request.prompt.split()), "n_completion_tokens": 1, "endpoint": "fake"}
+        counts: Facts = {"n_prompt_tokens": len(request.prompt.split()), "n_completion_tokens": 1, "endpoint": "fake"}
         return Answer(request.request_id, **(counts | capability_of(request).fake(request, number)))
