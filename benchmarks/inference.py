@@ -104,7 +104,7 @@ def busy_seconds(endpoint: str) -> Iterator[list[float]]:
 
 async def bare(engine: VllmEngine, asked: Sequence[Mapping[str, Any]]) -> None:
     """The same requests from the least client that keeps as many open."""
-    bodies = [engine.body(request)[0] for request in asked]
+    bodies = [engine.call(request).body for request in asked]
     places, pool = asyncio.Semaphore(engine.window), aiohttp.TCPConnector(limit=engine.window)
     async with aiohttp.ClientSession(connector=pool, raise_for_status=True) as session:
 
@@ -195,7 +195,7 @@ def compare_offline(options: argparse.Namespace, chat: ChatFormat) -> None:
     """Print requests/s of vLLM's offline batch, in a process of its own."""
     engine = engine_of("", chat, 1)
     bodies = [
-        [engine.body(r)[0] for r in requests(kind, n, f"{kind}/{run}")]
+        [engine.call(r).body for r in requests(kind, n, f"{kind}/{run}")]
         for kind in KINDS for run, n in (("warm", 4), ("offline", options.requests))
     ]  # fmt: skip
     environment = os.environ | ({} if has_gpu() else cpu_environment(2, eager=True)) | {"HF_HUB_OFFLINE": "1"}

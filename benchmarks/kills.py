@@ -79,7 +79,8 @@ class Server:
         if "top_p" not in body:
             labels = {f"token_id:{i}": -1.0 for i in body.get("logprob_token_ids", [])}
             text = "zq" if "structured_outputs" in body else "Yes"
-            return completion(text, logprobs={"top_logprobs": [labels]}, prompt_logprobs=[None] * len(body["prompt"]))
+            spans = [None, *({str(i): {"logprob": -1.0}} for i in body["prompt"][1:])]
+            return completion(text, logprobs={"top_logprobs": [labels]}, prompt_logprobs=spans)
         with _LOCK:
             self.asked += 1
             if self.asked == self.kill_at:

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from transforms.scoring.scorers import WRITTEN
+from transforms.scoring.answer_kinds import WRITTEN, one_of
 
 OPEN = 64
 WORDS = [
@@ -49,7 +49,7 @@ KINDS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "12 tokens": (prompts(48, 220, 0), {"max_tokens": 12, "min_tokens": 12}),
     "a rating in words, by a grammar": (
         prompts(24, 120, 100),
-        {"max_tokens": 176, "structured_outputs": {"regex": WRITTEN % (160, 1, 5)}},
+        {"max_tokens": 176, "structured_outputs": {"regex": WRITTEN % (160, one_of((1, 5)))}},
     ),
 }
 

@@ -15,7 +15,7 @@ from jobs.recipe.step import Parameters, Planned, Step
 from schemas.gold import CURATED
 from schemas.ops import MODELS, RELEASES
 from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
-from transforms.scoring.curation import select_curated
+from transforms.scoring.curation import Selection, select_curated
 
 READS = (CANDIDATES, SCORES, UNLABELLED, OVERLAPS, SEED_PAIRS, MODELS, RELEASES)
 WRITES = CURATED
@@ -29,18 +29,21 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     models, methods = judges(lake, recipe, iteration - 1), methods_of(recipe)
     used = (*config.scorers, *config.gates)
     urls = pool(lake, recipe.name).select("segment_id", "url")
+    selection = Selection(
+        scorers=config.scorers,
+        methods=counting(methods, models, used),
+        threshold=config.threshold,
+        top_fraction=config.top_fraction,
+        gates=config.gates,
+    )
     curated = select_curated(
         pairs(lake, methods, models["backward"].model_id).join(urls, "segment_id"),
         scores(lake, SCORES, methods, models, used),
         kept_out(lake, recipe),
+        selection,
         experiment=recipe.name,
         iteration=iteration,
         model_id=models["forward"].model_id,
-        methods=counting(methods, models, used),
-        scorers=config.scorers,
-        threshold=config.threshold,
-        top_fraction=config.top_fraction,
-        gates={name: least for name, least in config.gates.items()},
     )
     slice = {"experiment": recipe.name, "iteration": iteration}
     publish(lake, CURATED, curated, slice=slice, iteration=iteration, least=config.min_rows)

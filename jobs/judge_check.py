@@ -12,7 +12,7 @@ from jobs.current.methods import methods_of
 from jobs.current.ratings import judges, scores, trained_judges
 from jobs.current.seed import seed_pairs
 from jobs.errors import JobError, RecipeError
-from jobs.inference.rating import n_requests_per_pair, n_requests_to_send, rate
+from jobs.inference.rating import n_requests_to_send, rate
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
@@ -24,6 +24,7 @@ from schemas.ops import MODELS, PROMPTS, RELEASES
 from schemas.silver import KNOWN_SCORES, SEED_PAIRS
 from transforms.scoring.judge_check import PAPER, Measure, combined, measures
 from transforms.scoring.known_pairs import Pair, labelled, spoilt
+from transforms.scoring.scorers import SCORERS
 
 READS = (SEED_PAIRS, COMPLETIONS, PROMPTS, MODELS, RELEASES)
 WRITES = KNOWN_SCORES
@@ -58,7 +59,11 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     """Ask for ratings of the known pairs; before the seed is there, of as many as there can be."""
     config, names = recipe.judge_check, scorers(recipe)
     if not config.file and seed_pairs(lake, recipe.name).isEmpty():
-        n = config.pairs * (1 + len(config.kinds)) * sum(n_requests_per_pair(recipe, name) for name in names)
+        n = (
+            config.pairs
+            * (1 + len(config.kinds))
+            * sum(SCORERS[name].requests_per_pair(recipe.score_candidates) for name in names)
+        )
     else:
         models = trained_judges(lake, recipe, step.required_iteration)
         pairs = dict.fromkeys(names, known_pairs(lake, recipe))

@@ -7,7 +7,7 @@ from jobs.current.methods import methods_of
 from jobs.current.pairs import pairs
 from jobs.current.pool import planned_size
 from jobs.current.ratings import judges, trained_judges
-from jobs.inference.rating import n_requests_per_pair, n_requests_to_send, rate
+from jobs.inference.rating import n_requests_to_send, rate
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
@@ -15,6 +15,7 @@ from jobs.recipe.step import Parameters, Planned, Step
 from schemas.bronze import COMPLETIONS
 from schemas.ops import MODELS, PROMPTS, RELEASES
 from schemas.silver import CANDIDATES, SCORES, UNLABELLED
+from transforms.scoring.scorers import SCORERS
 
 READS = (CANDIDATES, UNLABELLED, COMPLETIONS, PROMPTS, MODELS, RELEASES)
 WRITES = SCORES
@@ -41,10 +42,10 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     there = pairs(lake, methods_of(recipe), backward.model_id if backward else "")
     n_there = there.count()
     n_to_come = max(0, n_segments - n_there)
-    n = 0
-    for scorer in recipe.score_candidates.scorers:
-        most = recipe.score_candidates.limits.get(scorer, n_segments)
+    n, config = 0, recipe.score_candidates
+    for scorer in config.scorers:
+        most = config.limits.get(scorer, n_segments)
         some = there.orderBy("pair_id").limit(most)
         n += n_requests_to_send(lake, recipe, step.required_servers, models, {scorer: some})
-        n += max(0, min(n_to_come, most - n_there)) * n_requests_per_pair(recipe, scorer)
+        n += max(0, min(n_to_come, most - n_there)) * SCORERS[scorer].requests_per_pair(config)
     return Planned("ask for ratings", n, None if tokens is None else n * tokens)

@@ -195,9 +195,11 @@ def _scores(name: str, comment: str, rated: str, references: tuple[str, ...] = (
                 column(
                     "score",
                     DoubleType(),
-                    "on the scorer's scale: up to 5, or nats per token; null when there is none",
+                    "a number on the scorer's scale, or nats per token; null when there is none",
                     nullable=True,
                 ),
+                column("scale_low", DoubleType(), "the lowest score there can be; null: no limit", nullable=True),
+                column("scale_high", DoubleType(), "the highest score there can be; null: no limit", nullable=True),
                 column("status", StringType(), "ok, unparsed, out_of_range, cut or failed"),
                 column("label_mass", DoubleType(), "probability of all labels together, 0 to 1", nullable=True),
                 column("parser", StringType(), "name and version of the parser that read the answer"),
@@ -213,8 +215,7 @@ def _scores(name: str, comment: str, rated: str, references: tuple[str, ...] = (
         constraints={
             "status_known": "status IN ('ok', 'unparsed', 'out_of_range', 'cut', 'failed')",
             "ok_has_score": "(status = 'ok') = (score IS NOT NULL)",
-            "rubric_on_scale": "scorer NOT IN ('rubric', 'expected') OR score IS NULL OR score BETWEEN 1 AND 5",
-            "additive_on_scale": "scorer <> 'additive' OR score IS NULL OR score BETWEEN 0 AND 5",
+            "on_scale": "score IS NULL OR score BETWEEN coalesce(scale_low, score) AND coalesce(scale_high, score)",
         },
         properties=RETENTION,
     )

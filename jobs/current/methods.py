@@ -48,7 +48,7 @@ def methods_of(recipe: Recipe) -> Methods:
 def _by_recipe(recipe: Recipe, name: str) -> str:
     if name in OF_TABLE:
         return OF_TABLE[name](recipe)
-    scorer: ScorerName = name.removeprefix("scores/")  # type: ignore[assignment]  # Methods' callers name scorers only
+    scorer: ScorerName = name.removeprefix("scores/")
     return digests.scores_digest(recipe, scorer)
 
 

@@ -19,8 +19,9 @@ from jobs.recipe.digests import scores_digest
 from jobs.recipe.scoring import ScorerName
 from jobs.recipe.step import Servers
 from model_ops.serving.model import Model
-from transforms.scoring.scorers import SCORERS, score_sampling
-from transforms.scoring.scores import UNREAD, score_prompts, scores_from
+from transforms.scoring.answer_kinds import UNREAD, Sampling
+from transforms.scoring.scorers import SCORERS
+from transforms.scoring.scores import score_prompts, scores_from
 
 
 def rate(
@@ -55,47 +56,40 @@ class _Rater:
         return self.models[SCORERS[name].direction]
 
     def rated(self, pairs: DataFrame, name: ScorerName) -> DataFrame:
-        """The scores of all pairs by one scorer."""
-        written = SCORERS[name].answer == "written"
-        if not written or self.recipe.score_candidates.constrain == "always":
-            return self._asked(pairs, name, constrained=written)
-        free = materialised(self._asked(pairs, name, constrained=False))
-        unread = F.col("status").isin(*UNREAD)
-        again = materialised(pairs.join(free.where(unread).select("pair_id"), "pair_id", "left_semi"))
-        if again.isEmpty():
-            return free
-        return free.where(~unread).unionByName(self._asked(again, name, constrained=True))
+        """The scores of all pairs by one scorer; what one way of sampling leaves unread is asked again in the next."""
+        *ways, last = SCORERS[name].kind.samplings(self.recipe.score_candidates)
+        rated = []
+        for way in ways:
+            found = materialised(self._asked(pairs, name, way))
+            is_unread = F.col("status").isin(*UNREAD)
+            rated.append(found.where(~is_unread))
+            pairs = materialised(pairs.join(found.where(is_unread).select("pair_id"), "pair_id", "left_semi"))
+            if pairs.isEmpty():
+                return reduce(DataFrame.unionByName, rated)
+        return reduce(DataFrame.unionByName, [*rated, self._asked(pairs, name, last)])
 
-    def _asked(self, pairs: DataFrame, name: ScorerName, *, constrained: bool) -> DataFrame:
+    def _asked(self, pairs: DataFrame, name: ScorerName, sampling: Sampling) -> DataFrame:
         scorer, model = SCORERS[name], self.model(name)
-        requests = score_requests(self.recipe, self.servers, model, pairs, name, constrained=constrained)
+        requests = score_requests(self.recipe, self.servers, model, pairs, name, sampling)
         completions = ask(self.lake, self.servers, model, requests, scorer.template)
         digest = scores_digest(self.recipe, name)
         return scores_from(requests, completions, scorer=scorer, model_id=model.model_id, method_digest=digest)
 
 
 def score_requests(
-    recipe: Recipe, servers: Servers, model: Model, pairs: DataFrame, name: ScorerName, *, constrained: bool
+    recipe: Recipe, servers: Servers, model: Model, pairs: DataFrame, name: ScorerName, sampling: Sampling | None = None
 ) -> DataFrame:
-    """What a scorer asks `model` about pairs."""
-    scorer, s = SCORERS[name], recipe.score_candidates
+    """What a scorer asks `model` about pairs, with its first way of sampling unless another is given."""
+    scorer, settings = SCORERS[name], recipe.score_candidates
     return requests_for(
         servers,
         model,
         score_prompts(pairs, scorer=scorer, system=recipe.build_training_examples.inference_tag),
         stage=f"scores/{name}",
         template=scorer.template,
-        sampling=score_sampling(
-            scorer, temperature=s.temperature, rationale_chars=s.rationale_chars, constrained=constrained
-        ),
-        samples=s.samples if scorer.answer == "written" else 1,
+        sampling=sampling or scorer.kind.samplings(settings)[0],
+        samples=scorer.kind.samples(settings),
     )
-
-
-def n_requests_per_pair(recipe: Recipe, name: ScorerName) -> int:
-    """How many requests a pair costs a scorer."""
-    samples = recipe.score_candidates.samples
-    return {"written": samples, "labels": 1, "end": 1, "likelihood": 2}[SCORERS[name].answer]
 
 
 def n_requests_to_send(
@@ -112,8 +106,7 @@ def n_requests_to_send(
         if model is None:
             system = recipe.build_training_examples.inference_tag
             prompts = score_prompts(frame, scorer=scorer, system=system).drop("subject_id").distinct().count()
-            n += prompts * (recipe.score_candidates.samples if scorer.answer == "written" else 1)
+            n += prompts * scorer.kind.samples(recipe.score_candidates)
         else:
-            constrained = recipe.score_candidates.constrain == "always"
-            n += n_unanswered(lake, score_requests(recipe, servers, model, frame, name, constrained=constrained), model)
+            n += n_unanswered(lake, score_requests(recipe, servers, model, frame, name), model)
     return n

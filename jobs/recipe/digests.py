@@ -16,7 +16,7 @@ from transforms.pages import segments
 from transforms.prompting import candidates
 from transforms.prompting.prompts import BACKWARD, FORWARD, VERDICT
 from transforms.scoring import scores
-from transforms.scoring.scorers import SCORERS, score_sampling
+from transforms.scoring.scorers import SCORERS
 
 
 def segments_digest(recipe: Recipe) -> str:
@@ -46,14 +46,10 @@ def scores_digest(recipe: Recipe, name: ScorerName) -> str:
 
     The model, its chat template included, is what `model_id` says.
     """
-    scorer, s = SCORERS[name], recipe.score_candidates
-    sampling = score_sampling(scorer, temperature=s.temperature, rationale_chars=s.rationale_chars, constrained=True)
-    method: list[object] = [asdict(scorer), sampling, scores.PARSER]
-    if scorer.answer == "written":
-        method += [s.samples, s.constrain]
-    if scorer.tagged:
-        method.append(recipe.build_training_examples.inference_tag)
-    return digest(method)
+    scorer, settings = SCORERS[name], recipe.score_candidates
+    kind = [type(scorer.kind).__name__, scorer.kind.samplings(settings), scorer.kind.samples(settings)]
+    tag = recipe.build_training_examples.inference_tag if scorer.tagged else ""
+    return digest([asdict(scorer), kind, tag, scores.PARSER])
 
 
 def candidates_digest(recipe: Recipe) -> str:

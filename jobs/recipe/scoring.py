@@ -1,13 +1,21 @@
 """The recipe's sections on ratings: who rates, whether to trust it, and what is kept."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from jobs.recipe.section import Section
 from transforms.scoring.known_pairs import Kind
+from transforms.scoring.scorers import SCORERS
 
-ScorerName = Literal["rubric", "additive", "expected", "likelihood_gain", "ending", "backward_gain"]
+
+def _known(name: str) -> str:
+    if name not in SCORERS:
+        raise ValueError(f"there is no scorer {name!r}; there are {', '.join(SCORERS)}")
+    return name
+
+
+ScorerName = Annotated[str, AfterValidator(_known)]
 
 
 class ScoreCandidates(Section):
@@ -15,7 +23,7 @@ class ScoreCandidates(Section):
 
     scorers: tuple[ScorerName, ...] = Field(("rubric",), min_length=1)
     limits: dict[ScorerName, int] = Field({}, description="scorer -> at most this many candidates, by hash")
-    temperature: float = Field(0.0, ge=0, description="of written ratings: rubric and additive")
+    temperature: float = Field(0.0, ge=0, description="of written ratings")
     samples: int = Field(
         1, ge=1, description="written ratings of one pair, averaged; more than one needs a temperature"
     )

@@ -16,7 +16,7 @@ from jobs.report.facts import Experiment, Row, rows
 from schemas.gold import CURATED, GENERATIONS
 from schemas.silver import OVERLAPS, SCORES
 from schemas.table import Table
-from transforms.scoring.curation import select_curated
+from transforms.scoring.curation import Selection, select_curated
 from transforms.scoring.scorers import SCORERS
 
 BINS = 32
@@ -101,17 +101,17 @@ def examples(lake: Lake, scores: DataFrame, subject: Experiment) -> Row:
         subject.pairs(lake).join(urls, "segment_id"),
         lake.read(SCORES),
         lake.read(OVERLAPS).where(F.col("experiment") == subject.name),
+        Selection(
+            scorers=scorers,
+            methods={
+                name: (models[SCORERS[name].direction], digest)
+                for name, digest in zip(scorers, newest.method_digests, strict=False)  # the gates' come after
+            },
+            threshold=newest.threshold,
+        ),
         experiment=subject.name,
         iteration=newest.iteration,
         model_id=newest.model_id,
-        methods={
-            name: (models[SCORERS[name].direction], digest)
-            for name, digest in zip(scorers, newest.method_digests, strict=False)  # the gates' come after
-        },
-        scorers=scorers,
-        threshold=newest.threshold,
-        top_fraction=None,
-        gates={},
     )
     mine = scores.where(F.col("model_id").isin(*models.values()))
     rejected = judged.join(kept.select("pair_id"), "pair_id", "left_anti")

@@ -3,8 +3,10 @@
 For the few calls that are made one at a time; a partition of requests goes through `VllmEngine`.
 """
 
+import http.client
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
@@ -14,6 +16,11 @@ from typing import Any
 KEY = "HUMPBACK_API_KEY"
 """The environment variable that holds the API key; it is never logged or stored."""
 TIMEOUT = 60.0
+MAX_BYTES = 8 << 20
+"""The longest reply that is read: a list of models or a server's counters take a thousandth of it."""
+CHUNK_BYTES = 1 << 16
+# What a senseless card of a model raises.
+SENSELESS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 
 
 class EndpointError(RuntimeError):
@@ -46,7 +53,7 @@ class Endpoint:
         """Ask for `/health`, which vLLM answers with HTTP 200 while its engine is alive.
 
         Raises:
-            EndpointError: no answer, or another status.
+            EndpointError: no answer within `timeout` seconds, or another status.
         """
         self._send(self._root + "/health", timeout=timeout)
 
@@ -61,8 +68,8 @@ class Endpoint:
             cards = reply["data"]
             longest = max((card.get("max_model_len") or 0 for card in cards), default=0)
             # vLLM gives no length for an adapter: it has its base model's.
-            return {card["id"]: int(card.get("max_model_len") or longest) for card in cards}
-        except (KeyError, TypeError, AttributeError) as error:
+            return {str(card["id"]): int(card.get("max_model_len") or longest) for card in cards}
+        except SENSELESS as error:
             raise EndpointError(f"{self.url}/models does not list models: {str(reply)[:100]!r}") from error
 
     def load_adapter(self, name: str, adapter: Path) -> bool:
@@ -76,8 +83,8 @@ class Endpoint:
     def version(self) -> str:
         """The version that the server reports, or `unknown`: other servers with this API need not report one."""
         try:
-            return str(json.loads(self._send(self._root + "/version"))["version"])
-        except (EndpointError, ValueError, KeyError, TypeError):
+            return str(_parsed(self._send(self._root + "/version"))["version"])
+        except (EndpointError, KeyError, TypeError):
             return "unknown"
 
     def metrics(self, timeout: float = 2.0) -> str:
@@ -92,13 +99,9 @@ class Endpoint:
         """GET a route below the base URL, or POST `body` to it; the reply's JSON, or its text where it is none.
 
         Raises:
-            EndpointError: no answer, or an HTTP status of 400 or more.
+            EndpointError: no answer, an HTTP status of 400 or more, or a reply of more than `MAX_BYTES`.
         """
-        text = self._send(self.url.rstrip("/") + route, body)
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError:
-            return text  # /load_lora_adapter answers in prose
+        return _parsed(self._send(self.url.rstrip("/") + route, body))
 
     @property
     def _root(self) -> str:
@@ -106,15 +109,48 @@ class Endpoint:
 
     def _send(self, address: str, body: dict[str, Any] | None = None, timeout: float = TIMEOUT) -> str:
         data = None if body is None else json.dumps(body).encode()
+        deadline = time.monotonic() + timeout
         try:
             request = urllib.request.Request(
                 address, data=data, headers={"Content-Type": "application/json", **headers(self.key)}
             )
             with urllib.request.urlopen(request, timeout=timeout) as reply:
-                return str(reply.read().decode())
+                return _text(reply, deadline)
         except urllib.error.HTTPError as error:
-            raise EndpointError(f"{address} answered HTTP {error.code}: {error.read(300)!r}", error.code) from error
-        except (OSError, ValueError) as error:
+            raise EndpointError(f"{address} answered HTTP {error.code}: {_beginning(error)!r}", error.code) from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise EndpointError(
                 f"{self.url} does not answer ({error}); check that the server runs and serving.endpoints is right"
             ) from error
+
+
+def _text(reply: http.client.HTTPResponse, deadline: float) -> str:
+    """The body of a reply; bytes that are no UTF-8 are replaced.
+
+    Raises:
+        ValueError: it is too long, arrives too slowly or is cut off.
+    """
+    content = b""
+    while chunk := reply.read1(CHUNK_BYTES):
+        content += chunk
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"the reply has more than {MAX_BYTES:,} bytes")
+        if time.monotonic() > deadline:  # urllib's own timeout is of each read
+            raise ValueError(f"the reply is not complete in time, after {len(content):,} bytes")
+    if reply.length:
+        raise ValueError(f"the reply is cut off {reply.length:,} bytes before its end")
+    return content.decode(errors="replace")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text  # /load_lora_adapter answers in prose
+
+
+def _beginning(error: urllib.error.HTTPError) -> bytes:
+    try:
+        return error.read(300)
+    except (OSError, http.client.HTTPException):
+        return b""

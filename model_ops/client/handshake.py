@@ -1,90 +1,46 @@
 """What a server must prove before the first request: vLLM ignores fields it does not know, with HTTP 200."""
 
-import json
-import urllib.error
-import urllib.request
-from pathlib import Path
-from typing import Any
-
-from model_ops.client.vllm_client import headers
+from model_ops.client.capabilities import ABSURD, CAPABILITIES, Capability, Tokens
+from model_ops.client.endpoint import Endpoint, EndpointError
 from model_ops.text.chat import ChatFormat
 
-TIMEOUT = 60.0
+
+class HandshakeError(EndpointError):
+    """A server that answers, but does not serve the model or ignores something that we rely on."""
 
 
-class HandshakeError(RuntimeError):
-    """A server that does not answer, or ignores something that we rely on."""
-
-
-def served_models(endpoint: str) -> dict[str, int]:
-    """The names a server answers to, with the longest context (tokens) of each."""
-    cards = _call(endpoint, "/models")["data"]
-    longest = max((m.get("max_model_len") or 0 for m in cards), default=0)
-    return {m["id"]: int(m.get("max_model_len") or longest) for m in cards}  # vLLM says none of an adapter
-
-
-def load_adapter(endpoint: str, name: str, adapter: Path) -> bool:
-    """Ask a server to load a LoRA adapter under an immutable name; False where it can't."""
-    try:
-        _call(endpoint, "/load_lora_adapter", {"lora_name": name, "lora_path": str(adapter)})
-        return name in served_models(endpoint)
-    except HandshakeError:
-        return False
-
-
-def probe(endpoint: str, model: str, chat: ChatFormat) -> int:
-    """Prove that a constraint binds and that log-probabilities come back; the longest context in tokens.
+def probe(endpoint: Endpoint, model: str, chat: ChatFormat) -> int:
+    """Prove that `model` is served with every capability; its longest context in tokens.
 
     Raises:
         HandshakeError: names the server and the first thing that it does not do.
+        EndpointError: it does not answer, or refuses what it is asked.
     """
-    served = served_models(endpoint)
+    served = endpoint.served_models()
     if model not in served:
-        raise HandshakeError(f"{endpoint} does not serve {model}; it serves {', '.join(sorted(served)) or 'nothing'}")
-    ids = chat.prompt_ids("", "Say yes.", "")
-    ask = {"model": model, "prompt": ids, "temperature": 0}
-    bound = _call(endpoint, "/completions", ask | {"max_tokens": 8, "structured_outputs": {"regex": "zq"}})
-    if bound["choices"][0]["text"] != "zq":
-        raise HandshakeError(f"{endpoint} ignores structured_outputs: it wrote {bound['choices'][0]['text'][:40]!r}")
-    labels = {"logprobs": 2, "logprob_token_ids": [ids[0], ids[1]], "return_tokens_as_token_ids": True}
-    given = _call(endpoint, "/completions", ask | {"max_tokens": 1} | labels)["choices"][0].get("logprobs") or {}
-    missing = {f"token_id:{i}" for i in ids[:2]} - set((given.get("top_logprobs") or [{}])[0])
-    if missing:
-        raise HandshakeError(
-            f"{endpoint} ignores logprob_token_ids: no log-probability of {', '.join(sorted(missing))}"
-        )
-    spans = _call(endpoint, "/completions", ask | {"max_tokens": 1, "prompt_logprobs": 0})
-    if len(spans["choices"][0].get("prompt_logprobs") or []) != len(ids):
-        raise HandshakeError(f"{endpoint} ignores prompt_logprobs")
+        names = ", ".join(sorted(served)) or "nothing"
+        raise HandshakeError(f"{endpoint.url} does not serve {model}; it serves {names}")
+    for capability in CAPABILITIES:
+        if fault := _fault(endpoint, model, chat, capability):
+            raise HandshakeError(f"{endpoint.url} ignores {capability.field}: {fault}")
     if not served[model]:
-        raise HandshakeError(f"{endpoint} does not say max_model_len of {model}")
+        raise HandshakeError(f"{endpoint.url} does not say max_model_len of {model}")
     return served[model]
 
 
-def version(endpoint: str) -> str:
-    """What a server says of its version, for the log; not every one that speaks vLLM's API says it."""
+def _fault(endpoint: Endpoint, model: str, chat: ChatFormat, capability: Capability) -> str | None:
+    """What is wrong with the answer to a capability's probe, None if nothing is."""
+    request = capability.probe
+    if request is None:
+        return None
+    ids = chat.prompt_ids(request.system, request.prompt, request.prefill)
+    # Any two tokens are labels here, which a server would hardly name unasked, and all but the first token a span.
+    tokens = Tokens(ids, boundary=1, labels={"one": ids[0], "other": ids[1]})
+    body = {"model": model, "prompt": ids, "temperature": 0, "max_tokens": request.sampling["max_tokens"]}
+    reply = endpoint.call("/completions", body | capability.body(request, tokens))
     try:
-        return str(_call(endpoint.rstrip("/").removesuffix("/v1"), "/version")["version"])
-    except (HandshakeError, KeyError, TypeError):
-        return "unknown"
-
-
-def _call(endpoint: str, route: str, body: dict[str, Any] | None = None) -> Any:
-    request = urllib.request.Request(
-        endpoint.rstrip("/") + route,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", **headers()},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:
-            text = reply.read().decode()
-    except urllib.error.HTTPError as error:
-        raise HandshakeError(f"{endpoint}{route} answered HTTP {error.code}: {error.read(300)!r}") from error
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise HandshakeError(
-            f"{endpoint} does not answer ({error}); check that the server runs and serving.endpoints is right"
-        ) from error
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text  # /load_lora_adapter answers in prose
+        choice = reply["choices"][0]
+        facts = capability.read(request, tokens, choice)
+    except ABSURD as error:
+        return str(error)
+    return None if facts["status"] == "ok" else f"it wrote {choice['text'][:80]!r}"

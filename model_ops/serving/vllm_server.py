@@ -8,11 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from model_ops.client.endpoint import Endpoint, EndpointError
 from model_ops.devices import has_gpu
 from model_ops.serving.settings import LORA_RANKS, ServerSettings
 
@@ -152,10 +151,10 @@ class VllmServer:
 
     def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(self.endpoint.removesuffix("/v1") + "/health", timeout=2) as reply:
-                return bool(reply.status == 200)
-        except (urllib.error.URLError, OSError):
+            Endpoint(self.endpoint, self.settings.key).require_health(timeout=2)
+        except EndpointError:
             return False
+        return True
 
     def _log_end(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()

@@ -18,8 +18,8 @@ RESET = 0
 
 
 @contextmanager
-def serving(script: Script, port: int = 0) -> Iterator[str]:
-    """The base URL of a server that answers by `script` while the body runs."""
+def serving(script: Script, port: int = 0, key: str | None = None) -> Iterator[str]:
+    """The base URL of a server that answers by `script` while the body runs, to those who show `key` if there is one."""
     count, lock = [0], threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -31,7 +31,10 @@ def serving(script: Script, port: int = 0) -> Iterator[str]:
             body = json.loads(self.rfile.read(size)) if size else None
             with lock:
                 number, count[0] = count[0], count[0] + 1
-            status, headers, reply = script(self.path, body, number)
+            is_known = key is None or self.headers.get("Authorization") == f"Bearer {key}"
+            status, headers, reply = (
+                script(self.path, body, number) if is_known else (401, {}, {"error": "who are you?"})
+            )
             if status == RESET:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.close_connection = True

@@ -16,7 +16,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from model_ops.client.handshake import HandshakeError, load_adapter, probe, served_models, version
+from model_ops.client.endpoint import Endpoint
+from model_ops.client.handshake import HandshakeError, probe
 from model_ops.client.vllm_client import VllmEngine
 from model_ops.serving.settings import ServerSettings
 from model_ops.serving.vllm_server import VllmServer
@@ -69,7 +70,7 @@ def served(folder: Path, name: str, log: Path, lora_rank: int | None = None) -> 
 
 def answers(server: VllmServer, model: str, folder: Path, adapter: Path | None = None) -> dict[str, Answer]:
     chat = ChatFormat.load(str(folder))
-    longest = probe(server.endpoint, model, chat)
+    longest = probe(Endpoint(server.endpoint), model, chat)
     assert longest == LONGEST
     engine = VllmEngine((server.endpoint,), model, chat, longest, 8, 60, 60, 2, str(adapter) if adapter else None)
     asked = [{"request_id": k, **r, "sampling": json.dumps(r["sampling"])} for k, r in REQUESTS.items()]
@@ -85,15 +86,16 @@ def of_adapters(base: Path, trained: Path) -> tuple[dict[str, Answer], dict[str,
         adapter = trained / "adapter"
         chat = ChatFormat.load(str(trained))
         with pytest.raises(HandshakeError, match="does not serve forward-0"):
-            probe(server.endpoint, "forward-0", chat)
-        assert not load_adapter(server.endpoint, "nothing", trained / "no-adapter")
-        assert version(server.endpoint) != "unknown"
+            probe(Endpoint(server.endpoint), "forward-0", chat)
+        endpoint = Endpoint(server.endpoint)
+        assert not endpoint.load_adapter("nothing", trained / "no-adapter")
+        assert endpoint.version() != "unknown"
         # As after a server's restart: the client is told where the adapter lies, and has it loaded.
         engine = VllmEngine((server.endpoint,), "forward-0", chat, LONGEST, 8, 60, 60, attempts=3, adapter=str(adapter))
         first = next(engine.answers(iter([{"request_id": "first", **REQUESTS["free"], "sampling": "{}"}])))
         assert first.status != "failed", first.error
-        assert set(served_models(server.endpoint)) == {"base", "forward-0"}
-        assert load_adapter(server.endpoint, "forward-0-again", adapter)
+        assert set(endpoint.served_models()) == {"base", "forward-0"}
+        assert endpoint.load_adapter("forward-0-again", adapter)
         return answers(server, "base", base), answers(server, "forward-0", trained, adapter)
     finally:
         server.stop()

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from model_ops.client.handshake import HandshakeError, probe, served_models, version
+from model_ops.client.endpoint import Endpoint, EndpointError
+from model_ops.client.handshake import HandshakeError, probe
 from model_ops.serving.settings import ServerSettings
 from model_ops.serving.vllm_server import ServerError, VllmServer
 from model_ops.text.chat import ChatFormat
@@ -31,53 +32,54 @@ def server(**faults: bool) -> Any:
         if "logprob_token_ids" in body and "logprobs" not in faults:
             choice["logprobs"] = {"top_logprobs": [{f"token_id:{i}": -1.0 for i in body["logprob_token_ids"]}]}
         if "prompt_logprobs" in body and "spans" not in faults:
-            choice["prompt_logprobs"] = [None] * len(body["prompt"])
+            choice["prompt_logprobs"] = [None, *({str(i): {"logprob": -1.0}} for i in body["prompt"][1:])]
+            if "span values" in faults:
+                choice["prompt_logprobs"] = [None] * len(body["prompt"])
+        if "structured_outputs" in body and "rambles" in faults:
+            return completion("Yes, I would say that it", "length")
         return completion("zq" if "structured_outputs" in body and "regex" not in faults else "Yes", **choice)
 
     return script
 
 
-def test_an_adapter_takes_as_long_a_context_as_its_base(chat: ChatFormat) -> None:
-    cards = [{"id": "base", "max_model_len": 512}, {"id": "m-1", "max_model_len": None, "parent": "base"}]
-    with serving(lambda *_: (200, {}, {"data": cards})) as endpoint:
-        assert served_models(endpoint) == {"base": 512, "m-1": 512}
-
-
-def test_a_server_may_say_its_version(chat: ChatFormat) -> None:
-    with serving(lambda path, *_: (200, {}, {"version": "0.32.0"} if path == "/version" else {})) as endpoint:
-        assert version(endpoint) == "0.32.0"
-    with serving(lambda *_: (404, {}, {})) as endpoint:
-        assert version(endpoint) == "unknown"
-
-
 def test_a_sound_server_says_how_long_a_context_it_takes(chat: ChatFormat) -> None:
     with serving(server()) as endpoint:
-        assert probe(endpoint, "m-1", chat) == 512
-        assert served_models(endpoint) == {"m-1": 512}
+        assert probe(Endpoint(endpoint), "m-1", chat) == 512
 
 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
         ("regex", "ignores structured_outputs: it wrote 'Yes'"),
-        ("logprobs", "ignores logprob_token_ids"),
-        ("spans", "ignores prompt_logprobs"),
+        ("rambles", "ignores structured_outputs: it wrote 'Yes, I would"),
+        ("logprobs", "ignores logprob_token_ids: no log-probability of token_id:"),
+        ("spans", "ignores prompt_logprobs: log-probabilities of 0 tokens"),
+        ("span values", "ignores prompt_logprobs: "),
     ],
 )
 def test_what_it_ignores_is_named(chat: ChatFormat, fault: str, message: str) -> None:
     with serving(server(**{fault: True})) as endpoint, pytest.raises(HandshakeError, match=message) as caught:
-        probe(endpoint, "m-1", chat)
+        probe(Endpoint(endpoint), "m-1", chat)
     assert endpoint in str(caught.value)
 
 
 def test_a_model_that_is_not_served_is_named_with_those_that_are(chat: ChatFormat) -> None:
     with serving(server()) as endpoint, pytest.raises(HandshakeError, match="does not serve m-2; it serves m-1"):
-        probe(endpoint, "m-2", chat)
+        probe(Endpoint(endpoint), "m-2", chat)
 
 
 def test_nobody_there(chat: ChatFormat) -> None:
-    with pytest.raises(HandshakeError, match=r"http://127.0.0.1:9/v1 does not answer .*serving.endpoints"):
-        probe("http://127.0.0.1:9/v1", "m-1", chat)
+    with pytest.raises(EndpointError, match=r"http://127.0.0.1:9/v1 does not answer .*serving.endpoints"):
+        probe(Endpoint("http://127.0.0.1:9/v1"), "m-1", chat)
+
+
+@pytest.mark.parametrize("said", ["fine", [], {"choices": []}, {"choices": [7]}])
+def test_a_server_that_answers_nonsense_is_named(chat: ChatFormat, said: Any) -> None:
+    def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
+        return server()(path, body, number) if path == "/v1/models" else (200, {}, said)
+
+    with serving(script) as endpoint, pytest.raises(HandshakeError, match=f"{endpoint} ignores"):
+        probe(Endpoint(endpoint), "m-1", chat)
 
 
 @pytest.fixture
@@ -87,13 +89,13 @@ def taken_port() -> Iterator[int]:
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(taken_port: int, tmp_path: Path) -> None:
-    settings = ServerSettings(port=taken_port, max_num_seqs=1)
+    settings = ServerSettings(taken_port, "float32", 64, 1, True, 5, 1)
     with pytest.raises(ServerError, match=f"port {taken_port} on 127.0.0.1 is taken.*serving.port"):
         VllmServer(str(tmp_path), "m-1", settings, tmp_path / "log").start()
 
 
 def test_a_server_that_ends_at_start_shows_why(tmp_path: Path) -> None:
-    settings = ServerSettings(port=18431, max_num_seqs=1, start_timeout=120)
+    settings = ServerSettings(18431, "float32", 64, 1, True, 120, 1)
     server = VllmServer(str(tmp_path / "nothing"), "m-1", settings, tmp_path / "log")
     server.command = lambda: ["/bin/sh", "-c", "echo 'ValueError: no such model'; exit 1"]  # type: ignore[method-assign]
     with pytest.raises(ServerError, match=r"ended at start; its log .* ends: ValueError: no such model"):

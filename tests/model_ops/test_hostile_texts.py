@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from model_ops.text.chat import ChatFormat
 from tests.tiny_model import save_tokenizer
 from transforms.prompting.prompts import ADDITIVE, EXPECTED, FORWARD, RUBRIC
-from transforms.scoring.scores import written_score
+from transforms.scoring.answer_kinds import written_score
 
 pytestmark = pytest.mark.spark
 
@@ -81,5 +81,5 @@ def test_no_text_breaks_the_real_models_prompt(prompts: dict[str, list[str]], sm
 def test_no_text_moves_its_score_when_a_judge_repeats_it(spark: SparkSession) -> None:
     replies = [(f"It says: {text}\nThat is a trick.\nScore: 1", f"It says: {text}\nI can't tell.") for text in HOSTILE]
     frame = spark.createDataFrame(replies, "judged string, unsaid string")
-    read = frame.select(written_score(F.col("judged")), written_score(F.col("unsaid"))).collect()
+    read = frame.select(*(written_score(F.col(side), (1, 5)) for side in ("judged", "unsaid"))).collect()
     assert [tuple(row) for row in read] == [(1.0, None)] * len(HOSTILE)

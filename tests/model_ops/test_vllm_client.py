@@ -281,13 +281,13 @@ def test_a_prompt_that_leaves_no_room_is_never_sent(chat: ChatFormat) -> None:
 
 
 def test_max_tokens_is_clamped_to_what_fits(chat: ChatFormat) -> None:
-    body, boundary = engine(chat, "e", max_model_len=100).body(request(sampling={"max_tokens": 500}))
-    assert body["max_tokens"] == 100 - boundary
+    call = engine(chat, "e", max_model_len=100).call(request(sampling={"max_tokens": 500}))
+    assert call.body["max_tokens"] == 100 - call.tokens.boundary
 
 
 def test_nothing_is_left_to_the_servers_defaults(chat: ChatFormat) -> None:
     """A base model's own end, and its generation_config.json, are not those that it was finetuned with."""
-    body, _ = engine(chat, "e").body(request())
+    body = engine(chat, "e").call(request()).body
     assert body["stop_token_ids"] == [chat.end_id]
     assert (body["top_k"], body["min_p"], body["repetition_penalty"]) == (0, 0, 1)
     assert (body["presence_penalty"], body["frequency_penalty"]) == (0, 0)
@@ -317,7 +317,7 @@ def test_servers_that_only_put_off_are_given_up(chat: ChatFormat) -> None:
 
 def test_a_span_is_summed_from_its_own_first_token(chat: ChatFormat) -> None:
     asked = request(span="the answer", sampling={"max_tokens": 1})
-    _, boundary = engine(chat, "e").body(asked)
+    boundary = engine(chat, "e").call(asked).tokens.boundary
     n_span = len(chat.text_ids("the answer"))
 
     def script(path: str, body: dict[str, Any], number: int) -> Reply:
@@ -347,7 +347,10 @@ def test_a_label_that_is_no_single_token_is_refused(chat: ChatFormat) -> None:
     assert answer.status == "refused"
 
 
-def test_the_key_goes_to_the_server_and_nowhere_else(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HUMPBACK_API_KEY", "s3cret")
-    (answer,) = ask(chat, lambda *_: (401, {}, {"error": "who?"}), request())
-    assert "s3cret" not in repr(answer)
+@pytest.mark.parametrize(("shown", "status"), [("s3cret", "ok"), ("other", "failed"), (None, "failed")])
+def test_the_key_goes_to_the_server_and_nowhere_else(chat: ChatFormat, shown: str | None, status: str) -> None:
+    with serving(lambda *_: completion(), key="s3cret") as endpoint:
+        asking = replace(engine(chat, endpoint), key=shown)
+        (answer,) = asking.answers(iter([request()]))
+    assert answer.status == status
+    assert "s3cret" not in repr((answer, asking))

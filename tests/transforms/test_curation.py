@@ -1,11 +1,12 @@
 """A_k: thresholds, top fractions, gates and combinations, and the reason of every row left out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from transforms.scoring.curation import select_curated
+from transforms.scoring.curation import Selection, select_curated
 
 pytestmark = pytest.mark.spark
 
@@ -19,8 +20,8 @@ SCORES = {  # candidate -> scorer -> score
 
 
 def curated(spark: SparkSession, overlaps: Sequence[str] = (), **choice: object) -> dict[str, str | None]:
-    rows = [(c, f"i{c}", f"r{c}", "M", f"s{c}", f"u{c}") for c in SCORES]
-    columns = "candidate_id string, instruction string, response string, model_id string, segment_id string, url string"
+    rows = [(c, f"i{c}", f"r{c}", "backtranslated", "M", f"s{c}", f"u{c}") for c in SCORES]
+    columns = "pair_id string, instruction string, response string, origin string, model_id string, segment_id string, url string"
     values = [(c, "m0", scorer, score, "ok", "d") for c, by in SCORES.items() for scorer, score in by.items()]
     values += [
         ("e", "m0", "rubric", None, "unparsed", "d"),
@@ -31,20 +32,22 @@ def curated(spark: SparkSession, overlaps: Sequence[str] = (), **choice: object)
     values += [(f"other/{n}", "m0", scorer, 5.0, "ok", "d") for n in range(9) for scorer in ("rubric", "expected")]
     scores = spark.createDataFrame(
         values,
-        "candidate_id string, model_id string, scorer string, score double, status string, method_digest string",
+        "pair_id string, model_id string, scorer string, score double, status string, method_digest string",
     )
-    settings = {"scorers": ("rubric",), "threshold": 4.5, "top_fraction": None, "gates": {}} | choice
+    methods = {"rubric": ("m0", "d"), "expected": ("m0", "d")}
+    settings: dict[str, Any] = {"scorers": ("rubric",), "methods": methods, "threshold": 4.5} | choice
     frame: DataFrame = select_curated(
         spark.createDataFrame(rows, columns),
         scores,
         spark.createDataFrame([(s, "eval") for s in overlaps], "segment_id string, known_id string"),
+        Selection(**settings),
         experiment="x",
         iteration=1,
         model_id="m0",
-        methods={"rubric": ("m0", "d"), "expected": ("m0", "d")},
-        **settings,  # type: ignore[arg-type]
     )
-    return {r.candidate_id: r.drop_reason for r in frame.collect()}
+    found = frame.collect()
+    assert {(r.experiment, r.iteration, r.model_id) for r in found} == {("x", 1, "m0")}
+    return {r.pair_id: r.drop_reason for r in found}
 
 
 def test_threshold(spark: SparkSession) -> None:

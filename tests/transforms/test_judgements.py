@@ -31,7 +31,8 @@ def test_preferences_and_statuses(spark: SparkSession) -> None:
     said += [(ids["c", False], {"1": -1.0}, "ok"), (ids["d", False], None, "failed")]
     said += [(ids["e", turned], None, "refused") for turned in (False, True)]
     ledger = spark.createDataFrame(said, "request_id string, label_logprobs map<string,double>, status string")
-    ledger = ledger.withColumn("error", F.lit("too long"))
+    unused = {"text": "string", "span_logprob": "double", "span_tokens": "int"}
+    ledger = ledger.withColumns({"error": F.lit("too long")} | {n: F.lit(None).cast(t) for n, t in unused.items()})
     found = {r.prompt_id: r for r in judgements_from(plain, swapped, ledger, **FACTS).collect()}
     assert found["a"].preference == pytest.approx(1.7)
     assert found["b"].preference == pytest.approx(1.5)

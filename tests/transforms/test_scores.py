@@ -1,20 +1,38 @@
 """Raw answers become scores: parsing, expectation, gain, and what each failure is called."""
 
+import json
 import math
 import random
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Literal
 
+import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
+from model_ops.client.engine import Answer
+from model_ops.client.fake_engine import FakeEngine
 from schemas.bronze import COMPLETIONS
+from schemas.silver import SCORES
+from transforms.prompting.prompts import Template
 from transforms.prompting.requests import requests_from
-from transforms.scoring.scorers import SCORERS, score_sampling
-from transforms.scoring.scores import expected_score, score_prompts, scores_from, written_score
+from transforms.scoring.answer_kinds import Labels, Written, expected_label, one_of, written_score
+from transforms.scoring.scorers import SCORERS, Scorer
+from transforms.scoring.scores import score_prompts, scores_from
 
 pytestmark = pytest.mark.spark
 
-PAIRS = "candidate_id string, instruction string, response string"
+PAIRS = "pair_id string, instruction string, response string"
+
+
+@dataclass(frozen=True)
+class Settings:
+    temperature: float = 0.0
+    samples: int = 1
+    rationale_chars: int = 100
+    constrain: Literal["always", "unparsed"] = "always"
 
 
 @pytest.mark.parametrize(
@@ -34,18 +52,98 @@ PAIRS = "candidate_id string, instruction string, response string"
     ],
 )
 def test_written_score(spark: SparkSession, reply: str, score: float | None) -> None:
-    row = spark.createDataFrame([(reply,)], "reply string").select(written_score(F.col("reply"))).first()
+    assert read(spark, reply, (1, 5)) == score
+
+
+@pytest.mark.parametrize(
+    ("reply", "scale", "score"),
+    [
+        ("Score: 10", (1, 10), 10.0),
+        ("Score: 7/10", (1, 10), 7.0),
+        ("Score: 10 / 10.", (1, 10), 10.0),
+        ("**Score: 100/100**", (0, 100), 100.0),
+        ("Score: 11", (1, 10), 11.0),  # out of range, for the status to say
+        ("Score: -2", (-3, 3), -2.0),
+        ("Score: 4/5", (1, 10), None),  # on another scale
+        ("Score: 7/100", (1, 10), None),
+        ("Score: 1 0", (1, 10), None),
+    ],
+)
+def test_written_score_of_a_wider_scale(
+    spark: SparkSession, reply: str, scale: tuple[int, int], score: float | None
+) -> None:
+    assert read(spark, reply, scale) == score
+
+
+def read(spark: SparkSession, reply: str, scale: tuple[int, int]) -> float | None:
+    row = spark.createDataFrame([(reply,)], "reply string").select(written_score(F.col("reply"), scale)).first()
     assert row is not None
-    assert row[0] == score
+    return row[0]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("scale", [(1, 5), (0, 9), (1, 10), (0, 100), (7, 12), (-3, 3)])
+def test_the_grammar_of_a_scale_lets_its_numbers_through_and_no_other(scale: tuple[int, int]) -> None:
+    let_through = [n for n in range(-1200, 1200) if re.fullmatch(one_of(scale), str(n))]
+    assert let_through == list(range(scale[0], scale[1] + 1))
+    assert not any(re.fullmatch(one_of(scale), text) for text in ("", "01", "1.0", " 1", "1|2", "+1"))
+
+
+@pytest.mark.parametrize("scale", [(1, 10), (-1, 3), (5, 1), (3, 3)])
+def test_labels_are_numbers_of_one_digit(scale: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=rf"numbers of one digit; a scale from {scale[0]} to {scale[1]} has others"):
+        Labels(scale)
+
+
+def test_a_scale_has_two_ends() -> None:
+    with pytest.raises(ValueError, match="from a lower to a higher number, not from 5 to 1"):
+        Written((5, 1))
+
+
+LINE = r"[^\\n]{1,1200}\\nScore: "
+# What the ledger knows them by: sampling JSON, and the ids of the requests about one pair.
+REQUESTS = {
+    "rubric": [
+        ('{"max_tokens": 1216, "temperature": 0.7}', "2c81f50183cfece8 6d0dadf1ced99030"),
+        ('{"max_tokens": 1216, "regex": "' + LINE + '[1-5]", "temperature": 0.7}', "4c5796f9db5d6ca9 f4398b004e994ad6"),
+    ],
+    "additive": [
+        ('{"max_tokens": 1216, "temperature": 0.7}', "66d39c51c0468c92 b96673102d8f5931"),
+        ('{"max_tokens": 1216, "regex": "' + LINE + '[0-5]", "temperature": 0.7}', "c32326d92f8fb6db f87436a34d0c3e9c"),
+    ],
+    "expected": [('{"labels": ["1", "2", "3", "4", "5"], "max_tokens": 1, "temperature": 0.0}', "1beb482e025d43ab")],
+    "likelihood_gain": [('{"max_tokens": 1, "temperature": 0.0}', "05d741bea9340136 a3c365a72cf440a8")],
+    "ending": [('{"labels": [""], "max_tokens": 1, "temperature": 0.0}', "3de7631fd8660d5e")],
+    "backward_gain": [('{"max_tokens": 1, "temperature": 0.0}', "6350245b764c997b ac5ada776eb82c20")],
+}
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_what_lakes_hold_answers_to_is_asked_for_in_the_same_words(spark: SparkSession, name: str) -> None:
+    scorer, settings = SCORERS[name], Settings(0.7, 2, 1200, "unparsed")
+    pairs = spark.createDataFrame([("a", "Why is it so?", "Because.")], PAIRS)
+    prompts = score_prompts(pairs, scorer=scorer, system="tags")
+    found = []
+    for sampling in scorer.kind.samplings(settings):
+        asked = requests_from(
+            prompts, stage=f"scores/{name}", model_id="m", model_digest="d", prompt_id="p", sampling=sampling,
+            samples=scorer.kind.samples(settings),
+        ).collect()  # fmt: skip
+        found.append((json.dumps(sampling, sort_keys=True), " ".join(sorted(r.request_id[:16] for r in asked))))
+        assert len(asked) == scorer.requests_per_pair(settings)
+    assert found == REQUESTS[name]
+    assert scorer.kind.samplings(Settings(0.7, 2, 1200, "always")) == scorer.kind.samplings(settings)[-1:]
 
 
 def requests(spark: SparkSession, name: str, *pairs: tuple[str, str, str], samples: int = 1) -> DataFrame:
     frame, scorer = spark.createDataFrame(pairs, PAIRS), SCORERS[name]
-    sampling = score_sampling(scorer, temperature=0.0, rationale_chars=100, constrained=True)
+    (sampling,) = scorer.kind.samplings(Settings())
     return requests_from(
         score_prompts(frame, scorer=scorer, system="tags"), stage=f"scores/{name}", model_id="forward-0-abc",
         model_digest="d", prompt_id="p", sampling=sampling, samples=samples,
     )  # fmt: skip
+
+
+ANSWERS = ", ".join(f"{f.name} {COMPLETIONS.schema[f.name].dataType.simpleString()}" for f in fields(Answer))
 
 
 def answered(spark: SparkSession, asked: DataFrame, **answers: dict[str, object]) -> DataFrame:
@@ -63,7 +161,7 @@ def answered(spark: SparkSession, asked: DataFrame, **answers: dict[str, object]
 
 def rated(asked: DataFrame, ledger: DataFrame, name: str) -> dict[str, Row]:
     found = scores_from(asked, ledger, scorer=SCORERS[name], model_id="m", method_digest="abc")
-    return {row.candidate_id: row for row in found.collect()}
+    return {row.pair_id: row for row in found.collect()}
 
 
 def test_rubric_statuses(spark: SparkSession) -> None:
@@ -76,7 +174,8 @@ def test_rubric_statuses(spark: SparkSession) -> None:
     assert {c: (r.status, r.score) for c, r in found.items()} == {
         "a": ("ok", 4.0), "b": ("unparsed", None), "c": ("out_of_range", None), "d": ("cut", None), "e": ("failed", None),
     }  # fmt: skip
-    assert {(r.parser, r.method_digest) for r in found.values()} == {("scores/3", "abc")}
+    assert {(r.parser, r.method_digest) for r in found.values()} == {("scores/4", "abc")}
+    assert {(r.scale_low, r.scale_high) for r in found.values()} == {(1.0, 5.0)}
     assert {c for c, r in found.items() if r.drop_reason == "unanswered"} == {"e"}
 
 
@@ -114,7 +213,7 @@ def test_a_certain_rating_is_not_lost_to_rounding(spark: SparkSession) -> None:
     draw = random.Random(1)
     certain = [{"5": -1e-9} | {label: -draw.uniform(36, 60) for label in "1234"} for _ in range(400)]
     frame = spark.createDataFrame([(c,) for c in certain], "label_logprobs map<string,double>")
-    scores = [row[0] for row in frame.select(expected_score(F.col("label_logprobs"))).collect()]
+    scores = [row[0] for row in frame.select(expected_label(F.col("label_logprobs"), list("12345"))).collect()]
     assert max(scores) == 5.0
 
 
@@ -139,6 +238,7 @@ def test_likelihood_gain_is_per_token_and_asks_twice(spark: SparkSession) -> Non
     found = rated(asked, ledger, "likelihood_gain")
     assert found["a"].score == pytest.approx(0.5)
     assert len(found["a"].request_ids) == 2
+    assert (found["a"].scale_low, found["a"].scale_high) == (None, None)
     assert (found["b"].status, found["b"].score) == ("failed", None)
 
 
@@ -157,6 +257,7 @@ def test_ending_is_the_log_probability_that_nothing_follows(spark: SparkSession)
     ledger = answered(spark, asked, a={"label_logprobs": {"": -0.5}}, b={"label_logprobs": {}})
     found = rated(asked, ledger, "ending")
     assert {c: (r.status, r.score) for c, r in found.items()} == {"a": ("ok", -0.5), "b": ("unparsed", None)}
+    assert (found["a"].scale_low, found["a"].scale_high) == (None, 0.0)
 
 
 def test_backward_gain_is_of_the_instruction_given_the_response(spark: SparkSession) -> None:
@@ -169,3 +270,36 @@ def test_backward_gain_is_of_the_instruction_given_the_response(spark: SparkSess
         f"a|{alone.prompt}": {"span_logprob": -12.0, "span_tokens": 4},
     })  # fmt: skip
     assert rated(asked, ledger, "backward_gain")["a"].score == pytest.approx(1.5)
+
+
+OUT_OF_TEN = Scorer(
+    "out_of_ten",
+    Template("out_of_ten", "How good is this answer, from 1 to 10?\n\n{instruction}\n\n{response}"),
+    Written((1, 10)),
+)
+
+
+def test_a_new_scorer_is_one_object(spark: SparkSession) -> None:
+    """From pairs to scores: nothing but the object above knows of it."""
+    settings = Settings(temperature=1.0, samples=3)
+    pairs = spark.createDataFrame([(f"p{n}", f"Why {n}?", f"Because of {n}.") for n in range(40)], PAIRS)
+    (sampling,) = OUT_OF_TEN.kind.samplings(settings)
+    asked = requests_from(
+        score_prompts(pairs, scorer=OUT_OF_TEN, system="tags"), stage=f"scores/{OUT_OF_TEN.name}", model_id="m",
+        model_digest="d", prompt_id="p", sampling=sampling, samples=OUT_OF_TEN.kind.samples(settings),
+    )  # fmt: skip
+    rows = [row.asDict() for row in asked.collect()]
+    assert len(rows) == 40 * OUT_OF_TEN.requests_per_pair(settings) == 120
+    answers = list(FakeEngine().answers(iter(rows)))
+    said = {answer.text for answer in answers}
+    assert said == {f"Reads well.\nScore: {n}" for n in range(1, 11)}
+    ledger = spark.createDataFrame(pd.DataFrame([asdict(answer) for answer in answers]), ANSWERS)
+    found = scores_from(asked, ledger, scorer=OUT_OF_TEN, model_id="m", method_digest="abc")
+    assert set(SCORES.columns) <= set(found.columns)
+    rated = found.withColumn(
+        "keeps_rules", F.expr(" AND ".join(f"({rule})" for rule in SCORES.rules.values()))
+    ).collect()
+    assert {(r.scorer, r.status, r.scale_low, r.scale_high, r.keeps_rules) for r in rated} == {
+        ("out_of_ten", "ok", 1.0, 10.0, True)
+    }
+    assert max(r.score for r in rated) > 5

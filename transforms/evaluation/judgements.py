@@ -1,16 +1,15 @@
 """Pairwise verdicts: which of two models' answers a judge prefers, asked in both orders."""
 
-from typing import Any
-
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from transforms.prompting.prompts import VERDICT
-from transforms.prompting.requests import refusal, rejected_if_refused
+from transforms.prompting.requests import answers_to, gathered, left_out
+from transforms.scoring.answer_kinds import expected_label, label_sampling
 
 PARSER = "judgements/1"
 LABELS = ["1", "2"]
-SAMPLING: dict[str, Any] = {"temperature": 0.0, "max_tokens": 1, "labels": LABELS}
+SAMPLING = label_sampling(LABELS)
 
 
 def verdict_prompts(answers: DataFrame, *, swapped: bool) -> DataFrame:
@@ -38,19 +37,15 @@ def judgements_from(requests: DataFrame, swapped: DataFrame, completions: DataFr
     refused it is `rejected`, with the reason.
     """
     asked = requests.withColumn("turned", F.lit(False)).unionByName(swapped.withColumn("turned", F.lit(True)))
-    answers = asked.select("request_id", "subject_id", "turned").join(
-        completions.select("request_id", "label_logprobs", "status", refusal().alias("refusal")), "request_id", "left"
+    second = expected_label(F.col("label_logprobs"), LABELS) - 1
+    wins = F.when(F.col("turned"), second).otherwise(1 - second)
+    answers = answers_to(asked, completions).withColumn("wins", wins)
+    both = answers.groupBy("subject_id").agg(
+        F.count("wins").alias("n"),
+        F.mean("wins").alias("share"),
+        F.count_if(F.col("answered") != "ok").alias("failed"),
+        *gathered(),
     )
-    first, second = (F.exp(F.col("label_logprobs")[label]) for label in LABELS)
-    chosen = first / (first + second)
-    wins = F.when(F.col("turned"), 1 - chosen).otherwise(chosen)
-    both = answers.withColumn("wins", wins).groupBy("subject_id").agg(
-        F.count("wins").alias("n"), F.mean("wins").alias("share"),
-        F.count_if(F.col("status").isNull()).alias("missing"),
-        F.count_if(F.col("status") != "ok").alias("failed"),
-        F.min("refusal").alias("refusal"),
-        F.sort_array(F.collect_list("request_id")).alias("request_ids"),
-    )  # fmt: skip
     status = F.when(F.col("failed") > 0, "failed").when(F.col("n") < 2, "unparsed").otherwise("ok")
     shared = [F.lit(value).alias(name) for name, value in facts.items()]
     return both.select(
@@ -59,6 +54,5 @@ def judgements_from(requests: DataFrame, swapped: DataFrame, completions: DataFr
         F.when(status == "ok", 1 + F.col("share")).alias("preference"),
         status.alias("status"),
         "request_ids",
-        F.when(F.col("missing") > 0, "unanswered").alias("drop_reason"),
-        rejected_if_refused(F.col("refusal")),
+        *left_out(),
     )

@@ -52,6 +52,37 @@ def requests_from(
     return framed.withColumn("request_id", F.sha2(identity, 256)).select(*REQUEST.fieldNames())
 
 
+def answers_to(requests: DataFrame, completions: DataFrame) -> DataFrame:
+    """Every request with what came back for it: `answered` is the completion's status, null where it is missing."""
+    found = completions.select(
+        "request_id",
+        "text",
+        "label_logprobs",
+        "span_logprob",
+        "span_tokens",
+        F.col("status").alias("answered"),
+        refusal().alias("refusal"),
+    )
+    return requests.join(found, "request_id", "left")
+
+
+def gathered() -> tuple[Column, ...]:
+    """Aggregates over the `answers_to` all requests about a subject: their ids, how many are missing, a refusal."""
+    return (
+        F.sort_array(F.collect_list("request_id")).alias("request_ids"),
+        F.count_if(F.col("answered").isNull()).alias("missing"),
+        F.min("refusal").alias("refusal"),
+    )
+
+
+def left_out() -> tuple[Column, Column]:
+    """`drop_reason` and `rejected` of a subject whose answers are `gathered`.
+
+    `unanswered`: some are missing, and will be asked for again; rejected: a request was refused.
+    """
+    return F.when(F.col("missing") > 0, "unanswered").alias("drop_reason"), rejected_if_refused(F.col("refusal"))
+
+
 def refusal() -> Column:
     """Why a completion was refused, of rows with its `status` and `error`; null where it was not."""
     return F.when(F.col("status") == "refused", F.coalesce("error", F.lit("no reason given")))

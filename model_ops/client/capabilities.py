@@ -1,0 +1,188 @@
+"""What a request can ask of a server, each declared once: how it is asked for, read, proven and faked.
+
+A request asks for one of these. vLLM's client, the handshake and the fake engine read the same
+declarations, so that a new one is added here and nowhere else.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Self
+
+from model_ops.text.chat import ChatFormat
+
+# What reading a senseless reply raises.
+ABSURD = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OverflowError)
+Facts = dict[str, Any]
+"""Fields of an `Answer`, its `status` among them."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, as a row of `schemas.request.REQUEST` has it."""
+
+    request_id: str
+    system: str
+    prompt: str
+    prefill: str
+    span: str | None
+    sampling: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """The request of a row, its sampling parsed."""
+        texts = {name: row[name] for name in ("request_id", "system", "prompt", "prefill", "span")}
+        return cls(**texts, sampling=json.loads(row["sampling"]))
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A request in token ids: all of its prompt, how many come before the span, and its labels' own."""
+
+    prompt: list[int]
+    boundary: int
+    labels: Mapping[str, int]
+
+    @classmethod
+    def of(cls, request: Request, chat: ChatFormat) -> Self:
+        """The tokens of a request in a model's chat format.
+
+        Raises:
+            ChatFormatError: the text has no prompt in this format, or a label is not one token.
+        """
+        before = chat.prompt_ids(request.system, request.prompt, request.prefill)
+        span = [] if request.span is None else chat.text_ids(request.span)
+        labels = {label: chat.label_id(request.prefill, label) for label in request.sampling.get("labels", ())}
+        return cls(before + span, len(before), labels)
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One thing that a server can be asked for.
+
+    `field` is the field of vLLM's request that asks for it, `body` all of them. `read` takes the
+    facts out of a choice of vLLM's reply and raises one of `ABSURD` where they are not there.
+    `fake` makes them up, from a number between 0 and 1. `probe` is the request that proves the
+    capability; None: every server has it.
+    """
+
+    field: str
+    is_asked: Callable[[Request], bool]
+    body: Callable[[Request, Tokens], dict[str, Any]]
+    read: Callable[[Request, Tokens, Mapping[str, Any]], Facts]
+    fake: Callable[[Request, float], Facts]
+    probe: Request | None = None
+
+
+def capability_of(request: Request) -> Capability:
+    """What a request asks for."""
+    return next(capability for capability in CAPABILITIES if capability.is_asked(request))
+
+
+def _probe(**sampling: Any) -> Request:
+    return Request("probe", "", "Say yes.", "", None, sampling)
+
+
+def _read_labels(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> Facts:
+    given = ((choice.get("logprobs") or {}).get("top_logprobs") or [{}])[0]
+    names = {label: f"token_id:{token}" for label, token in tokens.labels.items()}
+    if missing := sorted(set(names.values()) - set(given)):
+        raise ValueError(f"no log-probability of {', '.join(missing)}")
+    return {"status": "ok", "label_logprobs": {label: float(given[name]) for label, name in names.items()}}
+
+
+def _fake_labels(request: Request, number: float) -> Facts:
+    labels = request.sampling["labels"]
+    weights = [math.exp(3 * number * place / len(labels)) for place in range(len(labels))]
+    shares = {label: math.log(0.9 * w / sum(weights)) for label, w in zip(labels, weights, strict=True)}
+    return {"status": "ok", "text": labels[-1], "label_logprobs": shares, "finish_reason": "length"}
+
+
+def _read_span(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> Facts:
+    given = choice.get("prompt_logprobs") or []
+    if len(given) != len(tokens.prompt):
+        raise ValueError(f"log-probabilities of {len(given)} tokens, not {len(tokens.prompt)}")
+    span = given[tokens.boundary :]
+    total = math.fsum(next(iter(token.values()))["logprob"] for token in span)
+    return {"status": "ok", "text": "", "span_tokens": len(span), "span_logprob": total}
+
+
+def _fake_span(request: Request, number: float) -> Facts:
+    n = len((request.span or "").split())
+    return {
+        "status": "ok", "text": "", "span_tokens": n, "span_logprob": -n * (2 + number), "finish_reason": "length",
+    }  # fmt: skip
+
+
+def _read_text(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> Facts:
+    if not choice["text"].strip():
+        return {"status": "empty"}
+    return {"status": "cut" if choice["finish_reason"] == "length" else "ok"}
+
+
+def _fake_text(request: Request, number: float) -> Facts:
+    last_words = " ".join(request.prompt.split()[-3:])
+    return {"status": "ok", "text": f"What does the text say about {last_words}?", "finish_reason": "stop"}
+
+
+def _read_constrained(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> Facts:
+    facts, text = _read_text(request, tokens, choice), choice["text"]
+    if facts["status"] == "ok" and not re.fullmatch(request.sampling["regex"], text):
+        raise ValueError(f"it wrote {text[:80]!r}, which breaks its constraint")
+    return facts
+
+
+def _fake_constrained(request: Request, number: float) -> Facts:
+    """A rating, by a number that the constraint allows."""
+    fitting = _ratings(request.sampling["regex"])
+    if not fitting:
+        return {"status": "failed", "error": "the fake engine answers constraints with ratings, and none fits this one"}
+    return {"status": "ok", "text": fitting[int(number * (len(fitting) - 0.001))], "finish_reason": "stop"}
+
+
+@lru_cache(maxsize=64)
+def _ratings(regex: str) -> list[str]:
+    ratings = (f"Reads well.\nScore: {n}" for n in range(-100, 101))
+    return [rating for rating in ratings if re.fullmatch(regex, rating)]
+
+
+LABELS = Capability(
+    field="logprob_token_ids",
+    is_asked=lambda request: "labels" in request.sampling,
+    body=lambda request, tokens: {
+        "logprobs": len(tokens.labels),
+        "logprob_token_ids": [*tokens.labels.values()],
+        "return_tokens_as_token_ids": True,
+    },
+    read=_read_labels,
+    fake=_fake_labels,
+    probe=_probe(max_tokens=1),
+)
+SPAN = Capability(
+    field="prompt_logprobs",
+    is_asked=lambda request: request.span is not None,  # without labels, which would come after it
+    body=lambda request, tokens: {"prompt_logprobs": 0},
+    read=_read_span,
+    fake=_fake_span,
+    probe=_probe(max_tokens=1),
+)
+CONSTRAINT = Capability(
+    field="structured_outputs",
+    is_asked=lambda request: "regex" in request.sampling,
+    body=lambda request, tokens: {"structured_outputs": {"regex": request.sampling["regex"]}},
+    read=_read_constrained,
+    fake=_fake_constrained,
+    probe=_probe(max_tokens=8, regex="zq"),
+)
+TEXT = Capability(
+    field="prompt",
+    is_asked=lambda request: True,
+    body=lambda request, tokens: {},
+    read=_read_text,
+    fake=_fake_text,
+)
+CAPABILITIES = (LABELS, SPAN, CONSTRAINT, TEXT)
+"""By precedence: labels after a span ask for no likelihood of it."""
