@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 Dtype = Literal["bfloat16", "float32"]
+DtypeSetting = Literal["auto", "bfloat16", "float32"]
 
 # What /proc/cpuinfo says of CPUs that multiply faster in bfloat16. Others emulate it (2 cores with AVX2: 19 GFLOPS, and
 # 164 in float32), and Intel's without AMX do it at some 60 % of the speed of float32 (README, Numbers).
 FAST_BFLOAT16: tuple[set[str], ...] = ({"amx_bf16"}, {"avx512_bf16", "AuthenticAMD"})
 
 
-def served_dtype(setting: Literal["auto", "bfloat16", "float32"]) -> Dtype:
+def served_dtype(setting: DtypeSetting) -> Dtype:
     """The number format that a recipe's `dtype` means on this machine, for training and serving."""
     return auto_dtype() if setting == "auto" else setting
 

@@ -14,6 +14,9 @@ from pyspark.sql.types import (
 
 from schemas.table import Table, column
 
+MAX_PAGE_BYTES = 8 * 2**20
+ERROR_CHARS = 500
+
 DOCUMENTS = Table(
     name="bronze.documents",
     comment="A web page as crawled.",
@@ -31,14 +34,14 @@ DOCUMENTS = Table(
             column("source_file", StringType(), "the crawl file that holds the record"),
             column("record_offset", LongType(), "byte offset of the record in source_file"),
             column("charset", StringType(), "encoding the page was decoded with, WHATWG name"),
-            column("html", StringType(), "the page as text, at most 8 MiB"),
+            column("html", StringType(), f"the page as text, at most {MAX_PAGE_BYTES // 2**20} MiB"),
             column("payload_digest", StringType(), "sha256 of the page's bytes before decoding, hex"),
             column("robots", ArrayType(StringType(), False), "robots directives of the page, e.g. noarchive"),
             column("licences", ArrayType(StringType(), False), "Creative Commons licences it links to, SPDX names"),
         ]
     ),
     key=("document_id",),
-    constraints={"html_size": "octet_length(html) <= 8388608", "html_not_empty": "length(html) > 0"},
+    constraints={"html_size": f"octet_length(html) <= {MAX_PAGE_BYTES}", "html_not_empty": "length(html) > 0"},
     # Pages are large and never searched by content: no min/max statistics of them.
     properties={"delta.dataSkippingStatsColumns": "document_id,url,source_file"},
 )
@@ -101,7 +104,7 @@ COMPLETIONS = Table(
             column("n_prompt_tokens", IntegerType(), "tokens read", nullable=True),
             column("n_completion_tokens", IntegerType(), "tokens written", nullable=True),
             column("status", StringType(), "ok, cut, empty, failed or refused"),
-            column("error", StringType(), "what went wrong, at most 500 characters", nullable=True),
+            column("error", StringType(), f"what went wrong, at most {ERROR_CHARS} characters", nullable=True),
             column("endpoint", StringType(), "the server that answered", nullable=True),
             column("created_at", TimestampType(), "when the answer came back, UTC"),
         ]

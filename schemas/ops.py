@@ -12,6 +12,7 @@ from pyspark.sql.types import (
 
 from schemas.table import Table, column
 
+PAYLOAD_BYTES = 4096
 COUNTS = MapType(StringType(), LongType(), False)
 
 PROMPTS = Table(
@@ -149,7 +150,7 @@ QUARANTINE = Table(
             column("detail", StringType(), "what was found", nullable=True),
             column("source_file", StringType(), "the file it came from", nullable=True),
             column("record_offset", LongType(), "byte offset in that file, or line number", nullable=True),
-            column("payload", StringType(), "the row or record, at most 4 KiB", nullable=True),
+            column("payload", StringType(), f"the row or record, at most {PAYLOAD_BYTES // 1024} KiB", nullable=True),
         ]
     ),
     key=("run_id", "table", "row_id", "rule"),

@@ -8,10 +8,9 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from schemas.ops import PAYLOAD_BYTES
 from schemas.result import REJECTED
 from schemas.table import Table
-
-PAYLOAD_BYTES = 4096
 
 
 class SchemaMismatchError(ValueError):

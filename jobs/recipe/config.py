@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from jobs.recipe.quality import Quality
 from jobs.recipe.scoring import Curate, JudgeCheck, ScoreCandidates
 from jobs.recipe.section import Section
 from model_ops.serving.settings import ServerOptions
 from model_ops.training.settings import TrainingSettings
+from schemas.bronze import MAX_PAGE_BYTES
+from transforms.pages.quality_rules import Quality
 
 Direction = Literal["backward", "forward"]
 
@@ -23,7 +24,10 @@ class IngestDocuments(Section):
     split_bytes: int = Field(256 * 2**20, ge=2**20, description="a larger file is read by several tasks")
     commit_bytes: int = Field(2**36, ge=2**20, description="of crawl files that are read, and written, at a time")
     max_record_bytes: int = Field(
-        8 * 2**20, gt=0, le=8 * 2**20, description="larger pages are quarantined; 8 MiB is the table's own limit"
+        MAX_PAGE_BYTES,
+        gt=0,
+        le=MAX_PAGE_BYTES,
+        description="larger pages are quarantined; the default is the table's own limit",
     )
 
 

@@ -7,9 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from schemas.bronze import COMPLETIONS
-
-ERROR_CHARS = 500
+from schemas.bronze import COMPLETIONS, ERROR_CHARS
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The settings of a server of our own: what a recipe says of it, and what only one that is started has."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from model_ops.devices import DtypeSetting
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the sizes that vLLM makes room for
 
@@ -14,7 +14,7 @@ class ServerOptions(BaseModel):
 
     gpus: int = Field(1, ge=0, description="to each server of ours; on executors: of Spark's resource gpu, 0 on CPUs")
     port: int = Field(8765, ge=1, le=65535, description="of the server here; the first of those on executors")
-    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    dtype: DtypeSetting = "auto"
     max_model_len: int = Field(2048, ge=64)
     max_num_seqs: PositiveInt | None = Field(None, description="unset: inference.in_flight")
     eager: bool = Field(False, description="start faster, run slower")

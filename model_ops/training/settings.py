@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from model_ops.devices import DtypeSetting
 from model_ops.serving.settings import LORA_RANKS
 
 # Paper, section 3.1: batches of 32, or of 8 below 3,000 examples.
@@ -35,7 +36,7 @@ class TrainingSettings(BaseModel):
     lora_rank: int = Field(16, ge=1, le=LORA_RANKS[-1], description="the most is what vLLM serves")
     lora_alpha: int = Field(32, ge=1)
     lora_layers_from: int = Field(0, ge=0, description="layers below it get no adapter and no gradient")
-    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    dtype: DtypeSetting = "auto"
     seed: int = 0
 
     @field_validator("final_learning_rate")

@@ -4,8 +4,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs.recipe.quality import Quality
-from transforms.pages.quality_rules import RULES, quality_fault
+from transforms.pages.quality_rules import RULES, Quality, quality_fault
 
 pytestmark = pytest.mark.spark
 

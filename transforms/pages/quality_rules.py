@@ -1,14 +1,17 @@
 """Heuristics of well-known corpora as rules on a segment's text, each a pure column.
 
 Sources, which published their thresholds for whole pages: Gopher (arXiv 2112.11446, appendix A),
-C4 (arXiv 1910.10683, section 2.2) and FineWeb (arXiv 2406.17557). The limits are the recipe's
-(`jobs.recipe.quality.Quality`), which says where a segment, shorter than a page, has another.
+C4 (arXiv 1910.10683, section 2.2) and FineWeb (arXiv 2406.17557). `Quality`, a section of the
+recipe, says where a segment, shorter than a page, has another limit.
 Code between fences is not looked at: its braces, symbols and short lines are what code looks like.
 Nor is what the renderer adds: a table's bars are no words, and its rows and headers no lines of prose.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import BaseModel, ConfigDict, Field
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -62,23 +65,75 @@ def _share(part: Column, whole: Column) -> Column:
     return F.size(part) / F.greatest(F.size(whole), F.lit(1))
 
 
-# Rule -> its limit's name in the recipe, and when a text breaks it.
+@dataclass(frozen=True)
+class Rule:
+    """What `drop_reason` says of a text that breaks the rule, and when a text with that limit does."""
+
+    name: str
+    broken: Callable[[Text, Column], Column]
+
+
+class Quality(BaseModel):
+    """The rules in the order they are applied, each with its limit; a rule whose limit is None is not applied.
+
+    Where a limit is not the published one, it was set on the demo's 2,515 pieces of Debian's
+    documentation that pass the paper's rules: `python -m benchmarks.quality` shows what each drops.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_words: Annotated[int | None, Rule("few_words", lambda t, n: F.size(t.words) < n)] = Field(
+        20, description="outside code; Gopher's 50 drops examples that are well explained"
+    )
+    min_word_chars: Annotated[float | None, Rule("short_words", lambda t, n: t.mean_word_chars() < n)] = Field(
+        3, description="Gopher"
+    )
+    max_word_chars: Annotated[float | None, Rule("long_words", lambda t, n: t.mean_word_chars() > n)] = Field(
+        10, description="Gopher"
+    )
+    max_symbols: Annotated[
+        float | None, Rule("symbols", lambda t, n: F.greatest(t.words_where("#"), t.words_where(ELLIPSIS)) > n)
+    ] = Field(0.1, description="Gopher: words with #, or with an ellipsis")
+    min_letters: Annotated[float | None, Rule("few_letters", lambda t, n: t.words_where(r"\p{L}") < n)] = Field(
+        0.8, description="Gopher: words with a letter"
+    )
+    min_stop_words: Annotated[int | None, Rule("few_stop_words", lambda t, n: t.n_stop_words() < n)] = Field(
+        2, description="Gopher: of the, be, to, of, and, that, have, with"
+    )
+    max_bullets: Annotated[float | None, Rule("bullets", lambda t, n: t.lines_where(BULLET) > n)] = Field(
+        None,
+        description="lines; Gopher's 0.9 drops sections that are a list of sentences, lists of links fall elsewhere",
+    )
+    max_ellipses: Annotated[float | None, Rule("ellipses", lambda t, n: t.lines_where(ELLIPSIS + r"\s*$") > n)] = Field(
+        0.5, description="lines that end in one; Gopher's 0.3 is one of three here"
+    )
+    max_repeated_lines: Annotated[float | None, Rule("repeated_lines", lambda t, n: t.repeated_lines() > n)] = Field(
+        0.3, description="Gopher"
+    )
+    min_ended_lines: Annotated[float | None, Rule("unended_lines", lambda t, n: t.lines_where(ENDED) < n)] = Field(
+        0.12, description="FineWeb: lines that end in punctuation"
+    )
+    max_short_lines: Annotated[float | None, Rule("short_lines", lambda t, n: t.lines_where(SHORT) > n)] = Field(
+        0.67, description="FineWeb: lines of at most 30 characters"
+    )
+    max_lines_per_word: Annotated[float | None, Rule("many_lines", lambda t, n: _share(t.lines, t.words) > n)] = Field(
+        0.3, description="FineWeb"
+    )
+    max_policy: Annotated[int | None, Rule("policy", lambda t, n: _mentions(t.lower, POLICY) > n)] = Field(
+        0, description="phrases such as privacy policy; C4 drops their line"
+    )
+    max_lorem_ipsum: Annotated[int | None, Rule("lorem_ipsum", lambda t, n: _mentions(t.lower, (LOREM,)) > n)] = Field(
+        0, description="C4"
+    )
+
+
 RULES: Mapping[str, tuple[str, Callable[[Text, Column], Column]]] = {
-    "few_words": ("min_words", lambda t, n: F.size(t.words) < n),
-    "short_words": ("min_word_chars", lambda t, n: t.mean_word_chars() < n),
-    "long_words": ("max_word_chars", lambda t, n: t.mean_word_chars() > n),
-    "symbols": ("max_symbols", lambda t, n: F.greatest(t.words_where("#"), t.words_where(ELLIPSIS)) > n),
-    "few_letters": ("min_letters", lambda t, n: t.words_where(r"\p{L}") < n),
-    "few_stop_words": ("min_stop_words", lambda t, n: t.n_stop_words() < n),
-    "bullets": ("max_bullets", lambda t, n: t.lines_where(BULLET) > n),
-    "ellipses": ("max_ellipses", lambda t, n: t.lines_where(ELLIPSIS + r"\s*$") > n),
-    "repeated_lines": ("max_repeated_lines", lambda t, n: t.repeated_lines() > n),
-    "unended_lines": ("min_ended_lines", lambda t, n: t.lines_where(ENDED) < n),
-    "short_lines": ("max_short_lines", lambda t, n: t.lines_where(SHORT) > n),
-    "many_lines": ("max_lines_per_word", lambda t, n: _share(t.lines, t.words) > n),
-    "policy": ("max_policy", lambda t, n: _mentions(t.lower, POLICY) > n),
-    "lorem_ipsum": ("max_lorem_ipsum", lambda t, n: _mentions(t.lower, (LOREM,)) > n),
+    rule.name: (limit, rule.broken)
+    for limit, field in Quality.model_fields.items()
+    for rule in field.metadata
+    if isinstance(rule, Rule)
 }
+"""Rule -> its limit's name in `Quality`, and when a text breaks it."""
 
 
 def quality_fault(text: Column, limits: Limits) -> Column:

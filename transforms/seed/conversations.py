@@ -13,10 +13,10 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas.bronze import CONVERSATIONS
+from schemas.ops import PAYLOAD_BYTES
 from schemas.result import result_schema
 
 SEPARATOR = "\u001f"
-PAYLOAD_BYTES = 4096
 
 Message = dict[str, Any]
 """The columns of `bronze.conversations`, with `drop_reason`."""

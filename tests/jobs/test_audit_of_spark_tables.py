@@ -1,0 +1,28 @@
+"""That tables as Spark and Delta write them, references and all, are read by the audit and others."""
+
+from collections.abc import Callable
+
+import polars
+import pytest
+from deltalake import DeltaTable
+
+from jobs.lake.audit import faults
+from jobs.lake.runs import Run
+from jobs.lake.tables import Lake
+from schemas.gold import CURATED
+from schemas.ops import QUARANTINE, RUNS
+
+pytestmark = pytest.mark.spark
+
+
+def test_references_lie_in_the_lake_and_hinder_no_reader(open_lake: Callable[..., Lake]) -> None:
+    lake = open_lake()
+    lake.create(CURATED)
+    run = Run("curate", "test", "0" * 16, CURATED)
+    lake.insert(RUNS, [run.row("ok")])
+    rejected = {"table": CURATED.name, "row_id": "a", "rule": "r"}
+    lake.insert(QUARANTINE, [rejected | {"run_id": run.run_id}, rejected | {"run_id": "nobody"}])
+    assert faults(lake.root) == ["ops.quarantine.run_id: values that are not in ops.runs.run_id: 1, e.g. nobody"]
+    stored = {field.name: field.metadata for field in DeltaTable(lake.path(CURATED)).schema().fields}
+    assert stored["pair_id"]["references"] == ["silver.candidates.candidate_id"]
+    assert polars.read_delta(lake.path(CURATED)).columns == CURATED.columns
