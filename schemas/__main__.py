@@ -47,7 +47,7 @@ def _meaning(table: Table, field: StructField) -> str:
 
 def dictionary() -> str:
     """The whole data dictionary, in the order of the flow."""
-    return "\n".join(entry(table) for table in TABLES)
+    return "# Data dictionary\n\n" + "\n".join(entry(table) for table in TABLES)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import hypothesis
 import pytest
 from pyspark.sql import SparkSession
 from xdist.scheduler import LoadScopeScheduling
@@ -28,6 +29,10 @@ from tests.tiny_model import save_model
 
 # PySpark takes a main module without a file, which pytest-xdist's processes have, for a doctest, and ends there.
 vars(sys.modules["__main__"]).setdefault("__file__", __file__)
+
+# Speed is measured in benchmarks: a busy machine fails no test.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 TOGETHER = {
     "models": ("tests/model_ops/", "tests/jobs/test_cluster.py", "tests/test_end_to_end.py"),  # one at a time
