@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import crawls
-from transforms.crawl.warc import Defect, NotWarcError, Record, parse_date, read_records
+from transforms.crawl.records import Defect, NotWarcError, Record, parse_date
+from transforms.crawl.warc import read_records
 
 MAX = 2**20
 

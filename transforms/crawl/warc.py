@@ -9,13 +9,12 @@ breaks and the next record may follow. All else is a `Defect`, and it begins ane
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import BinaryIO
 
 from fastwarc.warc import ArchiveIterator, WarcRecord
 
 from transforms.crawl.members import RECORD, next_member
+from transforms.crawl.records import Defect, NotWarcError, Record, parse_date
 from transforms.crawl.unpacked import Rest, Unpacked
 
 HTTP_HEADER_BYTES = 64 * 2**10  # what a record may hold beside the page itself
@@ -29,33 +28,6 @@ NAME = re.compile(rb"^(?:content-length|warc-type)(?=[ \t]*:)", re.IGNORECASE | 
 NAMES = {b"content-length": b"Content-Length", b"warc-type": b"WARC-Type"}
 PAGES = {"response", "resource", "conversion"}
 OTHERS = {"warcinfo", "request", "metadata", "revisit", "continuation"}
-
-
-@dataclass(frozen=True)
-class Record:
-    """A response, resource or conversion record, read whole; `offset` is where its compressed member begins."""
-
-    offset: int
-    url: str
-    date: datetime | None
-    source_id: str
-    content_type: str
-    identified_type: str
-    block: bytes
-    is_text: bool = False  # what a crawl has taken from a page: no HTTP, no markup
-
-
-@dataclass(frozen=True)
-class Defect:
-    """A place in the file that could not be read, named by the rule it breaks."""
-
-    offset: int
-    rule: str
-    detail: str
-
-
-class NotWarcError(ValueError):
-    """A file in which not one WARC record could be found."""
 
 
 def read_records(
@@ -210,12 +182,3 @@ def _page(record: WarcRecord, kind: str, offset: int, block: bytes) -> Record:
         block=block,
         is_text=kind == "conversion",
     )
-
-
-def parse_date(text: str) -> datetime | None:
-    """A WARC date in UTC, to the second or finer; None where it is impossible, as ClueWeb09's often are."""
-    try:
-        date = datetime.fromisoformat(text.strip())
-        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
