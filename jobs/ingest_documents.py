@@ -2,8 +2,8 @@
 
     humpback ingest-documents --recipe FILE --lake URI [--limit N: the first N new files]
 
-WARC (`.warc`, `.warc.gz`, `.warc.zst`), Common Crawl's WET and ClueWeb22's text (`.json.gz`). A file
-counts as read when it gave a page, or a note in the quarantine that it has none.
+The formats are those of `transforms/crawl/formats.py`. A file counts as read when it gave a page,
+or a note in the quarantine that it has none.
 """
 
 import glob
@@ -30,12 +30,13 @@ from transforms.crawl.documents import (
     of_whole_files,
     with_repeats,
 )
+from transforms.crawl.formats import SUFFIXES
+from transforms.crawl.records import Columns
 
 READS = ()
 WRITES = DOCUMENTS
 UNIT = "records"
 
-ENDINGS = ("*.warc", "*.warc.gz", "*.warc.zst", "*.warc.wet", "*.warc.wet.gz", "*.json.gz", "*.arc", "*.arc.gz")
 PART = "source_file string, start bigint, end bigint"
 TASKS_PER_CORE = 4
 
@@ -48,6 +49,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
     if not files:
         return
     settings = recipe.ingest_documents
+    columns = Columns(settings.url_column, settings.text_column, settings.date_column, settings.id_column)
     for some in _commits([(file, _length(file)) for file in files], settings.commit_bytes):
         parts = [part for file, length in some for part in _parts(file, length, settings.split_bytes)]
         # A task for each small file would write as many small files.
@@ -55,7 +57,7 @@ def run(lake: Lake, recipe: Recipe) -> None:
         n_tasks = max(n_full, TASKS_PER_CORE * lake.spark.sparkContext.defaultParallelism)
         shared_out = lake.spark.sparkContext.parallelize(parts, min(n_tasks, len(parts)))
         frame = lake.spark.createDataFrame(shared_out, PART)
-        rows = materialised(documents_from(frame, max_bytes=settings.max_record_bytes))
+        rows = materialised(documents_from(frame, max_bytes=settings.max_record_bytes, columns=columns))
         lake.write(DOCUMENTS, with_repeats(of_whole_files(rows)), computed=True, keys_first=True)
     told = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
     silent = sorted(set(files) - {row.source_file for row in _read(lake).where(told).collect()})
@@ -110,7 +112,7 @@ def _is_readable(file: str) -> bool:
 
 
 def crawl_files(paths: Iterable[str]) -> list[str]:
-    """The crawl files that paths, globs and folders (all `ENDINGS` below) name, absolute and sorted.
+    """The source files that paths, globs and folders (all `SUFFIXES` below) name, absolute and sorted.
 
     Raises:
         RecipeError: there are no paths, or some name no file; lists them.
@@ -120,15 +122,20 @@ def crawl_files(paths: Iterable[str]) -> list[str]:
     for pattern in paths:
         matches = glob.glob(os.path.expanduser(pattern), recursive=True)
         files = [str(f) for m in matches for f in (_below(Path(m)) if os.path.isdir(m) else [m])]
-        files += [m for m in matches if os.path.isdir(m) and any(map(Path(m).match, ENDINGS))]  # it can't be read
         if not files:
             empty.append(pattern)
         found.update(os.path.abspath(f) for f in files)
     if empty or not found:
-        what = f"no WARC file at {', '.join(empty)}" if empty else "no paths are given"
-        raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of *.warc.gz")
+        what = f"no source file at {', '.join(empty)}" if empty else "no paths are given"
+        raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of WARC, Parquet or JSONL")
     return sorted(found)
 
 
 def _below(folder: Path) -> list[Path]:
-    return [f for ending in ENDINGS for f in folder.rglob(ending)]
+    """What has a format's suffix, from a folder down; of a table that Spark wrote as a folder the files in it.
+
+    Another folder with such a name is listed, for it can't be read.
+    """
+    found = [f for f in (folder, *folder.rglob("*")) if f.name.endswith(SUFFIXES)]
+    holders = {parent for f in found for parent in f.parents}
+    return [f for f in found if f not in holders]

@@ -137,7 +137,7 @@ LINES = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(LINES, max_size=12), st.sampled_from(["\n", "\r\n", "\n\n", "\u2028"]))
 def test_a_text_gives_the_pieces_of_a_page_whose_paragraphs_are_its_lines(lines: list[str], end: str) -> None:
     text = end.join(lines)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from transforms.crawl import clueweb22, members, warc
+from transforms.crawl.jsonl import read_jsonl
+from transforms.crawl.parquet import read_parquet
 from transforms.crawl.records import Columns, Defect, Part, Record
 
 Found = Iterator[Record | Defect]
@@ -41,6 +43,8 @@ WARC = SourceFormat(
 FORMATS = (
     WARC,
     SourceFormat((".json.gz",), _by_members(clueweb22.read_texts, clueweb22.OPENING)),
+    SourceFormat((".parquet",), read_parquet),
+    SourceFormat((".jsonl", ".jsonl.gz", ".jsonl.zst"), read_jsonl),
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 
