@@ -224,6 +224,8 @@ def test_a_file_of_other_lines_is_given_up_early(tmp_path: Path) -> None:
     assert outcome(row) == "unreadable_file"
     path.write_bytes(b"no JSON\n" * (PROBED - 1) + json.dumps(GOOD).encode())
     assert [outcome(row) for row in rows(path)] == ["broken_record"] * (PROBED - 1) + ["kept"]
+    path.write_bytes(json.dumps(GOOD).encode() + b'\n{"url": "u"}' * 5)
+    assert [outcome(row) for row in rows(path, 20)] == ["kept"] + ["broken_record"] * 5, "the last parts have no text"
     path.write_bytes(b'{"url": null, "text": null}\n' * (PROBED + 1))
     assert {outcome(row) for row in rows(path)} == {"broken_record"}, "the columns are there"
 

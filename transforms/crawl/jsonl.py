@@ -24,7 +24,7 @@ def read_jsonl(stream: BinaryIO, part: Part, max_bytes: int, columns: Columns) -
     """The texts of the lines that begin in a part of a file; a line that has none is a `Defect`.
 
     Raises:
-        UnreadableError: the first lines are no objects with the columns.
+        UnreadableError: the part's first lines are no objects with the columns.
     """
     early: list[Defect] | None = []
     keys: dict[str, None] = {}  # of the objects among those lines, in order
@@ -43,10 +43,11 @@ def read_jsonl(stream: BinaryIO, part: Part, max_bytes: int, columns: Columns) -
             keys |= dict.fromkeys(() if isinstance(row, Defect) else row)
             if len(early) == PROBED:
                 break
-    if early and keys:
+    is_probed = early is not None and len(early) == PROBED
+    if keys and early and (is_probed or part.start == 0):  # a later part may be short, and all of it broken
         raise columns_missing(columns, keys)
-    if early and len(early) == PROBED:
-        raise UnreadableError(f"none of the first {PROBED:,} lines is a JSON object; the first: {early[0].detail}")
+    if early and is_probed:
+        raise UnreadableError(f"none of {PROBED:,} lines is a JSON object; the first: {early[0].detail}")
     yield from early or ()
 
 
