@@ -77,9 +77,9 @@ def real_pieces(files: Sequence[Path]) -> Iterator[str]:
     """The texts that the demo's rules would keep."""
     for file in files:
         for row in file_rows(str(file), IngestDocuments().max_record_bytes):
-            for piece in pieces(row["html"], RULES.min_chars, RULES.max_chars) if row.get("html") else ():
-                if not piece["fault"]:
-                    yield piece["text"]
+            if row.get("content"):
+                found = pieces(row["content"], RULES.min_chars, RULES.max_chars, row["media_type"])
+                yield from (piece["text"] for piece in found if not piece["fault"])
 
 
 def name_of(place: int) -> str:

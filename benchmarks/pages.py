@@ -14,6 +14,7 @@ from typing import Any
 from selectolax.lexbor import LexborHTMLParser
 
 from jobs.recipe.config import ExtractSegments, IngestDocuments
+from schemas.bronze import HTML
 from transforms.crawl.documents import file_rows
 from transforms.crawl.warc import read_records
 from transforms.pages.language import identify_languages
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     files: list[Path] = parser.parse_args(arguments).files
-    pages = [row["html"] for file in files for row in file_rows(str(file), MAX_BYTES) if row.get("html")]
+    rows = [row for file in files for row in file_rows(str(file), MAX_BYTES)]
+    pages = [row["content"] for row in rows if row.get("media_type") == HTML]
     kept = [piece["text"] for html in pages for piece in _pieces(html) if not piece["fault"]]
     megabytes = sum(len(html) for html in pages) / 1e6
     sys.stdout.write(f"{len(pages):,} pages, {megabytes:,.1f} MB of HTML, {len(kept):,} pieces of the right length\n")

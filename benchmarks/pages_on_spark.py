@@ -25,7 +25,8 @@ from jobs.lake.session import spark_session
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import IngestDocuments, Recipe
 from jobs.recipe.step import Step
-from transforms.crawl.warc import Record, read_records
+from transforms.crawl.records import Record
+from transforms.crawl.warc import read_records
 from transforms.pages.segments import ROWS, segments_from
 
 JOBS = (ingest_documents, extract_segments)
@@ -111,14 +112,14 @@ def parse_only(documents: DataFrame, *, method_digest: str, **rules: object) -> 
             rows = [
                 {
                     "segment_id": page["document_id"], "document_id": page["document_id"], "url": page["url"],
-                    "position": 0, "header": str(LexborHTMLParser(page["html"]).body), "header_level": 0,
+                    "position": 0, "header": str(LexborHTMLParser(page["content"]).body), "header_level": 0,
                     "header_path": [], "n_chars": 0, "drop_reason": "no_header",
                 }
                 for page in batch.to_pylist()
             ]  # fmt: skip
             yield pa.RecordBatch.from_pylist(rows, schema)
 
-    rows = documents.select("document_id", "url", "html").mapInArrow(parse, ROWS)
+    rows = documents.select("document_id", "url", "content").mapInArrow(parse, ROWS)
     return rows.withColumn("method_digest", F.lit(method_digest))
 
 

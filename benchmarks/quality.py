@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _texts(file: Path) -> Iterator[tuple[str, str]]:
     """The address and text of every piece of a crawl file that passes the rules before those of quality."""
     for row in file_rows(str(file), MAX_BYTES):
-        for piece in pieces(row["html"], SETTINGS.min_chars, SETTINGS.max_chars) if row.get("html") else ():
+        if not row.get("content"):
+            continue
+        for piece in pieces(row["content"], SETTINGS.min_chars, SETTINGS.max_chars, row["media_type"]):
             text = piece["text"]
             if piece["fault"] or header_fault(piece["header"]):
                 continue

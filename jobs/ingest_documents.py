@@ -2,8 +2,8 @@
 
     humpback ingest-documents --recipe FILE --lake URI [--limit N: the first N new files]
 
-WARC (`.warc`, `.warc.gz`, `.warc.zst`), Common Crawl's WET and ClueWeb22's text (`.json.gz`). A file
-counts as read when it gave a page, or a note in the quarantine that it has none.
+The formats are those of `transforms/crawl/formats.py`. A file counts as read when it gave a page,
+or a note in the quarantine that it has none.
 """
 
 import math
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.lake import jvm
 from jobs.lake.files import crawl_files
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
@@ -30,6 +31,7 @@ from transforms.crawl.documents import (
     of_whole_files,
     with_repeats,
 )
+from transforms.crawl.records import Columns
 
 READS = (QUARANTINE,)
 WRITES = DOCUMENTS
@@ -48,14 +50,14 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     if not files:
         return
     settings = recipe.ingest_documents
+    columns = Columns(settings.url_column, settings.text_column, settings.date_column, settings.id_column)
     for some in _commits([(file, _length(file)) for file in files], settings.commit_bytes):
         parts = [part for file, length in some for part in _parts(file, length, settings.split_bytes)]
         # A task for each small file would write as many small files.
         n_full = math.ceil(sum(length for _, length in some) / settings.split_bytes)
-        n_tasks = max(n_full, TASKS_PER_CORE * lake.spark.sparkContext.defaultParallelism)
-        shared_out = lake.spark.sparkContext.parallelize(parts, min(n_tasks, len(parts)))
-        frame = lake.spark.createDataFrame(shared_out, PART)
-        rows = materialised(documents_from(frame, max_bytes=settings.max_record_bytes))
+        n_tasks = max(n_full, TASKS_PER_CORE * jvm.n_cores(lake.spark))
+        frame = jvm.spread(lake.spark, parts, PART, min(n_tasks, len(parts)))
+        rows = materialised(documents_from(frame, max_bytes=settings.max_record_bytes, columns=columns))
         lake.write(DOCUMENTS, with_repeats(of_whole_files(rows)), computed=True, keys_first=True)
     told = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
     silent = sorted(set(files) - {row.source_file for row in _read(lake).where(told).collect()})

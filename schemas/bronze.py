@@ -16,10 +16,11 @@ from schemas.table import Table, column
 
 MAX_PAGE_BYTES = 8 * 2**20
 ERROR_CHARS = 500
+HTML, TEXT = "text/html", "text/plain"
 
 DOCUMENTS = Table(
     name="bronze.documents",
-    comment="A web page as crawled.",
+    comment="A web page as crawled, or the text of one.",
     schema=StructType(
         [
             column("document_id", StringType(), "sha256 of url and payload_digest, hex"),
@@ -30,18 +31,31 @@ DOCUMENTS = Table(
                 "when it was fetched, UTC; null where the crawl's date is impossible",
                 nullable=True,
             ),
-            column("source_id", StringType(), "WARC-TREC-ID, ClueWeb22-ID or WARC-Record-ID"),
-            column("source_file", StringType(), "the crawl file that holds the record"),
-            column("record_offset", LongType(), "byte offset of the record in source_file"),
+            column("source_id", StringType(), "WARC-TREC-ID, ClueWeb22-ID, WARC-Record-ID, or a table's id column"),
+            column("source_file", StringType(), "the file that holds the record"),
+            column(
+                "record_offset",
+                LongType(),
+                "place in source_file: the byte; of Parquet the row, from 0; of compressed JSONL the line, from 1",
+            ),
             column("charset", StringType(), "encoding the page was decoded with, WHATWG name"),
-            column("html", StringType(), f"the page as text, at most {MAX_PAGE_BYTES // 2**20} MiB"),
+            column("media_type", StringType(), "what content is: text/html or text/plain"),
+            column(
+                "content",
+                StringType(),
+                f"the page as text: HTML or plain text, as media_type says; at most {MAX_PAGE_BYTES // 2**20} MiB",
+            ),
             column("payload_digest", StringType(), "sha256 of the page's bytes before decoding, hex"),
             column("robots", ArrayType(StringType(), False), "robots directives of the page, e.g. noarchive"),
             column("licences", ArrayType(StringType(), False), "Creative Commons licences it links to, SPDX names"),
         ]
     ),
     key=("document_id",),
-    constraints={"html_size": f"octet_length(html) <= {MAX_PAGE_BYTES}", "html_not_empty": "length(html) > 0"},
+    constraints={
+        "media_type_known": f"media_type IN ('{HTML}', '{TEXT}')",
+        "content_size": f"octet_length(content) <= {MAX_PAGE_BYTES}",
+        "content_not_empty": "length(content) > 0",
+    },
     # Pages are large and never searched by content: no min/max statistics of them.
     properties={"delta.dataSkippingStatsColumns": "document_id,url,source_file"},
 )

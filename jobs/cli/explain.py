@@ -50,7 +50,7 @@ def explain(lake: Lake, subject: str) -> str:
 
 def _found(lake: Lake, subject: str) -> tuple[list[Row], list[Row]]:
     """The documents and pieces of every page that the subject names, all versions of it, oldest first."""
-    documents = lake.read(DOCUMENTS).drop("html")
+    documents = lake.read(DOCUMENTS).drop("content")
     pieces = lake.read(SEGMENTS).drop("text")
     by_page = (F.col("url") == subject) | _starts("document_id", subject)
     candidates = lake.read(CANDIDATES).where(_starts("candidate_id", subject)).select("segment_id")
@@ -130,7 +130,7 @@ def _page_lines(url: str, versions: list[Row], pieces: list[Row], story: _Story)
         fate = "" if page is newest else f"; superseded by {newest['document_id'][:SHORT]}"
         yield (
             f"  document {page['document_id'][:SHORT]} crawled {page['crawled_at'] or 'at an unknown time'} "
-            f"({page['charset']}), from {page['source_file']} at byte {page['record_offset']:,}{fate}"
+            f"({page['charset']}), from {page['source_file']} at offset {page['record_offset']:,}{fate}"
         )
         yield from _document_lines([piece for piece in pieces if piece["document_id"] == page["document_id"]], story)
 

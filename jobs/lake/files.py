@@ -3,12 +3,11 @@
 import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.errors import RecipeError
-
-ENDINGS = ("*.warc", "*.warc.gz", "*.warc.zst", "*.warc.wet", "*.warc.wet.gz", "*.json.gz", "*.arc", "*.arc.gz")
+from transforms.crawl.formats import SUFFIXES
 
 
 def local_path(uri: str) -> Path | None:
@@ -19,8 +18,8 @@ def local_path(uri: str) -> Path | None:
     return Path("/" + uri[5:].lstrip("/")) if scheme[1] == "file" else None
 
 
-def crawl_files(paths: Iterable[str]) -> list[str]:
-    """The crawl files that paths, globs and folders (all `ENDINGS` below) name, absolute and sorted.
+def crawl_files(paths: Sequence[str]) -> list[str]:
+    """The source files that paths, globs and folders (all `SUFFIXES` below) name, absolute and sorted.
 
     Raises:
         RecipeError: there are no paths, or some name no file; lists them.
@@ -30,18 +29,23 @@ def crawl_files(paths: Iterable[str]) -> list[str]:
     for pattern in paths:
         matches = glob.glob(os.path.expanduser(pattern), recursive=True)
         files = [str(f) for m in matches for f in (_below(Path(m)) if os.path.isdir(m) else [m])]
-        files += [m for m in matches if os.path.isdir(m) and any(map(Path(m).match, ENDINGS))]  # it can't be read
         if not files:
             empty.append(pattern)
         found.update(os.path.abspath(f) for f in files)
     if empty or not found:
-        what = f"no WARC file at {', '.join(empty)}" if empty else "no paths are given"
-        raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of *.warc.gz")
+        what = f"no source file at {', '.join(empty)}" if empty else "no paths are given"
+        raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of WARC, Parquet or JSONL")
     return sorted(found)
 
 
 def _below(folder: Path) -> list[Path]:
-    return [f for ending in ENDINGS for f in folder.rglob(ending)]
+    """What has a format's suffix, from a folder down; of a table that Spark wrote as a folder the files in it.
+
+    Another folder with such a name is listed, for it can't be read.
+    """
+    found = [f for f in (folder, *folder.rglob("*")) if f.name.endswith(SUFFIXES)]
+    holders = {parent for f in found for parent in f.parents}
+    return [f for f in found if f not in holders]
 
 
 def conversation_files(paths: Sequence[str]) -> tuple[list[str], list[str]]:

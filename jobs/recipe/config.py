@@ -18,9 +18,13 @@ Direction = Literal["backward", "forward"]
 
 
 class IngestDocuments(Section):
-    """Which crawl files to read."""
+    """Which crawl files to read, and the columns of those that are tables of texts."""
 
-    paths: tuple[str, ...] = Field((), description="crawl files, globs, or folders with such files below")
+    paths: tuple[str, ...] = Field((), description="files, globs, or folders with WARC, Parquet or JSONL files below")
+    url_column: str = Field("url", description="of Parquet and JSONL; the four defaults are FineWeb's")
+    text_column: str = "text"
+    date_column: str = Field("date", description="ISO 8601, or Parquet's dates and timestamps; files may lack it")
+    id_column: str = Field("id", description="files may lack it")
     split_bytes: int = Field(256 * 2**20, ge=2**20, description="a larger file is read by several tasks")
     commit_bytes: int = Field(2**36, ge=2**20, description="of crawl files that are read, and written, at a time")
     max_record_bytes: int = Field(

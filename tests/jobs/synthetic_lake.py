@@ -121,7 +121,7 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
 def _document(page: int) -> Row:
     return {
         "document_id": key("document", page), "url": url(page), "crawled_at": NOW, "source_id": f"<urn:{page}>",
-        "source_file": "crawl.warc.gz", "record_offset": 1000 * page, "charset": "utf-8", "html": "<p>page",
+        "source_file": "crawl.warc.gz", "record_offset": 1000 * page, "charset": "utf-8", "media_type": "text/html", "content": "<p>page",
         "payload_digest": key("payload", page), "robots": [], "licences": [],
     }  # fmt: skip
 

@@ -1,10 +1,14 @@
 """From WARC files to the pool, on a real lake: accounts, increments, defects, and second runs that write nothing."""
 
+import gzip
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -202,6 +206,37 @@ def test_plain_text_gives_pieces_where_that_is_wanted(
 
 
 @pytest.mark.spark
+def test_a_folder_of_pages_and_of_tables_of_texts(
+    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
+) -> None:
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    (crawl / "pages.warc").write_bytes(response("http://a.org/1", page(("Tea", prose(1)))))
+    texts = [{"link": f"http://a.org/{i}", "text": prose(i), "date": "2024-05-06T07:08:09Z"} for i in range(2, 8)]
+    texts += [texts[0], texts[1] | {"text": None}, texts[2] | {"text": " "}, texts[3] | {"text": "x" * 9000}]
+    pq.write_table(pa.Table.from_pylist(texts), crawl / "texts.parquet", row_group_size=2)
+    lines = [*texts[4:6], {"link": "http://a.org/8", "text": prose(8)}]
+    (crawl / "lines.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, lines)).encode()))
+    (crawl / "other.jsonl").write_text('{"url": "http://a.org/9", "text": "tea"}\n')
+    settings = {"paths": [str(crawl)], "url_column": "link", "max_record_bytes": 8000}
+    run = do(ingest_documents, recipe(crawl, ingest_documents=settings))
+    assert (run.n_out, dict(run.dropped)) == (8, {"repeated": 3, "empty_body": 1})
+    assert dict(run.quarantined) == {"broken_record": 1, "too_large": 1, "unreadable_file": 1}
+    lake = open_lake()
+    documents = {row.url.rpartition("/")[2]: row for row in lake.read(DOCUMENTS).collect()}
+    assert sorted(documents) == [str(i) for i in range(1, 9)]
+    assert {i for i, row in documents.items() if row.media_type == "text/html"} == {"1"}
+    assert [(documents[i].content, documents[i].robots) for i in "28"] == [(prose(2), []), (prose(8), [])]
+    (told,) = lake.read(QUARANTINE).where(F.col("rule") == UNREADABLE).collect()
+    assert "it lacks an address 'link' or a text 'text'; it has url, text: set" in told.detail
+
+    run = do(ingest_documents, recipe(crawl, ingest_documents={"paths": [str(crawl)]}))
+    assert (run.n_in, run.n_out) == (1, 1), "what it names now is read"
+    run = do(extract_segments, recipe(crawl, extract_segments={"headerless": True}))
+    assert (run.n_out, dict(run.dropped)) == (8, {"too_short": 1})
+
+
+@pytest.mark.spark
 def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]) -> None:
     plan = recipe(crawl, select_unlabelled={"exclude_url_prefixes": ["http://a.org/4"]})
     assert do(ingest_documents, plan, limit=1).n_in == 2  # the first new file by name: cut.warc.gz
@@ -310,7 +345,13 @@ def test_crawl_files(tmp_path: Path) -> None:
     a, c, d = (str(tmp_path / name) for name in ("a.warc", "b/c.warc.gz", "b/d.txt"))
     assert crawl_files([str(tmp_path)]) == [a, c]
     assert crawl_files([a, f"{tmp_path}/*/*.gz", d]) == [a, c, d]
-    with pytest.raises(RecipeError, match=r"no WARC file at .*none\*, .*gone; name files"):
+    (tmp_path / "b/table.parquet").mkdir()
+    assert str(tmp_path / "b/table.parquet") in crawl_files([str(tmp_path)]), "it can't be read"
+    part = tmp_path / "b/table.parquet/part-0.snappy.parquet"
+    part.touch()
+    assert crawl_files([str(tmp_path)]) == [a, c, str(part)], "as Spark writes a table"
+    assert crawl_files([f"{tmp_path}/b/*.parquet"]) == [str(part)]
+    with pytest.raises(RecipeError, match=r"no source file at .*none\*, .*gone; name files"):
         crawl_files([a, f"{tmp_path}/none*", f"{tmp_path}/gone"])
     with pytest.raises(RecipeError, match="no paths are given"):
         crawl_files([])

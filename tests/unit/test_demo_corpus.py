@@ -100,7 +100,7 @@ def test_a_written_warc_reads_back_here_and_in_the_lake(tmp_path: Path) -> None:
     assert (tmp_path / "a.warc.gz").read_bytes() == (tmp_path / "b.warc.gz").read_bytes()
     assert list(read_warc(tmp_path / "a.warc.gz")) == pages
     rows = list(file_rows(str(tmp_path / "a.warc.gz"), 2**20))
-    assert [(r["url"], r["html"], r["crawled_at"]) for r in rows] == [(p.url, p.html.decode(), DATE) for p in pages]
+    assert [(r["url"], r["content"], r["crawled_at"]) for r in rows] == [(p.url, p.html.decode(), DATE) for p in pages]
 
 
 def test_a_warc_is_there_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from html import escape
 
 import pytest
 from hypothesis import given, settings
@@ -125,3 +126,28 @@ def test_a_page_without_headers_is_cut_by_paragraphs_where_that_is_wanted() -> N
     assert [x["fault"] for x in pieces(html, MIN, MAX)] == ["no_header"]
     headed = list(pieces(f"{p(700)}<h1>A</h1>{p(700)}", MIN, MAX, headerless=True))
     assert [x["needs_header"] for x in headed] == [True, True]
+
+
+LINES = st.one_of(
+    st.text(max_size=40),
+    st.sampled_from(
+        ["", "  tea \t and\xa0water  ", "<b>tea</b> & &amp; <!-- water", "# No header", "- an item", "```", "a\x00b\u200bc", "e\u0301",
+         "Home | Next", "Copyright 2020 Tea Ltd.", "tea ¶", "\u3000", "word " * 900]
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(LINES, max_size=12), st.sampled_from(["\n", "\r\n", "\n\n", "\u2028"]))
+def test_a_text_gives_the_pieces_of_a_page_whose_paragraphs_are_its_lines(lines: list[str], end: str) -> None:
+    text = end.join(lines)
+    html = "".join(f"<p>{escape(line)}</p>" for line in text.splitlines() if line.strip())
+    for headerless in (True, False):
+        of_text = list(pieces(text, MIN, MAX, "text/plain", headerless=headerless))
+        assert of_text == list(pieces(html, MIN, MAX, headerless=headerless))
+
+
+def test_what_looks_like_markup_in_a_text_stays() -> None:
+    text = "# Tea\n\n<h1>Water</h1> first & then\n    the *leaves*"
+    (piece,) = pieces(text, 1, MAX, "text/plain", headerless=True)
+    assert (piece["header"], piece["text"]) == ("", "# Tea\n\n<h1>Water</h1> first & then\n\nthe *leaves*")

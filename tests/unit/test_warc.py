@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import crawls
-from transforms.crawl.warc import Defect, NotWarcError, Record, parse_date, read_records
+from transforms.crawl.records import Defect, NotWarcError, Record, parse_date
+from transforms.crawl.warc import header_fields, read_records
 
 MAX = 2**20
 
@@ -139,7 +140,7 @@ def test_an_unknown_type_is_named_and_passed_over() -> None:
     assert outcome(read(crawls.record(kind="responsf") + numbered(1)[0])) == ["broken_record", "0"]
 
 
-def test_what_fastwarc_reads_wrongly_or_passes_over() -> None:
+def test_no_type_an_unknown_version_and_two_lengths() -> None:
     lower = crawls.record(url="http://example.org/0").replace(b"WARC-Type", b"warc-type")
     lower = lower.replace(b"Content-Length", b"content-length")
     typeless = crawls.record().replace(b"WARC-Type: response\r\n", b"")
@@ -167,6 +168,24 @@ def test_a_record_cut_before_it_was_packed() -> None:
 def test_header_values_with_a_line_break_and_in_no_unicode() -> None:
     raw = crawls.record(url="http://example.org/te\r\na").replace(b"/te", b"/t\xe9")
     assert [f.url for f in read(raw) if isinstance(f, Record)] == ["http://example.org/t\xe9a"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (b"X: a\nY : b\nZ:c:d", {"x": "a", "y": "b", "z": "c:d"}),
+        (b"X: a\n b\n\tc\nY:", {"x": "a b c", "y": ""}),
+        (b"X: http://a.org/t\nea\ny?z\nY: b", {"x": "http://a.org/teay?z", "y": "b"}),
+        (b"X: first\nx: second", {"x": "first"}),
+        (b"X: \xc3\xa4\nY: \xe4\nZ: a\rb \t", {"x": "ä", "y": "ä", "z": "a\rb"}),
+        (b"Content-Length: 5\ncontent-length:  5", {"content-length": "5"}),
+        (b"Content-Length: 5\nContent-Length: 6", {"content-length": "5 and 6"}),
+        (b"X:" + b" " * 60_000 + b"a" + b"\n " * 1000, {"x": "a"}),
+    ],
+)
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n"])
+def test_header_fields(lines: bytes, expected: dict[str, str], eol: bytes) -> None:
+    assert header_fields((b"WARC/1.0\n" + lines + b"\n\n").replace(b"\n", eol)) == expected
 
 
 @pytest.mark.parametrize("data", [b"<html>" * 100, gzip.compress(b"<html>" * 100), b"\x1f\x8b\x08junk", b"\0" * 99])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from transforms.crawl.members import MemberError, next_member, unpacked
-from transforms.crawl.warc import Defect, NotWarcError, Record
+from transforms.crawl.records import Defect, NotWarcError, Record
 
 OPENING = b"{"  # of a gzip member
 

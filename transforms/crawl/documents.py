@@ -4,7 +4,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from html import escape
 from typing import Any
 
 import pyarrow as pa
@@ -12,26 +11,34 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from schemas.bronze import DOCUMENTS
+from schemas.bronze import DOCUMENTS, HTML, TEXT
 from schemas.result import result_schema
 from transforms.crawl.charset import UndecodableError, decode_page
-from transforms.crawl.clueweb22 import OPENING, read_texts
-from transforms.crawl.http import Response, TooLargeError, is_html, split_response, unpack_body
-from transforms.crawl.members import members_of_part
+from transforms.crawl.formats import format_of
+from transforms.crawl.http import TooLargeError, is_html, split_response, unpack_body
+from transforms.crawl.records import Columns, Defect, NotWarcError, Part, Record, UnreadableError
 from transforms.crawl.rights import licences, robots_directives
-from transforms.crawl.warc import Defect, NotWarcError, Record, read_records
 from transforms.pages.html import shape_fault
 
 UNREADABLE = "unreadable_file"
 NO_PAGES = (UNREADABLE, "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole
 BATCH_BYTES = 16 * 2**20  # of text in one Arrow batch, whatever the number of pages
-TEXT_HEADERS = {"content-type": "text/plain; charset=utf-8"}
+COLUMNS = Columns()
 ROWS = result_schema(DOCUMENTS)
 Row = dict[str, Any]
 
 
-def documents_from(parts: DataFrame, *, max_bytes: int) -> DataFrame:
-    """The pages of crawl files, with `drop_reason` and `rejected`.
+class ShapeError(ValueError):
+    """A page that no reader would see, but a parser would choke on; by the rule it breaks."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        """`rule` is the quarantine's."""
+        super().__init__(detail)
+        self.rule = rule
+
+
+def documents_from(parts: DataFrame, *, max_bytes: int, columns: Columns = COLUMNS) -> DataFrame:
+    """The pages and texts of source files, with `drop_reason` and `rejected`.
 
     `parts` has `source_file`, and the bytes `start` to `end` of it (null: the whole file). Drop
     reasons: `http_status` (not 200), `not_html`, `empty_body`. Records that are no pages give no row.
@@ -43,9 +50,9 @@ def documents_from(parts: DataFrame, *, max_bytes: int) -> DataFrame:
         rows, size = [], 0
         for batch in batches:
             for part in batch.to_pylist():
-                for row in file_rows(part["source_file"], max_bytes, part["start"], part["end"]):
+                for row in file_rows(part["source_file"], max_bytes, part["start"], part["end"], columns):
                     rows.append(row)
-                    size += len(row.get("html") or "")
+                    size += len(row.get("content") or "")
                     if size >= BATCH_BYTES or len(rows) >= 10_000:
                         yield pa.RecordBatch.from_pylist(rows, schema)
                         rows, size = [], 0
@@ -79,8 +86,10 @@ def with_repeats(rows: DataFrame) -> DataFrame:
     return marked.withColumn("drop_reason", F.coalesce("repeated", "drop_reason")).drop("row", "repeated")
 
 
-def file_rows(path: str, max_bytes: int, start: int | None = None, end: int | None = None) -> Iterator[Row]:
-    """One row for each page of a crawl file, or of a part of it, and for each defect in it.
+def file_rows(
+    path: str, max_bytes: int, start: int | None = None, end: int | None = None, columns: Columns = COLUMNS
+) -> Iterator[Row]:
+    """One row for each page or text of a source file, or of a part of it, and for each defect in it.
 
     Rejected as a whole: `unreadable_file`, `empty_file`, `not_a_warc`.
     """
@@ -88,15 +97,17 @@ def file_rows(path: str, max_bytes: int, start: int | None = None, end: int | No
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise OSError("not a file to read bytes from")  # a pipe would never end
         with open(path, "rb") as stream:
-            if os.fstat(stream.fileno()).st_size == 0:
+            size = os.fstat(stream.fileno()).st_size
+            if size == 0:
                 yield _rejected(path, None, "empty_file", "0 bytes")
                 return
-            read, opening = (read_texts, OPENING) if path.endswith(".json.gz") else (read_records, b"WARC/")
-            bounds = members_of_part(stream, start, end, opening) if start is not None and end else (0, None)
-            for found in read(stream, max_bytes, *bounds) if bounds else ():
+            part = Part(start or 0, size if end is None else end)
+            for found in format_of(path).read(stream, part, max_bytes, columns):
                 yield page(found, path, max_bytes)
     except NotWarcError as error:
         yield _rejected(path, None, "not_a_warc", str(error))
+    except UnreadableError as error:
+        yield _rejected(path, None, UNREADABLE, str(error))
     except OSError as error:
         yield _rejected(path, None, UNREADABLE, f"{type(error).__name__}: {error}")
 
@@ -107,54 +118,65 @@ def file_without_pages(path: str) -> Row:
 
 
 def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
-    """The row of one record: kept, dropped by a rule, or rejected. Of plain text, each line becomes a `<p>` element.
+    """The row of one record: kept, dropped by a rule, or rejected.
 
     Rejected: `broken_record`, `too_large` (more than `max_bytes`, also after decoding),
     `undecodable` (text in no known encoding), `too_deep` and `too_many_headers` (no page that people read).
     """
     if isinstance(found, Defect):
         return _rejected(path, found.offset, found.rule, found.detail)
-    place = {
-        "source_file": path,
-        "record_offset": found.offset,
-        "source_id": found.source_id,
-        "url": found.url,
-    }
     if not found.url:
-        return _rejected(path, found.offset, "broken_record", "it has no WARC-Target-URI")
-    response = Response(200, TEXT_HEADERS, found.block) if found.is_text else split_response(found.block)
-    http = found.content_type.startswith("application/http")
-    if response.status != 200:
-        return place | {"drop_reason": "http_status"}
+        return _rejected(path, found.offset, "broken_record", "it has no address")
     try:
-        body = unpack_body(response, max_bytes)
-        stored_type = found.identified_type if http else found.content_type.partition(";")[0]
-        if not found.is_text and not is_html(response, body, stored_type):
-            return place | {"drop_reason": "not_html"}
-        if not body.strip():
-            return place | {"drop_reason": "empty_body"}
-        html, charset = decode_page(body, response.charset)
-        if found.is_text:
-            lines = (escape(line, quote=False) for line in html.splitlines() if line.strip())
-            html = "\n".join(f"<p>{line}</p>" for line in lines)
-        if (n := len(html.encode())) > max_bytes:
-            raise TooLargeError(f"{n:,} bytes of text, {max_bytes:,} allowed")
+        columns = _text(found, max_bytes) if found.is_text else _html(found, max_bytes)
     except TooLargeError as error:
         return _rejected(path, found.offset, "too_large", f"{found.url}: {error}")
     except UndecodableError as error:
         return _rejected(path, found.offset, "undecodable", f"{found.url}: {error}")
-    if not found.is_text and (fault := shape_fault(html)):
-        return _rejected(path, found.offset, fault, f"{found.url}: {len(html):,} characters of HTML")
+    except ShapeError as error:
+        return _rejected(path, found.offset, error.rule, f"{found.url}: {error}")
+    place = {"source_file": path, "record_offset": found.offset, "source_id": found.source_id, "url": found.url}
+    return place | {"crawled_at": found.date} | columns
+
+
+def _html(found: Record, max_bytes: int) -> Row:
+    """The columns that a page alone has, or the reason for which it is dropped."""
+    response = split_response(found.block)
+    if response.status != 200:
+        return {"drop_reason": "http_status"}
+    body = unpack_body(response, max_bytes)
+    http = found.content_type.startswith("application/http")
+    stored_type = found.identified_type if http else found.content_type.partition(";")[0]
+    if not is_html(response, body, stored_type):
+        return {"drop_reason": "not_html"}
+    columns = _content(found.url, body, response.charset, max_bytes)
+    if not columns:
+        return {"drop_reason": "empty_body"}
+    html = columns["content"]
+    if fault := shape_fault(html):
+        raise ShapeError(fault, f"{len(html):,} characters of HTML")
+    robots = robots_directives(html, response.headers.get("x-robots-tag", ""))
+    return columns | {"media_type": HTML, "robots": robots, "licences": licences(html)}
+
+
+def _text(found: Record, max_bytes: int) -> Row:
+    """The same for a text, which has no markup that could name robots or link to a licence."""
+    if len(found.block) > max_bytes:
+        raise TooLargeError(f"the text has more than {max_bytes:,} bytes")
+    columns = _content(found.url, found.block, "utf-8", max_bytes)
+    return columns | {"media_type": TEXT, "robots": [], "licences": []} if columns else {"drop_reason": "empty_body"}
+
+
+def _content(url: str, body: bytes, charset: str | None, max_bytes: int) -> Row:
+    """The text that the bytes of a page are, and what identifies it; nothing for a blank page."""
+    content, charset = decode_page(body, charset) if body.strip() else ("", "")
+    if not content.strip():
+        return {}
+    if (n := len(content.encode())) > max_bytes:
+        raise TooLargeError(f"{n:,} bytes of text, {max_bytes:,} allowed")
     payload_digest = hashlib.sha256(body).hexdigest()
-    return place | {
-        "document_id": hashlib.sha256(f"{found.url}\n{payload_digest}".encode()).hexdigest(),
-        "crawled_at": found.date,
-        "charset": charset,
-        "html": html,
-        "payload_digest": payload_digest,
-        "robots": robots_directives(html, response.headers.get("x-robots-tag", "")),
-        "licences": licences(html),
-    }
+    document_id = hashlib.sha256(f"{url}\n{payload_digest}".encode()).hexdigest()
+    return {"document_id": document_id, "charset": charset, "content": content, "payload_digest": payload_digest}
 
 
 def _rejected(path: str, offset: int | None, rule: str, detail: str) -> Row:

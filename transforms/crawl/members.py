@@ -18,7 +18,7 @@ SEARCHED = 2**20  # bytes searched at a time
 # Web pages pack to a tenth or so; deflate reaches a thousandth, Zstandard much less.
 BOMB_BYTES, BOMB_RATIO = 64 * 2**20, 100
 # Where a record begins: its version, then a field. Pages speak of `WARC/1.0`, but hardly of both.
-RECORD = re.compile(rb"WARC/(?:1\.[01]|0\.\d{1,2})\r?\n(?=(?i:WARC-|Content-)[\w-]*\s*:)")  # as FastWARC takes it
+RECORD = re.compile(rb"WARC/(?:1\.[01]|0\.\d{1,2})\r?\n(?=(?i:WARC-|Content-)[\w-]*\s*:)")
 
 
 class MemberError(ValueError):

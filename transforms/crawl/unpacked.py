@@ -1,6 +1,5 @@
 """A window that moves forward over the unpacked bytes of a WARC file, and finds where records begin."""
 
-import io
 import re
 from collections import deque
 from typing import BinaryIO
@@ -92,26 +91,3 @@ class Unpacked:
         self.fill(stop + LINE_BYTES)
         rest = self.bytes[stop : stop + LINE_BYTES].lstrip(b"\r\n")
         return RECORD.match(rest) is not None if rest else not self.damage
-
-
-class Rest(io.RawIOBase):
-    """What FastWARC may read of a record: its header, then the window's bytes from `at` on, to `end` at most."""
-
-    def __init__(self, data: Unpacked, header: bytes, at: int, end: int) -> None:
-        """`data` must stand still while this is read."""
-        self._data, self._header, self._at, self._end = data, header, at, end
-
-    def tell(self) -> int:
-        """Asked but once, before anything is read."""
-        return 0
-
-    def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes; the header alone first."""
-        if self._header:
-            header, self._header = self._header, b""
-            return header
-        stop = self._end if size < 0 else min(self._at + size, self._end)
-        self._data.fill(stop)
-        piece = bytes(self._data.bytes[self._at : stop])
-        self._at += len(piece)
-        return piece

@@ -1,61 +1,28 @@
 """A WARC file as a stream of records, read so that damage in one place costs only that place.
 
-FastWARC reads each record; `quirks_mode` makes it accept LF-only headers and `WARC/0.18`,
-`parse_http=False` keeps it from eating bodies as headers. But it passes over what it can't read
-without a word, so it is audited: it begins where a record must begin, and where it ends only line
-breaks and the next record may follow. All else is a `Defect`, and it begins anew at the next record.
+A record begins with a version and a field, and where its length says that it ends only line breaks
+and the next record may follow. All else is a `Defect`, and reading begins anew at the next record.
 """
 
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import BinaryIO
 
-from fastwarc.warc import ArchiveIterator, WarcRecord
-
 from transforms.crawl.members import RECORD, next_member
-from transforms.crawl.unpacked import Rest, Unpacked
+from transforms.crawl.records import Defect, NotWarcError, Record, parse_date
+from transforms.crawl.unpacked import Unpacked
 
 HTTP_HEADER_BYTES = 64 * 2**10  # what a record may hold beside the page itself
 HEADER_BYTES = 64 * 2**10
 ARC = b"filedesc://"
 END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 LENGTH = re.compile(r"[0-9]{1,15}")
-# What FastWARC would read wrongly in a header: a raw line break in a value (ClueWeb09), two names in other cases.
-TORN = re.compile(rb"\r?\n(?![A-Za-z0-9-]+[ \t]*:|[ \t\r\n]|\Z)")
-NAME = re.compile(rb"^(?:content-length|warc-type)(?=[ \t]*:)", re.IGNORECASE | re.MULTILINE)
-NAMES = {b"content-length": b"Content-Length", b"warc-type": b"WARC-Type"}
+FIELD = re.compile(rb"^([A-Za-z0-9-]+)[ \t]*:(.*)$", re.MULTILINE)
+FOLDED = re.compile(rb"\r?\n[ \t]+")
+TORN = re.compile(rb"\r?\n(?![A-Za-z0-9-]+[ \t]*:|[\r\n]|\Z)")  # a raw line break in a value (ClueWeb09)
 PAGES = {"response", "resource", "conversion"}
 OTHERS = {"warcinfo", "request", "metadata", "revisit", "continuation"}
-
-
-@dataclass(frozen=True)
-class Record:
-    """A response, resource or conversion record, read whole; `offset` is where its compressed member begins."""
-
-    offset: int
-    url: str
-    date: datetime | None
-    source_id: str
-    content_type: str
-    identified_type: str
-    block: bytes
-    is_text: bool = False  # what a crawl has taken from a page: no HTTP, no markup
-
-
-@dataclass(frozen=True)
-class Defect:
-    """A place in the file that could not be read, named by the rule it breaks."""
-
-    offset: int
-    rule: str
-    detail: str
-
-
-class NotWarcError(ValueError):
-    """A file in which not one WARC record could be found."""
 
 
 def read_records(
@@ -129,13 +96,13 @@ def _header_bytes(data: Unpacked) -> int | None:
 
 def _read(data: Unpacked, offset: int, head: int, max_bytes: int) -> Iterator[Record | Defect]:
     """The record that begins at the beginning, or what is wrong with it; then it is passed over."""
-    record = _record(data, head, max_bytes + HTTP_HEADER_BYTES)
-    if record is None:
+    fields = header_fields(bytes(data.bytes[:head]))
+    kind, length = fields.get("warc-type", "").lower(), fields.get("content-length", "")
+    if not kind:
         yield Defect(offset, "broken_record", "WARC-Type is missing")
         data.drop(head)
         data.skip_to_record()
         return
-    kind, length = _header(record, "WARC-Type").lower(), _header(record, "Content-Length")
     if kind not in PAGES and kind not in OTHERS:
         yield Defect(offset, "broken_record", f"WARC-Type is {kind[:40]}")
     if not LENGTH.fullmatch(length):
@@ -163,11 +130,7 @@ def _read(data: Unpacked, offset: int, head: int, max_bytes: int) -> Iterator[Re
         data.drop(stop)
         return
     if kind in PAGES:
-        block = record.reader.read(stop - head)
-        if len(block) < stop - head:
-            yield Defect(offset, "broken_record", f"{stop - head:,} bytes there, only {len(block):,} read")
-        else:
-            yield _page(record, kind, offset, block)
+        yield _page(fields, kind, offset, bytes(data.bytes[head:stop]))
     data.drop(stop)
 
 
@@ -182,40 +145,35 @@ def _pass_over(data: Unpacked, offset: int, head: int, stop: int) -> Iterator[De
     data.skip_to_record()
 
 
-def _record(data: Unpacked, head: int, max_bytes: int) -> WarcRecord | None:
-    """The record at the beginning as FastWARC reads it; None for one without a type, which it passes over."""
-    header = NAME.sub(lambda name: NAMES[name[0].lower()], TORN.sub(b"", bytes(data.bytes[:head])))
-    rest = Rest(data, header, head, head + max_bytes)
-    record = next(ArchiveIterator(rest, parse_http=False, strict_mode=False, quirks_mode=True), None)
-    return record if record is not None and record.stream_pos == 0 else None
+def header_fields(block: bytes) -> dict[str, str]:
+    """The fields of a record's header block, by their names in lower case; of two with one name the first.
+
+    Two lengths that differ are both given, for nothing tells which of them is right.
+    """
+    fields: dict[str, str] = {}
+    for name, value in FIELD.findall(TORN.sub(b"", FOLDED.sub(b" ", block))):
+        key, text = name.decode().lower(), _decoded(value)
+        if fields.setdefault(key, text) != text and key == "content-length":
+            fields[key] += f" and {text}"
+    return fields
 
 
-def _header(record: WarcRecord, name: str) -> str:
-    value: bytes = record.headers.get_bytes(name.encode()) or b""
+def _decoded(value: bytes) -> str:
     try:
         return value.decode().strip()
     except UnicodeDecodeError:
         return value.decode("latin-1").strip()
 
 
-def _page(record: WarcRecord, kind: str, offset: int, block: bytes) -> Record:
-    ids = (_header(record, name) for name in ("WARC-TREC-ID", "ClueWeb22-ID", "WARC-Record-ID"))
+def _page(fields: dict[str, str], kind: str, offset: int, block: bytes) -> Record:
+    ids = (fields.get(name, "") for name in ("warc-trec-id", "clueweb22-id", "warc-record-id"))
     return Record(
         offset=offset,
-        url=_header(record, "WARC-Target-URI").strip("<>").strip(),
-        date=parse_date(_header(record, "WARC-Date")),
+        url=fields.get("warc-target-uri", "").strip("<>").strip(),
+        date=parse_date(fields.get("warc-date", "")),
         source_id=next((i.strip("<>") for i in ids if i), f"record at {offset}"),
-        content_type=_header(record, "Content-Type").lower(),
-        identified_type=_header(record, "WARC-Identified-Payload-Type").partition(";")[0].strip().lower(),
+        content_type=fields.get("content-type", "").lower(),
+        identified_type=fields.get("warc-identified-payload-type", "").partition(";")[0].strip().lower(),
         block=block,
         is_text=kind == "conversion",
     )
-
-
-def parse_date(text: str) -> datetime | None:
-    """A WARC date in UTC, to the second or finer; None where it is impossible, as ClueWeb09's often are."""
-    try:
-        date = datetime.fromisoformat(text.strip())
-        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from schemas.bronze import HTML
 from transforms.pages.html import (
     BLOCKS,
     CODE,
@@ -23,6 +24,8 @@ from transforms.pages.html import (
     visible_texts,
 )
 from transforms.pages.tables import is_layout, table_lines
+
+ANCHORS = "¶🔗"  # a link of a paragraph to itself
 
 
 @dataclass
@@ -211,7 +214,7 @@ class _Renderer:
         if text.isspace():
             self._reset()
             return
-        text = clean(text).rstrip("¶🔗").rstrip()
+        text = clean(text).rstrip(ANCHORS).rstrip()
         bare_links = self.n_links >= 2 and self.link_chars >= 0.8 * len(text) and not self.lists
         self._reset()
         if text and not bare_links and not is_boilerplate(text):
@@ -233,6 +236,22 @@ class _Renderer:
 _CODE_UNSEEN = {0: None, 13: None, 0xA0: " "}
 
 
-def render(html: str) -> Page:
+def render(content: str, media_type: str = HTML) -> Page:
     """The page's blocks and sections; the first section is the page itself."""
-    return _Renderer().render(html)
+    return _Renderer().render(content) if media_type == HTML else _lines(content)
+
+
+def _lines(text: str) -> Page:
+    """Plain text as a page without headers: each line that says something is a block.
+
+    Lines are cleaned as paragraphs of HTML are, white space within them collapsed, so a text gives
+    the same pieces whether a crawl took it from a page or the page itself is read.
+    """
+    page = Page(sections=[Section(0, "", -1, 0, 0, 0)])
+    for line in text.splitlines():
+        block = clean(line).rstrip(ANCHORS).rstrip()
+        if block and not is_boilerplate(block):
+            page.blocks.append(block)
+            page.breaks.append("\n\n")
+    page.sections[0].end = len(page.blocks)
+    return page

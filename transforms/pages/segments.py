@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructField, StructType
 
+from schemas.bronze import HTML
 from schemas.silver import SEGMENTS
 from transforms.pages.block_lists import url_matcher, word_counter
 from transforms.pages.html import MAX_SECTIONS
@@ -92,7 +93,8 @@ def segments_from(
 
     def rows_of(page: dict[str, Any], is_blocked: bool) -> Iterator[dict[str, Any]]:
         blocked = (_piece(0, "", 0, [], "", "blocked_url"),)
-        for piece in blocked if is_blocked else pieces(page["html"], min_chars, max_chars, headerless=headerless):
+        content, kind = page["content"], page["media_type"]
+        for piece in blocked if is_blocked else pieces(content, min_chars, max_chars, kind, headerless=headerless):
             reason = piece.pop("fault")
             if piece.pop("needs_header"):
                 reason = reason or header_fault(piece["header"])
@@ -106,7 +108,7 @@ def segments_from(
         row["replaced"] = list(counts.items())
         row["drop_reason"] = length_fault(row["n_chars"], min_chars, max_chars)
 
-    rows = documents.select("document_id", "url", "html").mapInArrow(extract, ROWS)
+    rows = documents.select("document_id", "url", "media_type", "content").mapInArrow(extract, ROWS)
     reason = F.coalesce("drop_reason", quality_fault(F.col("text"), quality))
     judged = rows.withColumn("drop_reason", reason)
     is_kept = F.col("drop_reason").isNull()
@@ -114,12 +116,14 @@ def segments_from(
     return kept.withColumn("method_digest", F.lit(method_digest))
 
 
-def pieces(html: str, min_chars: int, max_chars: int, *, headerless: bool = False) -> Iterator[dict[str, Any]]:
+def pieces(
+    content: str, min_chars: int, max_chars: int, media_type: str = HTML, *, headerless: bool = False
+) -> Iterator[dict[str, Any]]:
     """The pieces of a page in page order: `position`, header columns, `text`, `n_chars`, `fault`, `needs_header`.
 
     `fault` is the page's or the length rule that the piece breaks, None where it breaks none.
     """
-    page = render(html)
+    page = render(content, media_type)
     if len(page.sections) > MAX_SECTIONS:
         yield _piece(0, "", 0, [], "", "too_many_headers")
         return

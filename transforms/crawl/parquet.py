@@ -1,0 +1,104 @@
+"""Parquet files of texts, a row of them a record: its row number, from 0, is its place in the file."""
+
+import os
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from transforms.crawl.records import Columns, Defect, Part, Record, UnreadableError
+from transforms.crawl.texts import columns_missing, text_record
+
+BATCH_BYTES = 4 * 2**20  # of rows that are unpacked at a time, by their mean size
+BATCH_ROWS = 256
+BUFFER_BYTES = 2**18  # a column is read piece by piece, not a whole row group of it
+
+
+def read_parquet(stream: BinaryIO, part: Part, max_bytes: int, columns: Columns) -> Iterator[Record | Defect]:
+    """The rows of a part's row groups, which count as if all were of one size.
+
+    Where each really begins is not asked: pyarrow ends the process over a damaged column's metadata.
+
+    Raises:
+        UnreadableError: it is cut or damaged, or lacks the columns.
+    """
+    size = stream.seek(0, os.SEEK_END)
+    try:
+        file = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
+        names = _names(file.schema_arrow, columns)
+        at = 0
+        for number in range(file.num_row_groups):
+            group = file.metadata.row_group(number)
+            if part.start <= size * number // file.num_row_groups < part.end:
+                batches = file.iter_batches(_batch_rows(group), row_groups=[number], columns=names, use_threads=False)
+                yield from _records(batches, at, group.num_rows, max_bytes, columns)
+            at += group.num_rows
+    except pa.ArrowException as error:
+        raise UnreadableError(f"not whole, or not Parquet: {error}") from error
+    if at != file.metadata.num_rows:
+        raise UnreadableError(f"not whole: {file.metadata.num_rows:,} rows announced, {at:,} in its row groups")
+
+
+def _names(schema: pa.Schema, columns: Columns) -> list[str]:
+    """Those of the four columns that are there."""
+    have = {name for name in schema.names if schema.get_field_index(name) >= 0}  # not two of one name
+    if not all(name in have and _is_text(schema.field(name).type) for name in (columns.url, columns.text)):
+        raise columns_missing(columns, (f"{field.name} ({field.type})" for field in schema))
+    return [name for name in {columns.url: 0, columns.text: 0, columns.date: 0, columns.id: 0} if name in have]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Whether a column holds texts; those of some writers are not marked as such, and empty ones have no type."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.null())
+
+
+def _batch_rows(group: pq.RowGroupMetaData) -> int:
+    """How many rows of a group to unpack at a time."""
+    return max(1, min(BATCH_ROWS, BATCH_BYTES * group.num_rows // max(group.total_byte_size, 1)))
+
+
+def _records(
+    batches: Iterator[pa.RecordBatch], first: int, n_rows: int, max_bytes: int, columns: Columns
+) -> Iterator[Record | Defect]:
+    """The rows of a row group, of which the file announces `n_rows`."""
+    at = first
+    for batch in batches:
+        values = {name: _plain(batch.column(name)) for name in batch.schema.names}
+        for number, length in enumerate(pc.binary_length(values[columns.text]).to_pylist()):
+            if length is not None and length > max_bytes:
+                yield Defect(at + number, "too_large", f"{length:,} bytes of text, {max_bytes:,} allowed")
+            else:
+                row = {name: _value(column[number]) for name, column in values.items()}
+                yield text_record(at + number, row, columns)
+        at += batch.num_rows
+    if at - first != n_rows:
+        raise UnreadableError(f"not whole: {n_rows:,} rows announced in a row group, {at - first:,} there")
+
+
+def _plain(column: Any) -> Any:
+    """A column as types that Python can hold: texts as bytes, times to the microsecond."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+    if _is_text(kind):
+        return column.cast(pa.large_binary())
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return column.cast(pa.timestamp("us", kind.tz), safe=False)
+    return column
+
+
+def _value(scalar: Any) -> Any:
+    """A value in Python; bytes for what is not UTF-8, None for what Python can't hold, such as the year 20000."""
+    try:
+        value = scalar.as_py()
+    except (ValueError, OverflowError, LookupError):
+        return None
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
