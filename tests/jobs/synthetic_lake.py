@@ -232,7 +232,7 @@ def _runs() -> list[Row]:
                 "n_out": n - sum(dropped.values()) - sum(bad.values()) if done else 0,
                 "dropped": dropped if done else {}, "quarantined": bad if done else {}, "inputs": {},
                 "methods": METHODS if job == "curate" and done else None,
-                "version": 1 if done else None, "recipe_digest": "0" * 16, "code_version": "0.1.0",
+                "version": 1 if done else None, "recipe_digest": "0" * 16, "code_version": "0.2.0",
                 "seconds": seconds if done else 0.5, "n_calls": calls if done else 0,
                 "n_tokens": tokens if done else 0, "prefix_hit_rate": None, "status": "ok",
                 "started_at": NOW + timedelta(hours=loop, minutes=place),

@@ -58,7 +58,7 @@ def full() -> dict[str, Any]:
     """What a finished demo looks like."""
     draw = np.random.default_rng(1)
     run = {
-        "started_at": NOW, "code_version": "0.1.0", "recipe_digest": "0123456789abcdef", "status": "ok",
+        "started_at": NOW, "code_version": "0.2.0", "recipe_digest": "0123456789abcdef", "status": "ok",
         "version": 1, "loop_id": "l", "n_calls": 0, "n_tokens": 0, "iteration": None, "unit": "pieces",
     }  # fmt: skip
     return EMPTY | {
