@@ -52,24 +52,23 @@ def rate(lake: Lake, recipe: Recipe, models: Judges, pairs: Mapping[ScorerName, 
 
 def _rated(lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: ScorerName) -> DataFrame:
     """The scores of pairs; what one way of sampling leaves unread is asked again in the next."""
+    model = models[SCORERS[name].direction]
     *ways, last = SCORERS[name].kind.samplings(recipe.score_candidates)
     rated = []
     for way in ways:
-        scores = materialised(_asked(lake, recipe, models, pairs, name, way))
+        scores = materialised(_answered(lake, recipe, model, score_requests(recipe, model, pairs, name, way), name))
         is_unread = F.col("status").isin(*UNREAD)
         rated.append(scores.where(~is_unread))
         pairs = materialised(pairs.join(scores.where(is_unread).select("pair_id"), "pair_id", "left_semi"))
         if pairs.isEmpty():
             return reduce(DataFrame.unionByName, rated)
-    return reduce(DataFrame.unionByName, [*rated, _asked(lake, recipe, models, pairs, name, last)])
+    rated.append(_answered(lake, recipe, model, score_requests(recipe, model, pairs, name, last), name))
+    return reduce(DataFrame.unionByName, rated)
 
 
-def _asked(
-    lake: Lake, recipe: Recipe, models: Judges, pairs: DataFrame, name: ScorerName, sampling: Sampling
-) -> DataFrame:
+def _answered(lake: Lake, recipe: Recipe, model: Model, requests: DataFrame, name: ScorerName) -> DataFrame:
+    """The scores in a model's answers to a scorer's requests, which are sent where they have none yet."""
     scorer = SCORERS[name]
-    model = models[scorer.direction]
-    requests = score_requests(recipe, model, pairs, name, sampling)
     completions = ask(lake, recipe, model, requests, scorer.template)
     return scores_from(
         requests, completions, scorer=scorer, model_id=model.model_id, method_digest=scores_digest(recipe, name)

@@ -16,6 +16,7 @@ from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
 from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, KNOWN_SCORES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 from tests.planted import plant
+from transforms.scoring.scorers import SCORERS
 
 NOW = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
 TOPICS = ("disk", "kernel", "package", "font", "printer", "mail queue", "index", "branch")
@@ -74,7 +75,7 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
     plant(root, CANDIDATES, candidates)
     scores = [s for model in FORWARD[:2] for s in _scores(candidates, model, draw)]
     by_old_prompt = {"method_digest": "likelihood_gain-0", "score": 9.0}
-    plant(root, SCORES, [s | by_old_prompt for s in scores if s["candidate_id"] == candidates[-1]["candidate_id"]
+    plant(root, SCORES, [s | by_old_prompt for s in scores if s["pair_id"] == candidates[-1]["candidate_id"]
                          and s["scorer"] == "likelihood_gain"])  # fmt: skip
     plant(root, SCORES, scores)
     plant(root, KNOWN_SCORES, [s for model in FORWARD[:2] for s in _known_scores(model, draw)])
@@ -93,7 +94,7 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
         } for table, slice in slices]  # fmt: skip
     plant(root, RELEASES, releases)
     plant(root, GENERATIONS, [
-        {"model_id": model, "prompt_set": "humpback", "prompt_id": f"p{n}", "sample": 0,
+        {"method_digest": "g1", "model_id": model, "prompt_set": "humpback", "prompt_id": f"p{n}", "sample": 0,
          "prompt": f"Explain what a {TOPICS[n]} is.", "request_id": key("request", model, n),
          "output": " ".join(s.format(TOPICS[n]) for s in SENTENCES[: 1 + n % 4]) + (HOSTILE if n == 0 else "")}
         for model in (FORWARD[0], FORWARD[2]) for n in range(6)
@@ -143,16 +144,17 @@ def _segments(draw: np.random.Generator) -> list[Row]:
 def _candidate(segment: Row, place: int) -> Row:
     asked = f"How is the {segment['header'].removeprefix('Setting up the ')} set up, and what does it ask for?"
     return {
-        "candidate_id": key("candidate", segment["segment_id"]), "segment_id": segment["segment_id"],
+        "candidate_id": key("candidate", segment["segment_id"]), "method_digest": "c1", "segment_id": segment["segment_id"],
         "instruction": HOSTILE if place == 0 else asked, "response": segment["text"], "model_id": BACKWARD,
         "request_id": key("request", place),
     }  # fmt: skip
 
 
-def _score(model: str, subject: str, scorer: str, score: float | None, status: str = "ok") -> Row:
+def _score(model: str, pair: str, scorer: str, score: float | None, status: str = "ok") -> Row:
+    low, high = SCORERS[scorer].kind.bounds
     return {
-        "method_digest": f"{scorer}-1", "candidate_id": subject, "model_id": model, "scorer": scorer, "score": score, "status": status,
-        "label_mass": None, "parser": f"{scorer}/1", "request_ids": [],
+        "method_digest": f"{scorer}-1", "pair_id": pair, "model_id": model, "scorer": scorer, "score": score,
+        "scale_low": low, "scale_high": high, "status": status, "label_mass": None, "parser": f"{scorer}/1", "request_ids": [],
     }  # fmt: skip
 
 
@@ -179,11 +181,12 @@ def _known_scores(model: str, draw: np.random.Generator) -> list[Row]:
 def _curated(candidates: list[Row], scores: list[Row], iteration: int) -> list[Row]:
     """Kept: a gain of at least the threshold and an expected score of at least 3."""
     model = FORWARD[iteration - 1]
-    of = {(s["candidate_id"], s["scorer"]): s["score"] for s in scores if s["model_id"] == model}
+    of = {(s["pair_id"], s["scorer"]): s["score"] for s in scores if s["model_id"] == model}
     return [
         {"experiment": "demo", "iteration": iteration, "score": of[c["candidate_id"], "likelihood_gain"],
          "scorer": "likelihood_gain", "model_id": model, "threshold": THRESHOLD, "method_digests": ["likelihood_gain-1", "expected-1"], "url": "https://docs.example.org/",
-         **{k: c[k] for k in ("candidate_id", "instruction", "response", "segment_id")}}
+         "pair_id": c["candidate_id"], "origin": "backtranslated",
+         **{k: c[k] for k in ("instruction", "response", "segment_id")}}
         for c in candidates
         if of[c["candidate_id"], "likelihood_gain"] >= THRESHOLD and of[c["candidate_id"], "expected"] >= 3
     ]  # fmt: skip
@@ -191,8 +194,8 @@ def _curated(candidates: list[Row], scores: list[Row], iteration: int) -> list[R
 
 def _example(dataset: str, row: Row) -> Row:
     return {
-        "dataset": dataset, "example_id": key(dataset, row["candidate_id"]), "system": "tag", "origin": "augmented",
-        "prompt": row["instruction"], "completion": row["response"], "source_id": row["candidate_id"], "split": "train",
+        "dataset": dataset, "example_id": key(dataset, row["pair_id"]), "system": "tag", "origin": "augmented",
+        "prompt": row["instruction"], "completion": row["response"], "source_id": row["pair_id"], "split": "train",
     }  # fmt: skip
 
 

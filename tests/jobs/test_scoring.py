@@ -75,7 +75,7 @@ def scored(open_lake: OpenLake, asked: Recipe) -> tuple[Lake, list[Any]]:
              "response": f"An {r.subject_id} text.", "model_id": r.model_id, "request_id": r.request_id} for r in requests
         ])  # fmt: skip
     score_candidates.run(lake, asked)
-    return lake, lake.latest(SCORES).orderBy("scorer", "candidate_id").collect()
+    return lake, lake.latest(SCORES).orderBy("scorer", "pair_id").collect()
 
 
 def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
@@ -101,8 +101,8 @@ def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
     monkeypatch.setattr(scores, "PARSER", "scores/next")
     lake, rows = scored(open_lake, both)
     assert (lake.run.n_calls, lake.run.n_out, len(rows)) == (0, 4, 10)
-    newest = {(r.candidate_id, r.score) for r in rows if r.scorer == "rubric" and r.parser == "scores/next"}
-    assert newest == {(r.candidate_id, r.score) for r in rows if r.method_digest == after["rubric"][1]}
+    newest = {(r.pair_id, r.score) for r in rows if r.scorer == "rubric" and r.parser == "scores/next"}
+    assert newest == {(r.pair_id, r.score) for r in rows if r.method_digest == after["rubric"][1]}
 
 
 def test_after_a_changed_sampling_only_what_it_gave_counts(open_lake: OpenLake) -> None:
