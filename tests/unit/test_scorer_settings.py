@@ -24,7 +24,7 @@ def recipe(**sections: Any) -> Recipe:
         ({"score_candidates": {"temperature": 0.5}}, WRITTEN),
         ({"score_candidates": {"temperature": 0.0, "rationale_chars": 90}}, WRITTEN),
         ({"score_candidates": {"constrain": "unparsed"}}, WRITTEN),
-        ({"build_training_examples": {"inference_tag": "another"}}, {"likelihood_gain", "ending"}),
+        ({"build_training_examples": {"seed_tag": "Another."}}, {"likelihood_gain", "ending"}),
     ],
 )
 def test_a_setting_makes_the_scores_stale_that_it_shapes(sections: dict[str, Any], stale: set[str]) -> None:
