@@ -67,10 +67,10 @@ class RunLake(Lake):
         stored = {k.removeprefix(CONSTRAINT): v for k, v in state.properties.items() if k.startswith(CONSTRAINT)}
         place = f"delta.`{self.path(table)}`"
         with self._named_commits():
-            for name in (name for name, rule in stored.items() if table.constraints.get(name) != rule):
+            for name in (name for name, rule in stored.items() if not _same(rule, table.constraints.get(name))):
                 self.spark.sql(f"ALTER TABLE {place} DROP CONSTRAINT {name}")
             for name, rule in table.constraints.items():
-                if stored.get(name) != rule:
+                if not _same(rule, stored.get(name)):
                     self._add_constraint(table, name, rule)
 
     def _add_constraint(self, table: Table, name: str, rule: str) -> None:
@@ -204,6 +204,11 @@ class RunLake(Lake):
                 f"another run has used its name; see humpback history {table.name}"
             )
         return int(commit.version)
+
+
+def _same(rule: str, other: str | None) -> bool:
+    """Whether two conditions are alike but for white space, which Delta changes in one that is added later."""
+    return other is not None and "".join(rule.split()) == "".join(other.split())
 
 
 def _require_unique(table: Table, groups: list[Row]) -> int:

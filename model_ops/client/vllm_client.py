@@ -22,6 +22,35 @@ ROW_FAULTS = {400, 413, 422}  # the request's own; any other status is the serve
 
 
 @dataclass(frozen=True)
+class Call:
+    """A request as it is sent: what it asks for, in tokens, and the HTTP body."""
+
+    request: Request
+    tokens: Tokens
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What the requests of one partition share."""
+
+    session: aiohttp.ClientSession
+    servers: Servers
+    places: asyncio.Semaphore
+
+
+@dataclass
+class _Tries:
+    """What has come of one request so far: attempts that count, and the last fault."""
+
+    n: int = 0
+    hung: int = 0
+    is_refused: bool = False
+    fault: str = "nothing was sent"
+    pause: float = 0.0
+
+
+@dataclass(frozen=True)
 class VllmEngine:
     """One model, served under one name by one or more servers that speak vLLM's completions API.
 
@@ -71,7 +100,7 @@ class VllmEngine:
                 loop.run_until_complete(session.close())
             loop.close()
 
-    def call(self, row: Mapping[str, Any]) -> "Call":
+    def call(self, row: Mapping[str, Any]) -> Call:
         """The HTTP request for a row.
 
         Raises:
@@ -97,7 +126,7 @@ class VllmEngine:
         }
         return Call(request, tokens, body | capability_of(request).body(request, tokens))
 
-    async def _ask(self, line: "_Line", row: Mapping[str, Any]) -> Answer:
+    async def _ask(self, line: _Line, row: Mapping[str, Any]) -> Answer:
         """The answer to one request, by as many attempts as it takes and gets."""
         try:
             call = self.call(row)
@@ -119,7 +148,7 @@ class VllmEngine:
             await asyncio.sleep(tries.pause)
         return Answer(call.request.request_id, "failed", error=f"{self.attempts} attempts; the last: {tries.fault}")
 
-    async def _attempt(self, line: "_Line", server: Server, call: "Call", tries: "_Tries") -> Answer | None:
+    async def _attempt(self, line: _Line, server: Server, call: Call, tries: _Tries) -> Answer | None:
         """The answer of one server, or None where another attempt may be made after `tries.pause` seconds."""
         is_last, wait, unreachable = tries.n + 1 == self.attempts, None, False
         try:
@@ -149,35 +178,6 @@ class VllmEngine:
         tries.n += line.servers.failed(server, unreachable=unreachable, rest=wait)
         tries.pause = wait if wait is not None else random.uniform(0.2, 1.0) * 2 ** max(tries.n - 1, 0)
         return None
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request as it is sent: what it asks for, in tokens, and the HTTP body."""
-
-    request: Request
-    tokens: Tokens
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Line:
-    """What the requests of one partition share."""
-
-    session: aiohttp.ClientSession
-    servers: Servers
-    places: asyncio.Semaphore
-
-
-@dataclass
-class _Tries:
-    """What has come of one request so far: attempts that count, and the last fault."""
-
-    n: int = 0
-    hung: int = 0
-    is_refused: bool = False
-    fault: str = "nothing was sent"
-    pause: float = 0.0
 
 
 def _answer(call: Call, reply: dict[str, Any], url: str) -> Answer:

@@ -15,6 +15,7 @@ from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
 from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, KNOWN_SCORES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 from tests.planted import plant
+from transforms.scoring.scorers import SCORERS
 
 NOW = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
 TOPICS = ("disk", "kernel", "package", "font", "printer", "mail queue", "index", "branch")
@@ -147,16 +148,17 @@ def _segments(draw: np.random.Generator) -> list[Row]:
 def _candidate(segment: Row, place: int) -> Row:
     asked = f"How is the {segment['header'].removeprefix('Setting up the ')} set up, and what does it ask for?"
     return {
-        "candidate_id": key("candidate", segment["segment_id"]), "segment_id": segment["segment_id"],
+        "candidate_id": key("candidate", segment["segment_id"]), "method_digest": "c1", "segment_id": segment["segment_id"],
         "instruction": HOSTILE if place == 0 else asked, "response": segment["text"], "model_id": BACKWARD,
-        "request_id": key("request", place), "method_digest": "c1",
+        "request_id": key("request", place),
     }  # fmt: skip
 
 
-def _score(model: str, subject: str, scorer: str, score: float | None, status: str = "ok") -> Row:
+def _score(model: str, pair: str, scorer: str, score: float | None, status: str = "ok") -> Row:
+    low, high = SCORERS[scorer].kind.bounds
     return {
-        "method_digest": f"{scorer}-1", "pair_id": subject, "model_id": model, "scorer": scorer, "score": score, "status": status,
-        "label_mass": None, "parser": f"{scorer}/1", "request_ids": [],
+        "method_digest": f"{scorer}-1", "pair_id": pair, "model_id": model, "scorer": scorer, "score": score,
+        "scale_low": low, "scale_high": high, "status": status, "label_mass": None, "parser": f"{scorer}/1", "request_ids": [],
     }  # fmt: skip
 
 

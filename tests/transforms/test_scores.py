@@ -35,50 +35,41 @@ class Settings:
     constrain: Literal["always", "unparsed"] = "always"
 
 
-@pytest.mark.parametrize(
-    ("reply", "score"),
-    [
-        ("It is good.\nScore: 4", 4.0),
-        ("Score: 3 would be harsh.\nScore: 5", 5.0),
-        ("Fine.\nscore: 4/5", 4.0),
-        ("Fine.\n**Score: 4**", 4.0),
-        ("Fine.\nScore: 4.5", 4.5),
-        ("Fine.\nScore: 5.", 5.0),
-        ("Score:5", 5.0),
-        ("Fine.\nScore: 10", 10.0),  # out of range, for the status to say; never read as 1
-        ("Score: 3\nBut the ending is another matter.", None),
-        ("No rating at all.", None),
-        ("Score: five", None),
-    ],
-)
-def test_written_score(spark: SparkSession, reply: str, score: float | None) -> None:
-    assert read(spark, reply, (1, 5)) == score
+OUT_OF_FIVE = {
+    "It is good.\nScore: 4": 4.0,
+    "Score: 3 would be harsh.\nScore: 5": 5.0,
+    "Fine.\nscore: 4/5": 4.0,
+    "Fine.\n**Score: 4**": 4.0,
+    "Fine.\nScore: 4.5": 4.5,
+    "Fine.\nScore: 5.": 5.0,
+    "Score:5": 5.0,
+    "Fine.\nScore: 10": 10.0,  # out of range, for the status to say; never read as 1
+    "Fine.\nScore: -1": -1.0,
+    "Score: 3\nBut the ending is another matter.": None,
+    "No rating at all.": None,
+    "Score: five": None,
+    "Score: 7/10": None,  # on another scale
+}
+OUT_OF_TEN = {
+    "Score: 10": 10.0,
+    "Score: 1": 1.0,
+    "Score: 7/10": 7.0,
+    "Score: 10 / 10.": 10.0,
+    "Score: 11": 11.0,
+    "Score: 4/5": None,
+    "Score: 7/100": None,
+    "Score: 1 0": None,
+}
+OUT_OF_HUNDRED = {"**Score: 100/100**": 100.0, "Score: 7/10": None, "Score: 0": 0.0}
 
 
 @pytest.mark.parametrize(
-    ("reply", "scale", "score"),
-    [
-        ("Score: 10", (1, 10), 10.0),
-        ("Score: 7/10", (1, 10), 7.0),
-        ("Score: 10 / 10.", (1, 10), 10.0),
-        ("**Score: 100/100**", (0, 100), 100.0),
-        ("Score: 11", (1, 10), 11.0),  # out of range, for the status to say
-        ("Score: -2", (-3, 3), -2.0),
-        ("Score: 4/5", (1, 10), None),  # on another scale
-        ("Score: 7/100", (1, 10), None),
-        ("Score: 1 0", (1, 10), None),
-    ],
+    ("replies", "scale"), [(OUT_OF_FIVE, (1, 5)), (OUT_OF_TEN, (1, 10)), (OUT_OF_HUNDRED, (0, 100))]
 )
-def test_written_score_of_a_wider_scale(
-    spark: SparkSession, reply: str, scale: tuple[int, int], score: float | None
-) -> None:
-    assert read(spark, reply, scale) == score
-
-
-def read(spark: SparkSession, reply: str, scale: tuple[int, int]) -> float | None:
-    row = spark.createDataFrame([(reply,)], "reply string").select(written_score(F.col("reply"), scale)).first()
-    assert row is not None
-    return row[0]  # type: ignore[no-any-return]
+def test_written_score(spark: SparkSession, replies: dict[str, float | None], scale: tuple[int, int]) -> None:
+    frame = spark.createDataFrame([(reply,) for reply in replies], "reply string")
+    read = frame.select("reply", written_score(F.col("reply"), scale)).collect()
+    assert {row[0]: row[1] for row in read} == replies
 
 
 @pytest.mark.parametrize("scale", [(1, 5), (0, 9), (1, 10), (0, 100), (7, 12), (-3, 3)])
@@ -272,7 +263,7 @@ def test_backward_gain_is_of_the_instruction_given_the_response(spark: SparkSess
     assert rated(asked, ledger, "backward_gain")["a"].score == pytest.approx(1.5)
 
 
-OUT_OF_TEN = Scorer(
+TEN = Scorer(
     "out_of_ten",
     Template("out_of_ten", "How good is this answer, from 1 to 10?\n\n{instruction}\n\n{response}"),
     Written((1, 10)),
@@ -283,18 +274,18 @@ def test_a_new_scorer_is_one_object(spark: SparkSession) -> None:
     """From pairs to scores: nothing but the object above knows of it."""
     settings = Settings(temperature=1.0, samples=3)
     pairs = spark.createDataFrame([(f"p{n}", f"Why {n}?", f"Because of {n}.") for n in range(40)], PAIRS)
-    (sampling,) = OUT_OF_TEN.kind.samplings(settings)
+    (sampling,) = TEN.kind.samplings(settings)
     asked = requests_from(
-        score_prompts(pairs, scorer=OUT_OF_TEN, system="tags"), stage=f"scores/{OUT_OF_TEN.name}", model_id="m",
-        model_digest="d", prompt_id="p", sampling=sampling, samples=OUT_OF_TEN.kind.samples(settings),
+        score_prompts(pairs, scorer=TEN, system="tags"), stage=f"scores/{TEN.name}", model_id="m",
+        model_digest="d", prompt_id="p", sampling=sampling, samples=TEN.kind.samples(settings),
     )  # fmt: skip
     rows = [row.asDict() for row in asked.collect()]
-    assert len(rows) == 40 * OUT_OF_TEN.requests_per_pair(settings) == 120
+    assert len(rows) == 40 * TEN.requests_per_pair(settings) == 120
     answers = list(FakeEngine().answers(iter(rows)))
     said = {answer.text for answer in answers}
     assert said == {f"Reads well.\nScore: {n}" for n in range(1, 11)}
     ledger = spark.createDataFrame(pd.DataFrame([asdict(answer) for answer in answers]), ANSWERS)
-    found = scores_from(asked, ledger, scorer=OUT_OF_TEN, model_id="m", method_digest="abc")
+    found = scores_from(asked, ledger, scorer=TEN, model_id="m", method_digest="abc")
     assert set(SCORES.columns) <= set(found.columns)
     rated = found.withColumn(
         "keeps_rules", F.expr(" AND ".join(f"({rule})" for rule in SCORES.rules.values()))

@@ -1,0 +1,54 @@
+"""What the recipe may say of scorers, and which scores a change of it makes stale."""
+
+from typing import Any
+
+import pytest
+
+from jobs.recipe.config import Recipe
+from jobs.recipe.digests import scores_digest
+from transforms.scoring.scorers import SCORERS
+
+WRITTEN = {"rubric", "additive"}
+MINIMAL = {"name": "x", "base_model": "m"}
+
+
+def recipe(**sections: Any) -> Recipe:
+    return Recipe.model_validate(MINIMAL | sections)
+
+
+@pytest.mark.parametrize(
+    ("sections", "stale"),
+    [
+        ({}, set()),
+        ({"score_candidates": {"scorers": ["expected"]}}, set()),
+        ({"score_candidates": {"temperature": 0.5}}, WRITTEN),
+        ({"score_candidates": {"temperature": 0.0, "rationale_chars": 90}}, WRITTEN),
+        ({"score_candidates": {"constrain": "unparsed"}}, WRITTEN),
+        ({"build_training_examples": {"seed_tag": "Another."}}, {"likelihood_gain", "ending"}),
+    ],
+)
+def test_a_setting_makes_the_scores_stale_that_it_shapes(sections: dict[str, Any], stale: set[str]) -> None:
+    changed = recipe(**sections)
+    assert {name for name in SCORERS if scores_digest(changed, name) != scores_digest(recipe(), name)} == stale
+
+
+def test_samples_count_for_written_ratings_alone() -> None:
+    one, three = (recipe(score_candidates={"temperature": 1.0, "samples": n}) for n in (1, 3))
+    assert {name for name in SCORERS if scores_digest(one, name) != scores_digest(three, name)} == WRITTEN
+    per_pair = {name: scorer.requests_per_pair(three.score_candidates) for name, scorer in SCORERS.items()}
+    gains = {"likelihood_gain": 2, "backward_gain": 2}
+    assert per_pair == dict.fromkeys(SCORERS, 1) | dict.fromkeys(WRITTEN, 3) | gains
+
+
+def test_every_scorer_has_digests_of_its_own() -> None:
+    assert len({scores_digest(recipe(), name) for name in SCORERS}) == len(SCORERS)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [{"score_candidates": {"scorers": ["rubrik"]}}, {"curate": {"gates": {"rubrik": 3}}},
+     {"score_candidates": {"limits": {"rubrik": 3}}}],
+)  # fmt: skip
+def test_a_scorer_that_is_not_there_is_named_with_those_that_are(section: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"there is no scorer 'rubrik'; there are rubric, additive, expected"):
+        recipe(**section)
