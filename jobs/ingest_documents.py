@@ -102,7 +102,7 @@ def new_files(lake: Lake, recipe: Recipe) -> list[str]:
     """The recipe's crawl files that have not been read yet; one that could not be, once it can."""
     read = _read(lake).select("source_file", "rule").distinct().collect()
     known = {row.source_file for row in read if row.rule != UNREADABLE or not _is_readable(row.source_file)}
-    return [f for f in crawl_files(recipe.ingest_documents.paths) if f not in known]
+    return [f for f in crawl_files(recipe.ingest_documents.paths, recipe.ingest_conversations.paths) if f not in known]
 
 
 def _read(lake: Lake) -> DataFrame:

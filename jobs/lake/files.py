@@ -18,20 +18,25 @@ def local_path(uri: str) -> Path | None:
     return Path("/" + uri[5:].lstrip("/")) if scheme[1] == "file" else None
 
 
-def crawl_files(paths: Sequence[str]) -> list[str]:
+def crawl_files(paths: Sequence[str], seed: Sequence[str] = ()) -> list[str]:
     """The source files that paths, globs and folders (all `SUFFIXES` below) name, absolute and sorted.
+
+    Of folders the files of Delta tables are left out, for they hold rows that are deleted, and those that
+    `seed`, the recipe's paths of conversations, names.
 
     Raises:
         RecipeError: there are no paths, or some name no file; lists them.
     """
+    not_meant = {os.path.abspath(file) for path in seed for file in _named(path)}
     found: set[str] = set()
     empty = []
     for pattern in paths:
         matches = glob.glob(os.path.expanduser(pattern), recursive=True)
-        files = [str(f) for m in matches for f in (_below(Path(m)) if os.path.isdir(m) else [m])]
+        files = {os.path.abspath(m) for m in matches if not os.path.isdir(m)}
+        files |= {os.path.abspath(f) for m in matches if os.path.isdir(m) for f in _below(Path(m))} - not_meant
         if not files:
             empty.append(pattern)
-        found.update(os.path.abspath(f) for f in files)
+        found |= files
     if empty or not found:
         what = f"no source file at {', '.join(empty)}" if empty else "no paths are given"
         raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of WARC, Parquet or JSONL")
@@ -43,7 +48,9 @@ def _below(folder: Path) -> list[Path]:
 
     Another folder with such a name is listed, for it can't be read.
     """
-    found = [f for f in (folder, *folder.rglob("*")) if f.name.endswith(SUFFIXES)]
+    everything = [folder, *folder.rglob("*")]
+    tables = {path.parent for path in everything if path.name == "_delta_log"}
+    found = [f for f in everything if f.name.endswith(SUFFIXES) and tables.isdisjoint((f, *f.parents))]
     holders = {parent for f in found for parent in f.parents}
     return [f for f in found if f not in holders]
 
@@ -54,31 +61,25 @@ def conversation_files(paths: Sequence[str]) -> tuple[list[str], list[str]]:
     Raises:
         RecipeError: there are no paths, or some match no file here; lists them.
     """
-    found: set[str] = set()
-    elsewhere, missing = [], []
-    for path in paths:
-        place = local_path(os.path.expanduser(path))
-        if place is None:
-            elsewhere.append(path)
-            continue
-        matches = map(Path, glob.glob(str(place)))
-        files = [str(f) for m in matches for f in (_visible(m) if m.is_dir() else [m])]
-        if not files:
-            missing.append(path)
-        found.update(files)
     if not paths:
         raise RecipeError("ingest_conversations.paths is empty: name the seed's JSONL files, plain or .gz")
+    elsewhere = [path for path in paths if local_path(os.path.expanduser(path)) is None]
+    named = {path: _named(path) for path in paths if path not in elsewhere}
+    missing = [path for path, files in named.items() if not files]
     if missing:
         raise no_such_conversations(missing, len(paths))
-    return sorted(found), elsewhere
+    return sorted({file for files in named.values() for file in files}), elsewhere
+
+
+def _named(path: str) -> list[str]:
+    """The files that a path, glob or folder of this machine names, but for those that Spark takes for hidden."""
+    place = local_path(os.path.expanduser(path))
+    matches = map(Path, glob.glob(str(place))) if place else ()
+    files = (f for match in matches for f in (sorted(match.iterdir()) if match.is_dir() else [match]))
+    return [str(f) for f in files if f.is_file() and not f.name.startswith(("_", "."))]
 
 
 def no_such_conversations(missing: Sequence[str], n_paths: int) -> RecipeError:
     """The error that names the paths without files."""
     found = f"{len(missing)} of {n_paths} match no file"
     return RecipeError(f"ingest_conversations.paths: {found}: {', '.join(missing)}; correct them")
-
-
-def _visible(folder: Path) -> list[Path]:
-    """A folder's files, but for those that Spark takes for hidden."""
-    return [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(("_", "."))]

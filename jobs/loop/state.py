@@ -41,7 +41,7 @@ def inputs_digest(recipe: Recipe, limit: int | None, code: Path = CODE) -> str |
     Raises:
         RecipeError, JobError, ModelFolderError: a file or folder that the recipe names is not there or not readable.
     """
-    crawl = crawl_files(recipe.ingest_documents.paths)
+    crawl = crawl_files(recipe.ingest_documents.paths, recipe.ingest_conversations.paths)
     seed, elsewhere = conversation_files(recipe.ingest_conversations.paths)
     segments = segments_digest(recipe)  # block lists included
     base = Path(recipe.base_model)

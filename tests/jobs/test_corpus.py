@@ -16,7 +16,6 @@ from pyspark.sql import functions as F
 from jobs import extract_segments, find_duplicates, ingest_documents, select_unlabelled, sign_segments
 from jobs.cli.explain import explain
 from jobs.errors import RecipeError
-from jobs.lake.files import crawl_files
 from jobs.lake.runs import Run
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
@@ -336,22 +335,3 @@ def test_lists_block_and_personal_data_is_replaced(
     assert mail.text == prose(4) + "No casino. Ask email@example.com."
     assert (mail.n_chars, mail.replaced) == (len(mail.text), {"email": 1})
     assert {row.replaced for row in open_lake().read(SEGMENTS).where("drop_reason IS NOT NULL").collect()} == {None}
-
-
-def test_crawl_files(tmp_path: Path) -> None:
-    for name in ("a.warc", "b/c.warc.gz", "b/d.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    a, c, d = (str(tmp_path / name) for name in ("a.warc", "b/c.warc.gz", "b/d.txt"))
-    assert crawl_files([str(tmp_path)]) == [a, c]
-    assert crawl_files([a, f"{tmp_path}/*/*.gz", d]) == [a, c, d]
-    (tmp_path / "b/table.parquet").mkdir()
-    assert str(tmp_path / "b/table.parquet") in crawl_files([str(tmp_path)]), "it can't be read"
-    part = tmp_path / "b/table.parquet/part-0.snappy.parquet"
-    part.touch()
-    assert crawl_files([str(tmp_path)]) == [a, c, str(part)], "as Spark writes a table"
-    assert crawl_files([f"{tmp_path}/b/*.parquet"]) == [str(part)]
-    with pytest.raises(RecipeError, match=r"no source file at .*none\*, .*gone; name files"):
-        crawl_files([a, f"{tmp_path}/none*", f"{tmp_path}/gone"])
-    with pytest.raises(RecipeError, match="no paths are given"):
-        crawl_files([])
