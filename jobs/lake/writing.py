@@ -7,6 +7,7 @@ from typing import Any
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
 
 from expectations.rules import with_breaches
 from jobs.errors import JobError
@@ -190,7 +191,9 @@ class RunLake(Lake):
         Delta then refuses the commit if another run's comes in between, whose rows these were not compared with.
         """
         self.create(table)
-        key = table.key[-1]  # no partition column: of one, only the partitions named would count
+        # No partition column: of one, only the partitions named would count.
+        texts = (name for name in table.key if isinstance(table.schema[name].dataType, StringType))
+        key = next(name for name in texts if name not in table.partition_by)
         nothing = self.newest(table).where(F.col(key) == "").select(key)
         return rows.join(nothing, key, "left_anti").select(*rows.columns)
 
