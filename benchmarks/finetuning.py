@@ -22,10 +22,24 @@ from model_ops.training.dataset import Example
 from model_ops.training.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(
-    method="lora", learning_rate=1e-4, final_learning_rate=1e-5, weight_decay=0.1, dropout=0.1, batch_size=32,
-    small_batch_size=32, micro_batch_size=4, gradient_checkpointing=True, epochs=1, max_length=2048, dev_examples=0,
-    lora_rank=16, lora_alpha=32, lora_layers_from=0, dtype="auto", seed=0,
-)  # fmt: skip
+    method="lora",
+    learning_rate=1e-4,
+    final_learning_rate=1e-5,
+    weight_decay=0.1,
+    dropout=0.1,
+    batch_size=32,
+    small_batch_size=32,
+    micro_batch_size=4,
+    gradient_checkpointing=True,
+    epochs=1,
+    max_length=2048,
+    dev_examples=0,
+    lora_rank=16,
+    lora_alpha=32,
+    lora_layers_from=0,
+    dtype="auto",
+    seed=0,
+)
 
 
 def made(n: int, longest: int) -> list[Example]:

@@ -55,8 +55,16 @@ def requests(kind: str, n: int, run: str) -> list[dict[str, Any]]:
     words, prefill, sampling = KINDS[kind]
     own = random.Random(run)
     texts = [" ".join([*t.split()[:100], *own.sample(t.split()[100:], words - 100)]) for t in prompts(n, words, 100)]
-    fixed = {"stage": kind, "model_id": "base", "prompt_id": "p", "sampling": json.dumps(sampling), "sample": 0,
-             "system": "", "prefill": prefill, "span": None}  # fmt: skip
+    fixed = {
+        "stage": kind,
+        "model_id": "base",
+        "prompt_id": "p",
+        "sampling": json.dumps(sampling),
+        "sample": 0,
+        "system": "",
+        "prefill": prefill,
+        "span": None,
+    }
     return [fixed | {"request_id": f"{run}/{i}", "subject_id": str(i), "prompt": text} for i, text in enumerate(texts)]
 
 
@@ -149,8 +157,15 @@ def offline(folder: str, in_flight: int) -> None:
     from vllm import LLM, SamplingParams
 
     cpu = {} if has_gpu() else {"block_size": 32}
-    model = LLM(folder, max_model_len=LONGEST, max_num_seqs=in_flight, enforce_eager=not has_gpu(),
-                dtype=served_dtype("auto"), disable_log_stats=True, **cpu)  # fmt: skip
+    model = LLM(
+        folder,
+        max_model_len=LONGEST,
+        max_num_seqs=in_flight,
+        enforce_eager=not has_gpu(),
+        dtype=served_dtype("auto"),
+        disable_log_stats=True,
+        **cpu,
+    )
     for body in json.load(sys.stdin):
         named = ("max_tokens", "temperature", "top_p", "logprobs", "logprob_token_ids", "stop_token_ids")
         sampling = {k: v for k, v in body[0].items() if k in named}
@@ -196,8 +211,9 @@ def compare_offline(options: argparse.Namespace, chat: ChatFormat) -> None:
     engine = engine_of("", chat, 1)
     bodies = [
         [engine.call(r).body for r in requests(kind, n, f"{kind}/{run}")]
-        for kind in KINDS for run, n in (("warm", 4), ("offline", options.requests))
-    ]  # fmt: skip
+        for kind in KINDS
+        for run, n in (("warm", 4), ("offline", options.requests))
+    ]
     environment = os.environ | ({} if has_gpu() else cpu_environment(2, eager=True)) | {"HF_HUB_OFFLINE": "1"}
     in_flight = str(options.in_flight)
     line = [sys.executable, "-m", "benchmarks.inference", options.model, "--offline", "--in-flight", in_flight]

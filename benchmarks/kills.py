@@ -42,18 +42,31 @@ MODEL = "m-1"
 
 def ask(spark: SparkSession, root: Path, endpoint: str, folder: Path, n_rows: int, rows_per_wave: int) -> None:
     """One run, in this process: ask for `n_rows` completions and write them to the ledger."""
-    recipe = Recipe.model_validate({
-        "name": "kills", "base_model": str(folder), "serving": {"endpoints": [endpoint]},
-        "inference": {"rows_per_wave": rows_per_wave, "in_flight": 16},
-    })  # fmt: skip
+    recipe = Recipe.model_validate(
+        {
+            "name": "kills",
+            "base_model": str(folder),
+            "serving": {"endpoints": [endpoint]},
+            "inference": {"rows_per_wave": rows_per_wave, "in_flight": 16},
+        }
+    )
     lake = RunLake(spark, str(root), Run("kills", "kills", recipe.digest(), CANDIDATES))
     subject, text, nothing = F.col("id").cast("string"), F.concat(F.lit("Row "), "id"), F.lit("")
     prompts = spark.range(n_rows).select(
-        subject.alias("subject_id"), nothing.alias("system"), text.alias("prompt"), nothing.alias("prefill"),
+        subject.alias("subject_id"),
+        nothing.alias("system"),
+        text.alias("prompt"),
+        nothing.alias("prefill"),
         F.lit(None).cast("string").alias("span"),
-    )  # fmt: skip
-    requests = requests_from(prompts, stage="candidates", model_id=MODEL, model_digest="d", prompt_id="p",
-                             sampling={"temperature": 0.7, "max_tokens": 9})  # fmt: skip
+    )
+    requests = requests_from(
+        prompts,
+        stage="candidates",
+        model_id=MODEL,
+        model_digest="d",
+        prompt_id="p",
+        sampling={"temperature": 0.7, "max_tokens": 9},
+    )
     complete(lake, servers_of(recipe, spark, root / "logs"), Model(MODEL, str(folder), "d", "base"), requests)
 
 

@@ -111,12 +111,18 @@ def parse_only(documents: DataFrame, *, method_digest: str, **rules: object) -> 
         for batch in batches:
             rows = [
                 {
-                    "segment_id": page["document_id"], "document_id": page["document_id"], "url": page["url"],
-                    "position": 0, "header": str(LexborHTMLParser(page["content"]).body), "header_level": 0,
-                    "header_path": [], "n_chars": 0, "drop_reason": "no_header",
+                    "segment_id": page["document_id"],
+                    "document_id": page["document_id"],
+                    "url": page["url"],
+                    "position": 0,
+                    "header": str(LexborHTMLParser(page["content"]).body),
+                    "header_level": 0,
+                    "header_path": [],
+                    "n_chars": 0,
+                    "drop_reason": "no_header",
                 }
                 for page in batch.to_pylist()
-            ]  # fmt: skip
+            ]
             yield pa.RecordBatch.from_pylist(rows, schema)
 
     rows = documents.select("document_id", "url", "content").mapInArrow(parse, ROWS)

@@ -35,21 +35,35 @@ def requests(lake: RunLake, first: int, last: int) -> DataFrame:
     """Those of so many subjects, by number."""
     subject, nothing = F.col("id").cast("string"), F.lit("")
     prompts = lake.spark.range(first, last).select(
-        subject.alias("subject_id"), nothing.alias("system"), F.concat(F.lit("Row "), "id").alias("prompt"),
-        nothing.alias("prefill"), F.lit(None).cast("string").alias("span"),
-    )  # fmt: skip
-    return requests_from(prompts, stage="candidates", model_id=MODEL.model_id, model_digest=MODEL.digest,
-                         prompt_id="p", sampling={"temperature": 0.7, "max_tokens": 9})  # fmt: skip
+        subject.alias("subject_id"),
+        nothing.alias("system"),
+        F.concat(F.lit("Row "), "id").alias("prompt"),
+        nothing.alias("prefill"),
+        F.lit(None).cast("string").alias("span"),
+    )
+    return requests_from(
+        prompts,
+        stage="candidates",
+        model_id=MODEL.model_id,
+        model_digest=MODEL.digest,
+        prompt_id="p",
+        sampling={"temperature": 0.7, "max_tokens": 9},
+    )
 
 
 def fill(lake: RunLake, first: int, last: int) -> None:
     """Answers of some 20 words to those requests."""
     given = {
-        "run_id": F.lit("before"), "attempt": F.lit(1), "status": F.lit("ok"), "endpoint": F.lit("fake"),
+        "run_id": F.lit("before"),
+        "attempt": F.lit(1),
+        "status": F.lit("ok"),
+        "endpoint": F.lit("fake"),
         "text": F.concat_ws(" ", *[F.substring("request_id", 3 * i + 1, 5) for i in range(20)]),
-        "finish_reason": F.lit("stop"), "n_prompt_tokens": F.lit(200), "n_completion_tokens": F.lit(40),
+        "finish_reason": F.lit("stop"),
+        "n_prompt_tokens": F.lit(200),
+        "n_completion_tokens": F.lit(40),
         "created_at": F.current_timestamp(),
-    }  # fmt: skip
+    }
     for field in COMPLETIONS.schema:
         given.setdefault(field.name, F.lit(None).cast(field.dataType))
     asked = requests(lake, first, last)
@@ -75,10 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"{n:,} rows in the ledger, {time.perf_counter() - began:.0f} s to write\n")
             next_one = n
             for n_waves in (options.waves[0], *options.waves):  # the first of them warms up
-                recipe = Recipe.model_validate({
-                    "name": "planning", "base_model": "none",
-                    "inference": {"engine": "fake", "rows_per_wave": -(-2 * options.requests // (2 * n_waves - 1))},
-                })  # fmt: skip
+                recipe = Recipe.model_validate(
+                    {
+                        "name": "planning",
+                        "base_model": "none",
+                        "inference": {"engine": "fake", "rows_per_wave": -(-2 * options.requests // (2 * n_waves - 1))},
+                    }
+                )
                 lake = RunLake(spark, root, Run("planning", "planning", recipe.digest(), CANDIDATES))
                 servers = EngineServers(recipe.inference, FakeEngine())
                 first, last = max(next_one - options.requests, 0), next_one + options.requests

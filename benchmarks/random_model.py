@@ -23,10 +23,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     base = AutoConfig.from_pretrained(options.base, local_files_only=True)
     config = LlamaConfig(
-        vocab_size=base.vocab_size, hidden_size=options.hidden, intermediate_size=options.hidden * 11 // 4,
-        num_hidden_layers=options.layers, num_attention_heads=options.hidden // 128, max_position_embeddings=4096,
-        bos_token_id=base.bos_token_id, eos_token_id=base.eos_token_id, dtype="bfloat16",
-    )  # fmt: skip
+        vocab_size=base.vocab_size,
+        hidden_size=options.hidden,
+        intermediate_size=options.hidden * 11 // 4,
+        num_hidden_layers=options.layers,
+        num_attention_heads=options.hidden // 128,
+        max_position_embeddings=4096,
+        bos_token_id=base.bos_token_id,
+        eos_token_id=base.eos_token_id,
+        dtype="bfloat16",
+    )
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):

@@ -77,9 +77,13 @@ def run(training: Training, *, dry_run: bool = False) -> None:
     chat = ChatFormat.load(training.base_model)
     train, dev = _examples(training, chat)
     log.info(
-        "dataset=%s train=%d dev=%d tokens=%d longest=%d", training.dataset, len(train), len(dev),
-        sum(map(len, train)), max(map(len, train)),
-    )  # fmt: skip
+        "dataset=%s train=%d dev=%d tokens=%d longest=%d",
+        training.dataset,
+        len(train),
+        len(dev),
+        sum(map(len, train)),
+        max(map(len, train)),
+    )
     if dry_run:
         return
     # Heavy, and only now known to be needed.

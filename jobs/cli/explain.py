@@ -89,10 +89,15 @@ class _Story:
         theirs = F.col("segment_id").isin([repeat["keeper_id"] for repeat in repeats])
         keepers = _rows(lake.read(SEGMENTS).where(theirs).select("segment_id", "header", "url"))
         self.place = {keeper["segment_id"]: f"{keeper['header']} on {keeper['url']}" for keeper in keepers}
-        kept_for = lake.read(DUPLICATES).where(F.col("keeper_id").isin(segment_ids)).groupBy("keeper_id").agg(
-            F.count_distinct("segment_id").alias("n"),
-            F.slice(F.sort_array(F.collect_set("segment_id")), 1, MAX_SHOWN).alias("some"),
-        )  # fmt: skip
+        kept_for = (
+            lake.read(DUPLICATES)
+            .where(F.col("keeper_id").isin(segment_ids))
+            .groupBy("keeper_id")
+            .agg(
+                F.count_distinct("segment_id").alias("n"),
+                F.slice(F.sort_array(F.collect_set("segment_id")), 1, MAX_SHOWN).alias("some"),
+            )
+        )
         self.kept_for = _by(_rows(kept_for), "keeper_id")
         self.drawn = _by(_rows(lake.read(UNLABELLED).where(mine).select("segment_id", "experiment")), "segment_id")
         overlaps = _rows(lake.read(OVERLAPS).where(mine).orderBy("experiment", "known_set", "known_id"))

@@ -7,15 +7,25 @@ from pyspark.errors import PySparkException
 
 KNOWN = (
     (re.compile(r"No space left on device"), "the disk is full; free some space and run the same command again"),
-    (re.compile(r"Permission denied|AccessDenied|not writable|Mkdirs failed|Unable to create|Parent path is not a dir"),
-     "nothing can be written there; choose another --lake or mend the permissions"),
-    (re.compile(r"JAVA_GATEWAY_EXITED|Java gateway process exited"),
-     "Java did not start; install a Java 17+ runtime (Debian: openjdk-17-jre-headless); see humpback doctor"),
-    (re.compile(r"unresolved dependency|download failed"),
-     "the Delta jar could not be fetched; run once with access to Maven Central, or put the jar on Spark's class path"),
-    (re.compile(r"DELTA_CONCURRENT|ConcurrentAppend|ConcurrentModification"),
-     "another process wrote the same slice at the same time; run the same command again"),
-)  # fmt: skip
+    (
+        re.compile(
+            r"Permission denied|AccessDenied|not writable|Mkdirs failed|Unable to create|Parent path is not a dir"
+        ),
+        "nothing can be written there; choose another --lake or mend the permissions",
+    ),
+    (
+        re.compile(r"JAVA_GATEWAY_EXITED|Java gateway process exited"),
+        "Java did not start; install a Java 17+ runtime (Debian: openjdk-17-jre-headless); see humpback doctor",
+    ),
+    (
+        re.compile(r"unresolved dependency|download failed"),
+        "the Delta jar could not be fetched; run once with access to Maven Central, or put the jar on the class path",
+    ),
+    (
+        re.compile(r"DELTA_CONCURRENT|ConcurrentAppend|ConcurrentModification"),
+        "another process wrote the same slice at the same time; run the same command again",
+    ),
+)
 
 
 def sentence(error: BaseException) -> str:

@@ -201,9 +201,18 @@ def lengths(found: Sequence[Mapping[str, Any]]) -> str:
             ]
             box = {"facecolor": BLUE, "alpha": 0.35, "edgecolor": BLUE}
             line = {"color": BLUE}
-            axes.bxp(boxes, orientation="horizontal", widths=0.5, showfliers=False, patch_artist=True,
-                     manage_ticks=False, boxprops=box, whiskerprops=line, capprops=line,
-                     medianprops={"color": INK, "linewidth": 2})  # fmt: skip
+            axes.bxp(
+                boxes,
+                orientation="horizontal",
+                widths=0.5,
+                showfliers=False,
+                patch_artist=True,
+                manage_ticks=False,
+                boxprops=box,
+                whiskerprops=line,
+                capprops=line,
+                medianprops={"color": INK, "linewidth": 2},
+            )
             axes.set_yticks(range(1, len(found) + 1), [one["set"] for one in found])
             axes.set_ylim(len(found) + 0.5, 0.5)
             axes.set_xlim(left=0)

@@ -18,9 +18,15 @@ def page(facts: Mapping[str, Any], docs_root: str | None = None) -> str:
     """The report as HTML. `docs_root` is the way from the page to the lake's root, for links to Data Docs."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
-        "n": number, "score": score, "bytes": size, "span": duration, "short": shortened,
-        "web": web_address, "when": when, "spoken": lambda name: str(name).replace("_", " "),
-    }  # fmt: skip
+        "n": number,
+        "score": score,
+        "bytes": size,
+        "span": duration,
+        "short": shortened,
+        "web": web_address,
+        "when": when,
+        "spoken": lambda name: str(name).replace("_", " "),
+    }
     environment.globals["doc"] = lambda path: document_link(docs_root, path)
     template = (files("jobs.report") / "report.html.j2").read_text(encoding="utf-8")  # it may lie in a wheel
     return environment.from_string(template).render(facts, charts=pictures(facts))

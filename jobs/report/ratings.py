@@ -40,9 +40,12 @@ def histograms(scores: DataFrame, subject: Experiment) -> list[Row]:
     whose rows are counted in the bins at the ends.
     """
     found = []
-    for scorer, n, quantiles in scores.groupBy("scorer").agg(
-        F.count("score"), F.percentile_approx("score", [0.005, 0.995])
-    ).orderBy("scorer").collect():  # fmt: skip
+    for scorer, n, quantiles in (
+        scores.groupBy("scorer")
+        .agg(F.count("score"), F.percentile_approx("score", [0.005, 0.995]))
+        .orderBy("scorer")
+        .collect()
+    ):
         low, high = SCORERS[scorer].scale or (quantiles if n else (0.0, 1.0))
         width = (high - low) / BINS or 1.0
         inside = F.greatest(F.lit(0), F.least(F.lit(BINS - 1), F.floor((F.col("score") - low) / width)))
@@ -58,10 +61,17 @@ def histograms(scores: DataFrame, subject: Experiment) -> list[Row]:
                 if row["bin"] is not None:
                     counts[row["bin"]] += row["n"]
             if statuses:
-                found.append({
-                    "scorer": scorer, "model_id": model_id, "iteration": iteration + 1, "low": low,
-                    "high": low + BINS * width, "counts": counts, "statuses": dict(statuses),
-                })  # fmt: skip
+                found.append(
+                    {
+                        "scorer": scorer,
+                        "model_id": model_id,
+                        "iteration": iteration + 1,
+                        "low": low,
+                        "high": low + BINS * width,
+                        "counts": counts,
+                        "statuses": dict(statuses),
+                    }
+                )
     return found
 
 

@@ -43,10 +43,13 @@ def known_checks(scores: DataFrame, subject: Experiment, thresholds: list[Row]) 
     found = []
     for scorer, model_id in sorted(by_judge, key=lambda judge: (judge[0], iterations[judge[1]])):
         rated, least = by_judge[scorer, model_id], kept_from.get((scorer, iterations[model_id]))
-        figures = [*measures(
-            [(row["pair_id"], scorer, model_id, row["score"]) for row in rated],
-            thresholds={} if least is None else {scorer: least}, target=PRECISION,
-        )]  # fmt: skip
+        figures = [
+            *measures(
+                [(row["pair_id"], scorer, model_id, row["score"]) for row in rated],
+                thresholds={} if least is None else {scorer: least},
+                target=PRECISION,
+            )
+        ]
         by_kind: dict[str, list[float]] = defaultdict(list)
         for row in rated:
             by_kind[row["kind"]].append(row["score"])
@@ -73,21 +76,33 @@ def drift(scores: DataFrame, subject: Experiment, thresholds: list[Row]) -> list
             continue
         mine = scores.where((F.col("scorer") == scorer) & (F.col("status") == "ok"))
         both = (
-            mine.where(F.col("model_id").isin(old, new)).groupBy("pair_id").pivot("model_id", [old, new])
-            .agg(F.first("score")).toDF("pair_id", "old", "new").where("old IS NOT NULL AND new IS NOT NULL")
-        )  # fmt: skip
+            mine.where(F.col("model_id").isin(old, new))
+            .groupBy("pair_id")
+            .pivot("model_id", [old, new])
+            .agg(F.first("score"))
+            .toDF("pair_id", "old", "new")
+            .where("old IS NOT NULL AND new IS NOT NULL")
+        )
         was, stays = F.col("old") >= before, F.col("new") >= after
         counts: Any = both.agg(
-            F.count("*").alias("n"), F.count_if(was & ~stays).alias("falls"), F.count_if(~was & stays).alias("rises"),
+            F.count("*").alias("n"),
+            F.count_if(was & ~stays).alias("falls"),
+            F.count_if(~was & stays).alias("rises"),
             F.corr("old", "new").alias("correlation"),
-        ).first()  # fmt: skip
+        ).first()
         if not counts.n:
             continue  # a combination of scorers: its ranks are in no table
         points = both.orderBy(F.xxhash64("pair_id")).limit(MAX_POINTS).select("old", "new").collect()
-        found.append({
-            "scorer": scorer, "iteration": t, "before": before, "after": after, **counts.asDict(),
-            "points": [(point.old, point.new) for point in points],
-        })  # fmt: skip
+        found.append(
+            {
+                "scorer": scorer,
+                "iteration": t,
+                "before": before,
+                "after": after,
+                **counts.asDict(),
+                "points": [(point.old, point.new) for point in points],
+            }
+        )
     return found
 
 

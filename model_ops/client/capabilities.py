@@ -113,8 +113,12 @@ def _read_span(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> F
 def _fake_span(request: Request, number: float) -> Facts:
     n = len((request.span or "").split())
     return {
-        "status": "ok", "text": "", "span_tokens": n, "span_logprob": -n * (2 + number), "finish_reason": "length",
-    }  # fmt: skip
+        "status": "ok",
+        "text": "",
+        "span_tokens": n,
+        "span_logprob": -n * (2 + number),
+        "finish_reason": "length",
+    }
 
 
 def _read_text(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> Facts:

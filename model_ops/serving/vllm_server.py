@@ -51,12 +51,26 @@ class VllmServer:
         """The command line."""
         s = self.settings
         line = [
-            sys.executable, "-m", "vllm.entrypoints.openai.api_server",
-            "--model", self.model_dir, "--served-model-name", self.name,
-            "--host", s.host, "--port", str(s.port), "--dtype", s.dtype,
-            "--max-model-len", str(s.max_model_len), "--max-num-seqs", str(s.max_num_seqs),
-            *SAME_FOR_ALL, "--disable-uvicorn-access-log",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "vllm.entrypoints.openai.api_server",
+            "--model",
+            self.model_dir,
+            "--served-model-name",
+            self.name,
+            "--host",
+            s.host,
+            "--port",
+            str(s.port),
+            "--dtype",
+            s.dtype,
+            "--max-model-len",
+            str(s.max_model_len),
+            "--max-num-seqs",
+            str(s.max_num_seqs),
+            *SAME_FOR_ALL,
+            "--disable-uvicorn-access-log",
+        ]
         if not has_gpu():
             # Of a prompt's beginning only whole blocks are reused: by default of 128 tokens on a CPU. `uni`,
             # together with the environment below, saves a process that imports vLLM once more (11 s).
@@ -106,9 +120,14 @@ class VllmServer:
             environment["VLLM_API_KEY"] = s.key
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                env=environment, start_new_session=True, preexec_fn=end_with_parent,
-            )  # fmt: skip
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=end_with_parent,
+            )
         atexit.register(self.stop)
 
     def wait(self, on_wait: Callable[[float], None] | None = None) -> None:

@@ -103,7 +103,10 @@ class Progress(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
             return
         log.info(
             "step=%d/%d loss=%.3f learning_rate=%.1e tokens_per_s=%.0f eta_s=%.0f",
-            state.global_step, state.max_steps, logs["loss"], logs["learning_rate"],
+            state.global_step,
+            state.max_steps,
+            logs["loss"],
+            logs["learning_rate"],
             state.epoch * self.tokens_per_epoch / self.seconds,
             self.seconds / state.global_step * (state.max_steps - state.global_step),
-        )  # fmt: skip
+        )

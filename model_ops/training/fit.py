@@ -59,14 +59,24 @@ def fit(
     transformers_logging.disable_progress_bar()
     dtype, cuda = served_dtype(settings.dtype), torch.cuda.is_available()
     args = TrainingArguments(
-        output_dir=str(out), report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=0.02,
-        seed=settings.seed, num_train_epochs=settings.epochs, learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay, bf16=dtype == "bfloat16", use_cpu=not cuda,
-        remove_unused_columns=False, dataloader_pin_memory=cuda, eval_on_start=bool(dev),
+        output_dir=str(out),
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        logging_steps=0.02,
+        seed=settings.seed,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        bf16=dtype == "bfloat16",
+        use_cpu=not cuda,
+        remove_unused_columns=False,
+        dataloader_pin_memory=cuda,
+        eval_on_start=bool(dev),
         ddp_find_unused_parameters=False,
         gradient_checkpointing=settings.gradient_checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False},  # the other way stops at frozen embeddings
-    )  # fmt: skip
+    )
     micro, passes = settings.batch_shape(len(train), args.world_size)
     args.per_device_train_batch_size = args.per_device_eval_batch_size = micro
     args.gradient_accumulation_steps = passes
@@ -89,9 +99,12 @@ def fit(
         metrics["dev_loss"] = trainer.evaluate()["eval_loss"]
     tokens = sum(map(len, train)) * trainer.state.epoch
     metrics |= {
-        "tokens": tokens, "seconds": progress.seconds, "tokens_per_second": tokens / progress.seconds,
-        "steps": trainer.state.global_step, "peak_memory_mib": _peak_memory_mib(cuda),
-    }  # fmt: skip
+        "tokens": tokens,
+        "seconds": progress.seconds,
+        "tokens_per_second": tokens / progress.seconds,
+        "steps": trainer.state.global_step,
+        "peak_memory_mib": _peak_memory_mib(cuda),
+    }
     _save(trainer, settings, base, out, end_id)
     device = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
     return Fitted(metrics, dtype, device, args.world_size)

@@ -85,9 +85,10 @@ def overlaps_from(
     texts = known.select("known_set", "known_id", "text", word_count_of(text).alias("length"))
     long = texts.where(length >= ngram_words), ngram_words
     short = texts.where((length >= short_ngram_words) & (length < ngram_words)), short_ngram_words
-    runs = reduce(DataFrame.union, (
-        some.select("known_set", "known_id", F.inline(runs_of(text, n_words))) for some, n_words in (long, short)
-    ))  # fmt: skip
+    runs = reduce(
+        DataFrame.union,
+        (some.select("known_set", "known_id", F.inline(runs_of(text, n_words))) for some, n_words in (long, short)),
+    )
     both = F.concat(ngrams_of(text, ngram_words), ngrams_of(text, short_ngram_words))
     own = pool.select("segment_id", F.explode(both).alias("run"))
     shared = (

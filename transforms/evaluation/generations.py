@@ -29,8 +29,9 @@ def generations_from(
     asked = requests.select("request_id", "subject_id", "model_id", "sample")
     answers = asked.join(completions.select("request_id", "text", "status", "error"), "request_id", "left")
     rows = prompts.join(answers, F.col("prompt_id") == F.col("subject_id"))
-    reason = F.when(~F.coalesce(F.col("status").isin("ok", "cut", "refused"), F.lit(False)),
-                    F.coalesce("status", F.lit("failed")))  # fmt: skip
+    reason = F.when(
+        ~F.coalesce(F.col("status").isin("ok", "cut", "refused"), F.lit(False)), F.coalesce("status", F.lit("failed"))
+    )
     return (
         rows.withColumn("prompt_set", F.lit(prompt_set))
         .withColumn("method_digest", F.lit(method_digest))

@@ -30,10 +30,19 @@ from transforms.pages.segment_rules import header_fault, is_repetitive
 METHOD_VERSION = "segments-7"
 # In the order in which they are looked at: what a rule drops, the next ones do not see.
 DROP_REASONS = (
-    "blocked_url", "too_many_headers", "no_header",  # the whole page, one row
-    "too_short", "too_long", "empty_header", "uppercase_header", "navigation_header", "repetitive", "language",
-    "blocked_words", *RULES,
-)  # fmt: skip
+    "blocked_url",
+    "too_many_headers",
+    "no_header",  # the whole page, one row
+    "too_short",
+    "too_long",
+    "empty_header",
+    "uppercase_header",
+    "navigation_header",
+    "repetitive",
+    "language",
+    "blocked_words",
+    *RULES,
+)
 ROWS = StructType([StructField(f.name, f.dataType) for f in SEGMENTS.schema if f.name != "method_digest"])
 
 

@@ -151,9 +151,11 @@ def combined(ratings: Sequence[Rating]) -> list[Measure]:
     return [
         Measure(scorer, models[best.single], "auc", of, e.value, e.low, e.high, best.n)
         for scorer, of, e in (
-            (name, half, best.auc), (best.single, half, best.single_auc), (name, f"gain over {best.single}", best.gain),
+            (name, half, best.auc),
+            (best.single, half, best.single_auc),
+            (name, f"gain over {best.single}", best.gain),
         )
-    ]  # fmt: skip
+    ]
 
 
 @dataclass(frozen=True)
@@ -194,9 +196,10 @@ def best_combination(scores: Mapping[str, Mapping[str, float]]) -> Combination |
     other, truth, group = ~half, first.truth[~half], first.group[~half]
     both, one = rank(several, other), rank(single, other)
     return Combination(
-        several, single[0],
+        several,
+        single[0],
         estimate(partial(estimates.auc, both, truth), group),
         estimate(partial(estimates.auc, one, truth), group),
         estimate(lambda w: estimates.auc(both, truth, w) - estimates.auc(one, truth, w), group),
         len(truth),
-    )  # fmt: skip
+    )
