@@ -125,6 +125,7 @@ def run_job(open_lake: OpenLake) -> RunJob:
         step = Step(job, **told, servers=EngineServers(recipe.inference, engine or FakeEngine()))
         lake = open_lake(job, recipe.name, iteration=step.iteration, direction=step.direction)
         job.run(lake, recipe, step)
+        assert {*lake.versions_read} <= {table.name for table in (*job.READS, job.WRITES)}, "READS names what is read"
         return lake
 
     return ran

@@ -16,7 +16,10 @@ import pytest
 from deltalake import DeltaTable
 
 from jobs.lake.audit import faults
+from jobs.loop.steps import JOBS
+from jobs.recipe.step import job_name
 from schemas import TABLES
+from schemas.ops import PROMPTS
 from tests.conftest import Command
 from tests.jvm import QUICK
 from tests.pages import write_warc
@@ -144,6 +147,14 @@ def test_the_loop_runs_closes_its_accounts_and_is_done(made: tuple[Path, list[st
     assert (folder / "report.html").stat().st_mtime_ns == written, "nothing is new, so the report is the same"
     after = versions(lake)
     assert [t for t, v in after.items() if v != before[t]] == ["ops.runs"]
+
+    inputs = DeltaTable(str(lake / "ops/runs")).to_pyarrow_table(columns=["job", "inputs"]).to_pylist()
+    for job in JOBS:
+        read = {name for run in inputs if run["job"] == job_name(job) for name, _ in run["inputs"]}
+        declared = {table.name for table in job.READS}
+        assert read <= declared | {job.WRITES.name}, job
+        # Of the ledger's prompts the first job that asks finds no table yet.
+        assert not read or declared <= read | {PROMPTS.name}, job
 
     assert (folder / "report.html").stat().st_size > 10_000
     answer = humpback("sql", TRACE, *options[2:], "--json")

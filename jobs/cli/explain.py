@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.cli.printing import plain
+from jobs.current.methods import noted_by_any
 from jobs.errors import JobError
 from jobs.lake.tables import Lake
 from schemas import BY_NAME
@@ -83,6 +84,7 @@ class _Story:
     """All that the later tables say about some segments, by segment or candidate."""
 
     def __init__(self, lake: Lake, segment_ids: list[str]) -> None:
+        self.current = noted_by_any(lake)
         mine = F.col("segment_id").isin(segment_ids)
         repeats = _rows(lake.read(DUPLICATES).where(mine).orderBy("method_digest"))
         self.keeper = _by(repeats, "segment_id")
@@ -111,6 +113,11 @@ class _Story:
         curated = lake.read(CURATED).where(asked).drop("instruction", "response", "url")
         self.curated = _by(_rows(curated.orderBy("experiment", "iteration")), "pair_id")
         self.released = _by(_released(lake, ids) if ids else [], "pair_id")
+
+    def counts(self, row: Row) -> str:
+        """The row's method digest, and a note where no experiment goes by it any more."""
+        digest = str(row["method_digest"])
+        return digest if digest in self.current else f"{digest} (no longer counts)"
 
 
 def _released(lake: Lake, pair_ids: list[str]) -> list[Row]:
@@ -145,7 +152,7 @@ def _document_lines(mine: list[Row], story: _Story) -> Iterator[str]:
         yield "  no pieces: not segmented yet"
     several = len({piece["method_digest"] for piece in mine}) > 1
     for piece in mine:
-        method = f" by method {piece['method_digest']}" if several else ""
+        method = f" by method {story.counts(piece)}" if several else ""
         verdict = f"dropped, {piece['drop_reason']}" if piece["drop_reason"] else "kept"
         header = " > ".join([*piece["header_path"], piece["header"]]) or "(no header)"
         size = f"{piece['n_chars']:,} characters, {piece['language'] or 'language not looked at'}"
@@ -168,13 +175,15 @@ def _piece_lines(segment_id: str, story: _Story) -> Iterator[str]:
     for row in story.overlaps[segment_id]:
         yield f'kept out of {row["experiment"]} by {row["known_id"]} of {row["known_set"]}: "{row["phrase"]}"'
     for candidate in story.candidates[segment_id]:
-        yield f"candidate {candidate['candidate_id'][:SHORT]} by {candidate['model_id']}: {candidate['instruction']}"
+        of = f"{candidate['candidate_id'][:SHORT]} by {candidate['model_id']}"
+        method = f", method {story.counts(candidate)}" if len(story.candidates[segment_id]) > 1 else ""
+        yield f"candidate {of}{method}: {candidate['instruction']}"
         scores = story.scores[candidate["candidate_id"]]
         asked = Counter((score["scorer"], score["model_id"]) for score in scores)
         for score in scores:
             value = f"{score['score']:.3f}" if score["score"] is not None else f"none, {score['status']}"
             judge = score["scorer"], score["model_id"]
-            method = f", method {score['method_digest']}" if asked[judge] > 1 else ""
+            method = f", method {story.counts(score)}" if asked[judge] > 1 else ""
             yield f"  {' by '.join(judge)}{method}: {value}"
         curated = story.curated[candidate["candidate_id"]]
         for row in curated:

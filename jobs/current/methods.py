@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from jobs.lake.tables import Lake
@@ -54,11 +54,21 @@ def _by_recipe(recipe: Recipe, name: str) -> str:
 
 def noted_methods(lake: Lake, experiment: str) -> Methods:
     """What the experiment's last runs noted: for commands that have no recipe, or not its files."""
-    runs = lake.read(RUNS).where((F.col("experiment") == experiment) & (F.col("status") == "ok"))
-    newest = F.struct("started_at", "value")
-    noted = runs.select("started_at", F.explode("methods").alias("name", "value")).groupBy("name").agg(F.max(newest))
-    found = {row.name: row[1].value for row in noted.collect()}
+    found = {row.name: row.value for row in _noted(lake) if row.experiment == experiment}
     return Methods(experiment, lambda name: found.get(name, NONE))
+
+
+def noted_by_any(lake: Lake) -> set[str]:
+    """The method digests and model ids that count for some experiment of the lake."""
+    return {row.value for row in _noted(lake)}
+
+
+def _noted(lake: Lake) -> list[Row]:
+    """`experiment`, `name` and the `value` that the last run that ended well noted for it."""
+    ended = lake.read(RUNS).where(F.col("status") == "ok")
+    noted = ended.select("experiment", "started_at", F.explode("methods").alias("name", "value"))
+    newest = F.max_by("value", F.struct("started_at", "value")).alias("value")
+    return noted.groupBy("experiment", "name").agg(newest).collect()
 
 
 def scorer_method(name: str) -> str:

@@ -72,7 +72,7 @@ def test_an_older_version_of_a_page_names_the_newer(told: Told) -> None:
 def test_scores_by_several_methods_are_told_apart(finished_lake: Lake, told: Told) -> None:
     twice = finished_lake.read(SCORES).where("method_digest = 'likelihood_gain-0'").first()
     story = told(twice.pair_id)
-    assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-0: 9.000" in story
+    assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-0 (no longer counts): 9.000" in story
     assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-1: " in story
     assert "expected by forward-0-bbbbbb: " in story
 

@@ -1,0 +1,31 @@
+"""Rules of the house that no linter knows."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = sorted(
+    f for p in ("jobs", "transforms", "model_ops", "schemas", "expectations") for f in (ROOT / p).rglob("*.py")
+)
+JVM = re.compile(r"\b_jvm\b|\b_jsc\b|\b_jsparkSession\b|\bsparkContext\b|\.rdd\b")
+
+
+def test_one_file_reaches_past_spark_sql() -> None:
+    assert [str(f.relative_to(ROOT)) for f in PRODUCT if JVM.search(f.read_text())] == ["jobs/lake/jvm.py"]
+
+
+def test_the_files_beside_the_rooms_are_the_jobs() -> None:
+    files = {f.stem for f in (ROOT / "jobs").glob("*.py")} - {"__init__", "__main__", "errors"}
+    from jobs.loop.steps import JOBS
+
+    assert files == {job.__name__.removeprefix("jobs.") for job in JOBS}
+
+
+@pytest.mark.parametrize("file", PRODUCT, ids=lambda f: str(f.relative_to(ROOT)))
+def test_no_module_keeps_state_and_no_formatting_is_left_out(file: Path) -> None:
+    text = file.read_text()
+    assert "fmt: skip" not in text
+    assert not [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Global)]
