@@ -29,7 +29,9 @@ def page(facts: Mapping[str, Any], docs_root: str | None = None) -> str:
     }
     environment.globals["doc"] = lambda path: document_link(docs_root, path)
     template = (files("jobs.report") / "report.html.j2").read_text(encoding="utf-8")  # it may lie in a wheel
-    return environment.from_string(template).render(facts, charts=pictures(facts))
+    return environment.from_string(template).render(
+        facts, stages={stage.key: stage for stage in facts["funnel"]}, charts=pictures(facts)
+    )
 
 
 def pictures(facts: Mapping[str, Any]) -> dict[str, Markup]:

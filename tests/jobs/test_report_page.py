@@ -16,7 +16,7 @@ from transforms.scoring.judge_check import PAPER, measures
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EMPTY: dict[str, Any] = {
-    "experiment": "demo", "root": "demo/lake", "last_run": None, "funnel": [Stage("documents", 0)] * 6,
+    "experiment": "demo", "root": "demo/lake", "last_run": None, "funnel": [Stage(key, key, 0) for key in ("documents", "candidates")],
     "rules": [], "replaced": {}, "seed": {}, "accounts": [], "histograms": [], "thresholds": [], "checks": [], "lengths": [],
     "drift": [], "paper": PAPER, "win_rates": [],
     "examples": {"iteration": None, "kept": [], "rejected": []}, "answers": {"iterations": [], "prompts": []},
@@ -46,7 +46,7 @@ def check(scorer: str, iteration: int, apart: float) -> dict[str, Any]:
 
 def a_pair(**changes: Any) -> dict[str, Any]:
     return {
-        "candidate_id": "ab" * 32, "url": "https://example.org/a", "score": 0.12, "threshold": 0.1,
+        "pair_id": "ab" * 32, "url": "https://example.org/a", "score": 0.12, "threshold": 0.1,
         "drop_reason": "",
         "instruction": "How is a disk partitioned while the system is installed?",
         "response": "The installer offers a guided mode.\n\n" + "It shows every disk and asks. " * 20,
@@ -64,11 +64,11 @@ def full() -> dict[str, Any]:
     return EMPTY | {
         "last_run": run,
         "funnel": [
-            Stage("documents", 1204), Stage("pieces found", 38211), Stage("pieces kept", 5120, 38211),
-            Stage("unique pieces", 4610, 5120), Stage("unlabelled set", 1500, 4610),
-            Stage("candidates", 200, 1500),
-            Stage("scored, iteration 1", 200, 200), Stage("curated, iteration 1", 61, 200),
-            Stage("scored, iteration 2", 200, 200), Stage("curated, iteration 2", 66, 200),
+            Stage("documents", "documents", 1204), Stage("pieces", "pieces found", 38211), Stage("kept", "pieces kept", 5120, 38211),
+            Stage("unique", "unique pieces", 4610, 5120), Stage("unlabelled", "unlabelled set", 1500, 4610),
+            Stage("candidates", "candidates", 200, 1500),
+            Stage("scored-1", "scored, iteration 1", 200, 200), Stage("curated-1", "curated, iteration 1", 61, 200),
+            Stage("scored-2", "scored, iteration 2", 200, 200), Stage("curated-2", "curated, iteration 2", 66, 200),
         ],
         "rules": rules({"too_short": 29000, KEPT: 5120, "uppercase_header": 2200, "language": 1500, "old_rule": 391}),
         "replaced": {"email": 357, "ip": 31},
