@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
-from model_ops.training.dataset import Example
+from model_ops.training.dataset import Example, Splits
 from model_ops.training.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(
@@ -66,6 +66,21 @@ def peak(dtype: str) -> float:
     return float(2 * n**3 / min(seconds))
 
 
+def n_weights(model: Path, dtype: str) -> int:
+    """How many weights a model has."""
+    from transformers import AutoModelForCausalLM
+
+    return sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(model, dtype=dtype).parameters())
+
+
+def trained(model: Path, settings: TrainingSettings, train: list[Example]) -> dict[str, float]:
+    """The metrics of a training whose result is thrown away."""
+    from model_ops.training.fit import fit
+
+    with tempfile.TemporaryDirectory() as out:
+        return fit(settings, model, 0, Splits(train, []), Path(out)).metrics
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.finetuning", description=__doc__)
@@ -78,28 +93,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--gradient-checkpointing", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args(arguments)
     import torch
-    from transformers import AutoModelForCausalLM
 
     from model_ops.devices import served_dtype
-    from model_ops.training.fit import fit
 
     logging.basicConfig(level=logging.WARNING)
     for dtype in map(served_dtype, options.dtype):
-        limit = peak(dtype)
-        weights = sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).parameters())
+        limit, weights = peak(dtype), n_weights(options.model, dtype)
         sys.stdout.write(f"{weights / 1e9:.2f} billion weights, matrix product {limit / 1e12:,.3f} TFLOPS in {dtype}\n")
         for method, micro in product(options.method, options.micro_batch):
             changes = {"method": method, "micro_batch_size": micro, "dtype": dtype}
             changes["gradient_checkpointing"] = options.gradient_checkpointing
-            settings = SETTINGS.model_copy(update=changes)
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
             began = time.perf_counter()
-            with tempfile.TemporaryDirectory() as out:
-                train = made(options.examples, options.longest)
-                found = fit(settings, options.model, 0, train, [], Path(out)).metrics
+            found = trained(options.model, SETTINGS.model_copy(update=changes), made(options.examples, options.longest))
             operations = (4 if method == "lora" else 6) * weights * found["tokens_per_second"]
             sys.stdout.write(
                 f"{method:<5} micro_batch_size={micro} {found['tokens_per_second']:9,.0f} tokens/s, "

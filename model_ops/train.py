@@ -13,8 +13,9 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,7 +30,7 @@ from model_ops.training.checkpoints import (
     folder_digest,
     read_manifest,
 )
-from model_ops.training.dataset import Example, check_rows, examples, read_rows
+from model_ops.training.dataset import Splits, check_rows, examples, read_rows
 from model_ops.training.settings import TrainingError, TrainingSettings, parse_settings
 
 log = logging.getLogger("model_ops.train")  # this module runs as __main__
@@ -75,43 +76,47 @@ def run(training: Training, *, dry_run: bool = False) -> None:
         log.info("%s: trained already on these rows with these settings", training.out)
         return
     chat = ChatFormat.load(training.base_model)
-    train, dev = _examples(training, chat)
-    log.info(
-        "dataset=%s train=%d dev=%d tokens=%d longest=%d",
-        training.dataset,
-        len(train),
-        len(dev),
-        sum(map(len, train)),
-        max(map(len, train)),
-    )
-    if dry_run:
-        return
+    examples = _examples(training, chat)
+    if not dry_run:
+        _train(training, inputs, chat.end_id, examples)
+
+
+def _train(training: Training, inputs: dict[str, Any], end_id: int, examples: Splits) -> None:
     # Heavy, and only now known to be needed.
     from model_ops.training.fit import fit
 
-    unfinished = training.out.with_name(f"{training.out.name}.unfinished")
     is_main = os.environ.get("RANK", "0") == "0"
+    with whole_folder(training.out, is_main=is_main) as folder:
+        fitted = fit(training.settings, training.base_model, end_id, examples, folder)
+        if is_main:
+            Manifest(
+                **inputs,
+                **asdict(fitted),
+                table=training.table,
+                table_version=training.version,
+                n_examples=len(examples.train),
+                base_model=str(training.base_model),
+                packages={name: version(name) for name in PACKAGES},
+                digest=folder_digest(folder),
+            ).write(folder)
+    if is_main:
+        log.info("%s: %s", training.out, " ".join(f"{k}={v:.4g}" for k, v in fitted.metrics.items()))
+
+
+@contextmanager
+def whole_folder(out: Path, *, is_main: bool) -> Iterator[Path]:
+    """A folder to write to that becomes `out` when the body ends, and is removed if it raises.
+
+    Of several processes that write to it, only the main one makes, moves and removes it.
+    """
+    unfinished = out.with_name(f"{out.name}.unfinished")
     try:
         if is_main:
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
-        fitted = fit(training.settings, training.base_model, chat.end_id, train, dev, unfinished)
+        yield unfinished
         if is_main:
-            Manifest(
-                **inputs,
-                table=training.table,
-                table_version=training.version,
-                n_examples=len(train),
-                base_model=str(training.base_model),
-                dtype=fitted.dtype,
-                device=fitted.device,
-                n_processes=fitted.n_processes,
-                packages={name: version(name) for name in PACKAGES},
-                metrics=fitted.metrics,
-                digest=folder_digest(unfinished),
-            ).write(unfinished)
-            unfinished.rename(training.out)
-            log.info("%s: %s", training.out, " ".join(f"{k}={v:.4g}" for k, v in fitted.metrics.items()))
+            unfinished.rename(out)
     finally:
         if is_main:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -131,7 +136,7 @@ def _is_done(out: Path, inputs: dict[str, Any]) -> bool:
     return True
 
 
-def _examples(training: Training, chat: ChatFormat) -> tuple[list[Example], list[Example]]:
+def _examples(training: Training, chat: ChatFormat) -> Splits:
     rows = read_rows(training.table, training.version, training.dataset)
     check_rows(rows, training.dataset, (training.expect_rows, training.expect_digest))
     limit = training.settings.max_length
@@ -139,7 +144,16 @@ def _examples(training: Training, chat: ChatFormat) -> tuple[list[Example], list
     dev = examples(rows, "dev", chat, limit)[: training.settings.dev_examples]
     if not train:
         raise TrainingError(f"{training.dataset} has no row of the split train, and {len(dev)} of the split dev")
-    return train, dev
+    found = Splits(train, dev)
+    log.info(
+        "dataset=%s train=%d dev=%d tokens=%d longest=%d",
+        training.dataset,
+        len(train),
+        len(dev),
+        found.tokens,
+        max(map(len, train)),
+    )
+    return found
 
 
 def parse(argv: Sequence[str] | None) -> tuple[Training, bool]:

@@ -8,6 +8,7 @@ what is there already is not made again. Packages are downloaded by apt-get and 
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.demo.corpus import write_corpus
@@ -16,7 +17,7 @@ from jobs.demo.seed import write_seed
 from jobs.errors import JobError
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     summary, _, more = (__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(
@@ -29,9 +30,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where downloads are kept (OUT/cache)")
     longest = "leave out longer answers (%(default)s)"
     parser.add_argument("--max-response-chars", type=int, default=1000, metavar="N", help=longest)
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     try:
-        write_corpus(given.out, lambda: Archive(given.cache or given.out / "cache"), _say)
+        write_corpus(given.out, lambda: Archive.of_this_host(given.cache or given.out / "cache"), _say)
         write_seed(given.out, given.max_response_chars, _say)
     except (JobError, OSError) as error:
         raise SystemExit(f"demo corpus: {error}") from error

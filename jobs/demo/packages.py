@@ -6,11 +6,12 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import PIPE
+from typing import Self
 
 from jobs.errors import JobError
 
@@ -36,19 +37,32 @@ class Package:
         return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
 
 
+def run_quietly(command: Sequence[str], folder: Path) -> str:
+    """What a command writes to standard output, run in `folder` in English and without questions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    quiet = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    return subprocess.run(command, cwd=folder, env=quiet, capture_output=True, text=True, check=False).stdout
+
+
 class Archive:
     """What the host's apt offers, by its own package lists or, where those do not do, by fresh ones."""
 
-    def __init__(self, cache: Path) -> None:
-        """`cache` takes the downloads and, if need be, package lists of its own.
+    def __init__(self, cache: Path, run: Callable[[Sequence[str], Path], str] = run_quietly) -> None:
+        """`cache` takes the downloads and, if need be, package lists of its own; `run` calls apt there."""
+        self.run = run
+        self.cache = cache.resolve()
+        self.options: list[str] = []
+
+    @classmethod
+    def of_this_host(cls, cache: Path) -> Self:
+        """The archive, where the host can reach one.
 
         Raises:
             JobError: the host has no apt.
         """
         if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
             raise JobError(NO_APT)
-        self.cache = cache.resolve()
-        self.options: list[str] = []
+        return cls(cache)
 
     def names(self, pattern: str) -> list[str]:
         """The names on offer that match the regular expression as a whole, the newest version last."""
@@ -107,7 +121,7 @@ class Archive:
 
     def _apt(self, command: str, *arguments: str) -> str:
         """What the command writes; its failure shows in what is then not there."""
-        return _run([command, "-q", *self.options, *arguments], self.cache).stdout
+        return self.run([command, "-q", *self.options, *arguments], self.cache)
 
 
 def files_of(package: Path, root: str) -> Iterator[tuple[str, bytes, datetime]]:
@@ -131,12 +145,6 @@ def files_of(package: Path, root: str) -> Iterator[tuple[str, bytes, datetime]]:
         except tarfile.TarError as error:
             reason = unpacking.stderr.read().decode(errors="replace").strip() or error
             raise JobError(f"{package}: dpkg-deb cannot unpack it: {reason}") from error
-
-
-def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    folder.mkdir(parents=True, exist_ok=True)
-    quiet = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(command, cwd=folder, env=quiet, capture_output=True, text=True, check=False)
 
 
 def _sha256(file: Path) -> str:

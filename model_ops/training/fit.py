@@ -6,7 +6,6 @@ import os
 import re
 import resource
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -23,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 from model_ops.devices import served_dtype
 from model_ops.training.checkpoints import MANIFEST
 from model_ops.training.completion_trainer import CompletionTrainer, Progress
-from model_ops.training.dataset import Example
+from model_ops.training.dataset import Splits
 from model_ops.training.loss import collate
 from model_ops.training.settings import TrainingError, TrainingSettings
 
@@ -43,9 +42,7 @@ class Fitted:
     n_processes: int
 
 
-def fit(
-    settings: TrainingSettings, base: Path, end_id: int, train: Sequence[Example], dev: Sequence[Example], out: Path
-) -> Fitted:
+def fit(settings: TrainingSettings, base: Path, end_id: int, examples: Splits, out: Path) -> Fitted:
     """Train from the base model and save the result to `out`, an adapter also to `out/adapter`.
 
     With bfloat16, adapters and, in a full finetune, all weights are still kept in float32 and only
@@ -57,7 +54,27 @@ def fit(
     """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    dtype, cuda = served_dtype(settings.dtype), torch.cuda.is_available()
+    dtype = served_dtype(settings.dtype)
+    args = _arguments(settings, dtype, examples, out)
+    set_seed(settings.seed)
+    progress = Progress(examples.tokens)
+    trainer = CompletionTrainer(
+        settings,
+        args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size,
+        model=_trainable(settings, base, dtype, max(map(len, [*examples.train, *examples.dev]))),
+        args=args,
+        train_dataset=examples.train,
+        eval_dataset=sorted(examples.dev, key=len, reverse=True),
+        data_collator=partial(collate, pad=end_id),
+        callbacks=[progress],
+    )
+    metrics = _train(trainer) | _speed(trainer, progress)
+    _save(trainer, settings, base, out, end_id)
+    return Fitted(metrics, dtype, _device(), args.world_size)
+
+
+def _arguments(settings: TrainingSettings, dtype: str, examples: Splits, out: Path) -> TrainingArguments:
+    cuda = torch.cuda.is_available()
     args = TrainingArguments(
         output_dir=str(out),
         report_to="none",
@@ -72,42 +89,37 @@ def fit(
         use_cpu=not cuda,
         remove_unused_columns=False,
         dataloader_pin_memory=cuda,
-        eval_on_start=bool(dev),
+        eval_on_start=bool(examples.dev),
         ddp_find_unused_parameters=False,
         gradient_checkpointing=settings.gradient_checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False},  # the other way stops at frozen embeddings
     )
-    micro, passes = settings.batch_shape(len(train), args.world_size)
+    micro, passes = settings.batch_shape(len(examples.train), args.world_size)
     args.per_device_train_batch_size = args.per_device_eval_batch_size = micro
     args.gradient_accumulation_steps = passes
     args._n_gpu = min(args.n_gpu, 1)  # one process, one GPU: else Trainer would multiply the batch behind our back
-    set_seed(settings.seed)
-    trainer = CompletionTrainer(
-        settings,
-        micro * passes * args.world_size,
-        model=_trainable(settings, base, dtype, max(map(len, [*train, *dev]))),
-        args=args,
-        train_dataset=train,
-        eval_dataset=sorted(dev, key=len, reverse=True),
-        data_collator=partial(collate, pad=end_id),
-        callbacks=[progress := Progress(sum(map(len, train)))],
-    )
-    metrics = {"train_loss": trainer.train().training_loss}
-    if dev:
+    return args
+
+
+def _train(trainer: CompletionTrainer) -> dict[str, float]:
+    """Train; the losses, those of the held-out examples only where there are any."""
+    losses = {"train_loss": trainer.train().training_loss}
+    if trainer.eval_dataset:
         # Not a call of its own before: a model evaluated first is then trained without its gradients shared.
-        metrics["dev_loss_before"] = next(e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e)
-        metrics["dev_loss"] = trainer.evaluate()["eval_loss"]
-    tokens = sum(map(len, train)) * trainer.state.epoch
-    metrics |= {
+        losses["dev_loss_before"] = next(e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e)
+        losses["dev_loss"] = trainer.evaluate()["eval_loss"]
+    return losses
+
+
+def _speed(trainer: CompletionTrainer, progress: Progress) -> dict[str, float]:
+    tokens = progress.tokens_per_epoch * trainer.state.epoch
+    return {
         "tokens": tokens,
         "seconds": progress.seconds,
         "tokens_per_second": tokens / progress.seconds,
         "steps": trainer.state.global_step,
-        "peak_memory_mib": _peak_memory_mib(cuda),
+        "peak_memory_mib": _peak_memory_mib(),
     }
-    _save(trainer, settings, base, out, end_id)
-    device = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
-    return Fitted(metrics, dtype, device, args.world_size)
 
 
 def _load(folder: Path, dtype: torch.dtype, **options: Any) -> Any:
@@ -117,24 +129,31 @@ def _load(folder: Path, dtype: torch.dtype, **options: Any) -> Any:
 
 
 def _trainable(settings: TrainingSettings, base: Path, dtype: str, longest: int) -> Any:
-    if settings.method == "full":
-        config = AutoConfig.from_pretrained(base, local_files_only=True)
-        for name in DROPOUTS:
-            if hasattr(config, name):
-                setattr(config, name, settings.dropout)
-        model = _load(base, torch.float32, config=config)
-    else:
-        model = _load(base, getattr(torch, dtype))
+    is_full = settings.method == "full"
+    model = _with_dropout(base, settings.dropout) if is_full else _load(base, getattr(torch, dtype))
     positions = getattr(model.config, "max_position_embeddings", longest)
     if longest > positions:
         raise TrainingError(f"{base} takes {positions:,} tokens, the longest example has {longest:,}; lower max_length")
     if "logits_to_keep" not in signature(model.forward).parameters:
         raise TrainingError(f"{base}: {type(model).__name__} cannot limit its logits to the completion")
-    if settings.method == "full":
-        is_spread = any(os.environ.get(f"ACCELERATE_USE_{how}") == "true" for how in ("FSDP", "DEEPSPEED"))
-        if torch.cuda.is_available() and not is_spread:
-            check_memory(base, model.num_parameters(), torch.cuda.get_device_properties(0).total_memory)
-        return model
+    if not is_full:
+        return _with_adapters(model, settings, base, dtype)
+    is_spread = any(os.environ.get(f"ACCELERATE_USE_{how}") == "true" for how in ("FSDP", "DEEPSPEED"))
+    if torch.cuda.is_available() and not is_spread:
+        check_memory(base, model.num_parameters(), torch.cuda.get_device_properties(0).total_memory)
+    return model
+
+
+def _with_dropout(base: Path, dropout: float) -> Any:
+    """The base model in float32, with this dropout wherever its architecture has one."""
+    config = AutoConfig.from_pretrained(base, local_files_only=True)
+    for name in DROPOUTS:
+        if hasattr(config, name):
+            setattr(config, name, dropout)
+    return _load(base, torch.float32, config=config)
+
+
+def _with_adapters(model: Any, settings: TrainingSettings, base: Path, dtype: str) -> Any:
     n_layers, first = model.config.num_hidden_layers, settings.lora_layers_from
     if first >= n_layers:
         raise TrainingError(f"{base} has {n_layers} layers; lora_layers_from = {first} leaves none to train")
@@ -213,7 +232,13 @@ def _also_end_with(end_id: int, file: Path) -> None:
         file.write_text(json.dumps(config | {"eos_token_id": [end_id, *ends]}, indent=2) + "\n")
 
 
-def _peak_memory_mib(cuda: bool) -> float:
-    if cuda:
+def _device() -> str:
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _peak_memory_mib() -> float:
+    if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # Linux counts it in KiB

@@ -84,10 +84,10 @@ def faulty(sound: Callable[[dict[str, Any]], Reply], share: float, hangs_for: fl
         assert body is not None
         with lock:
             fault = rng.choice(FAULTS) if rng.random() < share else None
-        if fault == "hang":
+        if isinstance(fault, str):  # "hang"
             time.sleep(hangs_for)
             return RESET, {}, None
-        return fault or sound(body)  # type: ignore[return-value]
+        return fault or sound(body)
 
     return script
 

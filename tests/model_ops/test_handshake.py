@@ -89,14 +89,18 @@ def taken_port() -> Iterator[int]:
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(taken_port: int, tmp_path: Path) -> None:
-    settings = ServerSettings(taken_port, "float32", 64, 1, True, 5, 1)
+    settings = ServerSettings(port=taken_port, max_num_seqs=1)
     with pytest.raises(ServerError, match=f"port {taken_port} on 127.0.0.1 is taken.*serving.port"):
         VllmServer(str(tmp_path), "m-1", settings, tmp_path / "log").start()
 
 
+class EndingServer(VllmServer):
+    def command(self) -> list[str]:
+        return ["/bin/sh", "-c", "echo 'ValueError: no such model'; exit 1"]
+
+
 def test_a_server_that_ends_at_start_shows_why(tmp_path: Path) -> None:
-    settings = ServerSettings(18431, "float32", 64, 1, True, 120, 1)
-    server = VllmServer(str(tmp_path / "nothing"), "m-1", settings, tmp_path / "log")
-    server.command = lambda: ["/bin/sh", "-c", "echo 'ValueError: no such model'; exit 1"]  # type: ignore[method-assign]
+    settings = ServerSettings(port=18431, max_num_seqs=1, start_timeout=120)
+    server = EndingServer(str(tmp_path / "nothing"), "m-1", settings, tmp_path / "log")
     with pytest.raises(ServerError, match=r"ended at start; its log .* ends: ValueError: no such model"):
         server.start()

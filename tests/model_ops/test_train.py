@@ -1,8 +1,10 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,14 +15,14 @@ pytest.importorskip("torch")
 
 import torch
 from peft import PeftModel
+from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers import AutoModelForCausalLM
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from jobs.recipe.config import Finetune
-from model_ops.train import Training, main, parse, run
+from model_ops.train import Training, main, parse, run, whole_folder
 from model_ops.training import fit as fit_module
 from model_ops.training.checkpoints import check_trained_model, folder_digest, read_manifest
-from model_ops.training.completion_trainer import CompletionTrainer
 from model_ops.training.settings import TrainingError, TrainingSettings
 from tests.tiny_dataset import DATASET, rows, write_table
 from tests.tiny_model import save_model, save_tokenizer
@@ -59,7 +61,7 @@ def command(training: Training, **changes: object) -> list[str]:
 
 def logits(model: Any) -> torch.Tensor:
     with torch.no_grad():
-        return model.eval()(input_ids=torch.tensor([[1, 50, 60, 70]])).logits  # type: ignore[no-any-return]
+        return model.eval()(input_ids=torch.tensor([[1, 50, 60, 70]])).logits
 
 
 def load(folder: Path) -> Any:
@@ -101,10 +103,11 @@ def test_whoever_serves_it_stops_where_it_was_trained_to(tmp_path: Path, given: 
     assert given is None or config["top_k"] == 20
 
 
-def test_the_same_training_is_not_done_twice(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_training_is_not_done_twice(training: Training) -> None:
     run(training)
-    monkeypatch.setattr(fit_module, "fit", None)
+    before = {file: file.stat() for file in training.out.rglob("*")}
     run(training)
+    assert {file: file.stat() for file in training.out.rglob("*")} == before
     changed = training.settings.model_copy(update={"seed": 1})
     with pytest.raises(TrainingError, match="holds another training: config_digest, settings differ; remove it or"):
         run(replace(training, settings=changed, config_digest="e" * 16))
@@ -147,25 +150,33 @@ def test_training_twice_gives_the_same_model(training: Training) -> None:
     assert read_manifest(training.out).digest == read_manifest(again.out).digest
 
 
+@pytest.fixture
+def trained_layers() -> Iterator[list[bool]]:
+    """For each forward pass through a layer, whether it is in training."""
+    passes: list[bool] = []
+
+    def note(module: Any, inputs: Any) -> None:
+        if isinstance(module, LlamaDecoderLayer):
+            passes.append(module.training)
+
+    handle = register_module_forward_pre_hook(note)
+    yield passes
+    handle.remove()
+
+
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_gradient_checkpointing_computes_every_layer_twice_and_changes_nothing(
-    training: Training, monkeypatch: pytest.MonkeyPatch, method: Literal["lora", "full"]
+    training: Training, trained_layers: list[bool], method: Literal["lora", "full"]
 ) -> None:
-    forward, trained = LlamaDecoderLayer.forward, []
-
-    def counted(layer: Any, *arguments: Any, **named: Any) -> Any:
-        trained.append(layer.training)
-        return forward(layer, *arguments, **named)
-
-    monkeypatch.setattr(LlamaDecoderLayer, "forward", counted)
     calls, digests = [], []
     for is_on in (False, True):
         settings = training.settings.model_copy(update={"method": method, "gradient_checkpointing": is_on})
         done = replace(training, settings=settings, out=training.out.with_name(str(is_on)))
         run(done)
-        calls.append(sum(trained))
+        calls.append(sum(trained_layers))
         digests.append(read_manifest(done.out).digest)
-        trained.clear()
+        trained_layers.clear()
+    assert calls[0]
     assert calls[1] == 2 * calls[0]
     assert digests[1] == digests[0]
 
@@ -208,25 +219,32 @@ def test_two_processes_train_as_one(training: Training, tmp_path: Path) -> None:
         assert shared.metrics[metric] == pytest.approx(alone.metrics[metric], abs=2e-4), metric
 
 
-def test_the_learning_rate_falls_to_its_end(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
-    rates = []
-    log = CompletionTrainer.log
-    monkeypatch.setattr(
-        CompletionTrainer, "log",
-        lambda self, logs, *rest: (rates.append(logs.get("learning_rate")), log(self, logs, *rest))[1],
-    )  # fmt: skip
-    run(training)
-    assert [rate for rate in rates if rate] == pytest.approx([1e-2, 7e-3, 4e-3, 1e-3])
-
-
-def test_a_crash_leaves_nothing(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(*_: object) -> None:
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(fit_module, "_save", crash)
-    with pytest.raises(OSError, match="No space left"):
+def test_the_learning_rate_falls_to_its_end(training: Training, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="model_ops"):
         run(training)
+    rates = re.findall(r"learning_rate=(\S+)", caplog.text)
+    assert rates == ["1.0e-02", "7.0e-03", "4.0e-03", "1.0e-03"]
+
+
+def test_a_crash_leaves_nothing(training: Training) -> None:
+    too_deep = training.settings.model_copy(update={"lora_layers_from": 2})
+    with pytest.raises(TrainingError, match="leaves none to train"):
+        run(replace(training, settings=too_deep))
     assert list(training.out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(("is_main", "left"), [(True, []), (False, ["model.unfinished"])])
+def test_a_full_disk_leaves_nothing_and_the_main_process_clears(tmp_path: Path, is_main: bool, left: list[str]) -> None:
+    (tmp_path / "model.unfinished").mkdir()
+
+    def save() -> None:
+        with whole_folder(tmp_path / "model", is_main=is_main) as folder:
+            (folder / "model.safetensors").touch()
+            raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        save()
+    assert [folder.name for folder in tmp_path.iterdir()] == left
 
 
 def test_what_a_killed_run_left_is_cleared(training: Training) -> None:

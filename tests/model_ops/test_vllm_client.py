@@ -1,15 +1,17 @@
 """The client's answers to what servers do, against a loopback server with faults to order."""
 
-import asyncio
+import gzip
 import json
+import pickle
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from model_ops.client import servers
+from model_ops.client.servers import Timings
 from model_ops.client.vllm_client import VllmEngine
 from model_ops.text.chat import ChatFormat
 from tests.model_ops.fake_server import RESET, Reply, completion, faulty, serving
@@ -23,17 +25,12 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> ChatFormat:
     return ChatFormat.load(folder)
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = asyncio.sleep
-    monkeypatch.setattr(asyncio, "sleep", lambda seconds: real(0))
+QUICK = Timings(rest=0.1, backoff=0.01)
+LIMITS: dict[str, Any] = {"max_model_len": 512, "window": 4, "timeout": 5, "patience": 0.1, "attempts": 3}
 
 
-def engine(
-    chat: ChatFormat, *endpoints: str, window: int = 4, max_model_len: int = 512, timeout: float = 5,
-    patience: float = 0.1, attempts: int = 3, adapter: str | None = None,
-) -> VllmEngine:  # fmt: skip
-    return VllmEngine(endpoints, "m-1", chat, max_model_len, window, timeout, patience, attempts, adapter)
+def engine(chat: ChatFormat, *endpoints: str, timings: Timings = QUICK, **options: Any) -> VllmEngine:
+    return VllmEngine(endpoints, "m-1", chat, **(LIMITS | options), timings=timings)
 
 
 def request(number: int = 0, **fields: Any) -> dict[str, Any]:
@@ -59,7 +56,7 @@ def ask(chat: ChatFormat, script: Any, *requests: dict[str, Any], **options: Any
         ((401, {}, {"error": "who?"}), "failed"),
         ((404, {}, {"error": "no such model"}), "failed"),
         ((500, {}, {"error": "oops"}), "failed"),
-        ((429, {"Retry-After": "1"}, {}), "failed"),
+        ((429, {"Retry-After": "0.1"}, {}), "failed"),
         ((200, {}, {"choices": []}), "failed"),
         ((200, {}, b"{cut JSON"), "failed"),
         ((200, {"Content-Length": "99"}, b'{"choices"'), "failed"),
@@ -127,6 +124,27 @@ def test_trouble_of_the_server_is_tried_again(chat: ChatFormat) -> None:
     assert (answer.status, answer.text) == ("ok", "Fine.")
 
 
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_an_endless_reply_is_a_fault_of_the_server(chat: ChatFormat, status: int) -> None:
+    endless = status, {}, b"x" * (1 << 20)
+    replies = [endless, completion()]
+    (answer,) = ask(chat, lambda path, body, n: replies[n], request(), max_reply_bytes=1 << 16)
+    assert (answer.status, answer.text) == ("ok", "Fine.")
+    (answer,) = ask(chat, lambda *_: endless, request(), max_reply_bytes=1 << 16)
+    assert (answer.status, "the reply has more than 65,536 bytes" in answer.error) == ("failed", True)
+
+
+def test_a_compressed_reply_is_bounded_by_what_is_in_it(chat: ChatFormat) -> None:
+    packed = 200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * (64 << 20))
+    (answer,) = ask(chat, lambda *_: packed, request(), attempts=1, max_reply_bytes=1 << 20)
+    assert (answer.status, "the reply has more than 1,048,576 bytes" in answer.error) == ("failed", True)
+
+
+def test_an_engine_travels_to_spark_tasks(chat: ChatFormat) -> None:
+    sent = engine(chat, "e", adapter="/models/m/adapter")
+    assert pickle.loads(pickle.dumps(sent)) == sent
+
+
 def test_nobody_there_is_a_failure_with_its_reason(chat: ChatFormat) -> None:
     found = list(engine(chat, "http://127.0.0.1:9/v1", window=2).answers(map(request, range(9))))
     assert [a.status for a in found] == ["failed"] * 9
@@ -154,11 +172,8 @@ def test_log_probabilities_of_other_tokens_are_no_answer(chat: ChatFormat) -> No
 
 
 @pytest.mark.parametrize("nth", [2, 30], ids=["one of the first", "a later one"])
-def test_what_hangs_is_sent_again_long_before_the_timeout(
-    chat: ChatFormat, monkeypatch: pytest.MonkeyPatch, nth: int
-) -> None:
-    monkeypatch.setattr(servers, "HUNG_SECONDS", 0.2)
-    monkeypatch.setattr(servers, "LOOK_SECONDS", 0.1)
+def test_what_hangs_is_sent_again_long_before_the_timeout(chat: ChatFormat, nth: int) -> None:
+    timings = replace(QUICK, hung=0.2, look=0.1)
     hangs = threading.Event()
 
     def script(path: str, body: dict[str, Any], number: int) -> Reply:
@@ -168,14 +183,13 @@ def test_what_hangs_is_sent_again_long_before_the_timeout(
 
     with serving(script) as endpoint:
         began = time.monotonic()
-        found = list(engine(chat, endpoint, timeout=20).answers(map(request, range(40))))
+        found = list(engine(chat, endpoint, timeout=20, timings=timings).answers(map(request, range(40))))
         hangs.set()
     assert [a.status for a in found] == ["ok"] * 40
     assert time.monotonic() - began < 10
 
 
-def test_a_server_that_comes_back_is_used_again(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "REST_SECONDS", 0.2)
+def test_a_server_that_comes_back_is_used_again(chat: ChatFormat) -> None:
     with serving(lambda *_: completion()) as gone:
         port = int(gone.split(":")[2].split("/")[0])
 
@@ -194,8 +208,7 @@ def test_a_server_that_comes_back_is_used_again(chat: ChatFormat, monkeypatch: p
     assert sum(a.endpoint == back for a in found) > 20, "and it takes its share"
 
 
-def test_all_servers_dark_for_a_while_cost_no_row(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "REST_SECONDS", 0.1)
+def test_all_servers_dark_for_a_while_cost_no_row(chat: ChatFormat) -> None:
     dark_until = time.monotonic() + 1.0
     seen = []
 
@@ -209,11 +222,10 @@ def test_all_servers_dark_for_a_while_cost_no_row(chat: ChatFormat, monkeypatch:
     assert len(seen) < 60 + 16 + 20, "while it is dark, one request at a time finds that out"
 
 
-def test_every_kind_of_fault_at_once_loses_no_row(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "HUNG_SECONDS", 0.3)
-    monkeypatch.setattr(servers, "REST_SECONDS", 0.1)
+def test_every_kind_of_fault_at_once_loses_no_row(chat: ChatFormat) -> None:
+    options: dict[str, Any] = {"window": 16, "patience": 30, "timings": replace(QUICK, hung=0.3)}
     with serving(faulty(lambda body: completion(str(len(body["prompt"]))), share=0.1, hangs_for=2)) as endpoint:
-        found = list(engine(chat, endpoint, window=16, patience=30).answers(map(request, range(600))))
+        found = list(engine(chat, endpoint, **options).answers(map(request, range(600))))
     assert len({a.request_id for a in found}) == 600
     assert {a.status for a in found} <= {"ok", "empty", "refused", "failed"}
     assert sum(a.status == "ok" for a in found) >= 570, "what is left is empty text, and a proxy's own refusals"
@@ -227,17 +239,18 @@ def test_a_dead_server_hands_over_to_a_living_one(chat: ChatFormat) -> None:
     assert {a.endpoint for a in found} == {alive}
 
 
-def test_what_one_server_fails_at_goes_to_another(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though the failing one is the least loaded, and too seldom wrong in a row to rest."""
+def test_what_one_server_fails_at_goes_to_another(chat: ChatFormat) -> None:
+    """Though the failing one, the first to be asked, is the least loaded and too seldom wrong in a row to rest."""
+    asked: list[str] = []
 
-    monkeypatch.setattr(servers.random, "sample", lambda urls, n: [*urls])
-
-    def bad(path: str, body: Any, number: int) -> Reply:
+    def script(name: str, path: str, body: Any, number: int) -> Reply:
+        asked.append(name)
+        if name != asked[0]:
+            return completion("from the good one")
         return (500, {}, {}) if number % 2 == 0 else completion("from the bad one")
 
-    asked = [request(number) for number in range(20)]
-    with serving(bad) as one, serving(lambda *_: completion("from the good one")) as other:
-        found = list(engine(chat, one, other, attempts=2, window=1).answers(iter(asked)))
+    with serving(partial(script, "one")) as one, serving(partial(script, "other")) as other:
+        found = list(engine(chat, one, other, attempts=2, window=1).answers(map(request, range(20))))
     assert {answer.text for answer in found} == {"from the good one", "from the bad one"}
     assert len(found) == 20
 

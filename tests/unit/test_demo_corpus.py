@@ -5,13 +5,12 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from jobs.demo import __main__ as command
+from jobs.demo.__main__ import main
 from jobs.demo.corpus import pages_of, sources_of, write_corpus
 from jobs.demo.packages import Package, files_of
 from jobs.demo.seed import questions_of, write_seed
@@ -208,6 +207,5 @@ def test_questions_are_headers_or_numbered_paragraphs() -> None:
 
 def test_a_host_without_apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["demo_corpus", "--out", str(tmp_path / "corpus")])
     with pytest.raises(SystemExit, match=r"--set 'ingest_documents\.paths=\[\"crawl/\*\.warc\.gz\"\]'"):
-        command.main()
+        main(["--out", str(tmp_path / "corpus")])

@@ -1,12 +1,11 @@
 """apt, imitated: what the archive does with lists and downloads in any state."""
 
 import hashlib
-import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from jobs.demo import packages
 from jobs.demo.packages import Archive
 from jobs.errors import JobError
 
@@ -17,16 +16,14 @@ LISTED = hashlib.sha256(CONTENT).hexdigest()
 class Apt:
     """Answers as apt does; `listed` and `served` say which version its lists name and the mirror has."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, listed: str | None, served: str = "1:2") -> None:
+    def __init__(self, listed: str | None, served: str = "1:2") -> None:
         self.listed, self.served, self.content = listed, served, CONTENT
         self.said: list[str] = []
-        monkeypatch.setattr(packages, "_run", self.run)
-        monkeypatch.setattr(packages.shutil, "which", lambda name: name)
 
     def update(self) -> None:
         self.listed = self.served
 
-    def run(self, command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    def run(self, command: Sequence[str], folder: Path) -> str:
         words = [word for word in command if not word.startswith(("-", "Dir::", "APT::"))]
         self.said.append(" ".join(words))
         out = ""
@@ -39,31 +36,29 @@ class Apt:
         elif words[1] == "download" and self.listed == self.served:
             name, _, version = words[2].partition("=")
             (folder / f"{name}_{version.replace(':', '%3a')}_all.deb").write_bytes(self.content)
-        return subprocess.CompletedProcess(command, 0, out, "")
+        return out
 
 
-def test_a_package_is_downloaded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    apt = Apt(monkeypatch, listed="1:2")
+def test_a_package_is_downloaded_once(tmp_path: Path) -> None:
+    apt = Apt(listed="1:2")
     for _ in range(2):
-        package, file = Archive(tmp_path).obtain("git-doc") or pytest.fail("not on offer")
+        package, file = Archive(tmp_path, apt.run).obtain("git-doc") or pytest.fail("not on offer")
         assert (package.version, file) == ("1:2", tmp_path / "git-doc_1%3a2_all.deb")
     assert apt.said == ["apt-cache show git-doc", "apt-get download git-doc=1:2", "apt-cache show git-doc"]
 
 
 @pytest.mark.parametrize("listed", [None, "1:1"])
-def test_missing_or_old_lists_are_fetched_anew(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listed: str | None
-) -> None:
-    apt = Apt(monkeypatch, listed)
-    package, _ = Archive(tmp_path).obtain("git-doc") or pytest.fail("not on offer")
+def test_missing_or_old_lists_are_fetched_anew(tmp_path: Path, listed: str | None) -> None:
+    apt = Apt(listed)
+    package, _ = Archive(tmp_path, apt.run).obtain("git-doc") or pytest.fail("not on offer")
     assert package.version == "1:2"
     assert apt.said.count("apt-get update") == 1
     assert (tmp_path / "lists" / "partial").is_dir()
 
 
-def test_a_package_that_is_nowhere_costs_one_update(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    apt = Apt(monkeypatch, listed=None, served="")
-    archive = Archive(tmp_path)
+def test_a_package_that_is_nowhere_costs_one_update(tmp_path: Path) -> None:
+    apt = Apt(listed=None, served="")
+    archive = Archive(tmp_path, apt.run)
     assert [archive.obtain("git-doc"), archive.obtain("postfix-doc"), archive.names("python3.*")] == [
         None,
         None,
@@ -72,26 +67,27 @@ def test_a_package_that_is_nowhere_costs_one_update(monkeypatch: pytest.MonkeyPa
     assert apt.said.count("apt-get update") == 1
 
 
-def test_a_download_cut_off_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    Apt(monkeypatch, listed="1:2")
+def test_a_download_cut_off_is_made_again(tmp_path: Path) -> None:
+    apt = Apt(listed="1:2")
     (tmp_path / "git-doc_1%3a2_all.deb").write_bytes(CONTENT[:4])
-    _, file = Archive(tmp_path).obtain("git-doc") or pytest.fail("not on offer")
+    _, file = Archive(tmp_path, apt.run).obtain("git-doc") or pytest.fail("not on offer")
     assert file.read_bytes() == CONTENT
 
 
-def test_another_file_than_the_lists_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    Apt(monkeypatch, listed="1:2").content = b"something else"
+def test_another_file_than_the_lists_name(tmp_path: Path) -> None:
+    apt = Apt(listed="1:2")
+    apt.content = b"something else"
     with pytest.raises(JobError, match=f"its SHA-256 is [0-9a-f]{{64}}; apt lists {LISTED}"):
-        Archive(tmp_path).obtain("git-doc")
+        Archive(tmp_path, apt.run).obtain("git-doc")
 
 
-def test_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    apt = Apt(monkeypatch, listed="1:1")
+def test_no_network(tmp_path: Path) -> None:
+    apt = Apt(listed="1:1")
     apt.update = lambda: None
     with pytest.raises(JobError, match=r"git-doc 1:1: apt-get could not download it"):
-        Archive(tmp_path).obtain("git-doc")
+        Archive(tmp_path, apt.run).obtain("git-doc")
 
 
-def test_the_newest_python_is_last(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    Apt(monkeypatch, listed="1:2")
-    assert Archive(tmp_path).names(r"python3\.\d+-doc") == ["python3.9-doc", "python3.11-doc"]
+def test_the_newest_python_is_last(tmp_path: Path) -> None:
+    apt = Apt(listed="1:2")
+    assert Archive(tmp_path, apt.run).names(r"python3\.\d+-doc") == ["python3.9-doc", "python3.11-doc"]

@@ -1,8 +1,30 @@
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from model_ops import devices
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Puts the tool on the path, with this reply."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def install(reply: str) -> None:
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text(f"#!/bin/sh\ncat <<'END'\n{reply}END\n")
+        tool.chmod(0o755)
+
+    forget()
+    yield install
+    forget()
+
+
+def forget() -> None:
+    devices.gpus.cache_clear()
+    devices.auto_dtype.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -36,27 +58,23 @@ def test_a_system_without_cpuinfo(tmp_path: Path) -> None:
     ],
 )
 def test_the_gpus_in_use_are_found(
-    reply: str, visible: str | None, found: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reply: str,
+    visible: str | None,
+    found: tuple[str, ...],
+    nvidia_smi: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text(f"#!/bin/sh\ncat <<'END'\n{reply}END\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    nvidia_smi(reply)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    devices.gpus.cache_clear()
     assert devices.gpus() == found
     assert devices.has_gpu() == bool(found)
-    devices.gpus.cache_clear()
 
 
-@pytest.mark.parametrize(("capabilities", "dtype"), [([9.0, 8.0], "bfloat16"), ([9.0, 7.5], "float32")])
-def test_the_weakest_gpu_decides(capabilities: list[float], dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_gpu_capabilities", lambda: capabilities)
-    devices.auto_dtype.cache_clear()
+@pytest.mark.parametrize(("reply", "dtype"), [("9.0\n8.0\n", "bfloat16"), ("9.0\n7.5\n", "float32")])
+def test_the_weakest_gpu_decides(reply: str, dtype: str, nvidia_smi: Callable[[str], None]) -> None:
+    nvidia_smi(reply)
     assert devices.served_dtype("auto") == dtype
-    devices.auto_dtype.cache_clear()
 
 
 def test_what_the_recipe_says_holds() -> None:
