@@ -35,6 +35,10 @@ def test_what_shapes_an_answer_changes_the_request(spark: SparkSession, changed:
     assert identity(spark, **changed) != identity(spark)
 
 
+def test_an_identity_is_the_one_that_lakes_hold(spark: SparkSession) -> None:
+    assert identity(spark) == "aad2c5e0e40560ee96818fc1b8d0bf0d5744a6f99c5104be5ae70c309a7173f2"
+
+
 @pytest.mark.parametrize(
     "row", [("a", "y", "x", "", None), ("a", "", "y", "", None), ("a", "", "x", "y", None), ("a", "", "x", "", "y")]
 )
