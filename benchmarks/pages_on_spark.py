@@ -27,7 +27,7 @@ from jobs.recipe.config import IngestDocuments, Recipe
 from jobs.recipe.step import Step
 from transforms.crawl.records import Record
 from transforms.crawl.warc import read_records
-from transforms.pages.segments import ROWS, segments_from
+from transforms.pages.segments import ROWS, SegmentRules, segments_from
 
 JOBS = (ingest_documents, extract_segments)
 
@@ -103,7 +103,7 @@ def _run(spark: SparkSession, crawl: Path, root: Path, kind: str) -> list[float]
     return seconds
 
 
-def parse_only(documents: DataFrame, *, method_digest: str, **rules: object) -> DataFrame:
+def parse_only(documents: DataFrame, rules: SegmentRules, *, method_digest: str) -> DataFrame:
     """In the place of `segments_from`: every page parsed, one row without text for each."""
 
     def parse(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -14,7 +14,7 @@ from jobs.recipe.files import read_entries
 from jobs.recipe.step import Parameters, Planned, Step
 from schemas.bronze import DOCUMENTS
 from schemas.silver import SEGMENTS
-from transforms.pages.segments import segments_from
+from transforms.pages.segments import SegmentRules, segments_from
 
 READS = (DOCUMENTS,)
 WRITES = SEGMENTS
@@ -31,15 +31,19 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     documents = _new(lake.read(DOCUMENTS), done, step.limit)
     if documents is None:
         return
-    rules = recipe.extract_segments.model_dump()
-    for key in ("url_block_lists", "word_block_lists"):
-        rules[key] = read_entries(key, rules[key])
-    lake.write(SEGMENTS, segments_from(documents, **rules, method_digest=methods[SEGMENTS.name]))
+    lake.write(SEGMENTS, segments_from(documents, _rules(recipe), method_digest=methods[SEGMENTS.name]))
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     """Look for new rows."""
     return Planned("look for new rows")
+
+
+def _rules(recipe: Recipe) -> SegmentRules:
+    """The recipe's section with the entries of its block lists in the place of their files."""
+    settings = recipe.extract_segments.model_dump()
+    lists = {key: read_entries(key, settings[key]) for key in ("url_block_lists", "word_block_lists")}
+    return SegmentRules(**settings | lists)
 
 
 def _new(documents: DataFrame, done: DataFrame, limit: int | None) -> DataFrame | None:

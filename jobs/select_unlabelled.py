@@ -23,7 +23,7 @@ from jobs.recipe.step import Parameters, Planned, Step
 from schemas.bronze import DOCUMENTS
 from schemas.ops import RUNS
 from schemas.silver import DUPLICATES, OVERLAPS, SEED_PAIRS, SEGMENTS, UNLABELLED
-from transforms.dedup.unlabelled import METHOD_VERSION, SEED_SET, overlaps_from, superseded_from, unlabelled_from
+from transforms.dedup.unlabelled import METHOD_VERSION, SEED_SET, Draw, overlaps_from, superseded_from, unlabelled_from
 
 READS = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS, OVERLAPS, RUNS)
 DECIDING = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS)
@@ -61,9 +61,8 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
     documents = lake.read(DOCUMENTS).select("document_id", "url", "crawled_at")
     superseded = superseded_from(segments, repeated, documents)
-    rules = settings.model_dump(include={"sample_seed", "exclude_url_prefixes"})
-    rows = unlabelled_from(free, kept_out(lake, recipe), superseded, experiment=recipe.name, room=room, **rules)
-    lake.write(UNLABELLED, rows)
+    draw = Draw(recipe.name, room, settings.sample_seed, settings.exclude_url_prefixes)
+    lake.write(UNLABELLED, unlabelled_from(free, kept_out(lake, recipe), superseded, draw))
     lake.run.bookmarks[state] += lake.run.n_out
 
 

@@ -36,7 +36,8 @@ BROKEN = {
 
 def faults(spark: SparkSession, text: str | None, **limits: float | None) -> str | None:
     frame = spark.createDataFrame([(text,)], "text string")
-    return frame.select(quality_fault(F.col("text"), LIMITS | limits)).collect()[0][0]  # type: ignore[no-any-return]
+    fault: str | None = frame.select(quality_fault(F.col("text"), LIMITS | limits)).collect()[0][0]
+    return fault
 
 
 @pytest.mark.parametrize("rule", RULES)

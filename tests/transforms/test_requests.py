@@ -1,5 +1,7 @@
 """A request's identity: what changes it, and what does not."""
 
+from typing import Any
+
 import pytest
 from pyspark.sql import SparkSession
 
@@ -8,12 +10,18 @@ from transforms.prompting.requests import requests_from
 pytestmark = pytest.mark.spark
 
 COLUMNS = "subject_id string, system string, prompt string, prefill string, span string"
-BASE = {"stage": "s", "model_id": "m", "model_digest": "d", "prompt_id": "p", "sampling": {"temperature": 0.7}}
+BASE: dict[str, Any] = {
+    "stage": "s",
+    "model_id": "m",
+    "model_digest": "d",
+    "prompt_id": "p",
+    "sampling": {"temperature": 0.7},
+}
 
 
-def identity(spark: SparkSession, row: tuple[object, ...] = ("a", "", "x", "", None), **changed: object) -> str:
+def identity(spark: SparkSession, row: tuple[object, ...] = ("a", "", "x", "", None), **changed: Any) -> str:
     frame = spark.createDataFrame([row], COLUMNS)
-    found = requests_from(frame, **(BASE | changed)).first()  # type: ignore[arg-type]
+    found = requests_from(frame, **(BASE | changed)).first()
     assert found is not None
     return str(found.request_id)
 
@@ -23,8 +31,12 @@ def identity(spark: SparkSession, row: tuple[object, ...] = ("a", "", "x", "", N
     [{"stage": "t"}, {"model_digest": "e"}, {"prompt_id": "q"}, {"sampling": {"temperature": 0.8}}],
     ids=lambda c: next(iter(c)),
 )
-def test_what_shapes_an_answer_changes_the_request(spark: SparkSession, changed: dict[str, object]) -> None:
+def test_what_shapes_an_answer_changes_the_request(spark: SparkSession, changed: dict[str, Any]) -> None:
     assert identity(spark, **changed) != identity(spark)
+
+
+def test_an_identity_is_the_one_that_lakes_hold(spark: SparkSession) -> None:
+    assert identity(spark) == "aad2c5e0e40560ee96818fc1b8d0bf0d5744a6f99c5104be5ae70c309a7173f2"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +52,6 @@ def test_whom_it_is_about_and_the_models_name_do_not(spark: SparkSession) -> Non
 
 def test_samples_are_requests_of_their_own(spark: SparkSession) -> None:
     frame = spark.createDataFrame([("a", "", "x", "", None)], COLUMNS)
-    found = requests_from(frame, **BASE, samples=3).collect()  # type: ignore[arg-type]
+    found = requests_from(frame, **BASE, samples=3).collect()
     assert [r.sample for r in found] == [0, 1, 2]
     assert len({r.request_id for r in found}) == 3

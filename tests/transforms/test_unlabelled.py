@@ -1,13 +1,14 @@
 """Each reason for which a segment is not drawn."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
 from pyspark.sql import SparkSession
 
 from schemas.silver import DUPLICATES, OVERLAPS, SEGMENTS, UNLABELLED
-from transforms.dedup.unlabelled import overlaps_from, superseded_from, unlabelled_from
+from transforms.dedup.unlabelled import Draw, overlaps_from, superseded_from, unlabelled_from
 
 pytestmark = pytest.mark.spark
 
@@ -17,7 +18,7 @@ TINY = "how does it work"
 KNOWN = "known_set string, known_id string, text string"
 
 
-def segment(name: str, text: str = "text", document: str = "d") -> tuple:
+def segment(name: str, text: str = "text", document: str = "d") -> tuple[object, ...]:
     url = "http://seed.org/a" if name == "page" else "http://a.org/"
     return ("m", name, document, url, 0, "h", 1, [], text, 1, "en", 1.0, {}, None)
 
@@ -25,7 +26,7 @@ def segment(name: str, text: str = "text", document: str = "d") -> tuple:
 def reasons(
     spark: SparkSession,
     names: list[str],
-    overlaps: list[tuple[str, str]] = [],  # noqa: B006
+    overlaps: Sequence[tuple[str, str]] = (),
     superseded: tuple[str, ...] = (),
     room: int = 100,
 ) -> dict[str, str | None]:
@@ -33,10 +34,7 @@ def reasons(
         spark.createDataFrame([segment(name) for name in names], SEGMENTS.schema),
         spark.createDataFrame([("test", *row, "id", "phrase") for row in overlaps], OVERLAPS.schema),
         spark.createDataFrame([(name,) for name in superseded], "segment_id string"),
-        experiment="test",
-        room=room,
-        sample_seed="s",
-        exclude_url_prefixes=("http://seed.org/",),
+        Draw("test", room, sample_seed="s", exclude_url_prefixes=("http://seed.org/",)),
     )
     assert frame.columns == [*UNLABELLED.columns, "drop_reason"]
     return {row.segment_id: row.drop_reason for row in frame.collect()}

@@ -1,16 +1,23 @@
 """The cut: known trees in, known pieces out; what holds for every page."""
 
+import hashlib
+import random
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.pages.segments import pieces
+from jobs.recipe.config import ExtractSegments
+from tests.pages import paragraph
+from transforms.pages.block_lists import url_matcher, word_counter
+from transforms.pages.segments import SegmentRules, finish_row, judge_texts, page_rows, pieces
 
 MIN, MAX = 600, 3000
+RULES = SegmentRules(**ExtractSegments().model_dump() | {"min_chars": MIN, "max_chars": MAX})
+PROSE = paragraph(random.Random(0), 10)
 
 
 def p(n: int) -> str:
@@ -151,3 +158,48 @@ def test_what_looks_like_markup_in_a_text_stays() -> None:
     text = "# Tea\n\n<h1>Water</h1> first & then\n    the *leaves*"
     (piece,) = pieces(text, 1, MAX, "text/plain", headerless=True)
     assert (piece["header"], piece["text"]) == ("", "# Tea\n\n<h1>Water</h1> first & then\n\nthe *leaves*")
+
+
+def rows_of(html: str, rules: SegmentRules = RULES, url: str = "http://a.org/") -> list[dict[str, object]]:
+    page = {"document_id": "d", "url": url, "media_type": "text/html", "content": html}
+    rows = list(page_rows(page, rules, url_matcher(rules.url_block_lists)))
+    judge_texts([row for row in rows if not row["drop_reason"]], rules, word_counter(rules.word_block_lists))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("html", "changed", "reason"),
+    [
+        (f"<h1>A</h1>{p(50)}<h1>Tea</h1>{PROSE}", {}, None),
+        (f"<h1>Tea</h1>{PROSE}", {"url_block_lists": ["a.org"]}, "blocked_url"),
+        (f"<h1>TEA</h1>{PROSE}", {}, "uppercase_header"),
+        (f"<h1>Site map</h1>{PROSE}", {}, "navigation_header"),
+        (f"<h1></h1>{PROSE}", {}, "empty_header"),
+        (PROSE, {}, "no_header"),
+        (PROSE, {"headerless": True}, None),
+        (f"<h1>Tea</h1>{PROSE}<p>{PROSE}", {}, "repetitive"),
+        (f"<h1>Tea</h1>{PROSE}", {"language": "de"}, "language"),
+        (f"<h1>Tea</h1>{PROSE} nonsuch word", {"word_block_lists": ["nonsuch word"]}, "blocked_words"),
+        (f"<h1>Tea</h1>{PROSE} nonsuch word", {"word_block_lists": ["nonsuch word"], "max_blocked_words": 1}, None),
+    ],
+)
+def test_the_first_reason_of_a_page_s_last_piece(html: str, changed: dict[str, object], reason: str | None) -> None:
+    assert rows_of(html, replace(RULES, **changed))[-1]["drop_reason"] == reason  # type: ignore[arg-type]  # any fields
+
+
+def test_a_scrubbed_text_must_fit() -> None:
+    html = f"<h1>Tea</h1>{PROSE} me@tea.org"
+    (row,) = rows_of(html)
+    assert str(row["text"]).endswith(" email@example.com")
+    assert (row["replaced"], row["n_chars"], row["drop_reason"]) == ([("email", 1)], len(PROSE) + 18, None)
+    (row,) = rows_of(html, replace(RULES, max_chars=len(PROSE) + 17))
+    assert row["drop_reason"] == "too_long"
+
+
+def test_an_id_hashes_the_text_that_a_dropped_row_loses() -> None:
+    row = {"document_id": "d", "position": 3, "text": "Tea", "drop_reason": "too_short"}
+    finish_row(row)
+    assert (row["segment_id"], row["text"]) == (hashlib.sha256(b"d\n3\nTea").hexdigest(), None)
+    row |= {"text": "Tea", "drop_reason": None}
+    finish_row(row)
+    assert row["text"] == "Tea"

@@ -64,10 +64,11 @@ class Unpacked:
     def skip_blank(self) -> bool:
         """Pass over line breaks; whether anything follows."""
         while self.fill(1):
-            n = BLANK.match(self.bytes).end()  # type: ignore[union-attr]
-            if n == 0:
+            blank = BLANK.match(self.bytes)
+            assert blank is not None  # it may be empty
+            if not blank[0]:
                 return True
-            self.drop(n)
+            self.drop(blank.end())
         return False
 
     def skip_to_record(self) -> int:

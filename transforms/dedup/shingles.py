@@ -88,9 +88,9 @@ def jaccard(left: Column, right: Column) -> Column:
 
 
 def _by_arrow(function: Callable[[Any], Any], kind: str) -> Callable[[Column], Column]:
-    # Spark takes the kind of the function from its annotations.
-    def by_arrow(texts: pa.Array) -> pa.Array:  # type: ignore[type-arg]
+    # Spark takes the kind of the function from its annotations, and at run time `pa.Array` takes no argument.
+    def by_arrow(texts: pa.Array) -> pa.Array:  # type: ignore[type-arg]  # see above
         return pa.concat_arrays([function(texts[at : at + TEXTS]) for at in range(0, len(texts) or 1, TEXTS)])
 
-    wrapped: Callable[[Column], Column] = F.arrow_udf(by_arrow, kind)  # type: ignore[attr-defined]
+    wrapped: Callable[[Column], Column] = F.arrow_udf(by_arrow, kind)  # type: ignore[attr-defined]  # mypy misses it
     return wrapped

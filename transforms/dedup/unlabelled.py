@@ -1,6 +1,7 @@
 """`silver.segments` to `silver.unlabelled`: unique, current, free of seed and evaluation text, drawn by hash."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
@@ -14,17 +15,20 @@ METHOD_VERSION = "unlabelled-2"
 SEED_SET = "seed"  # the `known_set` of seed pairs
 
 
-def unlabelled_from(
-    pool: DataFrame,
-    overlaps: DataFrame,
-    superseded: DataFrame,
-    *,
-    experiment: str,
-    room: int,
-    sample_seed: str,
-    exclude_url_prefixes: Sequence[str],
-) -> DataFrame:
-    """The first `room` fitting segments of `pool` by `sample_hash`, the others with `drop_reason` and without a text.
+@dataclass(frozen=True)
+class Draw:
+    """How an experiment draws segments from the pool."""
+
+    experiment: str
+    room: int
+    """The largest number of segments to draw."""
+    sample_seed: str
+    """Decides the order of `sample_hash`."""
+    exclude_url_prefixes: Sequence[str]
+
+
+def unlabelled_from(pool: DataFrame, overlaps: DataFrame, superseded: DataFrame, draw: Draw) -> DataFrame:
+    """The fitting segments of `pool` that are drawn, the first by `sample_hash`; the others with `drop_reason` alone.
 
     Reasons in this order: `seed_page` (address under an excluded prefix), `superseded` (in the
     frame of that name), `seed_overlap`, `evaluation_overlap` (in `overlaps`), `not_sampled`.
@@ -32,19 +36,21 @@ def unlabelled_from(
     # A segment may overlap with both: the seed comes first.
     is_seed = F.max(F.col("known_set") == SEED_SET)
     overlap = F.when(is_seed, "seed_overlap").otherwise("evaluation_overlap").alias("overlap")
-    reason = F.when(_under(F.col("url"), exclude_url_prefixes), "seed_page")
+    reason = F.when(_under(F.col("url"), draw.exclude_url_prefixes), "seed_page")
     reason = reason.when(F.col("is_superseded"), "superseded").otherwise(F.col("overlap"))
     marked = (
         pool.select("segment_id", "url")
         .join(overlaps.groupBy("segment_id").agg(overlap), "segment_id", "left")
         .join(superseded.select("segment_id", F.lit(True).alias("is_superseded")), "segment_id", "left")
-        .withColumn("experiment", F.lit(experiment))
-        .withColumn("sample_hash", F.sha2(F.concat_ws(":", F.lit(sample_seed), "segment_id"), 256))
+        .withColumn("experiment", F.lit(draw.experiment))
+        .withColumn("sample_hash", F.sha2(F.concat_ws(":", F.lit(draw.sample_seed), "segment_id"), 256))
         .withColumn("drop_reason", reason)
     )
     # The hash of the last one drawn divides the pool, and only the texts of what was drawn are sorted.
     fitting = marked.where(F.col("drop_reason").isNull()).select("sample_hash")
-    last = fitting.orderBy("sample_hash").limit(room).agg(F.coalesce(F.max("sample_hash"), F.lit("")).alias("last"))
+    last = (
+        fitting.orderBy("sample_hash").limit(draw.room).agg(F.coalesce(F.max("sample_hash"), F.lit("")).alias("last"))
+    )
     beyond = F.when(F.col("sample_hash") > F.col("last"), "not_sampled")
     judged = marked.crossJoin(F.broadcast(last)).withColumn("drop_reason", F.coalesce("drop_reason", beyond))
     drawn = judged.where(F.col("drop_reason").isNull()).select("segment_id")

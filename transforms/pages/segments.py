@@ -1,13 +1,14 @@
 """`bronze.documents` to `silver.segments`: the paper's header-rooted pieces (section 2.1, appendix).
 
-Top-down: the largest section of `min_chars` to `max_chars` is taken whole; a longer one gives way
-to the sections in it, and its own text before, between and after them becomes pieces of its own;
+Top-down: the largest section of `min_chars` to `max_chars` is taken whole; a longer one is split
+into the sections in it, and its own text before, between and after them becomes pieces of its own;
 a shorter one is a piece as it is. So no two pieces overlap, and every text is in exactly one. A page
 without headers gives none, or, if that is wanted, runs of its paragraphs.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -44,6 +45,27 @@ DROP_REASONS = (
     *RULES,
 )
 ROWS = StructType([StructField(f.name, f.dataType) for f in SEGMENTS.schema if f.name != "method_digest"])
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SegmentRules:
+    """What a piece must be to be kept: the recipe's section, its block lists as their entries."""
+
+    min_chars: int
+    max_chars: int
+    headerless: bool
+    """Whether pages without headers are cut by paragraphs."""
+    language: str
+    max_sentence_jaccard: float
+    sentence_ngram: int
+    quality: Limits
+    url_block_lists: Sequence[str]
+    word_block_lists: Sequence[str]
+    max_blocked_words: int
+    scrub: Collection[str]
+    """The kinds of personal data that are replaced."""
+    phone_region: str | None
 
 
 class Span(NamedTuple):
@@ -55,79 +77,77 @@ class Span(NamedTuple):
     is_gap: bool
 
 
-def segments_from(
-    documents: DataFrame,
-    *,
-    min_chars: int,
-    max_chars: int,
-    headerless: bool,
-    language: str,
-    max_sentence_jaccard: float,
-    sentence_ngram: int,
-    quality: Limits,
-    url_block_lists: Sequence[str],
-    word_block_lists: Sequence[str],
-    max_blocked_words: int,
-    scrub: Collection[str],
-    phone_region: str | None,
-    method_digest: str,
-) -> DataFrame:
-    """Every piece of every document; `drop_reason` names the first of the `DROP_REASONS` that holds for it.
-
-    The block lists are given as their entries. Of a piece that has passed so far the kinds of
-    personal data in `scrub` are replaced; its length must fit after that, too.
-    """
+def segments_from(documents: DataFrame, rules: SegmentRules, *, method_digest: str) -> DataFrame:
+    """Every piece of every document; `drop_reason` names the first of the `DROP_REASONS` that holds for it."""
 
     def extract(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = to_arrow_schema(ROWS)
-        is_blocked, count_blocked = url_matcher(url_block_lists), word_counter(word_block_lists)
+        is_blocked, count_blocked = url_matcher(rules.url_block_lists), word_counter(rules.word_block_lists)
         for batch in batches:
-            rows = [row for page in batch.to_pylist() for row in rows_of(page, is_blocked(page["url"]))]
-            passed = [row for row in rows if not row["drop_reason"]]
-            languages = identify_languages([row["text"] for row in passed])
-            for row, (code, score) in zip(passed, languages, strict=True):
-                row |= {"language": code, "language_score": score}
-                if code != language:
-                    row["drop_reason"] = "language"
-                elif count_blocked(row["text"]) > max_blocked_words:
-                    row["drop_reason"] = "blocked_words"
-                else:
-                    scrub_row(row)
+            rows = [row for page in batch.to_pylist() for row in page_rows(page, rules, is_blocked)]
+            judge_texts([row for row in rows if not row["drop_reason"]], rules, count_blocked)
             for row in rows:
-                name = f"{row['document_id']}\n{row['position']}\n{row['text']}"
-                row["segment_id"] = hashlib.sha256(name.encode()).hexdigest()
-                if row["drop_reason"]:
-                    row["text"] = None
+                finish_row(row)
             yield pa.RecordBatch.from_pylist(rows, schema)
 
-    def rows_of(page: dict[str, Any], is_blocked: bool) -> Iterator[dict[str, Any]]:
-        blocked = (_piece(0, "", 0, [], "", "blocked_url"),)
-        content, kind = page["content"], page["media_type"]
-        for piece in blocked if is_blocked else pieces(content, min_chars, max_chars, kind, headerless=headerless):
-            reason = piece.pop("fault")
-            if piece.pop("needs_header"):
-                reason = reason or header_fault(piece["header"])
-            if not reason and is_repetitive(piece["text"], sentence_ngram, max_sentence_jaccard):
-                reason = "repetitive"
-            yield {"document_id": page["document_id"], "url": page["url"], "drop_reason": reason, **piece}
-
-    def scrub_row(row: dict[str, Any]) -> None:
-        row["text"], counts = scrubbed(row["text"], scrub, phone_region)
-        row["n_chars"] = len(row["text"])
-        row["replaced"] = list(counts.items())
-        row["drop_reason"] = length_fault(row["n_chars"], min_chars, max_chars)
-
     rows = documents.select("document_id", "url", "media_type", "content").mapInArrow(extract, ROWS)
-    reason = F.coalesce("drop_reason", quality_fault(F.col("text"), quality))
+    reason = F.coalesce("drop_reason", quality_fault(F.col("text"), rules.quality))
     judged = rows.withColumn("drop_reason", reason)
     is_kept = F.col("drop_reason").isNull()
     kept = judged.withColumns({name: F.when(is_kept, F.col(name)) for name in ("text", "replaced")})
     return kept.withColumn("method_digest", F.lit(method_digest))
 
 
+def page_rows(page: Row, rules: SegmentRules, is_blocked: Callable[[str], bool]) -> Iterator[Row]:
+    """A row for each piece of a page, judged by its address, header, length and repetitions."""
+    document_id, url = page["document_id"], page["url"]
+    if is_blocked(url):
+        found: Iterable[Row] = (_piece(0, "", 0, [], "", "blocked_url"),)
+    else:
+        found = pieces(
+            page["content"], rules.min_chars, rules.max_chars, page["media_type"], headerless=rules.headerless
+        )
+    for piece in found:
+        reason = piece.pop("fault")
+        if piece.pop("needs_header"):
+            reason = reason or header_fault(piece["header"])
+        if not reason and is_repetitive(piece["text"], rules.sentence_ngram, rules.max_sentence_jaccard):
+            reason = "repetitive"
+        yield {"document_id": document_id, "url": url, "drop_reason": reason, **piece}
+
+
+def judge_texts(rows: Sequence[Row], rules: SegmentRules, count_blocked: Callable[[str], int]) -> None:
+    """Set the language of rows that have passed so far, and judge them by it and by their words; scrub the others."""
+    languages = identify_languages([row["text"] for row in rows])
+    for row, (code, score) in zip(rows, languages, strict=True):
+        row |= {"language": code, "language_score": score}
+        if code != rules.language:
+            row["drop_reason"] = "language"
+        elif count_blocked(row["text"]) > rules.max_blocked_words:
+            row["drop_reason"] = "blocked_words"
+        else:
+            scrub_row(row, rules)
+
+
+def scrub_row(row: Row, rules: SegmentRules) -> None:
+    """Replace personal data in a row's text, whose length must fit after that, too."""
+    row["text"], counts = scrubbed(row["text"], rules.scrub, rules.phone_region)
+    row["n_chars"] = len(row["text"])
+    row["replaced"] = list(counts.items())
+    row["drop_reason"] = length_fault(row["n_chars"], rules.min_chars, rules.max_chars)
+
+
+def finish_row(row: Row) -> None:
+    """Set `segment_id`, a hash of document, position and text; take the text from a row that is dropped."""
+    name = f"{row['document_id']}\n{row['position']}\n{row['text']}"
+    row["segment_id"] = hashlib.sha256(name.encode()).hexdigest()
+    if row["drop_reason"]:
+        row["text"] = None
+
+
 def pieces(
     content: str, min_chars: int, max_chars: int, media_type: str = HTML, *, headerless: bool = False
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """The pieces of a page in page order: `position`, header columns, `text`, `n_chars`, `fault`, `needs_header`.
 
     `fault` is the page's or the length rule that the piece breaks, None where it breaks none.
@@ -203,7 +223,7 @@ def _path(page: Page, section: int) -> list[str]:
     return path[::-1]
 
 
-def _piece(position: int, header: str, level: int, path: list[str], text: str, fault: str | None) -> dict[str, Any]:
+def _piece(position: int, header: str, level: int, path: list[str], text: str, fault: str | None) -> Row:
     return {
         "position": position,
         "header": header,
