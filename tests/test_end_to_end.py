@@ -25,7 +25,7 @@ from tests.jvm import QUICK
 from tests.pages import write_warc
 from tests.readme import blocks
 
-pytestmark = [pytest.mark.spark, pytest.mark.model, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.spark, pytest.mark.model, pytest.mark.timeout(2700)]  # hosts differ by three times
 
 ROOT = Path(__file__).parent.parent
 PORT = 8791

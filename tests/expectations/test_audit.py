@@ -14,7 +14,7 @@ from schemas.table import Table
 
 pytestmark = pytest.mark.spark
 
-GOOD = ("e", 1, "c", "Why?", "Because.", 5.0, "rubric", "m", ["d"], 4.5, "s", "u")
+GOOD = ("e", 1, "c", "Why?", "Because.", "backtranslated", 5.0, "rubric", "m", ["d"], 4.5, "s", "u")
 
 
 def test_good_rows_pass_and_leave_data_docs(spark: SparkSession, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_good_rows_pass_and_leave_data_docs(spark: SparkSession, tmp_path: Path)
     ("rows", "failure"),
     [
         ([GOOD, GOOD], "unique"),
-        ([(*GOOD[:5], 3.0, *GOOD[6:])], "score_at_threshold"),
+        ([(*GOOD[:6], 3.0, *GOOD[7:])], "score_at_threshold"),
         ([(*GOOD[:3], " ", *GOOD[4:])], "instruction_not_empty"),
         ([], "row_count"),
     ],
@@ -53,7 +53,7 @@ def test_a_warning_is_no_failure(spark: SparkSession, tmp_path: Path) -> None:
 
 def test_the_data_docs_show_no_text_from_the_web(spark: SparkSession, tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
-    rows = [(*GOOD[:3], hostile * 200, hostile, 3.0, *GOOD[6:])]
+    rows = [(*GOOD[:3], hostile * 200, hostile, *GOOD[5:6], 3.0, *GOOD[7:])]
     result = audit(spark.createDataFrame(rows, CURATED.schema), suite(CURATED, least=1), tmp_path)
     assert result.failures
     assert result.warnings

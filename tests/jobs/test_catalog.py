@@ -92,8 +92,11 @@ def test_sql_writes_nothing(open_lake, text: str) -> None:
 
 
 def test_another_lakes_table_in_a_metastore_is_left_alone(spark: SparkSession, open_lake, tmp_path: Path) -> None:
-    catalog.register(open_lake(), [CURATED])
-    other = Lake(spark, str(tmp_path / "other"))
+    lake = open_lake()
+    other = RunLake(spark, str(tmp_path / "other"), lake.run)
+    for written in (lake, other):
+        written.create(CURATED)
+    catalog.register(lake, [CURATED])
     catalog.register(other, [CURATED])  # the names of this session only
     persistent = SimpleNamespace(sql=spark.sql, conf={"spark.sql.catalogImplementation": "hive"})
     in_metastore = Lake(persistent, str(tmp_path / "lake"))  # type: ignore[arg-type]

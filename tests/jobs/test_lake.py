@@ -178,7 +178,7 @@ def test_a_commit_that_another_one_overtook_is_refused(open_lake: OpenLake, tmp_
     lake.write(SEED_PAIRS, pairs(lake, PAIR))
     counted, committing, go_on = (tmp_path / name for name in ("counted", "committing", "go-on"))
 
-    @F.udf("string")
+    @F.udf("string", useArrow=False)
     def slow(text: str) -> str:
         """Waits where it is evaluated for the second time: in the commit."""
         if not counted.exists():
