@@ -62,7 +62,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     told = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
     silent = sorted(set(files) - {row.source_file for row in _read(lake).where(told).collect()})
     if silent:
-        rows = lake.spark.createDataFrame([file_without_pages(f) for f in silent], ROWS)  # type: ignore[type-var]
+        rows = lake.spark.createDataFrame([file_without_pages(f) for f in silent], ROWS)  # type: ignore[type-var]  # rows as dicts
         lake.write(DOCUMENTS, rows, computed=True)
 
 

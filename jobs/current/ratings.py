@@ -30,11 +30,9 @@ def judges(lake: Lake, recipe: Recipe, iteration: int) -> Judges:
 
 def trained_judges(lake: Lake, recipe: Recipe, iteration: int) -> Judges:
     """Those of the same models that are trained already."""
-    found = {
-        "forward": model_if_trained(lake, recipe, "forward", iteration),
-        "backward": model_if_trained(lake, recipe, "backward", 0),
-    }
-    return {direction: model for direction, model in found.items() if model}  # type: ignore[misc]
+    wanted: dict[Direction, int] = {"forward": iteration, "backward": 0}
+    found = {direction: model_if_trained(lake, recipe, direction, t) for direction, t in wanted.items()}
+    return {direction: model for direction, model in found.items() if model}
 
 
 def counting(methods: Methods, models: Judges, scorers: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -98,7 +98,8 @@ def _this_python(_: int) -> tuple[str, str]:
 
 def require_writable(spark: SparkSession, root: str) -> None:
     """Write and delete a file below `root` by Hadoop's file system; raises what that raises."""
-    hadoop: Any = spark._jvm.org.apache.hadoop.fs  # type: ignore[union-attr]
+    jvm: Any = spark._jvm
+    hadoop = jvm.org.apache.hadoop.fs
     path = hadoop.Path(f"{root.rstrip('/')}/_humpback_doctor")
     store = path.getFileSystem(spark._jsc.hadoopConfiguration())
     store.create(path, True).close()

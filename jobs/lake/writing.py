@@ -76,11 +76,12 @@ class RunLake(Lake):
 
     def _add_constraint(self, table: Table, name: str, rule: str) -> None:
         broken = self.newest(table).where(f"NOT coalesce({rule}, false)").select(conform.row_id(table).alias("id"))
-        n = broken.count()
-        if n:
+        example = broken.first()
+        if example is not None:
+            n = broken.count()
             raise JobError(
                 f"{table.name}: {n:,} rows break the rule {name}, which is new in release {CODE_VERSION}, e.g. "
-                f"{broken.first()['id']}: {rule}; write to the lake with the release that made it"  # type: ignore[index]
+                f"{example.id}: {rule}; write to the lake with the release that made it"
             )
         self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD CONSTRAINT {name} CHECK ({rule})")
 

@@ -235,7 +235,7 @@ def _spoken(name: str) -> str:
 def _svg(figure: Figure, name: str) -> str:
     """The figure as an element to put into HTML, its ids its own and no address in it."""
     buffer = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(buffer)  # type: ignore[no-untyped-call]
+    FigureCanvasSVG(figure).print_svg(buffer)  # type: ignore[no-untyped-call]  # matplotlib has no types here
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -89,7 +89,7 @@ def jaccard(left: Column, right: Column) -> Column:
 
 def _by_arrow(function: Callable[[Any], Any], kind: str) -> Callable[[Column], Column]:
     # Spark takes the kind of the function from its annotations, and at run time `pa.Array` takes no argument.
-    def by_arrow(texts: pa.Array) -> pa.Array:  # type: ignore[type-arg]  # see above
+    def by_arrow(texts: pa.Array) -> pa.Array:  # type: ignore[type-arg]  # Spark reads it
         return pa.concat_arrays([function(texts[at : at + TEXTS]) for at in range(0, len(texts) or 1, TEXTS)])
 
     wrapped: Callable[[Column], Column] = F.arrow_udf(by_arrow, kind)  # type: ignore[attr-defined]  # mypy misses it
