@@ -47,7 +47,7 @@ def _rules(recipe: Recipe) -> SegmentRules:
 
 
 def _new(documents: DataFrame, done: DataFrame, limit: int | None) -> DataFrame | None:
-    """The documents that are not done, or the first so many of them; None if there are none.
+    """The documents that are not done, at most `limit` of them by id; None if there are none.
 
     Most crawl files are new as a whole, so that no page is moved to find those of them that are.
     """

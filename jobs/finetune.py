@@ -71,7 +71,7 @@ def model_folder(lake: Lake, recipe: Recipe, step: Step) -> Path:
 
 
 def training_command(lake: Lake, recipe: Recipe, step: Step, out: Path) -> list[str]:
-    """The trainer's command line: a process of its own, without Spark."""
+    """The command line of the trainer, which runs as a separate process without Spark."""
     direction, iteration = step.required_direction, step.required_iteration
     release = training_release(lake, recipe, direction, iteration)
     options = {

@@ -225,7 +225,7 @@ def _profile(spark: SparkSession, gpus: int) -> ResourceProfile | None:
 
 
 def _is_open(line: socket.socket, seconds: float = 0.0) -> bool:
-    """Whether the other end, which has nothing more to say, does not hang up for so long."""
+    """Wait up to `seconds` for the other end, which sends nothing, to hang up; True if it does not."""
     ear = select.poll()
     ear.register(line, select.POLLIN)
     return not ear.poll(1000 * seconds)

@@ -1,4 +1,4 @@
-"""How far a wave of requests is, and what the servers say of it, by their own counters."""
+"""Progress of a wave of requests on stderr, from the counters that the servers publish."""
 
 import re
 import sys
