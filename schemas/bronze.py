@@ -12,7 +12,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from schemas.table import Table, column
+from schemas.table import ROW_TRACKING, Table, column
 
 MAX_PAGE_BYTES = 8 * 2**20
 ERROR_CHARS = 500
@@ -127,6 +127,7 @@ COMPLETIONS = Table(
     write="log",
     partition_by=("stage", "model_id"),
     constraints={"status_known": "status IN ('ok', 'cut', 'empty', 'failed', 'refused')"},
+    properties={ROW_TRACKING: "true"},  # the order of the commits says which answer was the first
 )
 
 TABLES = (DOCUMENTS, CONVERSATIONS, COMPLETIONS)

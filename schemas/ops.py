@@ -129,7 +129,11 @@ RUNS = Table(
                 "of a loop that left nothing to do: digest of recipe, code, input files and table versions",
                 nullable=True,
             ),
-            column("status", StringType(), "ok, failed, stopped (an expectation) or waiting (outside work)"),
+            column(
+                "status",
+                StringType(),
+                "ok, failed, stopped (an expectation), waiting (outside work), or killed (entered by a later run)",
+            ),
             column("started_at", TimestampType(), "UTC"),
         ]
     ),
@@ -151,10 +155,18 @@ QUARANTINE = Table(
             column("source_file", StringType(), "the file it came from", nullable=True),
             column("record_offset", LongType(), "byte offset in that file, or line number", nullable=True),
             column("payload", StringType(), f"the row or record, at most {PAYLOAD_BYTES // 1024} KiB", nullable=True),
+            column(
+                "resolved_by",
+                StringType(),
+                "the run that wrote the row after all; null while it is missing",
+                nullable=True,
+                references=("ops.runs.run_id",),
+            ),
         ]
     ),
     key=("run_id", "table", "row_id", "rule"),
     write="log",
+    partition_by=("table",),  # each write looks for rows of its table
 )
 
 TABLES = (PROMPTS, MODELS, RELEASES, RUNS, QUARANTINE)

@@ -13,6 +13,8 @@ RETENTION = {
     "delta.logRetentionDuration": "interval 3650 days",
 }
 
+ROW_TRACKING = "delta.enableRowTracking"  # a table's rows know the version that each was added by
+
 
 def column(
     name: str, kind: DataType, comment: str, *, nullable: bool = False, references: tuple[str, ...] = ()

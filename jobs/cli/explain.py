@@ -76,7 +76,9 @@ def _rejected(lake: Lake, subject: str, pages: list[Row]) -> list[Row]:
     for page in pages:
         same = (F.col("source_file") == page["source_file"]) & (F.col("record_offset") == page["record_offset"])
         named = named | F.contains("row_id", F.lit(page["document_id"])) | F.coalesce(same, F.lit(False))
-    rejected = lake.read(QUARANTINE).where(named).select("table", "rule", "detail").distinct()
+    rejected = (
+        lake.read(QUARANTINE).where(named & F.col("resolved_by").isNull()).select("table", "rule", "detail").distinct()
+    )
     return _rows(rejected.orderBy("table", "rule", "detail").limit(MAX_REJECTED))
 
 

@@ -3,7 +3,7 @@
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.lake.tables import Lake
+from jobs.lake.tables import COMMIT, Lake
 from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from schemas.ops import MODELS
@@ -18,19 +18,23 @@ def answers(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:
 
 
 def tried(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:
-    """The same, with `n_tries`: how many settled answers there are."""
+    """The same, with `n_tries`: how many settled answers there are.
+
+    The first is the one that was committed first: clocks of hosts differ, and an answer that came earlier but
+    was committed later must not change what has been read.
+    """
     settled = completions(lake, model).where(F.col("status").isin(*SETTLED))
     mine = settled.join(requests.select("request_id").distinct(), "request_id", "left_semi")
     tries = Window.partitionBy("request_id")
-    order = tries.orderBy((F.col("status") != "ok"), "created_at", "run_id", "attempt")
+    order = tries.orderBy((F.col("status") != "ok"), COMMIT, "created_at", "run_id", "attempt")
     placed = mine.withColumns({"place": F.row_number().over(order), "n_tries": F.count(F.lit(1)).over(tries)})
-    return placed.where("place = 1").drop("place")
+    return placed.where("place = 1").drop("place", COMMIT)
 
 
 def completions(lake: Lake, model: Model) -> DataFrame:
-    """All that a model has answered, under whichever name."""
+    """All that a model has answered, under whichever name, and the version of the ledger that each came with."""
     same = {row.model_id for row in lake.collected(MODELS) if row.digest == model.digest} | {model.model_id}
-    return lake.read(COMPLETIONS).where(F.col("model_id").isin(*same))
+    return lake.with_commits(COMPLETIONS).where(F.col("model_id").isin(*same))
 
 
 def n_unanswered(lake: Lake, requests: DataFrame, model: Model) -> int:

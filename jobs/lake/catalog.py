@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from jobs.errors import JobError
 from jobs.lake import jvm
-from jobs.lake.conform import quoted
+from jobs.lake.conform import delta_name, quoted
 from jobs.lake.files import local_path
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
@@ -96,7 +96,7 @@ def _is_at(lake: Lake, table: Table) -> bool:
     if about is None or about.data_type != "delta":
         return False
     located = lake.spark.sql(f"DESCRIBE DETAIL {table.name}").select("location", "id").first()
-    meant = lake.spark.sql(f"DESCRIBE DETAIL delta.`{lake.path(table)}`").select("location", "id").first()
+    meant = lake.spark.sql(f"DESCRIBE DETAIL {delta_name(lake.path(table))}").select("location", "id").first()
     return located == meant
 
 
@@ -147,7 +147,7 @@ def history(lake: Lake, name: str) -> DataFrame:
 
     written = F.element_at("operationMetrics", F.lit("numOutputRows")).cast("bigint").alias("rows")
     facts = [F.get_json_object("userMetadata", f"$.{key}").alias(key) for key in COMMIT_FACTS]
-    commits = lake.spark.sql(f"DESCRIBE HISTORY delta.`{lake.path(table)}`").orderBy(F.desc("version"))
+    commits = lake.spark.sql(f"DESCRIBE HISTORY {delta_name(lake.path(table))}").orderBy(F.desc("version"))
     return commits.select("version", "timestamp", "operation", written, *facts)
 
 

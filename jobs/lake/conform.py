@@ -33,6 +33,12 @@ def quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
+def delta_name(path: str) -> str:
+    """A table by its path, as it stands in a SQL statement."""
+    escaped = path.replace("`", "``")
+    return f"delta.`{escaped}`"
+
+
 def arrow_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """A few rows of a table, in Arrow."""
     return pa.Table.from_pylist(rows, to_arrow_schema(table.schema, timezone="UTC"))
@@ -102,6 +108,14 @@ def row_id(table: Table) -> Column:
     return F.concat_ws("/", *(F.coalesce(F.col(k).cast("string"), F.lit("?")) for k in table.key))
 
 
+def places(table: Table) -> Column:
+    """All names under which the quarantine may hold a row: its key, and its place in a file or the whole file."""
+    names = [row_id(table)]
+    if {"source_file", "record_offset"} <= {*table.columns}:
+        names += [F.concat_ws(":", "source_file", "record_offset"), F.col("source_file")]
+    return F.array(*names)
+
+
 def quarantine_rows(table: Table, bad: DataFrame, run_id: str) -> DataFrame:
     """Defective rows of a table (with `breaches`, the names of the rules they break) as rows of `ops.quarantine`."""
     in_file = F.concat_ws(":", "rejected.source_file", "rejected.record_offset")
@@ -120,6 +134,7 @@ def quarantine_rows(table: Table, bad: DataFrame, run_id: str) -> DataFrame:
         F.col("rejected.source_file").alias("source_file"),
         F.col("rejected.record_offset").alias("record_offset"),
         _cut(F.coalesce("rejected.payload", payload)).alias("payload"),
+        F.lit(None).cast("string").alias("resolved_by"),
     )
 
 

@@ -22,6 +22,7 @@ class Snapshot:
     version: int
     committed_at: datetime
     n_bytes: int
+    n_files: int
     columns: tuple[str, ...]
     properties: Mapping[str, str]
 
@@ -47,6 +48,7 @@ def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
         version=int(found.version()),
         committed_at=datetime.fromtimestamp(found.timestamp() / 1000, UTC),
         n_bytes=int(found.sizeInBytes()),
+        n_files=int(found.numOfFiles()),
         columns=tuple(map(str, found.schema().fieldNames())),
         properties=named,
     )
@@ -98,9 +100,46 @@ def _this_python(_: int) -> tuple[str, str]:
 
 def require_writable(spark: SparkSession, root: str) -> None:
     """Write and delete a file below `root` by Hadoop's file system; raises what that raises."""
-    jvm: Any = spark._jvm
-    hadoop = jvm.org.apache.hadoop.fs
-    path = hadoop.Path(f"{root.rstrip('/')}/_humpback_doctor")
-    store = path.getFileSystem(spark._jsc.hadoopConfiguration())
-    store.create(path, True).close()
+    place = f"{root.rstrip('/')}/_humpback_doctor"
+    put_text(spark, place, "")
+    delete(spark, place)
+
+
+def put_text(spark: SparkSession, place: str, text: str) -> None:
+    """Write a small file by Hadoop's file system, over the one that is there."""
+    store, path = _store(spark, place)
+    file = store.create(path, True)
+    try:
+        file.write(bytearray(text.encode()))
+    finally:
+        file.close()
+
+
+def texts_in(spark: SparkSession, folder: str, suffix: str) -> list[str]:
+    """The texts of a folder's small files whose names end with `suffix`; none where there is no folder."""
+    store, path = _store(spark, folder)
+    if not store.exists(path):
+        return []
+    files = [file.getPath() for file in store.listStatus(path) if file.getPath().getName().endswith(suffix)]
+    return [_text(store, file) for file in files]
+
+
+def _text(store: Any, path: Any) -> str:
+    file = store.open(path)
+    try:
+        return bytes(file.readAllBytes()).decode()
+    finally:
+        file.close()
+
+
+def delete(spark: SparkSession, place: str) -> None:
+    """Delete a file by Hadoop's file system, if it is there."""
+    store, path = _store(spark, place)
     store.delete(path, False)
+
+
+def _store(spark: SparkSession, place: str) -> tuple[Any, Any]:
+    """The file system of a place, and the place as it names it."""
+    jvm: Any = spark._jvm
+    path = jvm.org.apache.hadoop.fs.Path(place)
+    return path.getFileSystem(spark._jsc.hadoopConfiguration()), path

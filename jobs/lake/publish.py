@@ -38,8 +38,8 @@ def publish(
 ) -> Release:
     """Publish `rows` (which may carry `drop_reason`) as the new content of `slice`.
 
-    Nothing is committed where the slice already holds exactly these rows, or where the audit of
-    the staged rows finds a critical expectation broken.
+    Nothing is committed where the slice already holds exactly these rows and its newest release says so, or
+    where the audit of the staged rows finds a critical expectation broken.
 
     Raises:
         StoppedError: a critical expectation failed; names each, with the report's place.
@@ -49,7 +49,7 @@ def publish(
     kept = kept.select(*table.columns)
     n_rows, digest = digest_of(kept)
     newest = newest_release(lake, table, slice)
-    if newest and (newest.n_rows, newest.content_digest) == (n_rows, digest):
+    if newest and (newest.n_rows, newest.content_digest) == (n_rows, digest) and _is_held(lake, table, slice, newest):
         return newest
     place = f"expectations/{table.name}/{lake.run.run_id}"
     result = audit(kept, suite(table, least=least), lake.folder("reports") / place)
@@ -85,6 +85,15 @@ def newest_release(lake: Lake, table: Table, slice: Mapping[str, object]) -> Rel
     found = [row for row in lake.collected(RELEASES) if (row.table, row.slice) == mine]
     newest = max(found, key=lambda row: row.version, default=None)
     return Release(newest.version, newest.n_rows, newest.content_digest) if newest else None
+
+
+def _is_held(lake: Lake, table: Table, slice: Mapping[str, object], release: Release) -> bool:
+    """Whether the slice still holds what was released: a run may have been killed between commit and release."""
+    version = lake.version(table)
+    if version is None or version == release.version:
+        return version is not None
+    now = digest_of(lake.at(table, version).where(conform.predicate(slice)))
+    return now == (release.n_rows, release.content_digest)
 
 
 def _record(

@@ -4,7 +4,8 @@ import json
 import time
 import uuid
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -13,6 +14,20 @@ from schemas.table import Table
 
 CODE_VERSION = version("humpback")
 LOOP = "run"  # stands for a job's name in the row of a whole loop
+KILLED = "killed"  # the status of a run that a later one entered
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`n` inputs of a run that came to the same end: a broken rule, else a drop reason, else neither."""
+
+    n: int
+    rule: str | None = None
+    drop_reason: str | None = None
+
+
+def require_nothing() -> None:
+    """Let a run commit that needs no lease."""
 
 
 @dataclass
@@ -49,10 +64,18 @@ class Run:
     prefix_tokens: int = 0
     prefix_hits: int = 0
     seconds: float | None = None
+    require_lease: Callable[[], None] = require_nothing
+    """Raises where another run has taken this one's place."""
     _clock: float = field(default_factory=time.monotonic)
 
-    def metadata(self, transaction: str | None = None) -> str:
-        """The facts that every commit of this run carries, as JSON."""
+    def metadata(self, transaction: str | None = None, entries: Iterable[Entry] = ()) -> str:
+        """The facts that a commit of this run carries, as JSON.
+
+        `row` is the run's row in `ops.runs` as it stands once the commit has been made, `entries` included:
+        what a later run writes should this one be killed first.
+        """
+        after = replace(self, dropped=self.dropped.copy(), quarantined=self.quarantined.copy())
+        after.enter(entries)
         return json.dumps(
             {
                 "transaction": transaction,
@@ -65,18 +88,21 @@ class Run:
                 "code_version": CODE_VERSION,
                 "inputs": self.inputs,
                 "bookmarks": self.bookmarks,
+                "writes": self.writes.name,
+                "row": after.row(KILLED) | {"started_at": self.started_at.isoformat()},
             }
         )
 
-    def enter(self, n: int, rule: str | None, drop_reason: str | None) -> None:
-        """Put `n` inputs into the account, under the rule they broke, else the reason they were dropped for."""
-        self.n_in += n
-        if rule is not None:
-            self.quarantined[rule] += n
-        elif drop_reason is not None:
-            self.dropped[drop_reason] += n
-        else:
-            self.n_out += n
+    def enter(self, entries: Iterable[Entry]) -> None:
+        """Put inputs whose rows have been committed, or that have none, into the account."""
+        for entry in entries:
+            self.n_in += entry.n
+            if entry.rule is not None:
+                self.quarantined[entry.rule] += entry.n
+            elif entry.drop_reason is not None:
+                self.dropped[entry.drop_reason] += entry.n
+            else:
+                self.n_out += entry.n
 
     @property
     def is_news(self) -> bool:

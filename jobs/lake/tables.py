@@ -4,13 +4,16 @@ from pathlib import Path
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
 
 from jobs.errors import JobError
 from jobs.lake import conform, jvm
 from jobs.lake.files import local_path
-from schemas.table import Table
+from schemas.table import ROW_TRACKING, Table
 
 RECENT_COMMITS = 20  # among them is one that has just been made, whatever other writers did meanwhile
+COMMIT = "_commit"
+"""The column of `Lake.with_commits`."""
 
 
 class Lake:
@@ -70,6 +73,16 @@ class Lake:
     def at(self, table: Table, version: int) -> DataFrame:
         """The rows of one version, which is not remembered."""
         return conform.widened(table, self.spark.read.format("delta").load(self.path(table), versionAsOf=version))
+
+    def with_commits(self, table: Table) -> DataFrame:
+        """The table's rows with the version that each was added by, which compaction leaves as it is.
+
+        0 in a table that an earlier release made and no run of this one has written to.
+        """
+        rows, state = self.read(table), self.state(table)
+        tracked = state is not None and state.properties.get(ROW_TRACKING) == "true"
+        commit = F.col("_metadata.row_commit_version") if tracked else F.lit(0)
+        return rows.withColumn(COMMIT, commit.cast("bigint"))
 
     def newest(self, table: Table) -> DataFrame:
         """The rows as they are when the frame is computed, for a plan whose commit Delta is to check for conflicts."""

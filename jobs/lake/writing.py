@@ -1,9 +1,11 @@
 """The one write path: conform, validate, quarantine, commit, count."""
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+from delta import exceptions
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
@@ -12,8 +14,9 @@ from pyspark.sql.types import StringType
 from expectations.rules import with_breaches
 from jobs.errors import JobError
 from jobs.lake import conform
+from jobs.lake.failures import sentence
 from jobs.lake.materialised import materialised
-from jobs.lake.runs import CODE_VERSION, Run
+from jobs.lake.runs import CODE_VERSION, Entry, Run
 from jobs.lake.tables import RECENT_COMMITS, Lake
 from schemas.ops import QUARANTINE
 from schemas.table import Table
@@ -21,6 +24,22 @@ from schemas.table import Table
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"  # of a commit that no writer makes
 RELEASE = "humpback.release"  # the property of a table that says which release made it
 CONSTRAINT = "delta.constraints."
+COMMIT_TRIES = 5
+CONFLICTS = (  # which have no class in common
+    exceptions.ConcurrentAppendException,
+    exceptions.ConcurrentDeleteDeleteException,
+    exceptions.ConcurrentDeleteReadException,
+    exceptions.ConcurrentTransactionException,
+    exceptions.ConcurrentWriteException,
+    exceptions.DeltaConcurrentModificationException,
+    exceptions.MetadataChangedException,
+    exceptions.ProtocolChangedException,
+)
+SMALL_FILES = 100  # more of them than its size needs, and a table is compacted
+FULL_FILE_BYTES = 2**27
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class DuplicateKeyError(ValueError):
@@ -42,7 +61,8 @@ class RunLake(Lake):
         if self.exists(table):
             self._reconcile(table)
             return
-        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.comment)
+        location = self.path(table).replace("`", "``")  # the builder makes a SQL name of it, as it is
+        builder = DeltaTable.createIfNotExists(self.spark).location(location).comment(table.comment)
         builder = builder.addColumns(table.schema)
         if table.partition_by:
             builder = builder.partitionedBy(*table.partition_by)
@@ -54,7 +74,7 @@ class RunLake(Lake):
         self._reconciled.add(table.name)
 
     def _reconcile(self, table: Table) -> None:
-        """Replace the CHECK constraints of a table that an earlier release made by those declared now.
+        """Give a table that an earlier release made the CHECK constraints and properties that are declared now.
 
         Raises:
             JobError: rows of the table break a constraint that is new.
@@ -66,13 +86,17 @@ class RunLake(Lake):
         if state is None or RELEASE not in state.properties:
             return
         stored = {k.removeprefix(CONSTRAINT): v for k, v in state.properties.items() if k.startswith(CONSTRAINT)}
-        place = f"delta.`{self.path(table)}`"
+        place = conform.delta_name(self.path(table))
+        lacking = {k: v for k, v in table.properties.items() if state.properties.get(k) != v}
         with self._named_commits():
             for name in (name for name, rule in stored.items() if not _same(rule, table.constraints.get(name))):
                 self.spark.sql(f"ALTER TABLE {place} DROP CONSTRAINT {name}")
             for name, rule in table.constraints.items():
                 if not _same(rule, stored.get(name)):
                     self._add_constraint(table, name, rule)
+            if lacking:
+                settings = ", ".join(f"'{key}' = '{value}'" for key, value in lacking.items())
+                self.spark.sql(f"ALTER TABLE {place} SET TBLPROPERTIES ({settings})")
 
     def _add_constraint(self, table: Table, name: str, rule: str) -> None:
         broken = self.newest(table).where(f"NOT coalesce({rule}, false)").select(conform.row_id(table).alias("id"))
@@ -83,7 +107,7 @@ class RunLake(Lake):
                 f"{table.name}: {n:,} rows break the rule {name}, which is new in release {CODE_VERSION}, e.g. "
                 f"{example.id}: {rule}; write to the lake with the release that made it"
             )
-        self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD CONSTRAINT {name} CHECK ({rule})")
+        self.spark.sql(f"ALTER TABLE {conform.delta_name(self.path(table))} ADD CONSTRAINT {name} CHECK ({rule})")
 
     @contextmanager
     def _named_commits(self) -> Iterator[None]:
@@ -117,59 +141,126 @@ class RunLake(Lake):
         Raises:
             SchemaMismatchError: `rows` lacks a column or has one of another type.
             DuplicateKeyError: two of the rows that would be written have one key.
-            JobError: another run has used the name of the `transaction`.
+            JobError: another run has used the name of the `transaction`, or commits all the time.
         """
         seen = self.version(table)
         shaped = conform.conformed(table, rows)
         if table.write == "append":
             shaped = self._without_known(table, shaped, keys_first)
         judged = conform.judged(table, with_breaches(shaped, table.rules))
-        marked, groups = self._counted(table, judged if computed else materialised(judged), seen, keys_first)
+        staged = judged if computed else materialised(judged)
+        groups = conform.counted(table, staged)
         n_written = _require_unique(table, groups)
         if any(group.rule is not None for group in groups):
-            self._commit(QUARANTINE, conform.quarantine_rows(table, marked.where(~F.col("sound")), self.run.run_id))
-        version = None
-        if n_written or table.write == "replace":
-            written = marked.where("written").select(*table.columns)
-            if table.write == "append" and (not computed or seen is None):  # else their plan looks into the table
-                written = self._looking(table, written)
-            version = self._commit(table, written, slice, transaction)
-        if table is self.run.writes:
-            for group in groups:
-                self.run.enter(group.n, group.rule, group.drop_reason)
-        return version
+            self._quarantine(table, staged.where(~F.col("sound")), groups)
+        if n_written:
+            self._resolve(table, staged.where("written"))
+
+        def commit() -> int | None:
+            nonlocal staged, groups, seen
+            if table.write == "append" and (now := self.version(table)) != seen:
+                staged, seen = self._without_known(table, staged, keys_first), now
+                groups = conform.counted(table, staged)
+            entries = [Entry(group.n, None, group.drop_reason) for group in groups if group.rule is None]
+            version = None
+            if _require_unique(table, groups) or table.write == "replace":
+                written = staged.where("written").select(*table.columns)
+                if table.write == "append" and (not computed or seen is None):  # else their plan looks into the table
+                    written = self._looking(table, written)
+                version = self._commit(table, written, slice, transaction, entries)
+            self._enter(table, entries)
+            return version
+
+        return self._persistently(table, commit)
 
     def insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
         """Write a few rows that this process made itself."""
         self.write(table, conform.frame_of(table, rows, self.spark), computed=True)
 
     def _without_known(self, table: Table, rows: DataFrame, keys_first: bool) -> DataFrame:
-        """The rows whose key is neither in the table nor, as a defective row's, in the quarantine."""
-        if self.exists(table):
-            rows = conform.unmatched(rows, self.newest(table).select(*table.key), keys_first)
-        if not self.exists(QUARANTINE):
+        """The rows whose key is not in the table."""
+        if not self.exists(table):
             return rows
-        known = self.newest(QUARANTINE).where(F.col("table") == table.name).select("row_id")
-        return conform.unmatched(rows.withColumn("row_id", conform.row_id(table)), known, keys_first).drop("row_id")
+        return conform.unmatched(rows, self.newest(table).select(*table.key), keys_first)
 
-    def _counted(
-        self, table: Table, staged: DataFrame, seen: int | None, keys_first: bool
-    ) -> tuple[DataFrame, list[Row]]:
-        """The rows that are still new, and how many there are by rule, drop reason and whether they are written.
+    def _quarantine(self, table: Table, bad: DataFrame, groups: list[Row]) -> None:
+        """Put defective rows into the quarantine that are not in it yet, and count them.
 
-        Rows that another run has added since version `seen` are left out, and the rest is counted again.
+        A row that is in it counts again only where the whole slice is written again. The quarantine never
+        decides which rows are new: a row whose defect is gone is written like any other.
         """
-        while True:
-            groups = conform.counted(table, staged)
-            if table.write != "append" or (now := self.version(table)) == seen:
-                return staged, groups
-            staged, seen = self._without_known(table, staged, keys_first), now
+        known = self._unresolved(table).select("row_id", "rule")
+        new = conform.quarantine_rows(table, bad, self.run.run_id).join(known, ["row_id", "rule"], "left_anti")
+        new = materialised(new)
+        found = [Entry(row["count"], row.rule) for row in new.groupBy("rule").count().collect()]
+        entries = found
+        if table.write == "replace":
+            entries = [Entry(group.n, group.rule) for group in groups if group.rule is not None]
+        if found:
+            counted = entries if self._is_counted(table) else []
+            self._persistently(QUARANTINE, lambda: self._commit(QUARANTINE, new, entries=counted))
+        self._enter(table, entries)
+
+    def _resolve(self, table: Table, written: DataFrame) -> None:
+        """Mark the rows of the quarantine that are about to be written after all.
+
+        Before the commit: if that never comes, a later run finds the row to be new, sound or not.
+        """
+        waiting = self._unresolved(table).select("row_id")
+        if waiting.isEmpty():
+            return
+        ids = written.select(F.explode(conform.places(table)).alias("row_id"))
+        healed = materialised(waiting.join(ids, "row_id", "left_semi").distinct())
+        if healed.isEmpty():
+            return
+        same = f"q.table = '{table.name}' AND q.row_id = healed.row_id AND q.resolved_by IS NULL"
+        quarantine = DeltaTable.forPath(self.spark, self.path(QUARANTINE)).alias("q")
+        change = quarantine.merge(healed.alias("healed"), same)
+        change = change.whenMatchedUpdate(set={"resolved_by": F.lit(self.run.run_id)})
+        with self._named_commits():
+            self._persistently(QUARANTINE, change.execute)
+        self.run.commits[QUARANTINE.name] += 1
+
+    def _unresolved(self, table: Table) -> DataFrame:
+        """The rows of the quarantine that the table still lacks."""
+        return self.newest(QUARANTINE).where((F.col("table") == table.name) & F.col("resolved_by").isNull())
+
+    def _is_counted(self, table: Table) -> bool:
+        """Whether the table's rows are those that the run is there to write."""
+        return table.name == self.run.writes.name
+
+    def _enter(self, table: Table, entries: list[Entry]) -> None:
+        if self._is_counted(table):
+            self.run.enter(entries)
+
+    def _persistently(self, table: Table, commit: Callable[[], T]) -> T:
+        """Make a commit, again where another run's came in between.
+
+        Raises:
+            JobError: another run's came in between each time.
+        """
+        for _ in range(COMMIT_TRIES):
+            try:
+                return commit()
+            except CONFLICTS as error:
+                log.info("%s: another run committed first, trying again: %s", table.name, sentence(error))
+        raise JobError(
+            f"{table.name}: another run committed first {COMMIT_TRIES} times in a row; nothing of this commit was "
+            "written; run the same command again when there is less to do at once"
+        )
 
     def _commit(
-        self, table: Table, rows: DataFrame, slice: Mapping[str, object] | None = None, transaction: str | None = None
+        self,
+        table: Table,
+        rows: DataFrame,
+        slice: Mapping[str, object] | None = None,
+        transaction: str | None = None,
+        entries: Iterable[Entry] = (),
     ) -> int:
+        self.run.require_lease()
         self.create(table)
-        writer = rows.write.format("delta").mode("append").option("userMetadata", self.run.metadata(transaction))
+        metadata = self.run.metadata(transaction, entries if self._is_counted(table) or table is QUARANTINE else ())
+        writer = rows.write.format("delta").mode("append").option("userMetadata", metadata)
         writer = writer.option("mergeSchema", "true")  # a lake of an older version gets the columns it lacks
         if table.write == "replace":
             if not slice:
@@ -182,9 +273,23 @@ class RunLake(Lake):
         self._collected.pop(table.name, None)
         version = self._version_of(table, transaction) if transaction else self.version(table)
         assert version is not None
-        if table is self.run.writes:
+        if self._is_counted(table):
             self.run.version = version
         return version
+
+    def compact(self, table: Table) -> None:
+        """Write a table's many small files anew as few; no row changes, and older versions stay readable."""
+        state = self.state(table)
+        if state is None:
+            return
+        n_small = state.n_files - state.n_bytes // FULL_FILE_BYTES
+        if n_small > SMALL_FILES and table.partition_by:  # each partition needs a file
+            n_small -= self.newest(table).select(*table.partition_by).distinct().count()
+        if n_small <= SMALL_FILES:
+            return
+        with self._named_commits():
+            DeltaTable.forPath(self.spark, self.path(table)).optimize().executeCompaction()
+        self.run.commits[table.name] += 1
 
     def _looking(self, table: Table, rows: DataFrame) -> DataFrame:
         """The same rows, by a plan that looks for nothing in the table, which is created where it is missing.

@@ -2,15 +2,19 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from jobs.errors import JobError
+from jobs.lake import unrecorded
 from jobs.lake.failures import sentence
-from jobs.lake.runs import LOOP, Run
+from jobs.lake.lease import Holding, held
+from jobs.lake.runs import KILLED, LOOP, Run
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.loop import state
@@ -18,6 +22,7 @@ from jobs.loop.steps import steps
 from jobs.recipe.config import Recipe
 from jobs.recipe.step import Servers, Step
 from schemas import TABLES
+from schemas.bronze import COMPLETIONS
 from schemas.ops import QUARANTINE, RUNS
 
 log = logging.getLogger(__name__)
@@ -51,28 +56,55 @@ class Runner:
             loop.state_digest = state.state_digest(inputs, before)
             return self._ended(loop, [])
         all_steps, runs = list(self.order(self.recipe)), list[Run]()
-        try:
+        with self._leased(loop.loop_id) as lease:
             for number, step in enumerate(all_steps, 1):
                 log.info("step %d/%d", number, len(all_steps))
-                runs.append(self._run(replace(step, limit=limit), loop.loop_id))
+                runs.append(self._run(replace(step, limit=limit), loop.loop_id, lease))
                 if runs[-1].is_news:
                     self._record()
             lake = RunLake(self.spark, self.root, loop)
             for table in TABLES:
                 lake.create(table)  # those that nothing came into: readers find no rows, not no table
+            self._compact(lake)
             loop.n_in = loop.n_out = len(runs)
             if limit is None:
-                loop.state_digest = state.left_behind(lake, inputs, before, runs)
+                loop.state_digest = state.left_behind(lake, inputs, before, [*runs, loop])
             return self._ended(loop, runs)
-        finally:
-            self._record()
 
     def step(self, step: Step) -> Run:
-        """Run one job and write its row in `ops.runs`, whatever its ending."""
-        try:
-            return self._run(step, uuid.uuid4().hex)
-        finally:
+        """Run one job and write its row in `ops.runs`, whatever its ending.
+
+        Raises:
+            WaitingError: another run of the experiment has not ended.
+        """
+        loop_id = uuid.uuid4().hex
+        with self._leased(loop_id) as lease:
+            run = self._run(step, loop_id, lease)
             self._record()
+            self._compact(RunLake(self.spark, self.root, run))
+            return run
+
+    @contextmanager
+    def _leased(self, loop_id: str) -> Iterator[Holding]:
+        """Hold the experiment's lease; first enter killed runs, and at the end what is not written yet."""
+        with held(self.spark, self.root, self.recipe.name, loop_id) as lease:
+            for dead in lease.dead:
+                since = datetime.fromtimestamp(dead.since, UTC)
+                rows = unrecorded.rows_of(Lake(self.spark, self.root), dead.loop_id, since)
+                for row in rows:
+                    log.warning("run %s of %s was killed: its account is entered now", row["run_id"], row["job"])
+                self._unrecorded += rows
+                self._record()
+                lease.forget(dead)
+            try:
+                yield lease
+            finally:
+                self._record()
+
+    def _compact(self, lake: RunLake) -> None:
+        """Compact the tables that grow by a small file with each commit."""
+        for table in (RUNS, QUARANTINE, COMPLETIONS):
+            lake.compact(table)
 
     def _run_of_loop(self) -> Run:
         return Run(LOOP, self.recipe.name, self.recipe.digest(), RUNS, unit="steps")
@@ -82,7 +114,7 @@ class Runner:
         self._record()
         return [*runs, loop]
 
-    def _run(self, step: Step, loop_id: str) -> Run:
+    def _run(self, step: Step, loop_id: str, lease: Holding) -> Run:
         """Run one job, and add its row for `ops.runs` to those that are to be written."""
         run = Run(
             job=step.name,
@@ -93,6 +125,7 @@ class Runner:
             iteration=step.iteration,
             direction=step.direction,
             loop_id=loop_id,
+            require_lease=lease.require,
         )
         log.info(
             "start job=%s iteration=%s direction=%s recipe=%s", run.job, run.iteration, run.direction, run.recipe_digest
@@ -117,7 +150,7 @@ class Runner:
         rows = self._unrecorded
         if not rows:
             return
-        failed = rows[-1]["status"] != "ok"
+        failed = rows[-1]["status"] not in ("ok", KILLED)
         try:
             RunLake(self.spark, self.root, Run("record", "", "", RUNS)).insert(RUNS, rows)
         except Exception as error:

@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from jobs.inference.ask import complete
 from jobs.inference.serving import EngineServers
 from jobs.inference.waves import Stage, send
 from jobs.lake.materialised import materialised
+from jobs.lake.tables import COMMIT
 from jobs.recipe.config import Inference
 from model_ops.client.engine import Answer, Engine
 from model_ops.client.fake_engine import FakeEngine
 from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from tests.conftest import OpenLake
+from tests.engines import Refusing
 from transforms.prompting.requests import requests_from
 
 pytestmark = pytest.mark.spark
@@ -57,6 +60,32 @@ def test_each_request_is_sent_once_over_runs_and_waves(open_lake: OpenLake) -> N
     assert again.count() == 6
     assert later.run.n_calls == 1
     assert later.read(COMPLETIONS).count() == 6
+
+
+def test_the_first_answer_is_the_one_that_was_committed_first(open_lake: OpenLake) -> None:
+    """Another run's answer came a second earlier, or from a host whose clock is behind, but was committed later."""
+    lake = open_lake(generate_candidates)
+    asked = requests(lake, "a")
+    (first,) = complete(lake, servers(), MODEL, asked).collect()
+    (stored,) = lake.read(COMPLETIONS).collect()
+    earlier = stored.asDict() | {
+        "run_id": "0" * 32, "text": "of the other run", "created_at": stored.created_at - timedelta(seconds=1),
+    }  # fmt: skip
+    other = open_lake(generate_candidates)
+    other.write(COMPLETIONS, other.spark.createDataFrame([earlier], COMPLETIONS.schema))
+    for _ in range(2):
+        assert [row.text for row in answers(other, asked, MODEL).collect()] == [first.text]
+        other.spark.sql(f"OPTIMIZE delta.`{other.path(COMPLETIONS)}`")
+
+
+def test_a_ledger_of_an_earlier_release_is_read_and_gets_its_order(open_lake: OpenLake) -> None:
+    lake = open_lake(generate_candidates)
+    lake.create(replace(COMPLETIONS, properties={}))
+    asked = requests(lake, "a")
+    assert answers(lake, asked, MODEL).count() == 0
+    complete(open_lake(generate_candidates), servers(), MODEL, asked)
+    assert answers(lake, asked, MODEL).count() == 1
+    assert [row[COMMIT] > 0 for row in lake.with_commits(COMPLETIONS).collect()] == [True]
 
 
 @dataclass(frozen=True)
@@ -211,16 +240,6 @@ class Mute:
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
         return (Answer(r["request_id"], "empty", "", finish_reason="stop", endpoint="mute") for r in requests)
-
-
-@dataclass(frozen=True)
-class Refusing:
-    """A server that refuses everything; or, at no endpoint, a client that does."""
-
-    endpoint: str | None
-
-    def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
-        return (Answer(r["request_id"], "refused", error="no", endpoint=self.endpoint) for r in requests)
 
 
 @dataclass(frozen=True)

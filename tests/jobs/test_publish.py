@@ -70,6 +70,25 @@ def test_the_same_rows_are_not_published_twice(open_lake: OpenLake) -> None:
     assert later.read(RELEASES).count() == 1
 
 
+def test_as_many_other_rows_are_another_release(open_lake: OpenLake) -> None:
+    lake = open_lake(curate)
+    first = publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=1)
+    second = publish(lake, CURATED, rows(lake, 4.75), slice=SLICE, iteration=1, least=1)
+    assert (second.n_rows, second.version) == (first.n_rows, first.version + 1)
+    assert lake.read(RELEASES).count() == 2
+
+
+def test_rows_that_no_release_names_do_not_stay(open_lake: OpenLake) -> None:
+    """A run committed and was killed before its release; then the recipe goes back to the rows before."""
+    lake = open_lake(curate)
+    publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=1)
+    lake.write(CURATED, rows(lake, 4.75, 4.6), slice=SLICE)
+    again = publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=1)
+    assert [row.score for row in lake.read(CURATED).collect()] == [5.0]
+    assert again.version == lake.version(CURATED)
+    assert newest_release(lake, CURATED, SLICE) == again
+
+
 def test_a_broken_critical_expectation_publishes_nothing(open_lake: OpenLake) -> None:
     lake = open_lake(curate)
     with pytest.raises(

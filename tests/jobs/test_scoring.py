@@ -27,9 +27,10 @@ from model_ops.client.fake_engine import FakeEngine
 from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from schemas.gold import GENERATIONS, JUDGEMENTS
-from schemas.ops import PROMPTS, RUNS
+from schemas.ops import PROMPTS, QUARANTINE, RUNS
 from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
 from tests.conftest import OpenLake, RunJob
+from tests.engines import Refusing
 from tests.planted import plant, plant_model
 from transforms.scoring import scorers, scores
 
@@ -119,6 +120,30 @@ def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
     assert (lake.run.n_calls, lake.run.n_out, len(rows)) == (0, 4, 10)
     newest = {(r.pair_id, r.score) for r in rows if r.scorer == "rubric" and r.parser == "scores/next"}
     assert newest == {(r.pair_id, r.score) for r in rows if r.method_digest == after["rubric"][1]}
+
+
+def test_what_a_server_refused_is_a_row_once_it_is_answered(
+    open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, judges: dict[str, Model], tmp_path: Path
+) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "Why?"}\n{"prompt": "How?"}\n')
+    asked = recipe(
+        score_candidates={"scorers": ["expected"]},
+        generate_answers={"prompts": str(prompts)},
+        inference={"engine": "fake", "max_failed_share": 1.0},
+    )
+    plant(open_lake().root, UNLABELLED, POOL)
+    jobs = ((generate_candidates, None, CANDIDATES), (score_candidates, 1, SCORES), (generate_answers, 0, GENERATIONS))
+    for job, iteration, table in jobs:
+        refused = run_job(job, asked, Refusing("gpu"), iteration=iteration)
+        assert (refused.run.n_in, refused.run.n_out, dict(refused.run.quarantined)) == (2, 0, {"refused": 2}), table
+        answered = run_job(job, asked, iteration=iteration)
+        assert (answered.run.n_calls, answered.run.n_in, answered.run.n_out) == (2, 2, 2), table
+        assert answered.read(table).count() == 2
+        held = answered.read(QUARANTINE).where(F.col("table") == table.name).collect()
+        assert [row.resolved_by for row in held] == [answered.run.run_id] * 2
+        again = run_job(job, asked, iteration=iteration)
+        assert (again.run.n_calls, again.run.n_in) == (0, 0), table
 
 
 def test_after_a_changed_sampling_only_what_it_gave_counts(

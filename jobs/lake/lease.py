@@ -1,0 +1,194 @@
+"""One run of an experiment at a time: a lease in the lake, which its owner renews until it ends.
+
+A lease is a small file, `_leases/<experiment>/<loop_id>.json` below the lake's root. A run writes its own
+first and looks for others then, so of two that start together at least one sees the other. Hosts compare
+their clocks with each other's only by whether a lease has expired: they may differ by a minute.
+"""
+
+import json
+import logging
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from jobs.errors import WaitingError
+from jobs.lake import jvm
+from jobs.lake.files import local_path
+
+log = logging.getLogger(__name__)
+
+FOLDER = "_leases"
+LASTS = 120.0  # seconds that a host which died keeps others waiting
+RENEWED_EVERY = 20.0
+TRIES = 3  # of two that start in the same moment, each sees the other
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who runs an experiment, and until when nobody else may; times in seconds since 1970."""
+
+    loop_id: str
+    host: str
+    machine: str
+    """The boot and the process namespace: within it a `pid` says whether the owner is alive."""
+    pid: int
+    started: str
+    """When the process started, as the kernel counts: a process number is used again."""
+    since: float
+    expires: float
+
+    def is_alive(self) -> bool:
+        """Whether its owner still runs, as far as this process can know."""
+        if self.machine == _machine():
+            return _process_start(self.pid) == self.started
+        return time.time() < self.expires
+
+
+class Holding:
+    """A lease that this process holds, and what dead owners left behind."""
+
+    def __init__(self, folder: "_Folder", lease: Lease, dead: list[Lease]) -> None:
+        """`dead` are the leases of runs that ended without giving theirs back."""
+        self.lease, self.dead = lease, dead
+        self._folder, self._ended = folder, threading.Event()
+        self._renewed = time.monotonic()
+
+    def require(self) -> None:
+        """Refuse to commit once another run may have taken this one's place.
+
+        Raises:
+            WaitingError: the lease was not renewed in time.
+        """
+        if time.monotonic() - self._renewed > LASTS:
+            raise WaitingError(
+                f"the lease of this run in {self._folder} could not be renewed for {LASTS:.0f} s, and another run may "
+                "have begun; nothing was committed since; run the same command again"
+            )
+
+    def forget(self, dead: Lease) -> None:
+        """Remove a dead owner's lease, once its work has been accounted for."""
+        self._folder.delete(dead.loop_id)
+
+    def renew(self) -> None:
+        """Renew the lease until it is given back."""
+        while not self._ended.wait(RENEWED_EVERY):
+            try:
+                self._folder.put(replace(self.lease, expires=time.time() + LASTS))
+                self._renewed = time.monotonic()
+            except Exception as error:  # a store that does not answer, by whatever exception of its client
+                log.warning("the lease in %s could not be renewed: %s", self._folder, error)
+
+    def give_back(self) -> None:
+        """Let the next run begin."""
+        self._ended.set()
+        self._folder.delete(self.lease.loop_id)
+
+
+@contextmanager
+def held(spark: SparkSession, root: str, experiment: str, loop_id: str) -> Iterator[Holding]:
+    """Hold the lease of an experiment.
+
+    Raises:
+        WaitingError: another run holds it; names its process and when its lease ends.
+    """
+    folder = _Folder(spark, root, experiment)
+    holding = _taken(folder, experiment, loop_id)
+    renewing = threading.Thread(target=holding.renew, name="lease", daemon=True)
+    renewing.start()
+    try:
+        yield holding
+    finally:
+        holding.give_back()
+        renewing.join(LASTS)
+
+
+def _taken(folder: "_Folder", experiment: str, loop_id: str) -> Holding:
+    now = time.time()
+    mine = Lease(loop_id, socket.gethostname(), _machine(), os.getpid(), _process_start(os.getpid()), now, now + LASTS)
+    for tries_left in reversed(range(TRIES)):
+        folder.put(mine)
+        others = [lease for lease in folder.leases() if lease.loop_id != loop_id]
+        alive = [lease for lease in others if lease.is_alive()]
+        if not alive:
+            return Holding(folder, mine, others)
+        folder.delete(loop_id)
+        if not tries_left or alive[0].since < now - 1:
+            raise _refusal(experiment, alive[0])
+        time.sleep(random.uniform(0.1, 1))
+    raise AssertionError("the last try returns or raises")
+
+
+def _refusal(experiment: str, owner: Lease) -> WaitingError:
+    since, expires = (datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S") for at in (owner.since, owner.expires))
+    return WaitingError(
+        f"experiment {experiment}: process {owner.pid} on {owner.host} has been running it since {since} UTC; two runs "
+        f"of one experiment at once would pay for the same answers twice; wait until it ends, or end it (its lease "
+        f"ends at {expires} UTC unless it is renewed)"
+    )
+
+
+class _Folder:
+    """The leases of an experiment, as files of this machine or of the store where the lake is."""
+
+    def __init__(self, spark: SparkSession, root: str, experiment: str) -> None:
+        self._spark = spark
+        local = local_path(root)
+        self._local = local / FOLDER / experiment if local else None
+        self._place = str(self._local) if self._local else f"{root.rstrip('/')}/{FOLDER}/{experiment}"
+
+    def __str__(self) -> str:
+        return self._place
+
+    def put(self, lease: Lease) -> None:
+        """Write a lease, whole or not at all."""
+        text = json.dumps(asdict(lease))
+        if self._local is None:
+            jvm.put_text(self._spark, f"{self._place}/{lease.loop_id}.json", text)
+            return
+        self._local.mkdir(parents=True, exist_ok=True)
+        new = self._local / f"{lease.loop_id}.new"
+        new.write_text(text)
+        new.replace(self._local / f"{lease.loop_id}.json")
+
+    def leases(self) -> list[Lease]:
+        """All leases that there are."""
+        if self._local is None:
+            texts = jvm.texts_in(self._spark, self._place, ".json")
+        else:
+            texts = [text for path in sorted(self._local.glob("*.json")) if (text := _text(path))]
+        return [Lease(**json.loads(text)) for text in texts]
+
+    def delete(self, loop_id: str) -> None:
+        """Remove a lease, if it is there."""
+        if self._local is None:
+            jvm.delete(self._spark, f"{self._place}/{loop_id}.json")
+        else:
+            (self._local / f"{loop_id}.json").unlink(missing_ok=True)
+
+
+def _text(path: Path) -> str | None:
+    """The text of a file, None if it has just been removed."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _machine() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+
+
+def _process_start(pid: int) -> str:
+    """When a process started, in the kernel's ticks; empty where there is none."""
+    stat = _text(Path(f"/proc/{pid}/stat"))
+    return stat.rpartition(")")[2].split()[19] if stat else ""

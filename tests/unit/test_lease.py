@@ -1,0 +1,103 @@
+"""One run of an experiment at a time, whoever was killed."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from jobs.errors import WaitingError
+from jobs.lake import lease
+from jobs.lake.lease import Lease, held
+
+NO_SPARK: Any = None  # of a lake on this machine none is asked
+
+
+def leave(root: Path, of: Lease) -> None:
+    """Leave a lease behind, as a run that was killed does."""
+    folder = root / lease.FOLDER / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{of.loop_id}.json").write_text(json.dumps(asdict(of)))
+
+
+def own(root: Path) -> Lease:
+    """A lease as this process makes it."""
+    with held(NO_SPARK, str(root), "other", "mine") as holding:
+        return holding.lease
+
+
+def test_a_second_run_of_an_experiment_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+    with (
+        held(NO_SPARK, str(tmp_path), "demo", "first"),
+        held(NO_SPARK, str(tmp_path), "other", "second"),
+        pytest.raises(WaitingError, match=rf"experiment demo: process {os.getpid()} on .* has been running it since"),
+        held(NO_SPARK, str(tmp_path), "demo", "third"),
+    ):
+        raise AssertionError("two hold the lease")
+    with held(NO_SPARK, str(tmp_path), "demo", "fourth") as holding:
+        assert holding.dead == []
+    assert list((tmp_path / lease.FOLDER).rglob("*.json")) == []
+
+
+def test_of_many_that_start_together_no_two_hold_the_lease(tmp_path: Path) -> None:
+    together, inside = Barrier(6), []
+
+    def run(n: int) -> int:
+        together.wait()
+        try:
+            with held(NO_SPARK, str(tmp_path), "demo", str(n)):
+                inside.append(n)
+                assert inside == [n]
+                time.sleep(0.05)
+                inside.remove(n)
+        except WaitingError:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(6) as threads:
+        assert sum(threads.map(run, range(6))) >= 1
+
+
+def test_the_lease_of_a_process_that_is_gone_is_taken_at_once_and_told(tmp_path: Path) -> None:
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    mine = own(tmp_path)
+    leave(tmp_path, replace(mine, loop_id="gone", pid=int(gone.stdout)))
+    leave(tmp_path, replace(mine, loop_id="same number, other process", started="1"))
+    with held(NO_SPARK, str(tmp_path), "demo", "next") as holding:
+        assert {dead.loop_id for dead in holding.dead} == {"gone", "same number, other process"}
+        for dead in holding.dead:
+            holding.forget(dead)
+    assert not list((tmp_path / lease.FOLDER).rglob("*.json"))
+
+
+def test_the_lease_of_another_host_stands_until_it_expires(tmp_path: Path) -> None:
+    elsewhere = replace(own(tmp_path), loop_id="elsewhere", machine="another", host="gpu-1")
+    leave(tmp_path, replace(elsewhere, expires=time.time() + 60))
+    with pytest.raises(WaitingError, match="on gpu-1"), held(NO_SPARK, str(tmp_path), "demo", "next"):
+        raise AssertionError("it has not expired")
+    leave(tmp_path, replace(elsewhere, expires=time.time() - 1))
+    with held(NO_SPARK, str(tmp_path), "demo", "next") as holding:
+        assert [dead.loop_id for dead in holding.dead] == ["elsewhere"]
+
+
+def test_a_lease_is_renewed_and_without_that_nothing_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEWED_EVERY", 0.02)
+    monkeypatch.setattr(lease, "LASTS", 0.5)
+    with held(NO_SPARK, str(tmp_path), "demo", "first") as holding:
+        time.sleep(0.7)
+        holding.require()
+        (stored,) = (tmp_path / lease.FOLDER / "demo").glob("*.json")
+        assert json.loads(stored.read_text())["expires"] > time.time()
+        stored.with_suffix(".new").mkdir()  # a store that takes nothing more
+        time.sleep(0.7)
+        with pytest.raises(WaitingError, match="could not be renewed"):
+            holding.require()
