@@ -185,8 +185,10 @@ def vacuum(lake: RunLake, dry_run: bool = False, grace_hours: int = GRACE_HOURS)
         folder = local_path(lake.path(table))
         assert folder is not None
         files = _vacuum(folder, keep, grace_hours, None)
-        if files and not dry_run:
+        if files and not dry_run and keep:
             _vacuum(folder, keep, grace_hours, lake.run.metadata())
+        elif files and not dry_run:
+            lake.vacuum(table)  # the ledger's row tracking is a feature that delta-rs does not write
         if files:
             removed.append(Vacuumed(table.name, tuple(keep), tuple(files)))
     return removed

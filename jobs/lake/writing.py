@@ -61,9 +61,9 @@ class RunLake(Lake):
         if self.exists(table):
             self._reconcile(table)
             return
-        location = self.path(table).replace("`", "``")  # the builder makes a SQL name of it, as it is
-        builder = DeltaTable.createIfNotExists(self.spark).location(location).comment(table.comment)
-        builder = builder.addColumns(table.schema)
+        place = self.path(table)  # of which alone the builder makes a name that it does not quote
+        builder = DeltaTable.createIfNotExists(self.spark).tableName(conform.delta_name(place)).location(place)
+        builder = builder.comment(table.comment).addColumns(table.schema)
         if table.partition_by:
             builder = builder.partitionedBy(*table.partition_by)
         constraints = {f"{CONSTRAINT}{name}": rule for name, rule in table.constraints.items()}
@@ -290,6 +290,11 @@ class RunLake(Lake):
         with self._named_commits():
             DeltaTable.forPath(self.spark, self.path(table)).optimize().executeCompaction()
         self.run.commits[table.name] += 1
+
+    def vacuum(self, table: Table) -> None:
+        """Delete the files that no version needs which is younger than the table's retention time."""
+        with self._named_commits():
+            self.spark.sql(f"VACUUM {conform.delta_name(self.path(table))}")
 
     def _looking(self, table: Table, rows: DataFrame) -> DataFrame:
         """The same rows, by a plan that looks for nothing in the table, which is created where it is missing.

@@ -1,6 +1,7 @@
 """Tables by name, their history, and a vacuum that keeps what is released."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,13 +15,14 @@ from pyspark.sql import SparkSession
 from jobs.cli.printing import as_json_lines, as_text
 from jobs.errors import JobError
 from jobs.lake import catalog
-from jobs.lake.tables import Lake
+from jobs.lake.tables import COMMIT, Lake
 from jobs.lake.writing import RunLake
 from schemas import TABLES
+from schemas.bronze import COMPLETIONS
 from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.ops import QUARANTINE, RELEASES
 from schemas.silver import SCORES
-from schemas.table import Table
+from schemas.table import ROW_TRACKING, Table
 
 pytestmark = pytest.mark.spark
 
@@ -183,6 +185,22 @@ def test_vacuum_knows_its_files_where_a_partition_value_needs_escaping(open_lake
     assert len(removed.files) == 1
     assert lake.read(TRAINING_EXAMPLES, version).toPandas().completion.tolist() == ["b"]
     assert catalog.vacuum(lake, grace_hours=0) == []
+
+
+def test_vacuum_cleans_the_compacted_ledger(open_lake) -> None:
+    lake = open_lake()
+    short_lived = {ROW_TRACKING: "true", "delta.deletedFileRetentionDuration": "interval 0 hours"}
+    lake.create(replace(COMPLETIONS, properties=short_lived))
+    answer = {f.name: None for f in COMPLETIONS.schema} | {
+        "request_id": "r", "run_id": lake.run.run_id, "stage": "answers", "model_id": "m", "subject_id": "s",
+        "sampling": "{}", "sample": 0, "status": "ok", "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }  # fmt: skip
+    for attempt in (1, 2):
+        lake.insert(COMPLETIONS, [answer | {"attempt": attempt}])
+    lake.spark.sql(f"OPTIMIZE delta.`{lake.path(COMPLETIONS)}`")
+    [removed] = catalog.vacuum(lake)
+    assert (removed.table, len(removed.files), data_files(lake, COMPLETIONS)) == ("bronze.completions", 2, 1)
+    assert [row[COMMIT] for row in lake.with_commits(COMPLETIONS).orderBy("attempt").collect()] == [1, 2]
 
 
 def test_vacuum_refuses_a_remote_lake(spark: SparkSession, open_lake) -> None:
