@@ -3,7 +3,6 @@
 Command line: `humpback sql`, `tables`, `history`, `releases`, `vacuum`.
 """
 
-import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from jobs.errors import JobError
 from jobs.lake import jvm
 from jobs.lake.conform import delta_name, quoted
 from jobs.lake.files import local_path
+from jobs.lake.queries import DRIFT_VIEW, is_look, require_reading, tables_named
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from schemas import BY_NAME, TABLES
@@ -104,19 +104,21 @@ def sql(lake: Lake, text: str) -> DataFrame:
     """The answer to a Spark SQL query over the lake's tables (and their versions) by name, and the view `drift`.
 
     Raises:
-        JobError: it is no query: jobs are the only writers.
+        JobError: it does anything but read this lake's tables: jobs are the only writers.
     """
-    if not jvm.only_reads(lake.spark, text):
-        raise JobError("sql: only queries, SHOW, DESCRIBE and EXPLAIN; tables are written by jobs alone")
-    words = set(re.findall(r"\w+", text.lower()))
-    named = [table for table in TABLES if table.name.split(".")[1] in words]
-    if "drift" in words:
-        register(lake, [*named, *(t for t in (CURATED, SCORES) if t not in named)])
-        lake.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW drift AS {DRIFT}")
+    statement = jvm.parsed(lake.spark, text)
+    require_reading(statement)
+    named = tables_named(statement)
+    if DRIFT_VIEW in named:
+        register(lake, [table for table in TABLES if table.name in named or table in (CURATED, SCORES)])
+        lake.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW {DRIFT_VIEW} AS {DRIFT}")
     else:
-        looks_around = not words.isdisjoint({"show", "describe", "desc"})  # at a schema, say
-        register(lake, TABLES if looks_around and not named else named)
-    return lake.spark.sql(text)
+        looks_around = is_look(statement[0]) and not named  # at a schema, say
+        register(lake, TABLES if looks_around else [BY_NAME[name] for name in sorted(named)])
+    answer = lake.spark.sql(text)
+    if not is_look(statement[0]):  # else it has run
+        require_reading(jvm.analysed(answer))
+    return answer
 
 
 def tables(lake: Lake) -> DataFrame:

@@ -5,14 +5,18 @@ cannot parse a statement without running it, and neither names the cluster's cor
 Under Spark Connect these functions are what has to be replaced.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from py4j.java_gateway import JavaObject
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import DataFrame, SparkSession
 
-PLANS = "org.apache.spark.sql.catalyst.plans.logical"
+RELATIONS = ("UnresolvedRelation", "UnresolvedTable", "UnresolvedTableOrView")
+FUNCTIONS = ("UnresolvedFunction", "UnresolvedGenerator", "UnresolvedTableValuedFunction")
+LEAVES = ("LocalRelation", "LogicalRelation")  # they hold rows and files, no more of the plan
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,18 @@ class Snapshot:
     n_files: int
     columns: tuple[str, ...]
     properties: Mapping[str, str]
+
+
+def launch(settings: Mapping[str, str]) -> None:
+    """Start this process's JVM, unless it runs already, with the jars that the settings name: Spark resolves them."""
+    # Its first moments only; what a builder's getOrCreate() does after that needs no lock.
+    conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
+    SparkContext._ensure_initialized(conf=conf)
+
+
+def cancel_jobs(spark: SparkSession) -> None:
+    """Ask Spark to end all its jobs, and return at once."""
+    spark.sparkContext.cancelAllJobs()
 
 
 def newest_version(spark: SparkSession, path: str) -> int | None:
@@ -61,14 +77,84 @@ def _snapshot(spark: SparkSession, path: str) -> Any:
     return log.update(False, nothing, nothing)
 
 
-def only_reads(spark: SparkSession, text: str) -> bool:
-    """Whether Spark's parser sees a query, or a command that only shows something."""
+@dataclass(frozen=True)
+class PlanNode:
+    """A node of a statement's plan: an operator, a relation, a command or an expression."""
+
+    kind: str
+    """Its class, without the package."""
+    package: str
+    name: tuple[str, ...] = ()
+    """The parts of a relation's or function's name; of WITH, the names of its subqueries."""
+    is_relation: bool = False
+    is_function: bool = False
+    group: str | None = None
+    """Spark's group of a function; None if the function is not Spark's own."""
+    has_options: bool = False
+
+
+def parsed(spark: SparkSession, text: str) -> list[PlanNode]:
+    """List the nodes of a statement as Spark's parser sees it, the root first; nothing is looked up or run."""
+    return list(_nodes(spark, spark._jsparkSession.sessionState().sqlParser().parsePlan(text)))
+
+
+def analysed(frame: DataFrame) -> list[PlanNode]:
+    """List the nodes of a frame's plan, in which all names are resolved, the root first."""
+    return list(_nodes(frame.sparkSession, frame._jdf.queryExecution().analyzed()))
+
+
+def _nodes(spark: SparkSession, plan: Any) -> Iterator[PlanNode]:
+    """Walk through all that the nodes hold, since not every class names all its plans and expressions as children."""
     jvm: Any = spark._jvm
-    plan: Any = spark._jsparkSession.sessionState().sqlParser().parsePlan(text)
-    while (kind := plan.getClass().getSimpleName()) == "UnresolvedWith":
-        plan = plan.child()
-    writers = (jvm.java.lang.Class.forName(f"{PLANS}.{name}") for name in ("Command", "InsertIntoStatement"))
-    return kind.startswith(("Show", "Describe", "Explain")) or not any(writer.isInstance(plan) for writer in writers)
+    trees = "org.apache.spark.sql.catalyst.trees.TreeNode"
+    tree, iterable, product = map(jvm.java.lang.Class.forName, (trees, "scala.collection.Iterable", "scala.Product"))
+    waiting = [plan]
+    while waiting:
+        value = waiting.pop()
+        if not isinstance(value, JavaObject):
+            continue
+        if tree.isInstance(value):
+            node = _node(jvm, value)
+            yield node
+            if node.kind in LEAVES:
+                continue
+        if iterable.isInstance(value):
+            waiting += _items(value.iterator())
+        elif product.isInstance(value):
+            waiting += _items(value.productIterator())
+
+
+def _node(jvm: Any, node: Any) -> PlanNode:
+    package, _, kind = node.getClass().getName().rpartition(".")
+    if kind in RELATIONS:
+        name = tuple(_items(node.multipartIdentifier().iterator()))
+        has_options = kind == "UnresolvedRelation" and not node.options().isEmpty()
+        return PlanNode(kind, package, name, is_relation=True, has_options=has_options)
+    if kind in FUNCTIONS:
+        return _function(jvm, kind, package, node)
+    if kind == "UnresolvedWith":
+        return PlanNode(kind, package, tuple(relation._1() for relation in _items(node.cteRelations().iterator())))
+    return PlanNode(kind, package)
+
+
+def _function(jvm: Any, kind: str, package: str, node: Any) -> PlanNode:
+    registries = jvm.org.apache.spark.sql.catalyst.analysis
+    match kind:
+        case "UnresolvedFunction":
+            parts, known = node.nameParts(), registries.FunctionRegistry.expressions()
+        case "UnresolvedGenerator":  # of a lateral view
+            parts, known = node.name().nameParts(), registries.FunctionRegistry.expressions()
+        case _:
+            parts, known = node.name(), registries.TableFunctionRegistry.logicalPlans()
+    name = tuple(_items(parts.iterator()))
+    entry = known.get(name[-1].lower())
+    group = str(entry.get()._1().getGroup()) if entry.isDefined() else None
+    return PlanNode(kind, package, name, is_function=True, group=group)
+
+
+def _items(iterator: Any) -> Iterator[Any]:
+    while iterator.hasNext():
+        yield iterator.next()
 
 
 def n_cores(spark: SparkSession) -> int:

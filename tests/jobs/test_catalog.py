@@ -14,7 +14,8 @@ from pyspark.sql import SparkSession
 
 from jobs.cli.printing import as_json_lines, as_text
 from jobs.errors import JobError
-from jobs.lake import catalog
+from jobs.lake import catalog, jvm
+from jobs.lake.queries import require_reading
 from jobs.lake.tables import COMMIT, Lake
 from jobs.lake.writing import RunLake
 from schemas import TABLES
@@ -70,27 +71,185 @@ def test_sql_shows_things(open_lake) -> None:
     assert [row[0] for row in catalog.sql(lake, "VALUES 1").collect()] == [1]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "DELETE FROM gold.curated",
-        "INSERT INTO gold.curated SELECT * FROM gold.curated",
-        "WITH all AS (SELECT * FROM gold.curated) INSERT INTO gold.curated SELECT * FROM all",
-        "FROM gold.curated INSERT INTO gold.curated SELECT *",
-        "DROP TABLE gold.curated",
-        "UPDATE gold.curated SET score = 5",
-        "MERGE INTO gold.curated a USING gold.curated b ON true WHEN MATCHED THEN DELETE",
-        "CREATE TABLE gold.other AS SELECT 1",
-        "OPTIMIZE gold.curated",
-        "VACUUM gold.curated RETAIN 0 HOURS",
-        "SET spark.databricks.delta.retentionDurationCheck.enabled = false",
-    ],
-)
-def test_sql_writes_nothing(open_lake, text: str) -> None:
+READS = [
+    "SELECT scorer, count(*) FILTER (WHERE score > 0) AS n FROM gold.curated c WHERE pair_id LIKE 'a%' GROUP BY 1 "
+    "HAVING n > 0 ORDER BY n LIMIT 3 OFFSET 0",
+    "SELECT *, row_number() OVER (PARTITION BY url ORDER BY pair_id) AS r FROM gold.curated QUALIFY r = 1",
+    "SELECT sum(score) OVER w FROM gold.curated WINDOW w AS (PARTITION BY upper(url) ORDER BY pair_id)",
+    "WITH one AS (SELECT 1 AS x), two AS (SELECT * FROM one) SELECT * FROM two JOIN ONE USING (x)",
+    "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT * FROM r",
+    "TABLE gold.curated",
+    "VALUES (1, upper('a')), (2, 'b')",
+    "SELECT 1 UNION SELECT 2 EXCEPT SELECT 3 INTERSECT SELECT 4",
+    "SELECT d FROM gold.curated LATERAL VIEW OUTER explode(method_digests) e AS d",
+    "SELECT * FROM gold.curated, LATERAL explode(method_digests)",
+    "SELECT * FROM gold.curated c, LATERAL (SELECT c.score + 1 AS z)",
+    "SELECT * FROM (SELECT scorer, score FROM gold.curated) PIVOT (count(*) FOR scorer IN ('rubric', 'expected'))",
+    "SELECT * FROM (SELECT pair_id, score, threshold FROM gold.curated) UNPIVOT (v FOR n IN (score, threshold))",
+    "SELECT * FROM gold.curated VERSION AS OF 1",
+    "SELECT * FROM spark_catalog.gold.curated TIMESTAMP AS OF '{committed}'",
+    "SELECT /*+ BROADCAST(c), REPARTITION(2), REBALANCE */ * FROM Gold.Curated TABLESAMPLE (90 PERCENT) c",
+    "SELECT pair_id FROM gold.curated WHERE (experiment, score) IN (SELECT experiment, max(score) FROM gold.curated "
+    "GROUP BY 1) AND NOT EXISTS (SELECT 1 FROM silver.scores)",
+    "SELECT transform(method_digests, x -> x || '!'), m['k'], CAST(score AS int)::string "
+    "FROM gold.curated CROSS JOIN (SELECT map('k', 1) AS m)",
+    "SELECT url, sum(score), grouping(url) FROM gold.curated GROUP BY ROLLUP (url) SORT BY 1",
+    "FROM gold.curated |> WHERE score > 0 |> EXTEND score + 1 AS z |> AGGREGATE sum(z) GROUP BY url",
+    "SELECT regexp_extract(url, '//(.*)', 1), from_json('{}', 'a int'), now(), uuid(), system.builtin.abs(score), "
+    "percentile_cont(0.5) WITHIN GROUP (ORDER BY score) FROM gold.curated GROUP BY ALL",
+    "SELECT * FROM range(3) UNION ALL SELECT 1",
+    "SELECT * EXCEPT (url) FROM gold.curated DISTRIBUTE BY pair_id",
+    "SELECT * FROM drift",
+    "EXPLAIN EXTENDED SELECT * FROM gold.curated",
+    "SHOW TABLES IN gold",
+    "SHOW DATABASES",
+    "SHOW COLUMNS IN gold.curated",
+    "SHOW TBLPROPERTIES gold.curated",
+    "SHOW PARTITIONS gold.curated",
+    "SHOW FUNCTIONS",
+    "DESCRIBE TABLE EXTENDED gold.curated",
+    "DESCRIBE gold.curated score",
+    "DESCRIBE SCHEMA gold",
+    "DESCRIBE QUERY SELECT * FROM gold.curated",
+    "DESCRIBE FUNCTION upper",
+    "DESCRIBE HISTORY gold.curated",
+    "DESCRIBE DETAIL gold.curated",
+]
+WRITES = [
+    "DELETE FROM gold.curated",
+    "UPDATE gold.curated SET score = 5",
+    "MERGE INTO gold.curated a USING gold.curated b ON true WHEN MATCHED THEN DELETE",
+    "INSERT INTO gold.curated SELECT * FROM gold.curated",
+    "INSERT OVERWRITE gold.curated SELECT * FROM gold.curated WHERE false",
+    "INSERT INTO gold.curated REPLACE WHERE true SELECT * FROM gold.curated WHERE false",
+    "WITH all AS (SELECT * FROM gold.curated) INSERT INTO gold.curated SELECT * FROM all",
+    "FROM gold.curated INSERT INTO gold.curated SELECT *",
+    "FROM gold.curated INSERT INTO gold.curated SELECT * INSERT INTO gold.curated SELECT * WHERE score > 0",
+    "INSERT OVERWRITE DIRECTORY '{folder}/out' USING csv SELECT pair_id FROM gold.curated",
+    "EXECUTE IMMEDIATE 'DELETE FROM gold.curated'",
+    "EXECUTE IMMEDIATE 'SELECT 1'",
+    "EXPLAIN EXECUTE IMMEDIATE 'DELETE FROM gold.curated'",
+    "EXPLAIN DELETE FROM gold.curated",
+    "BEGIN DELETE FROM gold.curated; END",
+    "BEGIN IF true THEN DELETE FROM gold.curated; END IF; END",
+    "CREATE TABLE gold.other AS SELECT 1",
+    "CREATE OR REPLACE TABLE gold.curated AS SELECT 1",
+    "CREATE TABLE gold.other SHALLOW CLONE gold.curated",
+    "CREATE VIEW gold.seen AS SELECT * FROM gold.curated",
+    "CREATE TEMPORARY VIEW passwords USING text OPTIONS (path '/etc/passwd')",
+    "CREATE TEMPORARY FUNCTION f AS 'org.example.F' USING JAR '/tmp/f.jar'",
+    "CREATE TEMPORARY FUNCTION f(x INT) RETURNS INT RETURN x",
+    "CREATE DATABASE other",
+    "DROP TABLE gold.curated",
+    "DROP DATABASE gold CASCADE",
+    "TRUNCATE TABLE gold.curated",
+    "ALTER TABLE gold.curated SET TBLPROPERTIES ('a' = 'b')",
+    "ALTER TABLE gold.curated DROP CONSTRAINT score",
+    "COMMENT ON TABLE gold.curated IS 'x'",
+    "OPTIMIZE gold.curated",
+    "VACUUM gold.curated RETAIN 0 HOURS",
+    "RESTORE TABLE gold.curated TO VERSION AS OF 0",
+    "REORG TABLE gold.curated APPLY (PURGE)",
+    "CONVERT TO DELTA parquet.`{folder}`",
+    "GENERATE symlink_format_manifest FOR TABLE gold.curated",
+    "ANALYZE TABLE gold.curated COMPUTE STATISTICS",
+    "CACHE TABLE seen AS SELECT * FROM gold.curated",
+    "REFRESH TABLE gold.curated",
+    "MSCK REPAIR TABLE gold.curated",
+    "LOAD DATA LOCAL INPATH '/etc/passwd' INTO TABLE gold.curated",
+    "ADD JAR '/tmp/f.jar'",
+    "SET spark.databricks.delta.retentionDurationCheck.enabled = false",
+    "RESET",
+    "USE gold",
+    "DECLARE VARIABLE x INT",
+    "CALL system.clean()",
+]
+REACHES_OUT = [
+    "SELECT reflect('java.lang.System', 'setProperty', 'humpback', 'was here')",
+    "SELECT java_method('java.lang.System', 'setProperty', 'humpback', 'was here')",
+    "SELECT try_reflect('java.lang.System', 'setProperty', 'humpback', 'was here')",
+    "SELECT system.builtin.reflect('java.lang.System', 'setProperty', 'humpback', 'was here')",
+    "SELECT IDENTIFIER('ref' || 'lect')('java.lang.System', 'setProperty', 'humpback', 'was here')",
+    "WITH a AS (SELECT reflect('java.lang.System', 'setProperty', 'humpback', 'was here')) SELECT * FROM a",
+    "SELECT sum(1) OVER w FROM gold.curated "
+    "WINDOW w AS (ORDER BY reflect('java.lang.System', 'setProperty', 'humpback', 'was here'))",
+    "SELECT * FROM gold.curated TIMESTAMP AS OF reflect('java.lang.System', 'setProperty', 'humpback', 'was here')",
+    "SELECT 1 WHERE EXISTS (SELECT reflect('java.lang.System', 'setProperty', 'humpback', 'was here'))",
+    "EXPLAIN SELECT reflect('java.lang.System', 'setProperty', 'humpback', 'was here')",
+    "SELECT TRANSFORM(pair_id) USING 'touch {folder}/touched' AS (x) FROM gold.curated",
+    "FROM gold.curated MAP pair_id USING 'touch {folder}/touched'",
+    "SELECT xpath_string('<!DOCTYPE a SYSTEM \"http://127.0.0.1:9/x\"><a>1</a>', 'a')",
+    "SELECT from_xml('<a>1</a>', 'a int', map('rowValidationXSDPath', '/etc/passwd'))",
+    "SELECT from_avro(x'00', '\"int\"')",
+    "SELECT from_protobuf(x'00', 'M', '/etc/passwd')",
+    "SELECT nowhere.f(1)",
+    "SELECT * FROM read_files('/etc/passwd')",
+    "SELECT * FROM table_changes_by_path('{folder}', 0)",
+    "SELECT * FROM python_worker_logs()",
+    "SELECT * FROM text.`/etc/passwd`",
+    "SELECT * FROM csv.`http://127.0.0.1:9/x`",
+    "SELECT 1 WHERE 'root' IN (SELECT value FROM text.`/etc/passwd`)",
+    "EXPLAIN SELECT * FROM text.`/etc/passwd`",
+    "DESCRIBE DETAIL '{folder}'",
+    "DESCRIBE delta.`{folder}`",
+    "SELECT * FROM gold.curated WITH ('path' = '/etc')",
+    "SELECT * FROM STREAM gold.curated",
+    "SELECT * FROM elsewhere.secrets",
+]
+
+
+def test_sql_reads_in_every_way(open_lake, subtests: pytest.Subtests) -> None:
     lake = open_lake()
-    with pytest.raises(JobError, match="tables are written by jobs alone"):
-        catalog.sql(lake, text)
-    assert not lake.exists(CURATED)
+    curate(lake, 3, "a")
+    newest = lake.state(CURATED)
+    assert newest is not None
+    for text in READS:
+        with subtests.test(text):
+            catalog.sql(lake, text.replace("{committed}", f"{newest.committed_at:%F %T.%f}")).collect()
+
+
+def test_sql_writes_nothing_and_reaches_for_nothing_else(open_lake, tmp_path: Path) -> None:
+    lake = open_lake()
+    curate(lake, 3, "a")
+    (tmp_path / "out").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    rows = lake.read(CURATED).orderBy("pair_id").collect()
+    assert [text for text in (*WRITES, *REACHES_OUT) if not refused(lake, text.format(folder=tmp_path))] == []
+    assert lake.version(CURATED) == 1
+    assert lake.read(CURATED).orderBy("pair_id").collect() == rows
+    assert sorted(tmp_path.rglob("*")) == before
+    [said] = lake.spark.sql("SELECT reflect('java.lang.System', 'getProperty', 'humpback')").first()
+    assert said == "null", "no code of a query's choice was run"
+
+
+def refused(lake: RunLake, text: str) -> bool:
+    """Whether `sql` refuses the statement before anything of it is run, as it would be written and within a query."""
+    try:
+        catalog.sql(lake, text).collect()
+    except JobError as error:
+        return str(error).startswith("sql: ") and "\n" not in str(error)
+    return False
+
+
+def test_a_refusal_names_what_the_statement_holds(open_lake) -> None:
+    for text, said in {
+        "DELETE FROM gold.curated": "the statement holds DeleteFromTable; .* tables are written by jobs alone",
+        "SELECT xpath('<a/>', 'a')": "the function xpath is not run",
+        "SELECT * FROM text.`/etc/passwd`": r"text\./etc/passwd is no table of this lake, which has bronze\.documents",
+    }.items():
+        with pytest.raises(JobError, match=said):
+            catalog.sql(open_lake(), text)
+
+
+def test_a_view_of_code_is_refused_once_it_is_analysed(spark: SparkSession) -> None:
+    spark.udf.register("ours", lambda: 1, "int")
+    for text in ("ours()", "reflect('java.lang.System', 'nanoTime')"):
+        with pytest.raises(JobError, match=r"the statement holds (PythonUDF|CallMethodViaReflection)"):
+            require_reading(jvm.analysed(spark.sql(f"SELECT {text}")))
+
+
+def test_a_query_is_text_and_not_a_setting_of_spark(open_lake) -> None:
+    assert catalog.sql(open_lake(), "SELECT '${spark.app.name}'").first()[0] == "${spark.app.name}"
 
 
 def test_another_lakes_table_in_a_metastore_is_left_alone(spark: SparkSession, open_lake, tmp_path: Path) -> None:
