@@ -1,12 +1,14 @@
 """The Spark session: Delta, UTC, this Python on the workers, and settings that suit the machine."""
 
-import fcntl
 import os
+import pwd
 import sys
-import tempfile
 import time
 
 from pyspark.sql import SparkSession
+
+from jobs.lake import jvm
+from jobs.lake.start import cache_folder, start_lock
 
 DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
 NOT_DELTA = "org.*:*,com.*:*,javax.*:*,commons-*:*,io.airlift:*"  # what it would bring again, older than Spark's own
@@ -21,8 +23,10 @@ SETTINGS = {
     "spark.databricks.io.skipping.stringPrefixLength": "256",  # of 32, file names are all alike, and none is skipped
     "spark.cleaner.referenceTracking.cleanCheckpoints": "true",
     "spark.log.level": "ERROR",
+    "spark.sql.variable.substitute": "false",  # a `${...}` in a query or a slice is text, not a setting of Spark
 }
 LOCAL = {  # one machine: the defaults, made for a cluster, turn every small commit into seconds
+    "spark.master": "local[*]",
     "spark.jars.packages": DELTA,
     "spark.jars.excludes": NOT_DELTA,
     "spark.sql.shuffle.partitions": str(len(os.sched_getaffinity(0))),
@@ -33,9 +37,20 @@ LOCAL = {  # one machine: the defaults, made for a cluster, turn every small com
     "spark.driver.memory": "4g",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
-    # Names of tables live in the session only; Spark makes a folder for each database all the same.
-    "spark.sql.warehouse.dir": f"{tempfile.gettempdir()}/humpback-warehouse-{os.getuid()}",
 }
+
+
+def _folders() -> dict[str, str]:
+    """Where Spark on one machine keeps what outlives a session."""
+    # Names of tables live in the session only; Spark makes a folder for each database all the same.
+    folders = {"spark.sql.warehouse.dir": str(cache_folder() / "warehouse")}
+    try:
+        home = pwd.getpwuid(os.getuid()).pw_dir  # Java's, whatever HOME says: Ivy keeps the jars there
+    except KeyError:  # a container's user without a name
+        home = ""
+    if not os.access(home, os.W_OK):
+        folders["spark.jars.ivy"] = str(cache_folder() / "ivy")
+    return folders
 
 
 def spark_session(**settings: str) -> SparkSession:
@@ -46,11 +61,9 @@ def spark_session(**settings: str) -> SparkSession:
     values = SETTINGS | settings
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not started by spark-submit
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-        builder = builder.master("local[*]")
-        values = SETTINGS | LOCAL | settings
+        values = SETTINGS | LOCAL | _folders() | settings
+        with start_lock(cache_folder()):
+            jvm.launch(values)
     for key, value in values.items():
         builder = builder.config(key, value)
-    # One at a time: two that download Delta into the same cache spoil each other's files.
-    with open(f"{tempfile.gettempdir()}/humpback-start-{os.getuid()}", "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return builder.getOrCreate()
+    return builder.getOrCreate()

@@ -1,0 +1,96 @@
+"""What starts on one machine share: this user's cache folder, and a lock in it while Spark's jars are resolved."""
+
+import fcntl
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from jobs.errors import JobError
+
+LOCK_SECONDS = 300.0  # a first download of the jars takes seconds; on a slow line, minutes
+LOOK_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Make sure of this user's folder, `$XDG_CACHE_HOME/humpback` or `~/.cache/humpback`, which others can't open.
+
+    Raises:
+        JobError: it can't be made, or it belongs to somebody else.
+    """
+    told = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        # A home folder that is not there is none; the superuser could make it.
+        parent = Path(told) if os.path.isabs(told) else Path.home().resolve(strict=True) / ".cache"
+        folder = parent / "humpback"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise PermissionError(f"{folder} belongs to another user")
+        folder.chmod(0o700)
+    except (OSError, RuntimeError) as error:  # RuntimeError: this user has no home folder
+        raise JobError(
+            f"there is no cache folder for humpback ({error}); set XDG_CACHE_HOME to a folder that this user can write"
+        ) from error
+    return folder
+
+
+@contextmanager
+def start_lock(folder: Path, limit: float = LOCK_SECONDS) -> Iterator[None]:
+    """Let one process at a time in: two that download the same jars into one cache spoil each other's files.
+
+    Raises:
+        JobError: another process has held the lock for more than `limit` seconds.
+    """
+    with _opened(folder / "start.lock") as lock:
+        _acquire(lock, limit)
+        lock.truncate(0)
+        who = f"pid {os.getpid()} on {socket.gethostname()}"
+        lock.write(f"{who}, which has been resolving Spark's jars since {datetime.now():%H:%M:%S}")
+        lock.flush()
+        yield
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return open(path, "a+", opener=_private)
+    except OSError as error:
+        raise _cannot_lock(error) from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, mode=0o600)
+
+
+def _acquire(lock: IO[str], limit: float) -> None:
+    """Lock the file; where another process holds it, say so once and try again."""
+    deadline, told = time.monotonic() + limit, False
+    while not _try(lock):
+        lock.seek(0)
+        holder = lock.read() or "another process, which is starting Spark"
+        if time.monotonic() > deadline:
+            raise JobError(f"waited {limit:.0f} s for {holder} ({lock.name} is locked); end that process and try again")
+        if not told:
+            log.info("waiting for %s", holder)
+            told = True
+        time.sleep(LOOK_SECONDS)
+
+
+def _try(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:  # such as a network's disk without locks
+        raise _cannot_lock(error) from error
+    return True
+
+
+def _cannot_lock(error: OSError) -> JobError:
+    return JobError(f"no lock for the start of Spark ({error}); set XDG_CACHE_HOME to a folder on a local disk")
