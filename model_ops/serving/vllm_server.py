@@ -36,6 +36,7 @@ class VllmServer:
         self.settings = settings
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._claim: socket.socket | None = None
 
     @property
     def endpoint(self) -> str:
@@ -99,14 +100,7 @@ class VllmServer:
             ServerError: the port is taken.
         """
         s = self.settings
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((s.host, s.port))
-            except OSError as error:
-                raise ServerError(
-                    f"port {s.port} on {s.host} is taken ({error.strerror}); choose another with --set serving.port=N"
-                ) from error
+        self._claim = _claimed_port(s)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
         if not has_gpu():
@@ -158,15 +152,11 @@ class VllmServer:
         """End the server and all its processes; harmless when there is none."""
         atexit.unregister(self.stop)
         process, self._process = self._process, None
-        if process is None:
-            return
-        for sign, patience in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 10.0)):
-            if not _group_alive(process):
-                return
-            os.killpg(process.pid, sign)
-            deadline = time.monotonic() + patience
-            while time.monotonic() < deadline and _group_alive(process):
-                time.sleep(0.1)
+        if process is not None:
+            _end_group(process)
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            claim.close()
 
     def _healthy(self) -> bool:
         try:
@@ -202,6 +192,40 @@ def cpu_environment(kv_cache_gb: int, eager: bool) -> dict[str, str]:
     if openmp.is_file():
         environment["LD_PRELOAD"] = str(openmp)
     return environment
+
+
+def _claimed_port(settings: ServerSettings) -> socket.socket:
+    """Make sure that the port is free, and claim it against other runs: vLLM binds it only half a minute later.
+
+    The claim is a name that Linux knows for as long as the socket is open, apart for each network namespace.
+
+    Raises:
+        ServerError: the port is taken.
+    """
+    claim, why = socket.socket(socket.AF_UNIX), "another run of humpback starts or has a server on it"
+    try:
+        claim.bind(f"\0humpback server on port {settings.port}")
+        with socket.socket() as probe:
+            why = ""
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((settings.host, settings.port))
+    except OSError as error:
+        claim.close()
+        raise ServerError(
+            f"port {settings.port} on {settings.host} is taken ({why or error.strerror}); choose another with "
+            "--set serving.port=N"
+        ) from error
+    return claim
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    for sign, patience in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 10.0)):
+        if not _group_alive(process):
+            return
+        os.killpg(process.pid, sign)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and _group_alive(process):
+            time.sleep(0.1)
 
 
 def _group_alive(process: subprocess.Popen[bytes]) -> bool:

@@ -2,12 +2,16 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from model_ops.serving.settings import ServerSettings
+from model_ops.serving.vllm_server import ServerError, VllmServer
 
 ROOT = Path(__file__).parent.parent.parent
 RUN = """
@@ -59,3 +63,39 @@ def test_no_server_outlives_its_run(tmp_path: Path, end: signal.Signals | None) 
     while is_running(server) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not is_running(server)
+
+
+class Importing(VllmServer):
+    """A server that has not bound its port yet."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+def test_of_two_runs_that_start_a_server_on_one_port_the_second_is_told_so_at_once(tmp_path: Path) -> None:
+    one, other = (Importing("model", "m", ServerSettings(port=18434, max_num_seqs=1), tmp_path / n) for n in "ab")
+    try:
+        one.launch()
+        with pytest.raises(
+            ServerError, match=r"port 18434 on 127\.0\.0\.1 is taken \(another run of humpback .*serving\.port"
+        ):
+            other.launch()
+        assert one.alive
+        assert not other.alive
+        one.stop()
+        other.launch()
+        assert other.alive
+    finally:
+        one.stop()
+        other.stop()
+
+
+def test_a_port_that_another_program_has_is_not_claimed(tmp_path: Path) -> None:
+    server = Importing("model", "m", ServerSettings(port=18434, max_num_seqs=1), tmp_path / "log")
+    with socket.create_server(("127.0.0.1", 18434)):
+        with pytest.raises(ServerError, match=r"port 18434 on 127\.0\.0\.1 is taken \(Address already in use\)"):
+            server.launch()
+        assert not server.alive
+    server.launch()
+    assert server.alive
+    server.stop()
