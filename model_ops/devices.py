@@ -54,12 +54,22 @@ def cpu_dtype(cpuinfo: Path) -> Dtype:
     return "bfloat16" if any(needed <= words for needed in FAST_BFLOAT16) else "float32"
 
 
-def _gpu_capabilities() -> list[float]:
-    """The compute capability of each of the machine's NVIDIA GPUs; none where they are not to be used."""
+def _gpu_capabilities(patience: float = 60) -> list[float]:
+    """The compute capability of each of the machine's NVIDIA GPUs; none where they are not to be used.
+
+    Raises:
+        RuntimeError: the driver does not answer within `patience` seconds.
+    """
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
         return []
     query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
-    answer = subprocess.run(query, capture_output=True, text=True, check=False)
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, check=False, timeout=patience)
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(
+            f"nvidia-smi does not answer within {patience:g} s, so a GPU or its driver hangs; mend it, or set "
+            "CUDA_VISIBLE_DEVICES= to use none"
+        ) from error
     try:
         return [float(line) for line in answer.stdout.split()]
     except ValueError:  # no driver: the tool is there and says so in words

@@ -83,7 +83,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _java() -> Check:
+def _java(patience: float = 60) -> Check:
     """The Java that Spark's launcher would take: JAVA_HOME's, else the first on the path."""
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return Check("java", True, "started by spark-submit")
@@ -91,7 +91,10 @@ def _java() -> Check:
     java = f"{home}/bin/java" if home else shutil.which("java")
     if not java or not os.access(java, os.X_OK):
         return Check("java", False, f"no {java}, which JAVA_HOME names" if home else "none found", INSTALL_JAVA)
-    reply = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    try:
+        reply = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=patience)
+    except subprocess.TimeoutExpired:
+        return Check("java", False, f"{java} -version does not answer within {patience:g} s", INSTALL_JAVA)
     said = reply.stderr + reply.stdout
     release = re.search(r'version "(?:1\.)?(\d+)', said)
     if not release:

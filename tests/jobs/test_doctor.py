@@ -40,6 +40,13 @@ def test_an_old_or_strange_java_is_refused_in_one_sentence(java: Path, banner: s
     assert "\n" not in str(raised.value)
 
 
+def test_a_java_that_hangs_is_not_waited_for(java: Path) -> None:
+    java.write_text("#!/bin/sh\nexec sleep 60\n")
+    java.chmod(0o755)
+    check = doctor._java(patience=0.2)
+    assert (check.ok, check.detail) == (False, f"{java} -version does not answer within 0.2 s")
+
+
 def test_a_java_home_without_java_is_refused(java: Path) -> None:
     with pytest.raises(JobError, match="which JAVA_HOME names; install"):
         doctor.require_java()

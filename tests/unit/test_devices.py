@@ -79,3 +79,10 @@ def test_the_weakest_gpu_decides(reply: str, dtype: str, nvidia_smi: Callable[[s
 
 def test_what_the_recipe_says_holds() -> None:
     assert devices.served_dtype("bfloat16") == "bfloat16"
+
+
+def test_a_driver_that_hangs_is_not_waited_for(nvidia_smi: Callable[[str], None], tmp_path: Path) -> None:
+    nvidia_smi("")
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexec sleep 60\n")
+    with pytest.raises(RuntimeError, match=r"nvidia-smi does not answer within 0\.2 s"):
+        devices._gpu_capabilities(patience=0.2)
