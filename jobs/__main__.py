@@ -1,17 +1,17 @@
 """The command line: `humpback`, the same as `python -m jobs`.
 
 Exit codes: 0 done; 1 failed, with one sentence on stderr; 2 wrong usage or recipe; 3 an
-expectation or error budget stopped it; 4 waiting for outside work; 130 interrupted.
+expectation or error budget stopped it; 4 waiting for outside work; 130 interrupted, by Ctrl-C
+or SIGTERM (then within 5 s; a second one ends the command at once).
 """
 
 import logging
-import signal
 import sys
 import traceback
-from types import FrameType
 
 from jobs.cli import commands
 from jobs.cli.arguments import parser
+from jobs.cli.ending import ending_in_time
 from jobs.errors import JobError
 from jobs.lake.failures import sentence
 from jobs.recipe.loading import load_recipe
@@ -26,24 +26,25 @@ def main(arguments: list[str] | None = None, session: commands.Session = command
     options = parser().parse_args(words)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("jobs").setLevel(logging.INFO)
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        named = getattr(options, "recipe", None)
-        recipe = load_recipe(named, options.overrides) if named else None
-        return commands.run(options, recipe, session)
-    except KeyboardInterrupt:
-        sys.stderr.write("humpback: interrupted; what was committed stays, run the same command to go on\n")
-        return 130
-    except Exception as error:
-        if options.verbose:
-            traceback.print_exc()
-        said = str(error) if isinstance(error, JobError) else sentence(error)
-        sys.stderr.write(f"humpback: {said}\n")
-        return error.exit_code if isinstance(error, JobError) else 1
+    with ending_in_time() as ending:
+        try:
+            named = getattr(options, "recipe", None)
+            recipe = load_recipe(named, options.overrides) if named else None
+            return commands.run(options, recipe, session)
+        except KeyboardInterrupt:
+            return ending.done()
+        except Exception as error:
+            # Java may have got the signal too, and Spark's errors at that are of no interest.
+            return ending.done() if ending.asked else _said(error, options.verbose)
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _said(error: Exception, verbose: bool) -> int:
+    """Say on stderr what went wrong; the exit code."""
+    if verbose:
+        traceback.print_exc()
+    said = str(error) if isinstance(error, JobError) else sentence(error)
+    sys.stderr.write(f"humpback: {said}\n")
+    return error.exit_code if isinstance(error, JobError) else 1
 
 
 if __name__ == "__main__":

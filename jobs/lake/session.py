@@ -22,6 +22,7 @@ SETTINGS = {
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.databricks.io.skipping.stringPrefixLength": "256",  # of 32, file names are all alike, and none is skipped
     "spark.cleaner.referenceTracking.cleanCheckpoints": "true",
+    "spark.python.task.killTimeout": "0s",  # once it is cancelled, a task holds its core for 2 s at most
     "spark.log.level": "ERROR",
     "spark.sql.variable.substitute": "false",  # a `${...}` in a query or a slice is text, not a setting of Spark
 }

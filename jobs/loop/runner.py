@@ -11,7 +11,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from jobs.errors import JobError
-from jobs.lake import unrecorded
+from jobs.lake import jvm, unrecorded
 from jobs.lake.failures import sentence
 from jobs.lake.lease import Holding, held
 from jobs.lake.runs import KILLED, LOOP, Run
@@ -139,6 +139,9 @@ class Runner:
             status = "ok"
         except JobError as error:
             status = STATUSES.get(error.exit_code, "failed")
+            raise
+        except KeyboardInterrupt:
+            jvm.cancel_jobs(self.spark)  # they would hold the cores that the run's row needs
             raise
         finally:
             self._unrecorded.append(run.row(status))
