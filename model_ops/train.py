@@ -9,6 +9,7 @@ whole, with its manifest, or not at all.
 
 import argparse
 import logging
+import math
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+from model_ops import weights
 from model_ops.text.chat import ChatFormat
 from model_ops.text.codec import ChatFormatError
 from model_ops.training.checkpoints import (
@@ -68,13 +70,16 @@ def run(training: Training, *, dry_run: bool = False) -> None:
     """Check everything, train, and put the model in its place.
 
     Raises:
-        TrainingError, ModelFolderError: the rows, the base model or the output folder are not as asked.
+        TrainingError, ModelFolderError: the rows, the base model or the output folder are not as asked, or the
+            training diverges.
     """
     check_model_folder(training.base_model)
     inputs = training.inputs(folder_digest(training.base_model))
     if _is_done(training.out, inputs):
         log.info("%s: trained already on these rows with these settings", training.out)
         return
+    if fault := weights.fault(training.base_model):
+        raise TrainingError(f"{training.base_model}: {fault}; take a sound copy of the base model")
     chat = ChatFormat.load(training.base_model)
     examples = _examples(training, chat)
     if not dry_run:
@@ -89,6 +94,7 @@ def _train(training: Training, inputs: dict[str, Any], end_id: int, examples: Sp
     with whole_folder(training.out, is_main=is_main) as folder:
         fitted = fit(training.settings, training.base_model, end_id, examples, folder)
         if is_main:
+            _require_finite(folder, training, fitted.metrics)
             Manifest(
                 **inputs,
                 **asdict(fitted),
@@ -101,6 +107,17 @@ def _train(training: Training, inputs: dict[str, Any], end_id: int, examples: Sp
             ).write(folder)
     if is_main:
         log.info("%s: %s", training.out, " ".join(f"{k}={v:.4g}" for k, v in fitted.metrics.items()))
+
+
+def _require_finite(folder: Path, training: Training, metrics: dict[str, float]) -> None:
+    """Make sure that a model that is to be published answers: the last step, or its number format, can spoil it too."""
+    fault = weights.fault(folder)
+    faults = [fault] if fault else [f"{k} is {v}" for k, v in metrics.items() if not math.isfinite(v)]
+    if faults:
+        raise TrainingError(
+            f"diverged: after step {metrics['steps']:.0f}, the last, {'; '.join(faults)}; lower learning_rate, "
+            f"which is {training.settings.learning_rate:g}"
+        )
 
 
 @contextmanager

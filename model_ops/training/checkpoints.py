@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from model_ops import weights
 from model_ops.text.chat import ChatFormat
 from model_ops.text.codec import ChatFormatError
 
@@ -107,7 +108,7 @@ def check_trained_model(folder: Path) -> Manifest:
     """The manifest of a model that came back from training, its files checked against it.
 
     Raises:
-        ModelFolderError: it is no usable model, or not the files that the manifest names.
+        ModelFolderError: it is no usable model, not the files that the manifest names, or its weights are not finite.
     """
     manifest = read_manifest(folder)
     check_model_folder(folder)
@@ -117,6 +118,8 @@ def check_trained_model(folder: Path) -> Manifest:
             f"{folder}: its files have the digest {digest}, its manifest says {manifest.digest};"
             " the copy is incomplete or a file was changed: copy it again"
         )
+    if fault := weights.fault(folder):
+        raise ModelFolderError(f"{folder}: {fault}; the training diverged: train again with a lower learning_rate")
     return manifest
 
 

@@ -23,6 +23,7 @@ from model_ops.devices import served_dtype
 from model_ops.training.checkpoints import MANIFEST
 from model_ops.training.completion_trainer import CompletionTrainer, Progress
 from model_ops.training.dataset import Splits
+from model_ops.training.divergence import named
 from model_ops.training.loss import collate
 from model_ops.training.settings import TrainingError, TrainingSettings
 
@@ -50,8 +51,9 @@ def fit(settings: TrainingSettings, base: Path, end_id: int, examples: Splits, o
     of the base model, so it loads and serves like it; it ends with `end_id`, which also pads.
 
     Raises:
-        TrainingError: the model cannot be trained as the settings ask.
+        TrainingError: the model cannot be trained as the settings ask, or the training diverges.
     """
+    require_completions(examples)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     dtype = served_dtype(settings.dtype)
@@ -73,6 +75,17 @@ def fit(settings: TrainingSettings, base: Path, end_id: int, examples: Splits, o
     return Fitted(metrics, dtype, _device(), args.world_size)
 
 
+def require_completions(examples: Splits) -> None:
+    """Make sure that every example has something to learn: the loss of a batch without it is 0 or NaN.
+
+    Raises:
+        TrainingError: some have not.
+    """
+    empty = [example.example_id for example in (*examples.train, *examples.dev) if not example.completion]
+    if empty:
+        raise TrainingError(f"{len(empty):,} examples have no completion to learn: {named(empty)}; leave them out")
+
+
 def _arguments(settings: TrainingSettings, dtype: str, examples: Splits, out: Path) -> TrainingArguments:
     cuda = torch.cuda.is_available()
     args = TrainingArguments(
@@ -81,6 +94,7 @@ def _arguments(settings: TrainingSettings, dtype: str, examples: Splits, out: Pa
         save_strategy="no",
         disable_tqdm=True,
         logging_steps=0.02,
+        logging_nan_inf_filter=False,  # it would report a diverged training's last good loss
         seed=settings.seed,
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,

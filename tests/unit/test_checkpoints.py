@@ -14,6 +14,7 @@ from model_ops.training.checkpoints import (
     read_manifest,
 )
 from tests.tiny_model import save_tokenizer
+from tests.tiny_weights import write_weights
 
 MANIFEST = Manifest(
     table="lake/gold/training_examples", table_version=3, dataset="demo/forward-0", n_rows=12, n_examples=10,
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "model"
     save_tokenizer(path)
     (path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
-    (path / "model.safetensors").write_bytes(b"weights")
+    write_weights(path / "model.safetensors", a=("BF16", [0x3F80]))
     return path
 
 
@@ -119,4 +120,12 @@ def test_a_copy_is_checked_against_its_manifest(folder: Path) -> None:
     assert check_trained_model(folder) == manifest
     (folder / "model.safetensors").write_bytes(b"half")
     with pytest.raises(ModelFolderError, match="the copy is incomplete or a file was changed"):
+        check_trained_model(folder)
+
+
+def test_a_model_with_weights_that_are_not_finite_is_refused_though_its_manifest_agrees(folder: Path) -> None:
+    write_weights(folder / "model.safetensors", a=("BF16", [0x3F80, 0x7F80]), b=("BF16", [0x7FC0]))
+    replace(MANIFEST, digest=folder_digest(folder)).write(folder)
+    said = "2 of 3 weights are NaN or infinite, in 2 of 2 tensors, e.g. 1 of the 2 in a; the training diverged"
+    with pytest.raises(ModelFolderError, match=said):
         check_trained_model(folder)
