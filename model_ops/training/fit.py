@@ -223,6 +223,7 @@ def _save(trainer: CompletionTrainer, settings: TrainingSettings, base: Path, ou
     (trained / "training_args.bin").unlink()  # a pickle
     dtype = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
     if settings.method == "lora":
+        _settle_adapter(trained / "adapter_config.json")
         # Onto a fresh base; adapters and their product are float32, so that each sum is rounded once.
         model = PeftModel.from_pretrained(_load(base, dtype), trained).merge_and_unload()
     else:
@@ -235,6 +236,13 @@ def _save(trainer: CompletionTrainer, settings: TrainingSettings, base: Path, ou
         if file.suffix in {".json", ".jinja", ".model"} and file.name != MANIFEST and not weights:
             shutil.copyfile(file, out / file.name)
     _also_end_with(end_id, out / "generation_config.json")
+
+
+def _settle_adapter(file: Path) -> None:
+    """Let an adapter's settings, which its digest is of, say nothing of where it was trained; peft orders no sets."""
+    config = json.loads(file.read_text())
+    config |= {"base_model_name_or_path": None, "target_modules": sorted(config["target_modules"])}
+    file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def _also_end_with(end_id: int, file: Path) -> None:
