@@ -22,12 +22,13 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from jobs.recipe.config import Finetune
 from model_ops.text.chat import ChatFormat
-from model_ops.train import Training, main, parse, run, whole_folder
+from model_ops.train import Training, main, parse, run
 from model_ops.training import fit as fit_module
 from model_ops.training.checkpoints import check_trained_model, folder_digest, read_manifest
 from model_ops.training.dataset import Example, Splits, examples, read_rows, training_order
 from model_ops.training.divergence import Watch
 from model_ops.training.settings import TrainingError, TrainingSettings
+from model_ops.training.whole_folder import whole_folder
 from tests.tiny_dataset import DATASET, rows, write_table
 from tests.tiny_model import save_model, save_tokenizer
 
@@ -85,6 +86,10 @@ def test_lora_leaves_a_merged_model_its_adapter_and_a_manifest(training: Trainin
     assert manifest.content_digest == training.expect_digest
     assert manifest.base_digest == folder_digest(tiny)
     assert manifest.settings == SETTINGS
+    assert {"model.safetensors", "adapter/adapter_config.json", "tokenizer.json"} <= manifest.files.keys()
+    config = json.loads((training.out / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] is None, "the digest is not of where it was trained"
+    assert config["target_modules"] == sorted(config["target_modules"])
     assert manifest.metrics["steps"] == 4  # ceil(6 / 4) a pass, two passes
     assert manifest.metrics["dev_loss"] < manifest.metrics["dev_loss_before"]
     assert manifest.metrics["tokens_per_second"] > 0
@@ -324,7 +329,7 @@ def test_a_base_model_with_one_nan_is_refused(training: Training, tiny: Path, tm
     for dry_run in (True, False):
         with pytest.raises(TrainingError, match=said):
             run(replace(training, base_model=base), dry_run=dry_run)
-    assert not training.out.parent.exists()
+        assert not list(training.out.parent.glob("*"))
 
 
 def spoil(file: Path, tensor: str) -> None:
@@ -364,18 +369,31 @@ def test_a_crash_leaves_nothing(training: Training) -> None:
     assert list(training.out.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize(("is_main", "left"), [(True, []), (False, ["model.unfinished"])])
-def test_a_full_disk_leaves_nothing_and_the_main_process_clears(tmp_path: Path, is_main: bool, left: list[str]) -> None:
-    (tmp_path / "model.unfinished").mkdir()
+def test_a_model_that_another_process_trains_is_left_to_it(
+    training: Training, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with whole_folder(training.out) as others:
+        (others / "weights").touch()
+        assert main(command(training)) == 1
+        assert f"{training.out} is being trained by pid {os.getpid()} on host" in capsys.readouterr().err
+        assert (others / "weights").exists()
+        shutil.copytree(training.base_model, others, dirs_exist_ok=True)
+    assert [p.name for p in training.out.parent.iterdir()] == [training.out.name]
 
-    def save() -> None:
-        with whole_folder(tmp_path / "model", is_main=is_main) as folder:
-            (folder / "model.safetensors").touch()
-            raise OSError("No space left on device")
 
-    with pytest.raises(OSError, match="No space left"):
-        save()
-    assert [folder.name for folder in tmp_path.iterdir()] == left
+def test_a_twin_that_was_finished_first_is_taken(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(replace(training, out=training.out.with_name("twin")))
+    twin, fit = training.out.with_name("twin"), fit_module.fit
+
+    def slower(*facts: Any) -> Any:
+        done = fit(*facts)
+        shutil.copytree(twin, training.out)
+        return done
+
+    monkeypatch.setattr(fit_module, "fit", slower)
+    run(training)
+    assert check_trained_model(training.out) == read_manifest(twin)
+    assert sorted(p.name for p in training.out.parent.iterdir()) == [training.out.name, "twin"]
 
 
 def test_what_a_killed_run_left_is_cleared(training: Training) -> None:
