@@ -10,8 +10,8 @@ from typing import TypeVar
 
 Opened = TypeVar("Opened")
 
-# What delta-rs 1.6 cannot have in a path, encoded or not: it decodes %2F twice, finds no history below # or ?, panics at
-# [, ^ and |, and takes no backslash or control character.
+# What delta-rs 1.6 cannot have in a path, encoded or not: it decodes %2F twice, finds no history below # or ?, panics
+# at [, ^ and |, and takes no backslash or control character.
 MANGLED = re.compile(r"[%#?\[\]^|\\\x00-\x1f\x7f]")
 LOG = "_delta_log"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.errors import RecipeError
-from schemas.place import local_path
+from schemas.place import local_path as local_path
 from transforms.crawl.formats import SUFFIXES
 
 
