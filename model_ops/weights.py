@@ -46,10 +46,12 @@ class _Tensor:
     def n_not_finite(self) -> int:
         """How many of its weights are NaN or infinite."""
         words, mask, value = FORMATS[self.format]
-        size = np.dtype(words).itemsize
-        stored = np.memmap(self.file, words, "r", self.start, (self.n_bytes // size,)) if self.n_bytes else np.empty(0)
+        kind = np.dtype(words)
+        if self.n_bytes < kind.itemsize:
+            return 0  # nothing can be mapped
+        stored = np.memmap(self.file, kind, "r", self.start, (self.n_bytes // kind.itemsize,))
         parts = (stored[first : first + WORDS] for first in range(0, len(stored), WORDS))
-        return sum(int(np.count_nonzero(part & part.dtype.type(mask) == value)) for part in parts)
+        return sum(int(np.count_nonzero((part & kind.type(mask)) == value)) for part in parts)
 
 
 def fault(folder: Path) -> str | None:
