@@ -198,18 +198,15 @@ def vacuum(lake: RunLake, dry_run: bool = False, grace_hours: int = GRACE_HOURS)
 def _vacuum(folder: Path, keep: list[int], grace_hours: int, metadata: str | None) -> list[str]:
     """The data files that go; deletes them and commits where `metadata` for the commit is given."""
     with delta_table(str(folder)) as table:
-        files = (
-            []
-            if table is None
-            else table.vacuum(
-                # None is the table's own retention, by which pinned tables would keep all versions for ever.
-                retention_hours=grace_hours if keep else None,
-                enforce_retention_duration=not keep,
-                dry_run=metadata is None,
-                full=True,  # what a crashed writer left is in no log
-                keep_versions=keep or None,
-                commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}) if metadata else None,
-            )
+        assert table is not None  # the lake has it
+        files = table.vacuum(
+            # None is the table's own retention, by which pinned tables would keep all versions for ever.
+            retention_hours=grace_hours if keep else None,
+            enforce_retention_duration=not keep,
+            dry_run=metadata is None,
+            full=True,  # what a crashed writer left is in no log
+            keep_versions=keep or None,
+            commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}) if metadata else None,
         )
     if metadata:
         for file in files:

@@ -190,7 +190,9 @@ def require_finite(folder: Path) -> None:
         ServerError: some are; names them.
     """
     if fault := weights.fault(folder):
-        raise ServerError(f"{folder} is not served: {fault}; train the model again, or take a sound copy of it")
+        raise ServerError(
+            f"{folder} is not served: {fault}; train it again with a lower learning_rate, or take a sound copy"
+        )
 
 
 def served_rank(lora_rank: int) -> int:

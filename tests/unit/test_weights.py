@@ -89,7 +89,7 @@ def test_no_server_is_started_on_weights_that_are_not_finite(tmp_path: Path) -> 
     write_weights(tmp_path / "model.safetensors", a=("BF16", [0x7FC0]))
     server = VllmServer(str(tmp_path), "m", ServerSettings(port=18434, max_num_seqs=1), tmp_path / "log")
     with pytest.raises(
-        ServerError, match=r"is not served: 1 of 1 weights is NaN or infinite, .* 1 in a; train the mod"
+        ServerError, match=r"is not served: 1 of 1 weights is NaN or infinite, .* 1 in a; train it again"
     ):
         server.start()
     assert not server.alive
