@@ -10,6 +10,8 @@ from typing import Literal
 Dtype = Literal["bfloat16", "float32"]
 DtypeSetting = Literal["auto", "bfloat16", "float32"]
 
+PATIENCE = 30.0  # seconds for nvidia-smi, which takes some 5 where GPUs sleep
+
 # What /proc/cpuinfo says of CPUs that multiply faster in bfloat16. Others emulate it (2 cores with AVX2: 19 GFLOPS, and
 # 164 in float32), and Intel's without AMX do it at some 60 % of the speed of float32 (README, Numbers).
 FAST_BFLOAT16: tuple[set[str], ...] = ({"amx_bf16"}, {"avx512_bf16", "AuthenticAMD"})
@@ -54,23 +56,25 @@ def cpu_dtype(cpuinfo: Path) -> Dtype:
     return "bfloat16" if any(needed <= words for needed in FAST_BFLOAT16) else "float32"
 
 
-def _gpu_capabilities(patience: float = 60) -> list[float]:
+def _gpu_capabilities() -> list[float]:
     """The compute capability of each of the machine's NVIDIA GPUs; none where they are not to be used.
 
     Raises:
-        RuntimeError: the driver does not answer within `patience` seconds.
+        TimeoutError: the driver does not answer.
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
         return []
     query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    asked = subprocess.Popen(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, check=False, timeout=patience)
-    except subprocess.TimeoutExpired as error:
-        raise RuntimeError(
-            f"nvidia-smi does not answer within {patience:g} s, so a GPU or its driver hangs; mend it, or set "
-            "CUDA_VISIBLE_DEVICES= to use none"
-        ) from error
+        answer, _ = asked.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        asked.kill()  # and not waited for: what hangs in the driver cannot be ended
+        raise TimeoutError(
+            f"nvidia-smi did not answer within {PATIENCE:.0f} s: a GPU or its driver hangs; restart it, or set "
+            'CUDA_VISIBLE_DEVICES="" to compute on the CPU'
+        ) from None
     try:
-        return [float(line) for line in answer.stdout.split()]
+        return [float(line) for line in answer.split()]
     except ValueError:  # no driver: the tool is there and says so in words
         return []

@@ -9,17 +9,17 @@ whole, with its manifest, or not at all.
 
 import argparse
 import logging
+import math
 import os
-import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+from model_ops import weights
 from model_ops.text.chat import ChatFormat
 from model_ops.text.codec import ChatFormatError
 from model_ops.training.checkpoints import (
@@ -27,11 +27,14 @@ from model_ops.training.checkpoints import (
     Manifest,
     ModelFolderError,
     check_model_folder,
+    digest_of,
+    file_digests,
     folder_digest,
     read_manifest,
 )
 from model_ops.training.dataset import Splits, check_rows, examples, read_rows
 from model_ops.training.settings import TrainingError, TrainingSettings, parse_settings
+from model_ops.training.whole_folder import whole_folder
 
 log = logging.getLogger("model_ops.train")  # this module runs as __main__
 
@@ -68,58 +71,66 @@ def run(training: Training, *, dry_run: bool = False) -> None:
     """Check everything, train, and put the model in its place.
 
     Raises:
-        TrainingError, ModelFolderError: the rows, the base model or the output folder are not as asked.
+        TrainingError, ModelFolderError: the rows, the base model or the output folder are not as asked, or the
+            training diverges.
     """
     check_model_folder(training.base_model)
     inputs = training.inputs(folder_digest(training.base_model))
     if _is_done(training.out, inputs):
         log.info("%s: trained already on these rows with these settings", training.out)
         return
-    chat = ChatFormat.load(training.base_model)
+    if dry_run:
+        _examples(training, _chat(training))
+        return
+    is_main = os.environ.get("RANK", "0") == "0"
+    with whole_folder(training.out, is_main=is_main) as folder:
+        metrics = _train(training, inputs, folder, is_main=is_main)
+    if is_main:
+        _is_done(training.out, inputs)
+        log.info("%s: %s", training.out, " ".join(f"{k}={v:.4g}" for k, v in metrics.items()))
+
+
+def _train(training: Training, inputs: dict[str, Any], folder: Path, *, is_main: bool) -> dict[str, float]:
+    """Train into a folder, and return the metrics."""
+    chat = _chat(training)
     examples = _examples(training, chat)
-    if not dry_run:
-        _train(training, inputs, chat.end_id, examples)
-
-
-def _train(training: Training, inputs: dict[str, Any], end_id: int, examples: Splits) -> None:
     # Heavy, and only now known to be needed.
     from model_ops.training.fit import fit
 
-    is_main = os.environ.get("RANK", "0") == "0"
-    with whole_folder(training.out, is_main=is_main) as folder:
-        fitted = fit(training.settings, training.base_model, end_id, examples, folder)
-        if is_main:
-            Manifest(
-                **inputs,
-                **asdict(fitted),
-                table=training.table,
-                table_version=training.version,
-                n_examples=len(examples.train),
-                base_model=str(training.base_model),
-                packages={name: version(name) for name in PACKAGES},
-                digest=folder_digest(folder),
-            ).write(folder)
+    fitted = fit(training.settings, training.base_model, chat.end_id, examples, folder)
     if is_main:
-        log.info("%s: %s", training.out, " ".join(f"{k}={v:.4g}" for k, v in fitted.metrics.items()))
+        _require_finite(folder, training, fitted.metrics)
+        files = file_digests(folder)
+        Manifest(
+            **inputs,
+            **asdict(fitted),
+            table=training.table,
+            table_version=training.version,
+            n_examples=len(examples.train),
+            base_model=str(training.base_model),
+            packages={name: version(name) for name in PACKAGES},
+            digest=digest_of(files),
+            files=files,
+        ).write(folder)
+    return fitted.metrics
 
 
-@contextmanager
-def whole_folder(out: Path, *, is_main: bool) -> Iterator[Path]:
-    """A folder to write to that becomes `out` when the body ends, and is removed if it raises.
+def _chat(training: Training) -> ChatFormat:
+    """The chat format of a base model whose weights are sound."""
+    if fault := weights.fault(training.base_model):
+        raise TrainingError(f"{training.base_model}: {fault}; take a sound copy of the base model")
+    return ChatFormat.load(training.base_model)
 
-    Of several processes that write to it, only the main one makes, moves and removes it.
-    """
-    unfinished = out.with_name(f"{out.name}.unfinished")
-    try:
-        if is_main:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
-        yield unfinished
-        if is_main:
-            unfinished.rename(out)
-    finally:
-        if is_main:
-            shutil.rmtree(unfinished, ignore_errors=True)
+
+def _require_finite(folder: Path, training: Training, metrics: dict[str, float]) -> None:
+    """Make sure that a model that is to be published answers: the last step, or its number format, can spoil it too."""
+    fault = weights.fault(folder)
+    faults = [fault] if fault else [f"{k} is {v}" for k, v in metrics.items() if not math.isfinite(v)]
+    if faults:
+        raise TrainingError(
+            f"diverged: after step {metrics['steps']:.0f}, the last, {'; '.join(faults)}; lower learning_rate, "
+            f"which is {training.settings.learning_rate:g}"
+        )
 
 
 def _is_done(out: Path, inputs: dict[str, Any]) -> bool:

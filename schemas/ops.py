@@ -41,7 +41,7 @@ MODELS = Table(
             column("iteration", IntegerType(), "0 for M_yx and M0"),
             column("base_model", StringType(), "the model it was finetuned from"),
             column("path", StringType(), "folder of weights and manifest"),
-            column("digest", StringType(), "sha256 over the weight and tokenizer files, hex"),
+            column("digest", StringType(), "sha256 over all files that shape the answers, hex"),
             column("dataset", StringType(), "the training set", references=("gold.training_examples.dataset",)),
             column("table_version", LongType(), "version of gold.training_examples it read"),
             column("n_examples", LongType(), "training rows it read"),

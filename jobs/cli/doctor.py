@@ -21,10 +21,12 @@ from jobs.lake import jvm
 from jobs.lake.failures import sentence
 from jobs.lake.files import local_path
 from jobs.recipe.config import Recipe
+from model_ops import weights
 from model_ops.client.endpoint import Endpoint, EndpointError, key_from_environment
 from model_ops.training.checkpoints import ModelFolderError, check_model_folder
 
 LEAST_JAVA = 17  # Spark 4
+JAVA_SECONDS = 30.0  # it answers within one
 LEAST_FREE_GB = 5  # a demo's lake, base model and four trained models take about half of it
 PACKAGES = ("pyspark", "delta-spark", "deltalake", "pyarrow", "great-expectations")
 INSTALL_JAVA = "install a Java 17+ runtime (apt-get install openjdk-17-jre-headless) or point JAVA_HOME at one"
@@ -83,7 +85,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _java(patience: float = 60) -> Check:
+def _java() -> Check:
     """The Java that Spark's launcher would take: JAVA_HOME's, else the first on the path."""
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return Check("java", True, "started by spark-submit")
@@ -92,9 +94,9 @@ def _java(patience: float = 60) -> Check:
     if not java or not os.access(java, os.X_OK):
         return Check("java", False, f"no {java}, which JAVA_HOME names" if home else "none found", INSTALL_JAVA)
     try:
-        reply = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=patience)
+        reply = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=JAVA_SECONDS)
     except subprocess.TimeoutExpired:
-        return Check("java", False, f"{java} -version does not answer within {patience:g} s", INSTALL_JAVA)
+        return Check("java", False, f"{java} -version did not answer within {JAVA_SECONDS:.0f} s", INSTALL_JAVA)
     said = reply.stderr + reply.stdout
     release = re.search(r'version "(?:1\.)?(\d+)', said)
     if not release:
@@ -178,6 +180,8 @@ def _recipe(recipe: Recipe, lake: str | None) -> Iterator[Check]:
         yield Check("vllm", found is not None, found or "not installed", advice)
     try:
         check_model_folder(Path(recipe.base_model))
+        if fault := weights.fault(Path(recipe.base_model)):
+            raise ModelFolderError(f"{recipe.base_model}: {fault}")
         yield Check("base model", True, recipe.base_model)
         if recipe.finetune.launcher == "local":
             yield _room_for_models(recipe, lake)

@@ -6,7 +6,7 @@ from jobs.errors import JobError, RecipeError
 from jobs.lake.publish import Release, newest_release
 from jobs.lake.tables import Lake
 from jobs.recipe.config import Direction, Recipe
-from jobs.recipe.digests import training_digest
+from jobs.recipe.digests import training_digests
 from model_ops.serving.model import Model
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS
@@ -40,9 +40,11 @@ def trained_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: i
         JobError: its training set has not been published yet.
     """
     release = training_release(lake, recipe, direction, iteration)
-    wanted = (recipe.name, direction, iteration, release.content_digest, training_digest(recipe, direction, iteration))
+    wanted = (recipe.name, direction, iteration, release.content_digest)
+    configs = training_digests(recipe, direction, iteration)
     for row in sorted(lake.collected(MODELS), key=lambda row: row.model_id):
-        if (row.experiment, row.direction, row.iteration, row.content_digest, row.config_digest) == wanted:
+        found = (row.experiment, row.direction, row.iteration, row.content_digest)
+        if found == wanted and row.config_digest in configs:
             lake.methods_read[model_name(direction, iteration)] = row.model_id
             return Model(row.model_id, _found(lake, recipe, row.path), row.digest, recipe.base_model)
     return None

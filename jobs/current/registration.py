@@ -8,7 +8,7 @@ from jobs.current.models import training_release
 from jobs.errors import JobError
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Direction, Recipe
-from jobs.recipe.digests import training_digest
+from jobs.recipe.digests import base_digests, training_digests
 from jobs.recipe.section import digest
 from model_ops.training.checkpoints import Manifest, check_trained_model
 from schemas.gold import TRAINING_EXAMPLES
@@ -19,18 +19,20 @@ def register(lake: RunLake, recipe: Recipe, folder: Path) -> None:
     """Check what came back from training against the release it should have read, and note it in `ops.models`.
 
     Raises:
-        JobError: it was trained on other rows, or with other settings, than the recipe asks for now.
-        ModelFolderError: the folder is incomplete or was changed.
+        JobError: it was trained on other rows, from another base model or with other settings, than the recipe asks
+            for now.
+        ModelFolderError: the folder is incomplete or was changed, or its weights are not finite.
     """
     manifest = check_trained_model(folder)
     direction, iteration = _named(recipe, folder, manifest)
     release = training_release(lake, recipe, direction, iteration)
     wanted = {
-        "content_digest": release.content_digest,
-        "n_rows": release.n_rows,
-        "config_digest": training_digest(recipe, direction, iteration),
+        "content_digest": (release.content_digest,),
+        "n_rows": (release.n_rows,),
+        "base_digest": base_digests(recipe.base_model),
+        "config_digest": training_digests(recipe, direction, iteration),
     }
-    faults = [f"{k} {getattr(manifest, k)}, now {v}" for k, v in wanted.items() if getattr(manifest, k) != v]
+    faults = [f"{k} {getattr(manifest, k)}, now {v[0]}" for k, v in wanted.items() if getattr(manifest, k) not in v]
     if faults:
         raise JobError(
             f"{folder}: not what the recipe and the current release ask for: {'; '.join(faults)}; train again"

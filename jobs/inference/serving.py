@@ -23,7 +23,7 @@ from model_ops.devices import gpus, served_dtype, shares
 from model_ops.serving.local_servers import LocalServers
 from model_ops.serving.model import Model
 from model_ops.serving.settings import ServerOptions, ServerSettings
-from model_ops.serving.vllm_server import SAME_FOR_ALL, VllmServer, served_rank
+from model_ops.serving.vllm_server import SAME_FOR_ALL, VllmServer, require_finite, served_rank
 from model_ops.text.chat import ChatFormat
 
 log = logging.getLogger(__name__)
@@ -175,6 +175,7 @@ class RecipeServers:
         # On a CPU an adapter costs 14 times the speed of a merged model.
         if adapter is None or not self._machine.gpus:
             return self._serve(model.path, model.model_id)
+        require_finite(adapter)
         serving = self._serve(self._recipe.base_model, "base", lora_rank=self._recipe.finetune.lora_rank)
         for endpoint in serving:
             if model.model_id not in endpoint.served_models() and not endpoint.load_adapter(model.model_id, adapter):

@@ -7,6 +7,7 @@ was released and trained on is readable and unchanged.
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import reduce
 from operator import and_
 from tempfile import TemporaryDirectory
@@ -15,13 +16,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyspark.sql.types import ArrayType
 
 from jobs.errors import JobError
 from jobs.lake.conform import arrow_of, predicate
 from jobs.lake.files import local_path
+from jobs.lake.local import delta_table
 from schemas import BY_NAME, TABLES
 from schemas.content_digest import Digest, content_digest
 from schemas.gold import TRAINING_EXAMPLES
@@ -48,12 +49,18 @@ def faults(root: str) -> list[str]:
     place = str(local) if local else root.rstrip("/")
     if local and not local.is_dir():
         raise JobError(f"{root}: no such folder; name the lake that `humpback run` wrote")
-    if not DeltaTable.is_deltatable(f"{place}/{RUNS.path}"):
+    with delta_table(f"{place}/{RUNS.path}") as runs:
+        is_lake = runs is not None
+    if not is_lake:
         raise JobError(f"{root}: no lake, for it has no table {RUNS.name}; name the folder that `humpback run` wrote")
-    with TemporaryDirectory() as spill, duckdb.connect(config={"temp_directory": spill}) as tables:
+    with (
+        ExitStack() as files,
+        TemporaryDirectory() as spill,
+        duckdb.connect(config={"temp_directory": spill}) as tables,
+    ):
         # The rules are Spark's SQL; but for this one function it is DuckDB's too.
         tables.execute("CREATE MACRO octet_length(text) AS strlen(text)")
-        audit = _Audit(place, tables)
+        audit = _Audit(place, tables, files)
         # Which tables cannot be read is known once each has been looked at.
         return [*audit.rows(), *audit.references(), *audit.accounts(), *audit.releases(), *audit.models()]
 
@@ -61,8 +68,8 @@ def faults(root: str) -> list[str]:
 class _Audit:
     """The checks of one lake; each yields what it finds."""
 
-    def __init__(self, root: str, tables: duckdb.DuckDBPyConnection) -> None:
-        self._root, self._tables = root, tables
+    def __init__(self, root: str, tables: duckdb.DuckDBPyConnection, files: ExitStack) -> None:
+        self._root, self._tables, self._files = root, tables, files
         self._unreadable: set[str] = set()
         self._digests: dict[tuple[str, int, str], Digest] = {}
 
@@ -80,9 +87,8 @@ class _Audit:
 
     def _opened(self, table: Table) -> Iterator[str]:
         """Make the table known to DuckDB; no rows where it is missing, null where a column is that may be null."""
-        place = f"{self._root}/{table.path}"
-        there = DeltaTable.is_deltatable(place)
-        rows: Any = DeltaTable(place).to_pyarrow_dataset() if there else arrow_of(table, [])
+        delta = self._files.enter_context(delta_table(f"{self._root}/{table.path}"))
+        rows: Any = delta.to_pyarrow_dataset() if delta else arrow_of(table, [])
         lacking = [f for f in table.schema if f.name not in rows.schema.names]
         if needed := [f.name for f in lacking if not f.nullable]:
             self._unreadable.add(table.name)
@@ -132,8 +138,10 @@ class _Audit:
 
     def _committers(self, table: Table) -> tuple[str, ...]:
         """The runs that the table's commits name."""
+        with delta_table(f"{self._root}/{table.path}") as delta:
+            commits = delta.history() if delta else []
         found = set()
-        for commit in DeltaTable(f"{self._root}/{table.path}").history():
+        for commit in commits:
             try:
                 found.add(str(json.loads(commit["userMetadata"])["run_id"]))
             except (KeyError, TypeError, ValueError):  # a commit of somebody else
@@ -186,8 +194,11 @@ class _Audit:
             if name not in BY_NAME:
                 raise ValueError("no such table")
             wanted = [pc.field(column) == value for column, value in _terms(slice)]
-            rows = DeltaTable(f"{self._root}/{BY_NAME[name].path}", version=version).to_pyarrow_dataset()
-            self._digests[known] = content_digest(rows.scanner(filter=reduce(and_, wanted)).to_batches())
+            with delta_table(f"{self._root}/{BY_NAME[name].path}", version) as delta:
+                if delta is None:
+                    raise ValueError("the table is gone")
+                rows = delta.to_pyarrow_dataset()
+                self._digests[known] = content_digest(rows.scanner(filter=reduce(and_, wanted)).to_batches())
         return self._digests[known]
 
     def _all(self, query: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:

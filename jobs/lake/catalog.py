@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -17,6 +17,7 @@ from jobs.errors import JobError
 from jobs.lake import jvm
 from jobs.lake.conform import delta_name, quoted
 from jobs.lake.files import local_path
+from jobs.lake.local import delta_table
 from jobs.lake.queries import DRIFT_VIEW, is_look, require_reading, tables_named
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
@@ -198,15 +199,20 @@ def vacuum(lake: RunLake, dry_run: bool = False, grace_hours: int = GRACE_HOURS)
 
 def _vacuum(folder: Path, keep: list[int], grace_hours: int, metadata: str | None) -> list[str]:
     """The data files that go; deletes them and commits where `metadata` for the commit is given."""
-    files = DeltaTable(folder).vacuum(
-        # None is the table's own retention, by which pinned tables would keep all versions for ever.
-        retention_hours=grace_hours if keep else None,
-        enforce_retention_duration=not keep,
-        dry_run=metadata is None,
-        full=True,  # what a crashed writer left is in no log
-        keep_versions=keep or None,
-        commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}) if metadata else None,
-    )
+    with delta_table(str(folder)) as table:
+        assert table is not None  # the lake has it
+        files = table.vacuum(
+            # None is the table's own retention, by which pinned tables would keep all versions for ever.
+            retention_hours=grace_hours if keep else None,
+            enforce_retention_duration=not keep,
+            dry_run=metadata is None,
+            full=True,  # what a crashed writer left is in no log
+            keep_versions=keep or None,
+            commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}) if metadata else None,
+        )
+    if metadata:
+        for file in files:
+            (folder / file).unlink(missing_ok=True)  # delta-rs may have deleted a link to it
     # The log remembers files long gone; checksum files are no data.
     return [file for file in files if (folder / file).exists() and not file.endswith(".crc")]
 

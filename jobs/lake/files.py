@@ -2,20 +2,12 @@
 
 import glob
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.errors import RecipeError
+from schemas.place import local_path as local_path
 from transforms.crawl.formats import SUFFIXES
-
-
-def local_path(uri: str) -> Path | None:
-    """The file or folder of this machine that a path or URI names, or None where it is elsewhere."""
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
-    if not scheme:
-        return Path(uri).absolute()
-    return Path("/" + uri[5:].lstrip("/")) if scheme[1] == "file" else None
 
 
 def crawl_files(paths: Sequence[str], seed: Sequence[str] = ()) -> list[str]:

@@ -1,13 +1,25 @@
 """Looks at a lake on this machine without Spark; None where the lake is elsewhere or only Spark can read a table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from jobs.lake.files import local_path
+from schemas.place import local_path, opened
 from schemas.table import Table
+
+
+@contextmanager
+def delta_table(place: str, version: int | None = None) -> Iterator[DeltaTable | None]:
+    """The table at a path or URI, at `version` or the newest; None where there is none."""
+
+    def open_if_there(path: str) -> DeltaTable | None:
+        return DeltaTable(path, version=version) if DeltaTable.is_deltatable(path) else None
+
+    with opened(place, open_if_there) as table:
+        yield table
 
 
 def versions(root: str, tables: Sequence[Table]) -> dict[str, int] | None:
@@ -15,11 +27,14 @@ def versions(root: str, tables: Sequence[Table]) -> dict[str, int] | None:
     lake = local_path(root)
     if lake is None:
         return None
-    paths = {table.name: str(lake / table.path) for table in tables}
+    found = {}
     try:
-        return {n: DeltaTable(path).version() if DeltaTable.is_deltatable(path) else 0 for n, path in paths.items()}
+        for table in tables:
+            with delta_table(str(lake / table.path)) as delta:
+                found[table.name] = delta.version() if delta else 0
     except DeltaError:
         return None
+    return found
 
 
 def count_rows(root: str, table: Table, column: str, value: str) -> int | None:
@@ -27,11 +42,11 @@ def count_rows(root: str, table: Table, column: str, value: str) -> int | None:
     lake = local_path(root)
     if lake is None:
         return None
-    place = str(lake / table.path)
-    if not DeltaTable.is_deltatable(place):
-        return 0
     try:
-        rows = DeltaTable(place).to_pyarrow_dataset()
+        with delta_table(str(lake / table.path)) as delta:
+            if delta is None:
+                return 0
+            rows = delta.to_pyarrow_dataset()
+            return int(rows.count_rows(filter=pc.field(column) == value)) if column in rows.schema.names else 0
     except DeltaError:
         return None
-    return int(rows.count_rows(filter=pc.field(column) == value)) if column in rows.schema.names else 0

@@ -9,7 +9,7 @@ from jobs.recipe.files import read_entries
 from jobs.recipe.prompts import read_prompts
 from jobs.recipe.scoring import ScorerName
 from jobs.recipe.section import digest
-from model_ops.training.checkpoints import check_model_folder, folder_digest
+from model_ops.training.checkpoints import check_model_folder, digest_of, file_digests, first_digest
 from transforms.dedup import duplicates, signatures
 from transforms.evaluation import judgements
 from transforms.pages import segments
@@ -88,13 +88,19 @@ def training_digest(recipe: Recipe, direction: Direction, iteration: int) -> str
     Raises:
         ModelFolderError: the base model's folder holds no model.
     """
+    return training_digests(recipe, direction, iteration)[0]
+
+
+def training_digests(recipe: Recipe, direction: Direction, iteration: int) -> tuple[str, ...]:
+    """`training_digest`, and the one that release 0.2.0 formed of the same: a model with either is the one meant."""
     settings = recipe.finetune.settings(direction, iteration)
     del settings["micro_batch_size"], settings["gradient_checkpointing"]  # how it is run, not what comes out
-    return digest([settings, base_digest(recipe.base_model)])
+    return tuple(digest([settings, of_base]) for of_base in base_digests(recipe.base_model))
 
 
 @cache
-def base_digest(base_model: str) -> str:
-    """The digest of the base model's files; checks that the folder holds a model."""
+def base_digests(base_model: str) -> tuple[str, str]:
+    """The base model's `folder_digest` and `first_digest`; checks that the folder holds a model."""
     check_model_folder(Path(base_model))
-    return folder_digest(Path(base_model))
+    files = file_digests(Path(base_model))
+    return digest_of(files), first_digest(files)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from model_ops import weights
 from model_ops.client.endpoint import Endpoint, EndpointError
 from model_ops.devices import has_gpu
 from model_ops.serving.settings import LORA_RANKS, ServerSettings
@@ -88,7 +89,7 @@ class VllmServer:
         """Start it and wait until it answers; `on_wait` gets the seconds waited so far.
 
         Raises:
-            ServerError: the port is taken, the process ended, or it took longer than allowed.
+            ServerError: the port is taken, weights are not finite, the process ended, or it took longer than allowed.
         """
         self.launch()
         self.wait(on_wait)
@@ -97,9 +98,10 @@ class VllmServer:
         """Start its process, by the main thread: Linux ends it with the thread that started it.
 
         Raises:
-            ServerError: the port is taken.
+            ServerError: the port is taken, or weights are not finite.
         """
         s = self.settings
+        require_finite(Path(self.model_dir))
         self._claim = _claimed_port(s)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
@@ -169,6 +171,18 @@ class VllmServer:
         lines = self.log.read_text(errors="replace").splitlines()
         telling = [line for line in lines if "Error" in line or "error:" in line][-3:]
         return f"its log {self.log} ends: {' | '.join(telling or lines[-3:])[-600:]}"
+
+
+def require_finite(folder: Path) -> None:
+    """Make sure that no weights of a model or adapter are NaN or infinite: vLLM would serve them all the same.
+
+    Raises:
+        ServerError: some are; names them.
+    """
+    if fault := weights.fault(folder):
+        raise ServerError(
+            f"{folder} is not served: {fault}; train it again with a lower learning_rate, or take a sound copy"
+        )
 
 
 def served_rank(lora_rank: int) -> int:

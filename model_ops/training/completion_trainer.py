@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Sampler
@@ -12,8 +13,9 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from model_ops.training.dataset import training_order
+from model_ops.training.divergence import Watch, named
 from model_ops.training.loss import IGNORED, completion_loss, token_losses
-from model_ops.training.settings import TrainingSettings
+from model_ops.training.settings import TrainingError, TrainingSettings
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +29,8 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
 
     def __init__(self, settings: TrainingSettings, step_size: int, **options: Any) -> None:
         """`options` are Trainer's own."""
-        super().__init__(compute_loss_func=completion_loss, compute_metrics=_mean_loss, **options)
-        self.settings, self.step_size = settings, step_size
+        super().__init__(compute_loss_func=self._loss, compute_metrics=self._mean_loss, **options)
+        self.settings, self.step_size, self.watch = settings, step_size, Watch(settings)
         self.remove_callback(PrinterCallback)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> "EpochOrder":
@@ -41,19 +43,52 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
         self.lr_scheduler = LambdaLR(optimizer or self.optimizer, lambda step: 1 - fall * min(step / last, 1))
         return self.lr_scheduler
 
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """One forward and backward pass."""
+        self.watch.begin(self.state.global_step + 1, inputs.pop("ids"))
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        return loss
+
+    def _loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
+        loss, of_examples = completion_loss(outputs.logits, labels, num_items_in_batch)
+        self.watch.losses(of_examples)
+        return loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        self.watch.gradient(norm)
+        return norm
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Report a loss, once all losses up to here are known to be finite.
+
+        Raises:
+            TrainingError: the training has diverged.
+        """
+        self.watch.require_finite(self.state.max_steps)
+        super().log(logs, start_time)
+
     def prediction_step(
         self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
     ) -> tuple[None, torch.Tensor, torch.Tensor]:
         """Per example: the sum of its tokens' losses, and how many they are."""
         inputs = self._prepare_inputs(inputs)
-        labels = inputs.pop("labels")
+        labels, _ = inputs.pop("labels"), inputs.pop("ids")
         with torch.no_grad(), self.compute_loss_context_manager():
             losses = token_losses(model(**inputs).logits, labels)
         return None, losses.sum(1), (labels != IGNORED).sum(1)
 
-
-def _mean_loss(prediction: Any) -> dict[str, float]:
-    return {"loss": prediction.predictions.sum() / prediction.label_ids.sum()}
+    def _mean_loss(self, prediction: Any) -> dict[str, float]:
+        bad = np.flatnonzero(~np.isfinite(prediction.predictions))
+        if bad.size:
+            ids, n = [self.eval_dataset[i].example_id for i in bad], len(self.eval_dataset)
+            step = self.state.global_step
+            when = f"diverged: after step {step:,}" if step else "before the first step"
+            raise TrainingError(
+                f"{when} the loss of {bad.size:,} of {n:,} held-out examples is NaN or infinite: {named(ids)}; "
+                f"{self.watch.advice(step + 1)}"
+            )
+        return {"loss": prediction.predictions.sum() / prediction.label_ids.sum()}
 
 
 class EpochOrder(Sampler[int]):

@@ -12,6 +12,7 @@ from model_ops.text.chat import ChatFormat
 from model_ops.training.settings import TrainingError
 from schemas.content_digest import Digest, content_digest
 from schemas.gold import TRAINING_EXAMPLES
+from schemas.place import opened
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ def read_rows(table: str, version: int, dataset: str) -> pa.Table:
         TrainingError: no such table or version, or it cannot be read.
     """
     try:
-        delta = DeltaTable(table, version=version)
-        return delta.to_pyarrow_table(columns=TRAINING_EXAMPLES.columns, filters=[("dataset", "=", dataset)])
+        with opened(table, lambda path: DeltaTable(path, version=version)) as delta:
+            return delta.to_pyarrow_table(columns=TRAINING_EXAMPLES.columns, filters=[("dataset", "=", dataset)])
     except (DeltaError, OSError, ValueError) as error:
         raise TrainingError(f"cannot read version {version} of {table}: {error}") from error
 

@@ -23,6 +23,7 @@ from model_ops.devices import served_dtype
 from model_ops.training.checkpoints import MANIFEST
 from model_ops.training.completion_trainer import CompletionTrainer, Progress
 from model_ops.training.dataset import Splits
+from model_ops.training.divergence import named
 from model_ops.training.loss import collate
 from model_ops.training.settings import TrainingError, TrainingSettings
 
@@ -50,8 +51,9 @@ def fit(settings: TrainingSettings, base: Path, end_id: int, examples: Splits, o
     of the base model, so it loads and serves like it; it ends with `end_id`, which also pads.
 
     Raises:
-        TrainingError: the model cannot be trained as the settings ask.
+        TrainingError: the model cannot be trained as the settings ask, or the training diverges.
     """
+    require_completions(examples)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     dtype = served_dtype(settings.dtype)
@@ -73,6 +75,17 @@ def fit(settings: TrainingSettings, base: Path, end_id: int, examples: Splits, o
     return Fitted(metrics, dtype, _device(), args.world_size)
 
 
+def require_completions(examples: Splits) -> None:
+    """Make sure that every example has something to learn: the loss of a batch without it is 0 or NaN.
+
+    Raises:
+        TrainingError: some have not.
+    """
+    empty = [example.example_id for example in (*examples.train, *examples.dev) if not example.completion]
+    if empty:
+        raise TrainingError(f"{len(empty):,} examples have no completion to learn: {named(empty)}; leave them out")
+
+
 def _arguments(settings: TrainingSettings, dtype: str, examples: Splits, out: Path) -> TrainingArguments:
     cuda = torch.cuda.is_available()
     args = TrainingArguments(
@@ -81,6 +94,7 @@ def _arguments(settings: TrainingSettings, dtype: str, examples: Splits, out: Pa
         save_strategy="no",
         disable_tqdm=True,
         logging_steps=0.02,
+        logging_nan_inf_filter=False,  # it would report a diverged training's last good loss
         seed=settings.seed,
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
@@ -209,6 +223,7 @@ def _save(trainer: CompletionTrainer, settings: TrainingSettings, base: Path, ou
     (trained / "training_args.bin").unlink()  # a pickle
     dtype = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
     if settings.method == "lora":
+        _settle_adapter(trained / "adapter_config.json")
         # Onto a fresh base; adapters and their product are float32, so that each sum is rounded once.
         model = PeftModel.from_pretrained(_load(base, dtype), trained).merge_and_unload()
     else:
@@ -221,6 +236,13 @@ def _save(trainer: CompletionTrainer, settings: TrainingSettings, base: Path, ou
         if file.suffix in {".json", ".jinja", ".model"} and file.name != MANIFEST and not weights:
             shutil.copyfile(file, out / file.name)
     _also_end_with(end_id, out / "generation_config.json")
+
+
+def _settle_adapter(file: Path) -> None:
+    """Let an adapter's settings, which its digest is of, say nothing of where it was trained; peft orders no sets."""
+    config = json.loads(file.read_text())
+    config |= {"base_model_name_or_path": None, "target_modules": sorted(config["target_modules"])}
+    file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def _also_end_with(end_id: int, file: Path) -> None:

@@ -17,7 +17,7 @@ def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
     The last token predicts nothing and is left out. `logits_to_keep` is the length of the longest
     completion: the head of the model works on that many positions of each row and no others.
     `labels` are the tokens those positions should predict, behind one column that is ignored:
-    Trainer drops the first column when it counts tokens.
+    Trainer drops the first column when it counts tokens. `ids` names the examples, for messages.
     """
     width = max(len(e) for e in examples) - 1
     keep = max(len(e.completion) for e in examples)
@@ -35,6 +35,7 @@ def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
         "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
         "labels": labels,
         "logits_to_keep": keep,
+        "ids": [example.example_id for example in examples],
     }
 
 
@@ -46,12 +47,11 @@ def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def completion_loss(
-    outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
-) -> torch.Tensor:
-    """The batch's share of the mean over all completion tokens of an optimizer's step.
+    logits: torch.Tensor, labels: torch.Tensor, n_tokens: torch.Tensor | int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A forward pass's share of the mean over all completion tokens of an optimizer's step, and each example's sum.
 
-    Every token of the step weighs the same, whichever forward pass it is in: the sum is divided
-    by `num_items_in_batch`, the tokens of the whole step, which Trainer counts.
+    Every token of the step weighs the same, whichever forward pass it is in: `n_tokens` are those of the whole step.
     """
-    n_tokens = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
-    return token_losses(outputs.logits, labels).sum() / n_tokens
+    of_examples = token_losses(logits, labels).sum(1)
+    return of_examples.sum() / n_tokens, of_examples.detach()

@@ -14,14 +14,15 @@ from pyspark.sql import SparkSession
 
 from jobs.cli.printing import as_json_lines, as_text
 from jobs.errors import JobError
-from jobs.lake import catalog, jvm
+from jobs.lake import audit, catalog, jvm, local
 from jobs.lake.queries import require_reading
+from jobs.lake.runs import Run
 from jobs.lake.tables import COMMIT, Lake
 from jobs.lake.writing import RunLake
 from schemas import TABLES
 from schemas.bronze import COMPLETIONS
 from schemas.gold import CURATED, TRAINING_EXAMPLES
-from schemas.ops import QUARANTINE, RELEASES
+from schemas.ops import QUARANTINE, RELEASES, RUNS
 from schemas.silver import SCORES
 from schemas.table import ROW_TRACKING, Table
 
@@ -411,3 +412,28 @@ def test_one_table_reads_the_same_by_spark_polars_duckdb_and_delta_rs(open_lake)
     assert sorted(by_polars["pair_id"].to_list()) == expected
     assert sorted(row[0] for row in by_duckdb) == expected
     assert by_polars.columns == by_delta_rs.column_names == CURATED.columns
+
+
+def test_every_look_works_below_a_folder_with_an_odd_name(spark: SparkSession, tmp_path: Path) -> None:
+    """As Jenkins names workspaces, and worse; Spark takes a location for a URI, delta-rs decodes it."""
+    root = tmp_path / "feature%2Fx [1] {a} #b `c` ü" / "lake"
+    lake = RunLake(spark, str(root), Run("test", "test", "0" * 16, RUNS))
+    lake.create(RUNS)
+    kept = curate(lake, 3, "a")
+    release(lake, CURATED, kept)
+    for text in "bc":
+        curate(lake, 2, text)
+    about = {row.name: row for row in catalog.tables(lake).collect()}
+    assert (about["gold.curated"].rows, about["gold.curated"].version) == (2, lake.version(CURATED))
+    assert [row.rows for row in catalog.history(lake, "gold.curated").collect()][:3] == [2, 2, 3]
+    assert catalog.sql(lake, NAMES).count() == 2
+    assert catalog.sql(lake, f"{NAMES} VERSION AS OF {kept}").count() == 3
+    assert catalog.releases(lake).count() == 1
+    assert local.versions(lake.root, [CURATED, RUNS]) == {"gold.curated": lake.version(CURATED), "ops.runs": 0}
+    assert local.count_rows(lake.root, CURATED, "experiment", "test") == 2
+    (removed,) = catalog.vacuum(lake, grace_hours=0)
+    assert (removed.table, removed.kept_versions) == ("gold.curated", (kept,))
+    assert lake.at(CURATED, kept).count() == 3
+    assert all("cannot be read" not in fault for fault in audit.faults(lake.root))
+    assert sorted(path.name for path in root.iterdir()) == ["gold", "ops"]
+    assert [path.name for path in tmp_path.iterdir()] == [root.parent.name]

@@ -47,11 +47,12 @@ def test_a_batch_ends_at_its_right_edge() -> None:
     assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 0, 0, 0, 0, 1, 2]]
     assert batch["labels"].tolist() == [[IGNORED, 60, 61, 62, 2], [IGNORED, IGNORED, IGNORED, 63, 2]]
     assert batch["logits_to_keep"] == 4
+    assert batch["ids"] == ["long", "short"]
 
 
 def test_losses_are_those_of_the_completion_tokens(model: Any, by_hand: Callable[[Example], list[float]]) -> None:
     batch = collate(EXAMPLES, pad=2)
-    labels = batch.pop("labels")
+    labels, _ = batch.pop("labels"), batch.pop("ids")
     with torch.no_grad():
         logits = model(**batch).logits
     assert logits.shape[:2] == (3, 6), "logits only where there may be a loss"
@@ -68,7 +69,7 @@ def test_every_token_of_a_step_weighs_the_same(model: Any, by_hand: Callable[[Ex
     total = 0.0
     with torch.no_grad():
         for batch in parts:
-            labels = batch.pop("labels")
-            total += completion_loss(model(**batch), labels, 12).item()
+            labels, _ = batch.pop("labels"), batch.pop("ids")
+            total += completion_loss(model(**batch).logits, labels, 12)[0].item()
     losses = [loss for example in EXAMPLES for loss in by_hand(example)]
     assert total == pytest.approx(sum(losses) / 12, abs=1e-5)

@@ -15,15 +15,20 @@ pytest.importorskip("torch")
 
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers import AutoModelForCausalLM
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from jobs.recipe.config import Finetune
-from model_ops.train import Training, main, parse, run, whole_folder
+from model_ops.text.chat import ChatFormat
+from model_ops.train import Training, main, parse, run
 from model_ops.training import fit as fit_module
 from model_ops.training.checkpoints import check_trained_model, folder_digest, read_manifest
+from model_ops.training.dataset import Example, Splits, examples, read_rows, training_order
+from model_ops.training.divergence import Watch
 from model_ops.training.settings import TrainingError, TrainingSettings
+from model_ops.training.whole_folder import whole_folder
 from tests.tiny_dataset import DATASET, rows, write_table
 from tests.tiny_model import save_model, save_tokenizer
 
@@ -81,6 +86,10 @@ def test_lora_leaves_a_merged_model_its_adapter_and_a_manifest(training: Trainin
     assert manifest.content_digest == training.expect_digest
     assert manifest.base_digest == folder_digest(tiny)
     assert manifest.settings == SETTINGS
+    assert {"model.safetensors", "adapter/adapter_config.json", "tokenizer.json"} <= manifest.files.keys()
+    config = json.loads((training.out / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] is None, "the digest is not of where it was trained"
+    assert config["target_modules"] == sorted(config["target_modules"])
     assert manifest.metrics["steps"] == 4  # ceil(6 / 4) a pass, two passes
     assert manifest.metrics["dev_loss"] < manifest.metrics["dev_loss_before"]
     assert manifest.metrics["tokens_per_second"] > 0
@@ -219,6 +228,133 @@ def test_two_processes_train_as_one(training: Training, tmp_path: Path) -> None:
         assert shared.metrics[metric] == pytest.approx(alone.metrics[metric], abs=2e-4), metric
 
 
+DIVERGES = {"learning_rate": 1e6, "final_learning_rate": 1e6}
+LAST_STEP_DIVERGES = {"learning_rate": 1e38, "final_learning_rate": 1e38, "small_batch_size": 6, "epochs": 1.0}
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (DIVERGES, r"diverged at step 2 of 4: the gradient is NaN or infinite; its examples: 04, 05; lower learning_r"),
+        (DIVERGES | {"dtype": "bfloat16"}, r"diverged at step 2 of 4: the gradient is NaN or infinite"),
+        (LAST_STEP_DIVERGES, r"diverged: after step 1 the loss of 2 of 2 held-out examples is NaN or infinite: 09, 02"),
+        (
+            LAST_STEP_DIVERGES | {"dev_examples": 0},
+            r"diverged: after step 1, the last, [\d,]+ of [\d,]+ weights are NaN",
+        ),
+    ],
+)
+def test_what_diverges_is_never_published(
+    training: Training, method: str, changes: dict[str, object], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = training.settings.model_copy(update={"method": method} | changes)
+    assert main(command(replace(training, settings=settings))) == 1
+    written = capsys.readouterr().err
+    assert re.search(message, written)
+    assert f"lower learning_rate, which is {settings.learning_rate:g}" in written
+    assert list(training.out.parent.iterdir()) == []
+
+
+@pytest.fixture
+def bad_from_step_5(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An example whose loss is infinite from step 5 on, the gradient finite: a label that the model excludes."""
+    losses = Watch.losses
+
+    def spoiled(watch: Watch, of_examples: torch.Tensor) -> None:
+        is_bad = torch.tensor([name == "07" and watch._step >= 5 for name in watch._ids[-1]])
+        losses(watch, of_examples.masked_fill(is_bad, float("inf")))
+
+    monkeypatch.setattr(Watch, "losses", spoiled)
+    return "07"
+
+
+@pytest.mark.parametrize("micro_batch_size", [1, 2, 4])
+def test_one_bad_example_is_named_with_its_step(
+    training: Training, bad_from_step_5: str, micro_batch_size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Losses are looked at when they are reported: of 102 steps every third."""
+    settings = training.settings.model_copy(update={"epochs": 51.0, "micro_batch_size": micro_batch_size})
+    made = examples(read_rows(training.table, 0, DATASET), "train", ChatFormat.load(training.base_model), 256)
+    batches = [
+        {made[i].example_id for i in order[start : start + 4]}
+        for epoch in range(51)
+        for order in [training_order([*map(len, made)], 4, 0, epoch)]
+        for start in (0, 4)
+    ]
+    step = next(step for step, batch in enumerate(batches, 1) if step >= 5 and bad_from_step_5 in batch)
+    n = len(batches[step - 1])
+    message = f"diverged at step {step} of 102: the loss of 1 of its {n} examples is NaN or infinite: 07; lower"
+    with caplog.at_level("INFO", logger="model_ops"), pytest.raises(TrainingError, match=message):
+        run(replace(training, settings=settings))
+    assert re.findall(r"step=(\d+)/102", caplog.text) == [str(n) for n in range(3, step, 3)]
+    assert list(training.out.parent.iterdir()) == []
+
+
+RANK_1_SEES = """
+import os, sys
+from model_ops.training.divergence import Watch
+from model_ops.train import main
+losses = Watch.losses
+if os.environ["RANK"] == "1":
+    Watch.losses = lambda watch, of_examples: losses(watch, of_examples * float("nan") if watch._step == 2 else of_examples)
+sys.exit(main())
+"""
+
+
+def test_what_one_process_of_several_sees_ends_them_all(training: Training, tmp_path: Path) -> None:
+    (tmp_path / "rank_1_sees.py").write_text(RANK_1_SEES)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    here = str(Path(__file__).parents[2])
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": here}
+    done = subprocess.run(
+        [*launch, str(tmp_path / "rank_1_sees.py"), *command(training)], env=environment, capture_output=True,
+        text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines() if line.startswith("training ")]
+    assert len(said) == 2
+    assert len(set(said)) == 1
+    assert re.search(r"diverged at step 2 of 4: the loss of [12] of its [234] examples is NaN or infinite", said[0])
+    assert list(training.out.parent.iterdir()) == []
+
+
+def test_a_base_model_with_one_nan_is_refused(training: Training, tiny: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(tiny, tmp_path / "base")
+    spoil(base / "model.safetensors", "model.layers.1.mlp.up_proj.weight")
+    said = (
+        f"{base}: 1 of 78,144 weights is NaN or infinite, in 1 of 20 tensors, e.g. 1 of the 4,096 in "
+        "model.layers.1.mlp.up_proj.weight; take a sound copy of the base model"
+    )
+    for dry_run in (True, False):
+        with pytest.raises(TrainingError, match=said):
+            run(replace(training, base_model=base), dry_run=dry_run)
+        assert not list(training.out.parent.glob("*"))
+
+
+def spoil(file: Path, tensor: str) -> None:
+    """Make the first number of a tensor NaN."""
+    weights = load_file(file)
+    weights[tensor].view(-1)[0] = float("nan")
+    save_file(weights, file, {"format": "pt"})
+
+
+def test_what_the_bases_number_format_cannot_hold_is_not_published(training: Training, tmp_path: Path) -> None:
+    """float16 ends at 65,504: what was trained in float32 is infinite once it is saved so."""
+    base = save_model(tmp_path / "base")
+    AutoModelForCausalLM.from_pretrained(base, dtype=torch.float16).save_pretrained(base)
+    changes = {"method": "full", "learning_rate": 1e5, "final_learning_rate": 1e5, "epochs": 1.0, "small_batch_size": 6}
+    far = training.settings.model_copy(update=changes | {"dev_examples": 0})
+    with pytest.raises(TrainingError, match=r"after step 1, the last, [\d,]+ of 78,144 weights are NaN or infinite"):
+        run(replace(training, base_model=base, settings=far))
+    assert list(training.out.parent.iterdir()) == []
+
+
+def test_an_example_without_a_completion_is_refused() -> None:
+    with pytest.raises(TrainingError, match="1 examples have no completion to learn: b; leave them out"):
+        fit_module.require_completions(Splits([Example("a", [1], [2]), Example("b", [1], [])], []))
+
+
 def test_the_learning_rate_falls_to_its_end(training: Training, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="model_ops"):
         run(training)
@@ -233,18 +369,31 @@ def test_a_crash_leaves_nothing(training: Training) -> None:
     assert list(training.out.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize(("is_main", "left"), [(True, []), (False, ["model.unfinished"])])
-def test_a_full_disk_leaves_nothing_and_the_main_process_clears(tmp_path: Path, is_main: bool, left: list[str]) -> None:
-    (tmp_path / "model.unfinished").mkdir()
+def test_a_model_that_another_process_trains_is_left_to_it(
+    training: Training, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with whole_folder(training.out) as others:
+        (others / "weights").touch()
+        assert main(command(training)) == 1
+        assert f"{training.out} is being trained by pid {os.getpid()} on host" in capsys.readouterr().err
+        assert (others / "weights").exists()
+        shutil.copytree(training.base_model, others, dirs_exist_ok=True)
+    assert [p.name for p in training.out.parent.iterdir()] == [training.out.name]
 
-    def save() -> None:
-        with whole_folder(tmp_path / "model", is_main=is_main) as folder:
-            (folder / "model.safetensors").touch()
-            raise OSError("No space left on device")
 
-    with pytest.raises(OSError, match="No space left"):
-        save()
-    assert [folder.name for folder in tmp_path.iterdir()] == left
+def test_a_twin_that_was_finished_first_is_taken(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(replace(training, out=training.out.with_name("twin")))
+    twin, fit = training.out.with_name("twin"), fit_module.fit
+
+    def slower(*facts: Any) -> Any:
+        done = fit(*facts)
+        shutil.copytree(twin, training.out)
+        return done
+
+    monkeypatch.setattr(fit_module, "fit", slower)
+    run(training)
+    assert check_trained_model(training.out) == read_manifest(twin)
+    assert sorted(p.name for p in training.out.parent.iterdir()) == [training.out.name, "twin"]
 
 
 def test_what_a_killed_run_left_is_cleared(training: Training) -> None:
