@@ -31,6 +31,10 @@ class Answer:
     endpoint: str | None = None
 
 
+MISFIT = "the settings do not fit the servers: "
+"""How the error of a `failed` answer begins where no request can be answered before a person has mended something."""
+
+
 class Engine(Protocol):
     """Answers requests, in any order, holding only a bounded number of them at a time."""
 

@@ -1,7 +1,8 @@
 """What a server must prove before the first request: vLLM ignores fields it does not know, with HTTP 200."""
 
-from model_ops.client.capabilities import ABSURD, CAPABILITIES, Capability, Tokens
+from model_ops.client.capabilities import CAPABILITIES, Capability, Tokens
 from model_ops.client.endpoint import Endpoint, EndpointError
+from model_ops.client.replies import ABSURD, choice_of
 from model_ops.text.chat import ChatFormat
 
 
@@ -39,7 +40,7 @@ def _fault(endpoint: Endpoint, model: str, chat: ChatFormat, capability: Capabil
     body = {"model": model, "prompt": ids, "temperature": 0, "max_tokens": request.sampling["max_tokens"]}
     reply = endpoint.call("/completions", body | capability.body(request, tokens))
     try:
-        choice = reply["choices"][0]
+        choice = choice_of(reply)
         facts = capability.read(request, tokens, choice)
     except ABSURD as error:
         return str(error)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import pickle
 import threading
 import time
@@ -169,6 +170,136 @@ def test_log_probabilities_of_other_tokens_are_no_answer(chat: ChatFormat) -> No
     short = completion("x", "length", prompt_logprobs=[None, {"1": {"logprob": -1.0}}])
     (answer,) = ask(chat, lambda *_: short, request(span="the answer", sampling={"max_tokens": 1}))
     assert (answer.status, "of 2 tokens, not" in answer.error) == ("failed", True)
+
+
+LABELS = {"prefill": "Score: ", "sampling": {"labels": ["1", "2"], "max_tokens": 1}}
+
+
+def labelled(values: list[Any], places: int = 1) -> Any:
+    """A script for a server that says these of the labels, in so many places."""
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        said = dict(zip([f"token_id:{token}" for token in body["logprob_token_ids"]], values, strict=False))
+        return completion("1", "length", logprobs={"top_logprobs": [said] * places})
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ([math.nan, -1.0], "NaN is no JSON number"),
+        ([-math.inf, -1.0], "-Infinity is no JSON number"),
+        ([0.5, -1.0], "of the label '1' is 0.5: a probability above 1"),
+        (["-0.5", -1.0], "of the label '1' is \"'-0.5'\", which is no number"),
+        ([None, -1.0], "which is no number"),
+        ([True, -1.0], "which is no number"),
+        ([-9999.0, -9999.0], "the 2 labels have a probability of 0 together"),
+        ([-800, -746], "the 2 labels have a probability of 0 together"),
+        ([-0.01, -0.01], "the 2 labels have a probability of 1.98"),
+        ([-(10**400), -1.0], "OverflowError"),
+        ([-1.0], "no log-probability of token_id:"),
+    ],
+    ids=[
+        "NaN",
+        "infinite",
+        "above 1",
+        "text",
+        "null",
+        "true",
+        "none of them",
+        "underflow",
+        "too much",
+        "huge",
+        "short",
+    ],
+)
+def test_numbers_that_are_no_probabilities_are_asked_for_again(chat: ChatFormat, values: list[Any], fault: str) -> None:
+    absurd, sound = labelled(values), labelled([-0.5, -1.5])
+    (answer,) = ask(chat, lambda path, body, n: (sound if n == 2 else absurd)(path, body, n), request(**LABELS))
+    assert (answer.status, answer.label_logprobs) == ("ok", {"1": -0.5, "2": -1.5})
+    (answer,) = ask(chat, absurd, request(**LABELS))
+    assert (answer.status, answer.label_logprobs) == ("failed", None)
+    assert str(answer.error).startswith("3 attempts; the last: an absurd reply of http://127.0.0.1:")
+    assert fault in str(answer.error)
+
+
+def test_one_impossible_label_is_an_answer_and_so_is_what_rounding_adds(chat: ChatFormat) -> None:
+    (answer,) = ask(chat, labelled([-9999.0, 1e-6]), request(**LABELS))
+    assert (answer.status, answer.label_logprobs) == ("ok", {"1": -9999.0, "2": 0.0})
+
+
+def test_labels_in_two_places_are_no_answer(chat: ChatFormat) -> None:
+    (answer,) = ask(chat, labelled([-0.5, -1.5], places=2), request(**LABELS))
+    assert (answer.status, "in 2 places, not in one" in str(answer.error)) == ("failed", True)
+
+
+def spanned(**entry: Any) -> Any:
+    """A script for a server that says this of each token of the prompt but the first, which has no place."""
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        sound = {"logprob": -0.5, "rank": 1, "decoded_token": "x"}
+        given = [None, *({str(token): sound | entry} for token in body["prompt"][1:])]
+        return completion("x", "length", prompt_logprobs=given)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ({"logprob": math.nan}, "NaN is no JSON number"),
+        ({"logprob": 2.5}, "a probability above 1"),
+        ({"logprob": "-1"}, "which is no number"),
+        ({"logprob": -9999.0}, "has no probability"),
+        ({"rank": 0}, "has the rank 0"),
+        ({"rank": -4}, "a rank is"),
+        ({"rank": 1.5}, "a rank is"),
+    ],
+    ids=["NaN", "above 1", "text", "impossible", "rank 0", "negative rank", "half a rank"],
+)
+def test_a_span_of_impossible_tokens_is_no_answer(chat: ChatFormat, entry: dict[str, Any], fault: str) -> None:
+    asked = request(span="the answer", sampling={"max_tokens": 1})
+    (answer,) = ask(chat, spanned(**entry), asked)
+    assert (answer.status, answer.span_logprob, fault in str(answer.error)) == ("failed", None, True)
+    (answer,) = ask(chat, spanned(rank=None), asked)
+    assert (answer.status, answer.span_logprob) == ("ok", -0.5 * (answer.span_tokens or 0))
+
+
+def test_a_span_is_read_by_its_own_tokens(chat: ChatFormat) -> None:
+    """A server may name the likeliest token of each place too, and first."""
+
+    def script(path: str, body: dict[str, Any], number: int, likeliest: str = "7") -> Reply:
+        own = [{likeliest: {"logprob": -0.1}, str(token): {"logprob": -2.0}} for token in body["prompt"][1:]]
+        return completion("x", "length", prompt_logprobs=[None, *own])
+
+    asked = request(span="the answer", sampling={"max_tokens": 1})
+    (answer,) = ask(chat, script, asked)
+    assert answer.span_logprob == -2.0 * (answer.span_tokens or 0)
+    others = completion("x", "length", prompt_logprobs=[{"7": {"logprob": -1.0}}] * len(engine_call(chat, asked)))
+    (answer,) = ask(chat, lambda *_: others, asked)
+    assert (answer.status, "no log-probability of the prompt's token" in str(answer.error)) == ("failed", True)
+
+
+def engine_call(chat: ChatFormat, asked: dict[str, Any]) -> list[int]:
+    return engine(chat, "e").call(asked).tokens.prompt
+
+
+@pytest.mark.parametrize("count", [-1, 2**31, 10**30, "7", 7.5, True, None])
+def test_counts_of_tokens_are_counts(chat: ChatFormat, count: Any) -> None:
+    for name in ("prompt_tokens", "completion_tokens"):
+        _, _, said = completion()
+        reply = 200, {}, said | {"usage": {"prompt_tokens": 7, "completion_tokens": 2} | {name: count}}
+        (answer,) = ask(chat, lambda *_, reply=reply: reply, request())
+        assert (answer.status, f"{name} is" in str(answer.error)) == ("failed", True)
+
+
+@pytest.mark.parametrize("text", [7, ["x"], {"a": 1}, None, json.loads('"\\ud800"')])
+@pytest.mark.parametrize("fields", [{}, LABELS], ids=["text", "labels"])
+def test_a_text_that_cannot_be_stored_is_no_answer(chat: ChatFormat, text: Any, fields: dict[str, Any]) -> None:
+    (answer,) = ask(chat, lambda *_: completion(text), request(**fields))
+    assert answer.status == "failed"
+    str(answer.error).encode()
 
 
 @pytest.mark.parametrize("nth", [2, 30], ids=["one of the first", "a later one"])
