@@ -110,11 +110,17 @@ class Endpoint:
             raise EndpointError(f"{self.url}/models does not list models: {said!r}", means=Meaning.TROUBLED) from error
 
     def load_adapter(self, name: str, adapter: Path) -> bool:
-        """Ask the server to load a LoRA adapter under an immutable name; False where it refuses."""
+        """Ask the server to load a LoRA adapter under an immutable name; False where it refuses.
+
+        Raises:
+            EndpointError: it is silent or busy.
+        """
         try:
             self.call("/load_lora_adapter", {"lora_name": name, "lora_path": str(adapter)})
             return name in self.served_models()
-        except EndpointError:
+        except EndpointError as error:
+            if error.means is Meaning.BUSY:
+                raise
             return False
 
     def version(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from model_ops.client.engine import MISFIT
 from model_ops.client.servers import Timings
 from model_ops.client.vllm_client import VllmEngine
 from model_ops.text.chat import ChatFormat
@@ -170,6 +171,158 @@ def test_log_probabilities_of_other_tokens_are_no_answer(chat: ChatFormat) -> No
     short = completion("x", "length", prompt_logprobs=[None, {"1": {"logprob": -1.0}}])
     (answer,) = ask(chat, lambda *_: short, request(span="the answer", sampling={"max_tokens": 1}))
     assert (answer.status, "of 2 tokens, not" in answer.error) == ("failed", True)
+
+
+REASONS = {
+    "numbers": (
+        (200, {}, b'{"choices": [{"text": "x", "finish_reason": "stop"}], "usage": {"prompt_tokens": NaN}}'),
+        "NaN is no JSON",
+    ),
+    "a page": ((200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"), "no JSON but '<html>Please log in"),
+    "an error": ((200, {}, {"error": {"message": "no GPU is free"}}), "no GPU is free"),
+    "no choice": ((200, {}, {"choices": []}), "no completion but"),
+    "cut off": ((200, {"Content-Length": "99"}, b'{"choices"'), "ClientPayloadError"),
+    "too long": ((200, {}, b" " * (1 << 18)), "more than 131,072 bytes"),
+    "HTTP 500": ((500, {}, {"error": "NaN in the logits"}), "NaN in the logits"),
+}
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_a_server_that_is_there_and_absurd_for_ever_uses_up_the_tries_of_a_few_requests(
+    chat: ChatFormat, kind: str
+) -> None:
+    """Their patience is for servers that are silent; other requests are answered all the same."""
+    reply, reason = REASONS[kind]
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        return completion() if len(body["prompt"]) > len(short) else reply
+
+    short = engine_call(chat, request())
+    asked = [
+        request(n, prompt="Question 0?" if n % 10 == 0 else "A longer question, of more tokens?") for n in range(80)
+    ]
+    began = time.monotonic()
+    found = ask(
+        chat, script, *asked, patience=300, attempts=4, max_reply_bytes=1 << 17, timings=replace(QUICK, rest=0.2)
+    )
+    assert time.monotonic() - began < 20
+    failed = [str(answer.error) for answer in found if answer.status == "failed"]
+    assert len(failed) == 8
+    assert all(error.startswith("4 attempts; the last: ") and reason in error for error in failed)
+    assert all(answer.status == "ok" for answer in found if not answer.error)
+
+
+def test_where_one_server_is_absurd_the_other_answers(chat: ChatFormat) -> None:
+    with serving(lambda *_: (200, {}, {})) as absurd, serving(lambda *_: completion()) as sound:
+        found = list(engine(chat, absurd, sound, patience=300, window=2).answers(map(request, range(100))))
+    assert {(answer.status, answer.endpoint) for answer in found} == {("ok", sound)}
+
+
+def test_an_absurd_server_is_not_kept_from_a_request_by_its_rest(chat: ChatFormat) -> None:
+    """It rests for others that could answer, and there are none: the other one is dead."""
+    began = time.monotonic()
+    with serving(lambda *_: (200, {}, {})) as absurd:
+        dead = "http://127.0.0.1:9/v1"
+        timings = replace(QUICK, rest=30)
+        found = list(engine(chat, absurd, dead, patience=300, timings=timings).answers(map(request, range(20))))
+    assert {answer.status for answer in found} == {"failed"}
+    assert sum("an absurd reply of" in str(answer.error) for answer in found) > 10
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "advice"),
+    [
+        (401, {}, "set HUMPBACK_API_KEY"),
+        (403, {}, "set HUMPBACK_API_KEY"),
+        (404, {}, "names servers of this model"),
+        (302, {"Location": "http://127.0.0.1:9/login"}, "redirects are not followed"),
+        (308, {"Location": "/v2/completions"}, "redirects are not followed"),
+    ],
+)
+def test_what_a_person_must_mend_ends_the_sending_at_once(
+    chat: ChatFormat, status: int, headers: dict[str, str], advice: str
+) -> None:
+    """What was answered before is kept, and most requests are not sent."""
+    seen = []
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        seen.append(number)
+        return completion() if number < 10 else (status, headers, {"error": "not here"})
+
+    found = ask(chat, script, *map(request, range(100)), patience=300)
+    assert sum(answer.status == "ok" for answer in found) == 10
+    failed = [str(answer.error) for answer in found if answer.status == "failed"]
+    assert len(found) == 10 + len(failed)
+    assert 1 <= len(failed) <= 8
+    assert all(error.startswith(MISFIT) and f"HTTP {status}" in error and advice in error for error in failed)
+    assert len(seen) < 20
+
+
+def test_a_server_that_does_not_fit_is_left_to_the_one_that_does(chat: ChatFormat) -> None:
+    seen: list[int] = []
+
+    def strict(path: str, body: Any, number: int) -> Reply:
+        seen.append(number)
+        return 401, {}, {"error": "who?"}
+
+    with serving(strict) as one, serving(lambda *_: completion()) as other:
+        found = list(engine(chat, one, other).answers(map(request, range(50))))
+    assert {(answer.status, answer.endpoint) for answer in found} == {("ok", other)}
+    assert len(seen) <= LIMITS["window"]
+
+
+def test_an_adapter_that_does_not_load_is_for_a_person_to_mend(chat: ChatFormat) -> None:
+    (answer,) = ask(chat, lambda *_: (404, {}, {"error": "no such model"}), request(), adapter="/models/m/adapter")
+    assert (answer.status, str(answer.error).startswith(MISFIT)) == ("failed", True)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_to_be_put_off_costs_no_try(chat: ChatFormat, status: int) -> None:
+    def script(path: str, body: Any, number: int) -> Reply:
+        return completion() if number >= 12 else (status, {"Retry-After": "0.05"}, {})
+
+    (answer,) = ask(chat, script, request(), attempts=2, patience=60)
+    assert answer.status == "ok"
+
+
+def test_a_request_that_alone_is_put_off_for_ever_ends_with_its_patience(chat: ChatFormat) -> None:
+    """The server answers all others, and so is never silent."""
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        time.sleep(0.02)
+        return completion() if len(body["prompt"]) > len(short) else (504, {}, {"error": "the gateway waits no more"})
+
+    short = engine_call(chat, request())
+    asked = [request(n, prompt="A longer question, of more tokens?") for n in range(1, 150)]
+    began = time.monotonic()
+    found = ask(chat, script, request(), *asked, patience=0.5, window=2)
+    assert time.monotonic() - began < 20
+    assert [str(answer.error)[:24] for answer in found if answer.status != "ok"] == ["put off for 0.5 s; the l"]
+
+
+@pytest.mark.parametrize("header", ["nan", "-5", "soon", "Fri, 31 Dec 2999 23:59:59 GMT"])
+def test_a_senseless_wait_is_no_wait(chat: ChatFormat, header: str) -> None:
+    def script(path: str, body: Any, number: int) -> Reply:
+        return completion() if number else (503, {"Retry-After": header}, {})
+
+    (answer,) = ask(chat, script, request(), patience=30)
+    assert answer.status == "ok"
+
+
+def test_a_server_that_takes_requests_and_never_answers_costs_its_tries(chat: ChatFormat) -> None:
+    hangs = threading.Event()
+
+    def script(*_: Any) -> Reply:
+        hangs.wait(20)
+        return RESET, {}, None
+
+    with serving(script) as endpoint:
+        began = time.monotonic()
+        (answer,) = engine(chat, endpoint, timeout=0.3, patience=300).answers(iter([request()]))
+        hangs.set()
+    assert (answer.status, "no answer within 0 s" in str(answer.error)) == ("failed", True)
+    assert time.monotonic() - began < 10
 
 
 LABELS = {"prefill": "Score: ", "sampling": {"labels": ["1", "2"], "max_tokens": 1}}
