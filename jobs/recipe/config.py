@@ -3,9 +3,10 @@
 Sources: "paper" is arXiv 2308.06259; the rest says what it is.
 """
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from jobs.recipe.scoring import Curate, JudgeCheck, ScoreCandidates
 from jobs.recipe.section import Section
@@ -126,6 +127,11 @@ class Finetune(TrainingSettings, Section):
         return values | {"epochs": self.epochs_of.get(f"{direction}-{iteration}", self.epochs)}
 
 
+ADDRESS = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>\d{1,5}))?(/[a-z0-9._~%+/-]*)?", re.IGNORECASE)
+SECRETS = "@?#"
+"""What comes after or before these in an address may be a secret, which the ledger and messages would repeat."""
+
+
 def _addresses(given: Any) -> Any:
     """`local` is no address; one that ends with a slash is another's twin."""
     if given == "local":
@@ -133,10 +139,25 @@ def _addresses(given: Any) -> Any:
     return [a.rstrip("/") if isinstance(a, str) else a for a in given] if isinstance(given, list | tuple) else given
 
 
+def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is no plain address of a server, without repeating it."""
+    for place, address in enumerate(addresses, 1):
+        which = f"address {place} of {len(addresses)}"
+        if set(SECRETS) & set(address):
+            raise ValueError(
+                f"{which} has a user name, password, query or fragment; take it out, and set HUMPBACK_API_KEY to the "
+                "servers' key"
+            )
+        found = ADDRESS.fullmatch(address)
+        if not found or int(found["port"] or 0) > 65535:
+            raise ValueError(f"{which} is no address of a server; write it like http://gpu1:8000/v1")
+    return addresses
+
+
 class Serving(ServerOptions, Section):
     """Where models answer: a recipe's endpoints, or a server that the run starts itself."""
 
-    endpoints: Annotated[tuple[str, ...], BeforeValidator(_addresses)] = Field(
+    endpoints: Annotated[tuple[str, ...], BeforeValidator(_addresses), AfterValidator(_plain)] = Field(
         (), description='e.g. ["http://gpu1:8000/v1"]; "local" or empty: start one here'
     )
     executors: int = Field(0, ge=0, description="so many servers of merged models on Spark's executors instead")

@@ -181,7 +181,8 @@ class VllmEngine:
                     server.open_requests -= 1
             if answer is not None:
                 return answer
-            await asyncio.sleep(tries.pause)
+            if tries.n < self.attempts:
+                await asyncio.sleep(tries.pause)
         return self._failed(call, f"{self.attempts} attempts; the last: {tries.fault}")
 
     def _failed(self, call: Call, why: str) -> Answer:
