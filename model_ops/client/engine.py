@@ -78,7 +78,8 @@ def through(
                 in_a_row = 0
             facts = asdict(answer) | {name: request[name] for name in ECHOED}
             facts |= {"run_id": run_id, "attempt": attempt, "created_at": datetime.now(UTC)}
-            facts["error"] = (answer.error or "")[:ERROR_CHARS] or None
+            # A server's words may be no text that can be stored, and that would end the job.
+            facts["error"] = (answer.error or "").encode(errors="replace").decode()[:ERROR_CHARS] or None
             rows.append(facts)
             if len(rows) == rows_per_batch:
                 yield _frame(rows)
