@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Self
 
-from model_ops.client.replies import NO_PROBABILITY, log_probability, require_probabilities, token_count
+from model_ops.client.replies import NO_PROBABILITY, log_probability, require_probabilities
 from model_ops.text.chat import ChatFormat
 
 Facts = dict[str, Any]
@@ -120,15 +120,17 @@ def _read_span(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> F
 
 def _span_token(token: int, entries: Mapping[str, Any]) -> float:
     """The log-probability of a token of the span, out of what is said of its place."""
-    if str(token) not in entries:
+    said = entries.get(str(token))
+    if said is None:
         raise ValueError(f"no log-probability of the prompt's token {token}, but of {', '.join(entries)[:80]}")
-    said = entries[str(token)]
-    value = log_probability(said["logprob"], f"the prompt's token {token}")
-    if value <= NO_PROBABILITY:
-        raise ValueError(f"the prompt's token {token} has no probability, for its log-probability is {value:g}")
-    if said.get("rank") is not None and token_count(said["rank"], "a rank") < 1:  # vLLM's rank of NaN is 0
-        raise ValueError(f"the prompt's token {token} has the rank {said['rank']}, and ranks begin at 1")
-    return value
+    value, rank = said["logprob"], said.get("rank")
+    if type(value) is not float or not NO_PROBABILITY < value <= 0:
+        value = log_probability(value, f"the prompt's token {token}")
+        if value <= NO_PROBABILITY:
+            raise ValueError(f"the prompt's token {token} has no probability, for its log-probability is {value:g}")
+    if rank is not None and (type(rank) is not int or rank < 1):  # vLLM's rank of NaN is 0
+        raise ValueError(f"the prompt's token {token} has the rank {rank!r:.80}, and ranks begin at 1")
+    return float(value)
 
 
 def _fake_span(request: Request, number: float) -> Facts:

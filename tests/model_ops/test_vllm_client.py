@@ -406,8 +406,8 @@ def spanned(**entry: Any) -> Any:
         ({"logprob": "-1"}, "which is no number"),
         ({"logprob": -9999.0}, "has no probability"),
         ({"rank": 0}, "has the rank 0"),
-        ({"rank": -4}, "a rank is"),
-        ({"rank": 1.5}, "a rank is"),
+        ({"rank": -4}, "has the rank -4"),
+        ({"rank": 1.5}, "has the rank 1.5"),
     ],
     ids=["NaN", "above 1", "text", "impossible", "rank 0", "negative rank", "half a rank"],
 )
