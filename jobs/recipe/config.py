@@ -179,7 +179,9 @@ class Inference(Section):
     partitions: int = Field(2, ge=1, description="tasks of one wave, at most; two waves take half of the cores each")
     in_flight: int = Field(64, ge=1, description="requests a wave keeps open at each server: what it answers at once")
     timeout: float = Field(600, gt=0, description="seconds for one request")
-    patience: float = Field(300, ge=0, description="seconds that all servers may be silent or busy, at the first look too")
+    patience: float = Field(
+        300, ge=0, description="seconds that all servers may be silent or busy, from the first look on"
+    )
     attempts: int = Field(4, ge=1, description="tries of one request before it counts as failed")
     max_failed_share: float = Field(0.02, ge=0, le=1, description="above it the job stops with exit code 3")
     max_failed_in_a_row: int = Field(50, ge=1, description="so many, and the job sends no more and stops likewise")
