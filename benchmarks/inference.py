@@ -23,7 +23,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +32,7 @@ import aiohttp
 
 from benchmarks.fixed_speed import fixed_speed
 from benchmarks.server import prompts
+from model_ops.client.endpoint import Endpoint
 from model_ops.client.vllm_client import VllmEngine
 from model_ops.devices import has_gpu, served_dtype
 from model_ops.serving.settings import ServerSettings
@@ -95,9 +95,8 @@ def busy_seconds(endpoint: str) -> Iterator[list[float]]:
 
     def watch() -> None:
         while not done.wait(0.05):
-            with urllib.request.urlopen(endpoint.removesuffix("/v1") + "/metrics", timeout=10) as reply:
-                if sum(float(n) for n in BUSY.findall(reply.read().decode())) > 0:
-                    seen.append(time.perf_counter())
+            if sum(float(n) for n in BUSY.findall(Endpoint(endpoint).metrics(timeout=10))) > 0:
+                seen.append(time.perf_counter())
 
     found: list[float] = []
     thread = threading.Thread(target=watch)

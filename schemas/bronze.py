@@ -16,6 +16,10 @@ from schemas.table import ROW_TRACKING, Table, column
 
 MAX_PAGE_BYTES = 8 * 2**20
 ERROR_CHARS = 500
+LOGPROB_SLACK = 1e-3
+"""How far rounding may carry a log-probability above 0."""
+MOST_LABEL_MASS = 1.05
+"""Of all labels together: a server may round each of them, to two digits say."""
 HTML, TEXT = "text/html", "text/plain"
 
 DOCUMENTS = Table(

@@ -2,7 +2,7 @@
 
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructType
 
-from schemas.table import RETENTION, Table, column
+from schemas.table import RETENTION, Table, column, finite
 
 CURATED = Table(
     name="gold.curated",
@@ -39,7 +39,7 @@ CURATED = Table(
     partition_by=("experiment", "iteration"),
     constraints={
         "iteration_from_1": "iteration >= 1",
-        "score_at_threshold": "score >= threshold",
+        "score_at_threshold": f"score >= threshold AND {finite('score')}",
         "instruction_not_empty": "length(trim(instruction)) > 0",
         "response_not_empty": "length(trim(response)) > 0",
     },

@@ -11,7 +11,7 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from schemas.table import RETENTION, Table, column
+from schemas.table import RETENTION, Table, column, finite
 
 
 def _segment_columns(*, text_nullable: bool, references: tuple[str, ...] = ()) -> list[StructField]:
@@ -40,6 +40,8 @@ def _segment_columns(*, text_nullable: bool, references: tuple[str, ...] = ()) -
 
 
 SEGMENT_ID = ("silver.segments.segment_id",)
+BEFORE_FINITE = "'scores/1', 'scores/2', 'scores/3', 'scores/4'"
+"""Parsers that let NaN through, and a mass that rounding carried past 1. Their rows count no more, and may stay."""
 METHOD_DIGEST = column("method_digest", StringType(), "digest of the recipe section and method that made the row")
 
 SEGMENTS = Table(
@@ -215,6 +217,8 @@ def _scores(name: str, comment: str, rated: str, references: tuple[str, ...] = (
         constraints={
             "status_known": "status IN ('ok', 'unparsed', 'out_of_range', 'cut', 'failed')",
             "ok_has_score": "(status = 'ok') = (score IS NOT NULL)",
+            "numbers_are_finite": f"(score IS NULL OR {finite('score')}) AND coalesce(label_mass, 0) BETWEEN 0 AND 1 "
+            f"OR parser IN ({BEFORE_FINITE})",
             "on_scale": "score IS NULL OR score BETWEEN coalesce(scale_low, score) AND coalesce(scale_high, score)",
         },
         properties=RETENTION,

@@ -30,6 +30,14 @@ def column(
     return StructField(name, kind, nullable, metadata)
 
 
+def finite(name: str) -> str:
+    """The SQL condition that a column holds a number.
+
+    Spark, DuckDB and DataFusion all hold NaN for larger than every number, so that it passes every lower bound.
+    """
+    return f"abs({name}) < 1e308"
+
+
 @dataclass(frozen=True)
 class Table:
     """One table of the lake, declared once and read by everything that touches it.

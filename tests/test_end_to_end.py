@@ -166,7 +166,7 @@ def test_the_loop_runs_closes_its_accounts_and_is_done(made: tuple[Path, list[st
 
     # A model that has not answered yet needs a server; what is wrong with it is said, and nothing is written.
     asking = ("generate-answers", "--iteration", 1, *options, "--set")
-    silent = humpback(*asking, 'serving.endpoints=["http://127.0.0.1:9/v1"]')
+    silent = humpback(*asking, 'serving.endpoints=["http://127.0.0.1:9/v1"]', "--set", "inference.patience=0")
     assert silent.code == 1
     assert "http://127.0.0.1:9/v1 does not answer" in silent.err.splitlines()[-1]
     with socket.create_server(("127.0.0.1", PORT)):

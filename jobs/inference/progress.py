@@ -14,7 +14,11 @@ from model_ops.client.endpoint import Endpoint, EndpointError
 
 SECONDS = 2.0
 FINISHED, PROMPTED, REUSED = "request_success", "prefix_cache_queries", "prefix_cache_hits"
-COUNTED = re.compile(rf"^vllm:({FINISHED}|{PROMPTED}|{REUSED})_total\{{[^}}]*\}} ([0-9.e+]+)$", re.MULTILINE)
+COUNTED = re.compile(
+    rf"^vllm:({FINISHED}|{PROMPTED}|{REUSED})_total\{{[^}}]*\}} (\d+(?:\.\d+)?(?:e[+-]?\d+)?)$", re.MULTILINE
+)
+MOST = 1e15
+"""Tokens; a counter above it is none."""
 
 
 @contextmanager
@@ -58,5 +62,5 @@ def counters(endpoints: tuple[Endpoint, ...]) -> Counter[str]:
         except EndpointError:
             continue  # a server too busy to answer; the next look may find it free
         for name, number in COUNTED.findall(text):
-            counts[name] += int(float(number))
+            counts[name] += int(float(number)) if float(number) < MOST else 0
     return counts

@@ -3,9 +3,10 @@
 import logging
 import secrets
 import shlex
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -17,7 +18,8 @@ from jobs.recipe.step import Servers
 from model_ops.client.endpoint import Endpoint, EndpointError, key_from_environment
 from model_ops.client.engine import Engine
 from model_ops.client.fake_engine import FakeEngine
-from model_ops.client.handshake import HandshakeError, probe
+from model_ops.client.handshake import HandshakeError, Patience, probe
+from model_ops.client.replies import Meaning
 from model_ops.client.vllm_client import VllmEngine
 from model_ops.devices import gpus, served_dtype, shares
 from model_ops.serving.local_servers import LocalServers
@@ -79,6 +81,7 @@ class Machine:
     connect: Callable[[str, str | None], Endpoint] = Endpoint
     key: str | None = None
     """The API key that the user has set."""
+    pause: Callable[[float], None] = time.sleep
 
 
 def this_machine() -> Machine:
@@ -97,6 +100,7 @@ class RecipeServers:
         # Whoever else reaches the port of a server of ours could change what it answers.
         self._own_key = self._machine.key or secrets.token_urlsafe()
         self._own: OwnServers | None = None
+        self._patience = Patience(recipe.inference.patience, recipe.inference.attempts, self._machine.pause)
 
     def engine_for(self, model: Model, window: int) -> Engine:
         """An engine for `model`, proven to answer as we need; starts or changes our own servers if need be.
@@ -104,33 +108,60 @@ class RecipeServers:
         Raises:
             WaitingError: no endpoint of the recipe serves the model; the message says how to.
             JobError: Spark is set up in a way in which servers can't be started on its executors.
-            ServerError, HandshakeError: a server of our own did not start; one ignores what we ask for.
+            ServerError: a server of our own did not start.
+            EndpointError: none answers for `inference.patience` seconds, or one ignores what we ask for.
         """
-        serving = self.serving(model)
         chat = _chat_format(model.path)
-        limits = []
-        for endpoint in serving:
-            limits.append(probe(endpoint, model.model_id, chat))
-            version = endpoint.version()
-            log.info("probed endpoint=%s version=%s max_model_len=%d", endpoint.url, version, limits[-1])
+        serving = self.serving(model)
+        limits = self._patience.of_silence.wait_for(lambda: self._proven(serving, model, chat))
         adapter = self._adapter(model)
         return VllmEngine(
-            endpoints=tuple(endpoint.url for endpoint in serving),
+            endpoints=tuple(endpoint.url for endpoint in limits),
             model=model.model_id,
             chat=chat,
-            max_model_len=min(limits),
+            max_model_len=min(limits.values()),
             window=window,
             timeout=self.inference.timeout,
             patience=self.inference.patience,
             attempts=self.inference.attempts,
             adapter=str(adapter) if adapter else None,
-            key=serving[0].key,
+            key=next(iter(limits)).key,
         )
+
+    def _proven(self, serving: tuple[Endpoint, ...], model: Model, chat: ChatFormat) -> dict[Endpoint, int]:
+        """The servers that answer as we need, each with its longest context; the log names the others.
+
+        Raises:
+            HandshakeError: one ignores what we ask for.
+            EndpointError: none answers.
+        """
+        limits, faults = {}, []
+        for endpoint in serving:
+            try:
+                limits[endpoint] = self._patience.brief.wait_for(partial(self._probed, endpoint, model, chat))
+            except HandshakeError:
+                raise
+            except EndpointError as fault:
+                faults.append(fault)
+        if not limits:
+            raise _hopeful(faults)
+        _log_left_out(faults)
+        return limits
+
+    def _probed(self, endpoint: Endpoint, model: Model, chat: ChatFormat) -> int:
+        try:
+            limit = probe(endpoint, model.model_id, chat)
+        except EndpointError as error:
+            if self._own and not self._own.alive:
+                raise HandshakeError(f"{error}; its process has ended, see the logs in {self._logs}") from error
+            raise
+        log.info("probed endpoint=%s version=%s max_model_len=%d", endpoint.url, endpoint.version(), limit)
+        return limit
 
     def serving(self, model: Model) -> tuple[Endpoint, ...]:
         """The servers that serve `model` now: those of the recipe that do or can, or our own, started if need be."""
         if self._recipe.serving.endpoints:
-            return self._named(model)
+            return self._patience.of_silence.wait_for(lambda: self._named(model))
         if self._recipe.serving.executors:
             return self._on_executors(model)
         return self._local(model)
@@ -178,7 +209,7 @@ class RecipeServers:
         require_finite(adapter)
         serving = self._serve(self._recipe.base_model, "base", lora_rank=self._recipe.finetune.lora_rank)
         for endpoint in serving:
-            if model.model_id not in endpoint.served_models() and not endpoint.load_adapter(model.model_id, adapter):
+            if not self._patience.wait_for(partial(_serves, endpoint, model.model_id, adapter)):
                 raise HandshakeError(
                     f"{endpoint.url} can't load the adapter {adapter}; try --set 'serving.mode=\"merged\"'"
                 )
@@ -219,26 +250,39 @@ class RecipeServers:
         Raises:
             WaitingError, HandshakeError: none does; none answers.
         """
-        found, faults, without = [], [], ""
+        found, faults, without = [], list[EndpointError](), ""
         adapter = self._adapter(model)
         for endpoint in self.endpoints():
             try:
-                names = endpoint.served_models()
-            except EndpointError as fault:
-                faults.append(str(fault))
-                continue
-            if model.model_id in names or (adapter and endpoint.load_adapter(model.model_id, adapter)):
-                found.append(endpoint)
-            else:
+                if self._patience.brief.wait_for(partial(_serves, endpoint, model.model_id, adapter)):
+                    found.append(endpoint)
+                    continue
                 without = endpoint.url
-                faults.append(f"{endpoint.url} does not serve {model.model_id}")
+                faults.append(HandshakeError(f"{endpoint.url} does not serve {model.model_id}"))
+            except EndpointError as fault:
+                faults.append(fault)
         if found:
-            for text in faults:
-                log.warning("left out: %s", text)
+            _log_left_out(faults)
             return tuple(found)
         if not without:
-            raise HandshakeError(faults[0])
+            hopeful = _hopeful(faults)
+            raise HandshakeError(str(hopeful), hopeful.means)
         raise WaitingError(_how_to_serve(self._recipe, model, without))
+
+
+def _hopeful(faults: list[EndpointError]) -> EndpointError:
+    """The first fault that may pass, else the first."""
+    return min(faults, key=lambda fault: fault.means is not Meaning.BUSY)
+
+
+def _log_left_out(faults: list[EndpointError]) -> None:
+    for fault in faults:
+        log.warning("left out: %s", fault)
+
+
+def _serves(endpoint: Endpoint, name: str, adapter: Path | None) -> bool:
+    """Whether a server has the model, or loads its adapter now."""
+    return name in endpoint.served_models() or (adapter is not None and endpoint.load_adapter(name, adapter))
 
 
 @cache

@@ -18,7 +18,7 @@ from jobs.lake.materialised import materialised
 from jobs.lake.runs import Run
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Inference
-from model_ops.client.engine import Engine, through
+from model_ops.client.engine import MISFIT, Engine, through
 from schemas.bronze import COMPLETIONS
 from transforms.prompting.requests import refused_by_server
 
@@ -37,6 +37,8 @@ class Tally:
     tokens: int = 0
     fault: str | None = None
     """One failure's reason."""
+    misfit: str | None = None
+    """Why no request can be answered before a person has mended something."""
 
     @property
     def sent(self) -> int:
@@ -50,6 +52,7 @@ class Tally:
             self.failed += group.failed
             self.tokens += group.tokens
             self.fault = group.fault or self.fault
+            self.misfit = group.misfit or self.misfit
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def send(lake: RunLake, stage: Stage, engine: Engine, settings: Inference, tasks
 
     Raises:
         StoppedError: more requests failed than the settings allow.
+        JobError: the settings fit no server.
     """
     name, numbered, waves = _waves(stage.pending, stage.n_pending, settings.rows_per_wave)
     lake.create(COMPLETIONS)  # once, before two waves would
@@ -127,7 +131,7 @@ def send(lake: RunLake, stage: Stage, engine: Engine, settings: Inference, tasks
             lake.spark.interruptTag(tag)
             raise
     if stopped:
-        raise StoppedError(stopped)
+        raise JobError(stopped) if done.misfit else StoppedError(stopped)
     return done
 
 
@@ -175,23 +179,27 @@ def _waves(staged: DataFrame, total: int, rows_per_wave: int) -> tuple[str, Data
 
 def _by_status(answers: DataFrame) -> list[Row]:
     failed = (F.col("status") == "failed") | refused_by_server()
-    tokens = F.sum(F.col("n_prompt_tokens") + F.col("n_completion_tokens"))
+    tokens = F.sum(F.col("n_prompt_tokens").cast("bigint") + F.col("n_completion_tokens"))
     groups = answers.groupBy("status").agg(
         F.count(F.lit(1)).alias("n"),
         F.count_if(failed).alias("failed"),
         F.coalesce(tokens, F.lit(0)).alias("tokens"),
         F.first(F.when(failed, F.col("error")), ignorenulls=True).alias("fault"),
+        F.first(F.when(F.startswith("error", F.lit(MISFIT)), F.col("error")), ignorenulls=True).alias("misfit"),
     )
     return groups.collect()
 
 
 def _over_budget(stage: str, done: Tally, unsent: int, allowed: int, settings: Inference) -> str:
-    """What to say if more failed than is allowed, else nothing."""
+    """What to say if more failed than is allowed, or the settings fit no server, else nothing."""
+    kept = "the answers so far are kept, run the same command again"
+    if done.misfit:
+        return f"{stage}: {done.misfit}; {kept} when that is mended"
     if not unsent and done.failed <= allowed:
         return ""
     streak = f"; {settings.max_failed_in_a_row} in a row failed, so {unsent:,} were not sent" if unsent else ""
     return (
         f"{stage}: {done.failed:,} of {done.sent:,} requests failed, allowed are {allowed:,} "
-        f"({settings.max_failed_share:.0%} of the stage){streak}; e.g. {done.fault}; the answers so far are kept, "
-        "run the same command again when the servers are well"
+        f"({settings.max_failed_share:.0%} of the stage){streak}; e.g. {done.fault}; {kept} when the servers "
+        "are well"
     )

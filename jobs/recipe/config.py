@@ -3,9 +3,10 @@
 Sources: "paper" is arXiv 2308.06259; the rest says what it is.
 """
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from jobs.recipe.scoring import Curate, JudgeCheck, ScoreCandidates
 from jobs.recipe.section import Section
@@ -126,6 +127,11 @@ class Finetune(TrainingSettings, Section):
         return values | {"epochs": self.epochs_of.get(f"{direction}-{iteration}", self.epochs)}
 
 
+ADDRESS = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>\d{1,5}))?(/[a-z0-9._~%+/-]*)?", re.IGNORECASE)
+SECRETS = "@?#"
+"""What comes after or before these in an address may be a secret, which the ledger and messages would repeat."""
+
+
 def _addresses(given: Any) -> Any:
     """`local` is no address; one that ends with a slash is another's twin."""
     if given == "local":
@@ -133,10 +139,25 @@ def _addresses(given: Any) -> Any:
     return [a.rstrip("/") if isinstance(a, str) else a for a in given] if isinstance(given, list | tuple) else given
 
 
+def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is no plain address of a server, without repeating it."""
+    for place, address in enumerate(addresses, 1):
+        which = f"address {place} of {len(addresses)}"
+        if set(SECRETS) & set(address):
+            raise ValueError(
+                f"{which} has a user name, password, query or fragment; take it out, and set HUMPBACK_API_KEY to the "
+                "servers' key"
+            )
+        found = ADDRESS.fullmatch(address)
+        if not found or int(found["port"] or 0) > 65535:
+            raise ValueError(f"{which} is no address of a server; write it like http://gpu1:8000/v1")
+    return addresses
+
+
 class Serving(ServerOptions, Section):
     """Where models answer: a recipe's endpoints, or a server that the run starts itself."""
 
-    endpoints: Annotated[tuple[str, ...], BeforeValidator(_addresses)] = Field(
+    endpoints: Annotated[tuple[str, ...], BeforeValidator(_addresses), AfterValidator(_plain)] = Field(
         (), description='e.g. ["http://gpu1:8000/v1"]; "local" or empty: start one here'
     )
     executors: int = Field(0, ge=0, description="so many servers of merged models on Spark's executors instead")
@@ -158,7 +179,9 @@ class Inference(Section):
     partitions: int = Field(2, ge=1, description="tasks of one wave, at most; two waves take half of the cores each")
     in_flight: int = Field(64, ge=1, description="requests a wave keeps open at each server: what it answers at once")
     timeout: float = Field(600, gt=0, description="seconds for one request")
-    patience: float = Field(300, ge=0, description="seconds that all servers may be silent before requests fail")
+    patience: float = Field(
+        300, ge=0, description="seconds that all servers may be silent or busy, from the first look on"
+    )
     attempts: int = Field(4, ge=1, description="tries of one request before it counts as failed")
     max_failed_share: float = Field(0.02, ge=0, le=1, description="above it the job stops with exit code 3")
     max_failed_in_a_row: int = Field(50, ge=1, description="so many, and the job sends no more and stops likewise")

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from jobs.errors import RecipeError
-from jobs.recipe.config import Recipe
+from jobs.recipe.config import SECRETS, Recipe
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -35,19 +35,25 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
         raise RecipeError(f"recipe {file}: {faults}") from error
 
 
+def _shown(text: str) -> str:
+    """What was given, unless it may be an address with a secret."""
+    return "…" if set(SECRETS) & set(text) else text
+
+
 def _apply(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
+    shown = f"{_shown(key)}{separator}{_shown(text)}"
     if not separator:
-        raise RecipeError(f"--set {override}: write section.key=value")
+        raise RecipeError(f"--set {shown}: write section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(
-            f"--set {override}: {text} is no TOML value ({error}); quote strings: {key}='\"…\"'"
+            f"--set {shown}: {_shown(text)} is no TOML value ({error}); quote strings: {_shown(key)}='\"…\"'"
         ) from error
     *sections, last = key.strip().split(".")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise RecipeError(f"--set {override}: {section} is a value, not a section")
+            raise RecipeError(f"--set {shown}: {section} is a value, not a section")
     values[last] = value

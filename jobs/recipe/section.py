@@ -7,9 +7,12 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A part of the recipe: frozen, and a misspelt key is an error."""
+    """A part of the recipe: frozen, and a misspelt key is an error, as is a number that is none.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Pydantic's own messages would repeat what was given: a password, say.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     def digest(self, *method: str) -> str:
         """16 hex digits of these settings and of the method (versions, upstream digests) they steer."""

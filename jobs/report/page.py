@@ -1,5 +1,6 @@
 """Plain numbers in, one self-contained HTML page out."""
 
+import math
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
@@ -55,7 +56,7 @@ def number(value: float | None) -> str:
 
 def score(value: float | None) -> str:
     """A score to three decimals."""
-    return "n/a" if value is None else f"{value:.3f}"
+    return "n/a" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def size(value: float) -> str:

@@ -27,7 +27,7 @@ def known_checks(scores: DataFrame, subject: Experiment, thresholds: list[Row]) 
     After them, without scores, the best combination of those that one iteration can use. `thresholds`
     are those of curation (`scorer`, `iteration`, `threshold`).
     """
-    kind = F.split("pair_id", "/")[2]
+    kind = F.get(F.split("pair_id", "/"), F.lit(2))
     by_hash = Window.partitionBy("scorer", "model_id", kind).orderBy(F.xxhash64("pair_id"))
     some = (
         scores.where(F.startswith("pair_id", F.lit(OF_SEED)) & (F.col("status") == "ok"))

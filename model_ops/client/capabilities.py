@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Self
 
+from model_ops.client.replies import NO_PROBABILITY, log_probability, require_probabilities
 from model_ops.text.chat import ChatFormat
 
-# What reading a senseless reply raises.
-ABSURD = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OverflowError)
 Facts = dict[str, Any]
 """Fields of an `Answer`, its `status` among them."""
 
@@ -87,11 +86,20 @@ def _probe(**sampling: Any) -> Request:
 
 
 def _read_labels(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> Facts:
-    given = ((choice.get("logprobs") or {}).get("top_logprobs") or [{}])[0]
+    places = (choice.get("logprobs") or {}).get("top_logprobs") or []
     names = {label: f"token_id:{token}" for label, token in tokens.labels.items()}
+    given = _only(places) if places else {}
     if missing := sorted(set(names.values()) - set(given)):
         raise ValueError(f"no log-probability of {', '.join(missing)}")
-    return {"status": "ok", "label_logprobs": {label: float(given[name]) for label, name in names.items()}}
+    found = {label: log_probability(given[name], f"the label {label!r}") for label, name in names.items()}
+    require_probabilities(found)
+    return {"status": "ok", "label_logprobs": found}
+
+
+def _only(places: list[Any]) -> Any:
+    if len(places) != 1:
+        raise ValueError(f"log-probabilities in {len(places)} places, not in one")
+    return places[0]
 
 
 def _fake_labels(request: Request, number: float) -> Facts:
@@ -105,9 +113,24 @@ def _read_span(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> F
     given = choice.get("prompt_logprobs") or []
     if len(given) != len(tokens.prompt):
         raise ValueError(f"log-probabilities of {len(given)} tokens, not {len(tokens.prompt)}")
-    span = given[tokens.boundary :]
-    total = math.fsum(next(iter(token.values()))["logprob"] for token in span)
+    span = [*zip(tokens.prompt, given, strict=True)][tokens.boundary :]
+    total = math.fsum(_span_token(token, entries) for token, entries in span)
     return {"status": "ok", "text": "", "span_tokens": len(span), "span_logprob": total}
+
+
+def _span_token(token: int, entries: Mapping[str, Any]) -> float:
+    """The log-probability of a token of the span, out of what is said of its place."""
+    said = entries.get(str(token))
+    if said is None:
+        raise ValueError(f"no log-probability of the prompt's token {token}, but of {', '.join(entries)[:80]}")
+    value, rank = said["logprob"], said.get("rank")
+    if type(value) is not float or not NO_PROBABILITY < value <= 0:
+        value = log_probability(value, f"the prompt's token {token}")
+        if value <= NO_PROBABILITY:
+            raise ValueError(f"the prompt's token {token} has no probability, for its log-probability is {value:g}")
+    if rank is not None and (type(rank) is not int or rank < 1):  # vLLM's rank of NaN is 0
+        raise ValueError(f"the prompt's token {token} has the rank {rank!r:.80}, and ranks begin at 1")
+    return float(value)
 
 
 def _fake_span(request: Request, number: float) -> Facts:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model_ops.client.replies import Meaning, json_of, meaning, seconds_to_wait, token_count, without_key
+
 KEY = "HUMPBACK_API_KEY"
 """The environment variable that holds the API key; it is never logged or stored."""
 TIMEOUT = 60.0
@@ -26,20 +28,53 @@ SENSELESS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 class EndpointError(RuntimeError):
     """A server that does not answer, or answers with an error; `status` is the HTTP status, if there was one."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
-        """`message` names the server and what it answered."""
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        *,
+        means: Meaning = Meaning.BUSY,
+        retry_after: float | None = None,
+    ) -> None:
+        """`message` names the server and what it answered; `retry_after` is what it asked for, seconds."""
         super().__init__(message)
-        self.status = status
+        self.status, self.means, self.retry_after = status, means, retry_after
 
 
 def key_from_environment() -> str | None:
-    """The API key that the user has set, if any."""
-    return os.environ.get(KEY) or None
+    """The API key that the user has set, if any; without the end of line of the file that it may come from.
+
+    Raises:
+        EndpointError: no HTTP header can hold it.
+    """
+    key = os.environ.get(KEY, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise EndpointError(
+            f"{KEY} has a character that no HTTP header can hold; set it to plain ASCII", means=Meaning.MISFIT
+        )
+    return key or None
 
 
 def headers(key: str | None) -> dict[str, str]:
     """The HTTP headers that show `key` to a server."""
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """What opens addresses of HTTP and nothing else: no proxy of the environment, no redirect, no file.
+
+    A proxy would be shown the key, and so would the host that a redirect leads to. `VllmEngine`'s client does likewise.
+    """
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
+    return opener
 
 
 @dataclass(frozen=True)
@@ -66,18 +101,26 @@ class Endpoint:
         reply = self.call("/models")
         try:
             cards = reply["data"]
-            longest = max((card.get("max_model_len") or 0 for card in cards), default=0)
+            lengths = [token_count(card.get("max_model_len") or 0, "max_model_len") for card in cards]
             # vLLM gives no length for an adapter: it has its base model's.
-            return {str(card["id"]): int(card.get("max_model_len") or longest) for card in cards}
+            longest = max(lengths, default=0)
+            return {str(card["id"]): length or longest for card, length in zip(cards, lengths, strict=True)}
         except SENSELESS as error:
-            raise EndpointError(f"{self.url}/models does not list models: {str(reply)[:100]!r}") from error
+            said = without_key(str(reply), self.key)[:100]
+            raise EndpointError(f"{self.url}/models does not list models: {said!r}", means=Meaning.TROUBLED) from error
 
     def load_adapter(self, name: str, adapter: Path) -> bool:
-        """Ask the server to load a LoRA adapter under an immutable name; False where it refuses."""
+        """Ask the server to load a LoRA adapter under an immutable name; False where it refuses.
+
+        Raises:
+            EndpointError: it is silent or busy.
+        """
         try:
             self.call("/load_lora_adapter", {"lora_name": name, "lora_path": str(adapter)})
             return name in self.served_models()
-        except EndpointError:
+        except EndpointError as error:
+            if error.means is Meaning.BUSY:
+                raise
             return False
 
     def version(self) -> str:
@@ -114,14 +157,34 @@ class Endpoint:
             request = urllib.request.Request(
                 address, data=data, headers={"Content-Type": "application/json", **headers(self.key)}
             )
-            with urllib.request.urlopen(request, timeout=timeout) as reply:
+            with _opener().open(request, timeout=timeout) as reply:
                 return _text(reply, deadline)
         except urllib.error.HTTPError as error:
-            raise EndpointError(f"{address} answered HTTP {error.code}: {_beginning(error)!r}", error.code) from error
+            raise self._error(address, error) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
+            said = without_key(str(error), self.key)
             raise EndpointError(
-                f"{self.url} does not answer ({error}); check that the server runs and serving.endpoints is right"
+                f"{self.url} does not answer ({said}); check that the server runs and serving.endpoints is right",
+                means=Meaning.BUSY if isinstance(error, OSError) else Meaning.TROUBLED,
             ) from error
+
+    def _error(self, address: str, error: urllib.error.HTTPError) -> EndpointError:
+        said = f"{address} answered HTTP {error.code}: {without_key(repr(_beginning(error)), self.key)}"
+        means = meaning(error.code)
+        if means is Meaning.MISFIT:
+            said += f"; {how_to_mend(error.code)}"
+        return EndpointError(
+            said, error.code, means=means, retry_after=seconds_to_wait(error.headers.get("Retry-After"))
+        )
+
+
+def how_to_mend(status: int) -> str:
+    """What to do where an HTTP status means that the settings do not fit the server."""
+    if status in (401, 403):
+        return f"set {KEY} to the server's key"
+    if 300 <= status < 400:
+        return "redirects are not followed: name the server itself in serving.endpoints"
+    return "check that serving.endpoints names servers of this model, with their /v1"
 
 
 def _text(reply: http.client.HTTPResponse, deadline: float) -> str:
@@ -144,7 +207,7 @@ def _text(reply: http.client.HTTPResponse, deadline: float) -> str:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json_of(text)
     except (ValueError, RecursionError):
         return text  # /load_lora_adapter answers in prose
 
@@ -152,5 +215,5 @@ def _parsed(text: str) -> Any:
 def _beginning(error: urllib.error.HTTPError) -> bytes:
     try:
         return error.read(300)
-    except (OSError, http.client.HTTPException):
+    except (OSError, ValueError, http.client.HTTPException):
         return b""

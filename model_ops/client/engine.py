@@ -31,6 +31,10 @@ class Answer:
     endpoint: str | None = None
 
 
+MISFIT = "the settings do not fit the servers: "
+"""How the error of a `failed` answer begins where no request can be answered before a person has mended something."""
+
+
 class Engine(Protocol):
     """Answers requests, in any order, holding only a bounded number of them at a time."""
 
@@ -74,7 +78,8 @@ def through(
                 in_a_row = 0
             facts = asdict(answer) | {name: request[name] for name in ECHOED}
             facts |= {"run_id": run_id, "attempt": attempt, "created_at": datetime.now(UTC)}
-            facts["error"] = (answer.error or "")[:ERROR_CHARS] or None
+            # A server's words may be no text that can be stored, and that would end the job.
+            facts["error"] = (answer.error or "").encode(errors="replace").decode()[:ERROR_CHARS] or None
             rows.append(facts)
             if len(rows) == rows_per_batch:
                 yield _frame(rows)

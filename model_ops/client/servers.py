@@ -32,6 +32,10 @@ class SilenceError(RuntimeError):
     """No server has answered for longer than we wait."""
 
 
+class MisfitError(RuntimeError):
+    """No server is one that the settings fit; the message is what one of them answered."""
+
+
 @dataclass
 class Server:
     """One server, as this client sees it."""
@@ -42,6 +46,10 @@ class Server:
     """In a row."""
     rests_until: float = 0.0
     """By the monotonic clock, seconds."""
+    is_absurd: bool = False
+    """Whether its last reply made no sense: it is there, and is asked where no other server is."""
+    misfit: str = ""
+    """Why no request to it can succeed; it is asked no more."""
 
 
 class Servers:
@@ -52,11 +60,16 @@ class Servers:
         # Not all tasks begin with the same one.
         self._servers = [Server(url) for url in random.sample(urls, len(urls))]
         self._timeout = timeout
-        self._patience = patience
+        self.patience = patience
         self._timings = timings
         self._heard = time.monotonic()
         self._answers = 0
         self._longest = 0.0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether none has answered for `patience` seconds."""
+        return time.monotonic() - self._heard > self.patience
 
     async def take(self, avoid: Server | None = None) -> Server:
         """The least loaded server that does not rest, with one more open request; waits for one.
@@ -65,11 +78,15 @@ class Servers:
 
         Raises:
             SilenceError: none has answered for `patience` seconds.
+            MisfitError: the settings fit none of them.
         """
         while True:
             now = time.monotonic()
-            is_silent = now - self._heard > self._patience
-            awake = [s for s in self._servers if s.rests_until <= now]
+            is_silent = self.is_silent
+            able = [s for s in self._servers if not s.misfit]
+            if not able:
+                raise MisfitError(self._servers[0].misfit)
+            awake = [s for s in able if s.rests_until <= now] or [s for s in able if s.is_absurd]
             server = min(awake, key=lambda s: (s is avoid, s.open_requests), default=None)
             if server and (server.faults < FAULTS_IN_A_ROW or not is_silent):
                 if server.faults >= FAULTS_IN_A_ROW:
@@ -77,8 +94,8 @@ class Servers:
                 server.open_requests += 1
                 return server
             if is_silent:
-                raise SilenceError(f"no server has answered for {self._patience:g} s")
-            await asyncio.sleep(min(s.rests_until for s in self._servers) - now + random.uniform(0, 0.1))
+                raise SilenceError(f"no server has answered for {self.patience:g} s")
+            await asyncio.sleep(min(s.rests_until for s in able) - now + random.uniform(0, 0.1))
 
     async def unless_hung(self, call: Coroutine[Any, Any, T], times_hung: int | None) -> T:
         """What `call` returns, for a request that hung so many times before; None gives it all the time.
@@ -100,7 +117,7 @@ class Servers:
 
     def answered(self, server: Server, seconds: float | None = None) -> None:
         """It answered, after so many seconds if that took computing."""
-        server.faults, server.rests_until, self._heard = 0, 0.0, time.monotonic()
+        server.faults, server.rests_until, server.is_absurd, self._heard = 0, 0.0, False, time.monotonic()
         if seconds is not None:
             self._answers += 1
             self._longest = max(self._longest, seconds)
@@ -110,8 +127,18 @@ class Servers:
 
         `rest` is what the server asked for, seconds.
         """
+        server.is_absurd = False
         server.faults = max(server.faults + 1, FAULTS_IN_A_ROW if unreachable else 0)
         if server.faults < FAULTS_IN_A_ROW:
             return True
         server.rests_until = time.monotonic() + max(rest or 0.0, self._timings.rest)
         return False
+
+    def failed_alive(self, server: Server, *, absurd: bool) -> None:
+        """Note the fault of a server that is there: it broke off or said so, or its reply is `absurd`."""
+        self.failed(server)
+        server.is_absurd, self._heard = absurd, time.monotonic()
+
+    def misfit(self, server: Server, why: str) -> None:
+        """Leave out a server to which no request can succeed."""
+        server.misfit, self._heard = why, time.monotonic()

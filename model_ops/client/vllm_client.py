@@ -1,24 +1,34 @@
 """The client of vLLM servers: an asynchronous window of requests, retries, and answers as facts."""
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 
-from model_ops.client.capabilities import ABSURD, Facts, Request, Tokens, capability_of
-from model_ops.client.endpoint import headers
-from model_ops.client.engine import Answer
-from model_ops.client.servers import Server, Servers, SilenceError, Timings
+from model_ops.client.capabilities import Facts, Request, Tokens, capability_of
+from model_ops.client.endpoint import headers, how_to_mend
+from model_ops.client.engine import MISFIT, Answer
+from model_ops.client.replies import (
+    ABSURD,
+    Meaning,
+    choice_of,
+    json_of,
+    meaning,
+    seconds_to_wait,
+    shown,
+    token_count,
+    without_key,
+)
+from model_ops.client.servers import MisfitError, Server, Servers, SilenceError, Timings
 from model_ops.text.chat import ChatFormat
 
 # Else a server takes them from the model's generation_config.json, and no request says so.
 NO_DEFAULTS = {"top_k": 0, "min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
-ROW_FAULTS = {400, 413, 422}  # the request's own; any other status is the server's trouble, and passes
 CHUNK_BYTES = 1 << 16
 
 
@@ -40,6 +50,10 @@ class _Line:
     places: asyncio.Semaphore
 
 
+class AbsurdReplyError(ValueError):
+    """A reply that makes no sense, from a server that is there."""
+
+
 @dataclass
 class _Tries:
     """What has come of one request so far: attempts that count, and the last fault."""
@@ -47,6 +61,10 @@ class _Tries:
     n: int = 0
     hung: int = 0
     is_refused: bool = False
+    has_loaded: bool = False
+    """Whether a server was asked to load the adapter for it."""
+    put_off_at: float | None = None
+    """When it was first put off, by the monotonic clock."""
     fault: str = "nothing was sent"
     pause: float = 0.0
 
@@ -105,8 +123,9 @@ class VllmEngine:
                 if not tasks:
                     return
                 done, tasks = loop.run_until_complete(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
-                for task in done:
-                    yield task.result()
+                for answer in (task.result() for task in done):
+                    exhausted = exhausted or (answer.error or "").startswith(MISFIT)
+                    yield answer
         finally:
             if session is not None:
                 loop.run_until_complete(session.close())
@@ -144,82 +163,133 @@ class VllmEngine:
             call = self.call(row)
         except ValueError as error:
             return Answer(row["request_id"], "refused", error=str(error))
-        tries, server = _Tries(), None
+        tries, server, patience = _Tries(), None, line.servers.patience
         while tries.n < self.attempts:
+            is_over = tries.put_off_at is not None and time.monotonic() - tries.put_off_at > patience
+            if is_over and not line.servers.is_silent:
+                return self._failed(call, f"put off for {patience:g} s; the last: {tries.fault}")
             async with line.places:
                 try:
                     server = await line.servers.take(avoid=server)
                 except SilenceError as silence:
-                    return Answer(call.request.request_id, "failed", error=f"{silence}; the last: {tries.fault}")
+                    return self._failed(call, f"{silence}; the last: {tries.fault}")
+                except MisfitError as misfit:
+                    return self._failed(call, f"{MISFIT}{misfit}")
                 try:
                     answer = await self._attempt(line, server, call, tries)
                 finally:
                     server.open_requests -= 1
             if answer is not None:
                 return answer
-            await asyncio.sleep(tries.pause)
-        return Answer(call.request.request_id, "failed", error=f"{self.attempts} attempts; the last: {tries.fault}")
+            if tries.n < self.attempts:
+                await asyncio.sleep(tries.pause)
+        return self._failed(call, f"{self.attempts} attempts; the last: {tries.fault}")
+
+    def _failed(self, call: Call, why: str) -> Answer:
+        return Answer(call.request.request_id, "failed", error=without_key(why, self.key))
 
     async def _attempt(self, line: _Line, server: Server, call: Call, tries: _Tries) -> Answer | None:
         """The answer of one server, or None where another attempt may be made after `tries.pause` seconds."""
-        is_last, wait, unreachable = tries.n + 1 == self.attempts, None, False
+        is_last, wait = tries.n + 1 == self.attempts, None
         try:
             posted = self._post(line.session, server.url, call.body)
             reply = await line.servers.unless_hung(posted, None if is_last else tries.hung)
-            if reply.status == 200:
-                answer = _answer(call, json.loads(reply.content), server.url)
+            if meaning(reply.status) is Meaning.ANSWER:
+                answer = _answer(call, reply.content, server.url)
                 line.servers.answered(server, reply.seconds)
                 return answer
-            tries.fault = f"HTTP {reply.status} from {server.url}: {reply.content[:300].decode(errors='replace')}"
-            if reply.status in ROW_FAULTS:
-                if not (tries.is_refused or is_last or len(self.endpoints) == 1):
-                    # Another server may have a longer context, or fewer troubles.
-                    tries.is_refused, tries.n, tries.pause = True, tries.n + 1, 0.0
-                    return None
-                line.servers.answered(server)
-                return Answer(call.request.request_id, "refused", error=tries.fault, endpoint=server.url)
             wait = reply.retry_after
-            if reply.status == 404 and self.adapter:
-                await line.servers.unless_hung(self._load_adapter(line.session, server.url, self.adapter), None)
+            said = without_key(shown(reply.content), self.key)
+            tries.fault = f"HTTP {reply.status} from {server.url}: {said}"
+            if meaning(reply.status) is Meaning.REFUSED:
+                return self._refused(line, server, call, tries)
+            await self._note(line, server, tries, reply)
         except TimeoutError as error:
             tries.hung += 1
+            tries.n += line.servers.failed(server)
             tries.fault = f"{server.url}: {error}"
-        except (aiohttp.ClientError, *ABSURD) as error:
-            unreachable = isinstance(error, aiohttp.ClientConnectorError)
+        except AbsurdReplyError as error:
+            tries.n += 1
+            line.servers.failed_alive(server, absurd=True)
+            tries.fault = f"an absurd reply of {server.url}: {error}"
+        except (aiohttp.ClientError, ValueError) as error:
             tries.fault = f"{type(error).__name__} from {server.url}: {error}"
-        tries.n += line.servers.failed(server, unreachable=unreachable, rest=wait)
+            self._note_broken(line, server, tries, error)
         backoff = random.uniform(0.2, 1.0) * self.timings.backoff * 2 ** max(tries.n - 1, 0)
         tries.pause = wait if wait is not None else backoff
         return None
 
+    def _refused(self, line: _Line, server: Server, call: Call, tries: _Tries) -> Answer | None:
+        """What a server refuses is refused, unless there is another one: with a longer context, or fewer troubles."""
+        line.servers.answered(server)
+        tries.n, tries.pause = tries.n + 1, 0.0
+        if tries.is_refused or tries.n == self.attempts or len(self.endpoints) == 1:
+            return Answer(call.request.request_id, "refused", error=tries.fault, endpoint=server.url)
+        tries.is_refused = True
+        return None
+
+    async def _note(self, line: _Line, server: Server, tries: _Tries, reply: _Reply) -> None:
+        """Note an HTTP status that is neither an answer nor the request's fault."""
+        match meaning(reply.status):
+            case Meaning.BUSY:
+                # Put off, the request loses no try: patience says how long that may go on.
+                line.servers.failed(server, rest=reply.retry_after)
+                tries.put_off_at = tries.put_off_at or time.monotonic()
+            case Meaning.MISFIT if reply.status == HTTPStatus.NOT_FOUND and self.adapter and not tries.has_loaded:
+                tries.has_loaded = True
+                await line.servers.unless_hung(self._load_adapter(line.session, server.url, self.adapter), None)
+            case Meaning.MISFIT:
+                line.servers.misfit(server, f"{tries.fault}; {how_to_mend(reply.status)}")
+            case _:
+                tries.n += 1
+                line.servers.failed_alive(server, absurd=False)
+
+    def _note_broken(self, line: _Line, server: Server, tries: _Tries, error: Exception) -> None:
+        """Note a connection that was not made, was lost, or broke off within a reply."""
+        if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
+            tries.n += 1
+            line.servers.failed_alive(server, absurd=False)
+        else:
+            tries.n += line.servers.failed(server, unreachable=isinstance(error, aiohttp.ClientConnectorError))
+
     async def _post(self, session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> _Reply:
         began = time.monotonic()
-        async with session.post(f"{url}/completions", json=body) as response:
+        async with session.post(f"{url}/completions", json=body, allow_redirects=False) as response:
             content = await _content(response, self.max_reply_bytes)
-            wait = _seconds(response.headers.get("Retry-After"))
+            wait = seconds_to_wait(response.headers.get("Retry-After"))
             return _Reply(response.status, content, wait, time.monotonic() - began)
 
     async def _load_adapter(self, session: aiohttp.ClientSession, url: str, folder: str) -> None:
         body = {"lora_name": self.model, "lora_path": folder}
-        async with session.post(f"{url}/load_lora_adapter", json=body) as response:
+        async with session.post(f"{url}/load_lora_adapter", json=body, allow_redirects=False) as response:
             # Whether the adapter is there now, the next request will show.
             await _content(response, self.max_reply_bytes)
 
 
-def _answer(call: Call, reply: dict[str, Any], url: str) -> Answer:
-    """The answer in a reply; raises one of `ABSURD` for a reply that makes no sense."""
-    choice, usage = reply["choices"][0], reply["usage"]
-    finish = choice["finish_reason"]
-    if finish not in ("stop", "length"):
-        raise ValueError(f"the answer was ended by {finish!r}")  # a server that is being stopped or paused
-    facts: Facts = {
-        "text": choice["text"],
-        "finish_reason": finish,
-        "n_prompt_tokens": int(usage["prompt_tokens"]),
-        "n_completion_tokens": int(usage["completion_tokens"]),
-        "endpoint": url,
-    }
-    read = capability_of(call.request).read(call.request, call.tokens, choice)
+def _answer(call: Call, content: bytes, url: str) -> Answer:
+    """The answer in a reply.
+
+    Raises:
+        AbsurdReplyError: the reply makes no sense.
+    """
+    try:
+        reply = json_of(content)
+        choice, usage = choice_of(reply), reply["usage"]
+        finish = choice["finish_reason"]
+        if finish not in ("stop", "length"):
+            raise ValueError(f"the answer was ended by {finish!r}")  # a server that is being stopped or paused
+        facts: Facts = {
+            "text": choice["text"],
+            "finish_reason": finish,
+            "n_prompt_tokens": token_count(usage["prompt_tokens"], "prompt_tokens"),
+            "n_completion_tokens": token_count(usage["completion_tokens"], "completion_tokens"),
+            "endpoint": url,
+        }
+        read = capability_of(call.request).read(call.request, call.tokens, choice)
+    except ValueError as error:
+        raise AbsurdReplyError(str(error)) from error
+    except ABSURD as error:
+        raise AbsurdReplyError(f"{type(error).__name__}: {error}") from error
     return Answer(call.request.request_id, **(facts | read))
 
 
@@ -227,24 +297,21 @@ async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:
     """The body of a reply, decompressed.
 
     Raises:
-        ValueError: it has more than `most` bytes; the rest is not read, and the connection is closed.
+        AbsurdReplyError: it has more than `most` bytes; the rest is not read, and the connection is closed.
     """
     content = bytearray()
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         content += chunk
         if len(content) > most:
-            raise ValueError(f"the reply has more than {most:,} bytes")
+            raise AbsurdReplyError(f"the reply has more than {most:,} bytes")
     return bytes(content)
 
 
 async def _session(window: int, shown: dict[str, str]) -> aiohttp.ClientSession:
+    """Without the environment's proxies and .netrc, as `Endpoint` has it."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=window), timeout=aiohttp.ClientTimeout(total=None), headers=shown
+        connector=aiohttp.TCPConnector(limit=window),
+        timeout=aiohttp.ClientTimeout(total=None),
+        headers=shown,
+        trust_env=False,
     )
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        return min(float(retry_after), 60.0) if retry_after else None
-    except ValueError:
-        return None  # an HTTP date: our own back-off serves as well

@@ -14,14 +14,14 @@ from pyspark.sql import DataFrame
 
 from jobs import generate_candidates
 from jobs.current.ledger import answers
-from jobs.errors import StoppedError
+from jobs.errors import JobError, StoppedError
 from jobs.inference.ask import complete
 from jobs.inference.serving import EngineServers
 from jobs.inference.waves import Stage, send
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import COMMIT
 from jobs.recipe.config import Inference
-from model_ops.client.engine import Answer, Engine
+from model_ops.client.engine import MISFIT, Answer, Engine
 from model_ops.client.fake_engine import FakeEngine
 from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
@@ -180,6 +180,23 @@ def test_failures_in_a_row_stop_the_sending(open_lake: OpenLake) -> None:
     assert (lake.run.n_calls, lake.read(COMPLETIONS).count()) == (3, 3)
 
 
+def test_settings_that_fit_no_server_end_the_job_and_keep_the_answers(open_lake: OpenLake) -> None:
+    lake = open_lake(generate_candidates)
+    with pytest.raises(
+        JobError, match=r"^candidates: the settings do not fit the servers: HTTP 401 .* mended$"
+    ) as caught:
+        complete(lake, servers(Misfit(), max_failed_share=1.0, partitions=1), MODEL, requests(lake, *"abcde"))
+    assert caught.value.exit_code == 1
+    assert lake.run.n_calls == 2
+    assert answers(lake, requests(lake, *"abcde"), MODEL).count() == 1
+
+
+def test_counts_of_tokens_add_up_past_32_bits(open_lake: OpenLake) -> None:
+    lake = open_lake(generate_candidates)
+    complete(lake, servers(Wordy()), MODEL, requests(lake, *"abc"))
+    assert lake.run.n_tokens == 3 * 2 * (2**31 - 1)
+
+
 def test_an_empty_answer_is_asked_for_once_more_and_then_stands(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
     assert complete(lake, servers(Mute()), MODEL, requests(lake, "a", "b")).count() == 2
@@ -240,6 +257,24 @@ class Mute:
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
         return (Answer(r["request_id"], "empty", "", finish_reason="stop", endpoint="mute") for r in requests)
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Servers that take one request, and then want another key."""
+
+    def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
+        yield Answer(next(requests)["request_id"], "ok", "Fine.", finish_reason="stop", endpoint="gpu")
+        yield Answer(next(requests)["request_id"], "failed", error=f"{MISFIT}HTTP 401 from gpu")
+
+
+@dataclass(frozen=True)
+class Wordy:
+    """A server that counts as many tokens as the ledger can hold."""
+
+    def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
+        most = {"n_prompt_tokens": 2**31 - 1, "n_completion_tokens": 2**31 - 1}
+        return (Answer(r["request_id"], "ok", "Fine.", finish_reason="stop", endpoint="gpu", **most) for r in requests)
 
 
 @dataclass(frozen=True)

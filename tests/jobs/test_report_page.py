@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jobs.report.facts import KEPT, Stage, rules
-from jobs.report.page import document_link, duration, number, page, shortened, size, web_address
+from jobs.report.page import document_link, duration, number, page, score, shortened, size, web_address
 from transforms.scoring.estimates import Estimate
 from transforms.scoring.judge_check import PAPER, measures
 
@@ -246,6 +246,7 @@ def test_only_web_addresses_become_links(url: str, link: str | None) -> None:
 
 def test_numbers_read_well() -> None:
     assert (number(1234567), number(None)) == ("1,234,567", "n/a")
+    assert [score(value) for value in (0.12345, None, float("nan"))] == ["0.123", "n/a", "n/a"], "no correlation, say"
     assert [duration(s) for s in (7.46, 200, 7500)] == ["7.5 s", "3 min 20 s", "2 h 5 min"]
     assert [size(b) for b in (12, 14_300_000, 3e15)] == ["12 B", "14.3 MB", "3,000.0 TB"]
     assert (shortened("abc", 3), shortened("abc d", 4)) == ("abc", "abc …")

@@ -1,17 +1,19 @@
 """A server that ignores what we ask for is refused by name, before the first request."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from model_ops.client.endpoint import Endpoint, EndpointError
-from model_ops.client.handshake import HandshakeError, probe
+from model_ops.client.handshake import HandshakeError, Patience, probe
 from model_ops.serving.settings import ServerSettings
 from model_ops.serving.vllm_server import ServerError, VllmServer
 from model_ops.text.chat import ChatFormat
-from tests.model_ops.fake_server import Reply, completion, serving
+from tests.model_ops.fake_server import RESET, Reply, completion, serving
 from tests.tiny_model import save_tokenizer
 
 
@@ -79,6 +81,82 @@ def test_a_server_that_answers_nonsense_is_named(chat: ChatFormat, said: Any) ->
         return server()(path, body, number) if path == "/v1/models" else (200, {}, said)
 
     with serving(script) as endpoint, pytest.raises(HandshakeError, match=f"{endpoint} ignores"):
+        probe(Endpoint(endpoint), "m-1", chat)
+
+
+def after(n: int, *faults: Reply) -> Any:
+    """A sound server whose first `n` replies are these faults, by turns."""
+    return lambda path, body, number: faults[number % len(faults)] if number < n else server()(path, body, number)
+
+
+def asked_of(script: Any, chat: ChatFormat, seconds: float = 60, attempts: int = 4) -> tuple[int, list[float]]:
+    """What the handshake with a server finds, and for how long it has paused."""
+    paused: list[float] = []
+    with serving(script) as endpoint:
+        patience = Patience(seconds, attempts, paused.append)
+        return patience.wait_for(lambda: probe(Endpoint(endpoint), "m-1", chat)), paused
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [(429, {"Retry-After": "7"}, {})],
+        [(503, {}, {})],
+        [(RESET, {}, None)],
+        [(429, {}, {}), (RESET, {}, None), (504, {}, {}), (502, {}, b"<html>")],
+    ],
+    ids=["429", "503", "reset", "all of them"],
+)
+def test_a_server_that_is_busy_at_first_is_waited_for(chat: ChatFormat, faults: list[Reply]) -> None:
+    assert asked_of(after(9, *faults), chat)[0] == 512
+
+
+def test_it_is_asked_when_it_said(chat: ChatFormat) -> None:
+    assert asked_of(after(2, (429, {"Retry-After": "7"}, {})), chat) == (512, [7.0, 7.0])
+
+
+@pytest.mark.parametrize(
+    "fault", [(200, {}, b"<html>"), (200, {}, {"data": 7}), (500, {}, {}), (200, {}, {"error": "no GPU"})]
+)
+def test_an_absurd_reply_costs_one_of_a_few_attempts(chat: ChatFormat, fault: Reply) -> None:
+    assert asked_of(after(3, fault), chat)[0] == 512
+    with pytest.raises(EndpointError):
+        asked_of(after(4, fault), chat)
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404])
+def test_what_no_repetition_can_help_ends_it_at_once(chat: ChatFormat, status: int) -> None:
+    seen = []
+
+    def script(path: str, body: Any, number: int) -> Reply:
+        seen.append(number)
+        return status, {}, {}
+
+    with pytest.raises(EndpointError, match=f"HTTP {status}"):
+        asked_of(script, chat)
+    assert len(seen) == 1
+
+
+def test_patience_ends(chat: ChatFormat) -> None:
+    paused: list[float] = []
+    patience = Patience(20, 4, paused.append)
+    with pytest.raises(EndpointError, match="does not answer"):
+        patience.wait_for(lambda: probe(Endpoint("http://127.0.0.1:9/v1"), "m-1", chat))
+    assert 20 <= sum(paused) < 26
+    with pytest.raises(EndpointError):
+        replace(patience, seconds=0).wait_for(lambda: probe(Endpoint("http://127.0.0.1:9/v1"), "m-1", chat))
+    assert sum(paused) < 26
+
+
+@pytest.mark.parametrize("logprob", [math.nan, 0.5, -9999.0, "-1.0"])
+def test_impossible_numbers_are_named(chat: ChatFormat, logprob: Any) -> None:
+    def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
+        if body and "logprob_token_ids" in body:
+            said = {f"token_id:{token}": logprob for token in body["logprob_token_ids"]}
+            return completion("Yes", "length", logprobs={"top_logprobs": [said]})
+        return server()(path, body, number)
+
+    with serving(script) as endpoint, pytest.raises(HandshakeError, match=f"{endpoint} ignores logprob_token_ids: "):
         probe(Endpoint(endpoint), "m-1", chat)
 
 

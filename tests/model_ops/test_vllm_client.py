@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import pickle
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from model_ops.client.engine import MISFIT
 from model_ops.client.servers import Timings
 from model_ops.client.vllm_client import VllmEngine
 from model_ops.text.chat import ChatFormat
@@ -169,6 +171,288 @@ def test_log_probabilities_of_other_tokens_are_no_answer(chat: ChatFormat) -> No
     short = completion("x", "length", prompt_logprobs=[None, {"1": {"logprob": -1.0}}])
     (answer,) = ask(chat, lambda *_: short, request(span="the answer", sampling={"max_tokens": 1}))
     assert (answer.status, "of 2 tokens, not" in answer.error) == ("failed", True)
+
+
+REASONS = {
+    "numbers": (
+        (200, {}, b'{"choices": [{"text": "x", "finish_reason": "stop"}], "usage": {"prompt_tokens": NaN}}'),
+        "NaN is no JSON",
+    ),
+    "a page": ((200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"), "no JSON but '<html>Please log in"),
+    "an error": ((200, {}, {"error": {"message": "no GPU is free"}}), "no GPU is free"),
+    "no choice": ((200, {}, {"choices": []}), "no completion but"),
+    "cut off": ((200, {"Content-Length": "99"}, b'{"choices"'), "ClientPayloadError"),
+    "too long": ((200, {}, b" " * (1 << 18)), "more than 131,072 bytes"),
+    "HTTP 500": ((500, {}, {"error": "NaN in the logits"}), "NaN in the logits"),
+}
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_a_server_that_is_there_and_absurd_for_ever_uses_up_the_tries_of_a_few_requests(
+    chat: ChatFormat, kind: str
+) -> None:
+    """Their patience is for servers that are silent; other requests are answered all the same."""
+    reply, reason = REASONS[kind]
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        return completion() if len(body["prompt"]) > len(short) else reply
+
+    short = engine_call(chat, request())
+    asked = [
+        request(n, prompt="Question 0?" if n % 10 == 0 else "A longer question, of more tokens?") for n in range(80)
+    ]
+    began = time.monotonic()
+    found = ask(
+        chat, script, *asked, patience=300, attempts=4, max_reply_bytes=1 << 17, timings=replace(QUICK, rest=0.2)
+    )
+    assert time.monotonic() - began < 20
+    failed = [str(answer.error) for answer in found if answer.status == "failed"]
+    assert len(failed) == 8
+    assert all(error.startswith("4 attempts; the last: ") and reason in error for error in failed)
+    assert all(answer.status == "ok" for answer in found if not answer.error)
+
+
+def test_where_one_server_is_absurd_the_other_answers(chat: ChatFormat) -> None:
+    with serving(lambda *_: (200, {}, {})) as absurd, serving(lambda *_: completion()) as sound:
+        found = list(engine(chat, absurd, sound, patience=300, window=2).answers(map(request, range(100))))
+    assert {(answer.status, answer.endpoint) for answer in found} == {("ok", sound)}
+
+
+def test_an_absurd_server_is_not_kept_from_a_request_by_its_rest(chat: ChatFormat) -> None:
+    """It rests for others that could answer, and there are none: the other one is dead."""
+    began = time.monotonic()
+    with serving(lambda *_: (200, {}, {})) as absurd:
+        dead = "http://127.0.0.1:9/v1"
+        timings = replace(QUICK, rest=30)
+        found = list(engine(chat, absurd, dead, patience=300, timings=timings).answers(map(request, range(20))))
+    assert {answer.status for answer in found} == {"failed"}
+    assert sum("an absurd reply of" in str(answer.error) for answer in found) > 10
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "advice"),
+    [
+        (401, {}, "set HUMPBACK_API_KEY"),
+        (403, {}, "set HUMPBACK_API_KEY"),
+        (404, {}, "names servers of this model"),
+        (302, {"Location": "http://127.0.0.1:9/login"}, "redirects are not followed"),
+        (308, {"Location": "/v2/completions"}, "redirects are not followed"),
+    ],
+)
+def test_what_a_person_must_mend_ends_the_sending_at_once(
+    chat: ChatFormat, status: int, headers: dict[str, str], advice: str
+) -> None:
+    """What was answered before is kept, and most requests are not sent."""
+    seen = []
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        seen.append(number)
+        return completion() if number < 10 else (status, headers, {"error": "not here"})
+
+    found = ask(chat, script, *map(request, range(100)), patience=300)
+    assert sum(answer.status == "ok" for answer in found) == 10
+    failed = [str(answer.error) for answer in found if answer.status == "failed"]
+    assert len(found) == 10 + len(failed)
+    assert 1 <= len(failed) <= 8
+    assert all(error.startswith(MISFIT) and f"HTTP {status}" in error and advice in error for error in failed)
+    assert len(seen) < 20
+
+
+def test_a_server_that_does_not_fit_is_left_to_the_one_that_does(chat: ChatFormat) -> None:
+    seen: list[int] = []
+
+    def strict(path: str, body: Any, number: int) -> Reply:
+        seen.append(number)
+        return 401, {}, {"error": "who?"}
+
+    with serving(strict) as one, serving(lambda *_: completion()) as other:
+        found = list(engine(chat, one, other).answers(map(request, range(50))))
+    assert {(answer.status, answer.endpoint) for answer in found} == {("ok", other)}
+    assert len(seen) <= LIMITS["window"]
+
+
+def test_an_adapter_that_does_not_load_is_for_a_person_to_mend(chat: ChatFormat) -> None:
+    (answer,) = ask(chat, lambda *_: (404, {}, {"error": "no such model"}), request(), adapter="/models/m/adapter")
+    assert (answer.status, str(answer.error).startswith(MISFIT)) == ("failed", True)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_to_be_put_off_costs_no_try(chat: ChatFormat, status: int) -> None:
+    def script(path: str, body: Any, number: int) -> Reply:
+        return completion() if number >= 12 else (status, {"Retry-After": "0.05"}, {})
+
+    (answer,) = ask(chat, script, request(), attempts=2, patience=60)
+    assert answer.status == "ok"
+
+
+def test_a_request_that_alone_is_put_off_for_ever_ends_with_its_patience(chat: ChatFormat) -> None:
+    """The server answers all others, and so is never silent."""
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        time.sleep(0.02)
+        return completion() if len(body["prompt"]) > len(short) else (504, {}, {"error": "the gateway waits no more"})
+
+    short = engine_call(chat, request())
+    asked = [request(n, prompt="A longer question, of more tokens?") for n in range(1, 150)]
+    began = time.monotonic()
+    found = ask(chat, script, request(), *asked, patience=0.5, window=2)
+    assert time.monotonic() - began < 20
+    assert [str(answer.error)[:24] for answer in found if answer.status != "ok"] == ["put off for 0.5 s; the l"]
+
+
+@pytest.mark.parametrize("header", ["nan", "-5", "soon", "Fri, 31 Dec 2999 23:59:59 GMT"])
+def test_a_senseless_wait_is_no_wait(chat: ChatFormat, header: str) -> None:
+    def script(path: str, body: Any, number: int) -> Reply:
+        return completion() if number else (503, {"Retry-After": header}, {})
+
+    (answer,) = ask(chat, script, request(), patience=30)
+    assert answer.status == "ok"
+
+
+def test_a_server_that_takes_requests_and_never_answers_costs_its_tries(chat: ChatFormat) -> None:
+    hangs = threading.Event()
+
+    def script(*_: Any) -> Reply:
+        hangs.wait(20)
+        return RESET, {}, None
+
+    with serving(script) as endpoint:
+        began = time.monotonic()
+        (answer,) = engine(chat, endpoint, timeout=0.3, patience=300).answers(iter([request()]))
+        hangs.set()
+    assert (answer.status, "no answer within 0 s" in str(answer.error)) == ("failed", True)
+    assert time.monotonic() - began < 10
+
+
+LABELS = {"prefill": "Score: ", "sampling": {"labels": ["1", "2"], "max_tokens": 1}}
+
+
+def labelled(values: list[Any], places: int = 1) -> Any:
+    """A script for a server that says these of the labels, in so many places."""
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        said = dict(zip([f"token_id:{token}" for token in body["logprob_token_ids"]], values, strict=False))
+        return completion("1", "length", logprobs={"top_logprobs": [said] * places})
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ([math.nan, -1.0], "NaN is no JSON number"),
+        ([-math.inf, -1.0], "-Infinity is no JSON number"),
+        ([0.5, -1.0], "of the label '1' is 0.5: a probability above 1"),
+        (["-0.5", -1.0], "of the label '1' is \"'-0.5'\", which is no number"),
+        ([None, -1.0], "which is no number"),
+        ([True, -1.0], "which is no number"),
+        ([-9999.0, -9999.0], "the 2 labels have a probability of 0 together"),
+        ([-800, -746], "the 2 labels have a probability of 0 together"),
+        ([-0.01, -0.01], "the 2 labels have a probability of 1.98"),
+        ([-(10**400), -1.0], "OverflowError"),
+        ([-1.0], "no log-probability of token_id:"),
+    ],
+    ids=[
+        "NaN",
+        "infinite",
+        "above 1",
+        "text",
+        "null",
+        "true",
+        "none of them",
+        "underflow",
+        "too much",
+        "huge",
+        "short",
+    ],
+)
+def test_numbers_that_are_no_probabilities_are_asked_for_again(chat: ChatFormat, values: list[Any], fault: str) -> None:
+    absurd, sound = labelled(values), labelled([-0.5, -1.5])
+    (answer,) = ask(chat, lambda path, body, n: (sound if n == 2 else absurd)(path, body, n), request(**LABELS))
+    assert (answer.status, answer.label_logprobs) == ("ok", {"1": -0.5, "2": -1.5})
+    (answer,) = ask(chat, absurd, request(**LABELS))
+    assert (answer.status, answer.label_logprobs) == ("failed", None)
+    assert str(answer.error).startswith("3 attempts; the last: an absurd reply of http://127.0.0.1:")
+    assert fault in str(answer.error)
+
+
+def test_one_impossible_label_is_an_answer_and_so_is_what_rounding_adds(chat: ChatFormat) -> None:
+    (answer,) = ask(chat, labelled([-9999.0, 1e-6]), request(**LABELS))
+    assert (answer.status, answer.label_logprobs) == ("ok", {"1": -9999.0, "2": 0.0})
+
+
+def test_labels_in_two_places_are_no_answer(chat: ChatFormat) -> None:
+    (answer,) = ask(chat, labelled([-0.5, -1.5], places=2), request(**LABELS))
+    assert (answer.status, "in 2 places, not in one" in str(answer.error)) == ("failed", True)
+
+
+def spanned(**entry: Any) -> Any:
+    """A script for a server that says this of each token of the prompt but the first, which has no place."""
+
+    def script(path: str, body: dict[str, Any], number: int) -> Reply:
+        sound = {"logprob": -0.5, "rank": 1, "decoded_token": "x"}
+        given = [None, *({str(token): sound | entry} for token in body["prompt"][1:])]
+        return completion("x", "length", prompt_logprobs=given)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ({"logprob": math.nan}, "NaN is no JSON number"),
+        ({"logprob": 2.5}, "a probability above 1"),
+        ({"logprob": "-1"}, "which is no number"),
+        ({"logprob": -9999.0}, "has no probability"),
+        ({"rank": 0}, "has the rank 0"),
+        ({"rank": -4}, "has the rank -4"),
+        ({"rank": 1.5}, "has the rank 1.5"),
+    ],
+    ids=["NaN", "above 1", "text", "impossible", "rank 0", "negative rank", "half a rank"],
+)
+def test_a_span_of_impossible_tokens_is_no_answer(chat: ChatFormat, entry: dict[str, Any], fault: str) -> None:
+    asked = request(span="the answer", sampling={"max_tokens": 1})
+    (answer,) = ask(chat, spanned(**entry), asked)
+    assert (answer.status, answer.span_logprob, fault in str(answer.error)) == ("failed", None, True)
+    (answer,) = ask(chat, spanned(rank=None), asked)
+    assert (answer.status, answer.span_logprob) == ("ok", -0.5 * (answer.span_tokens or 0))
+
+
+def test_a_span_is_read_by_its_own_tokens(chat: ChatFormat) -> None:
+    """A server may name the likeliest token of each place too, and first."""
+
+    def script(path: str, body: dict[str, Any], number: int, likeliest: str = "7") -> Reply:
+        own = [{likeliest: {"logprob": -0.1}, str(token): {"logprob": -2.0}} for token in body["prompt"][1:]]
+        return completion("x", "length", prompt_logprobs=[None, *own])
+
+    asked = request(span="the answer", sampling={"max_tokens": 1})
+    (answer,) = ask(chat, script, asked)
+    assert answer.span_logprob == -2.0 * (answer.span_tokens or 0)
+    others = completion("x", "length", prompt_logprobs=[{"7": {"logprob": -1.0}}] * len(engine_call(chat, asked)))
+    (answer,) = ask(chat, lambda *_: others, asked)
+    assert (answer.status, "no log-probability of the prompt's token" in str(answer.error)) == ("failed", True)
+
+
+def engine_call(chat: ChatFormat, asked: dict[str, Any]) -> list[int]:
+    return engine(chat, "e").call(asked).tokens.prompt
+
+
+@pytest.mark.parametrize("count", [-1, 2**31, 10**30, "7", 7.5, True, None])
+def test_counts_of_tokens_are_counts(chat: ChatFormat, count: Any) -> None:
+    for name in ("prompt_tokens", "completion_tokens"):
+        _, _, said = completion()
+        reply = 200, {}, said | {"usage": {"prompt_tokens": 7, "completion_tokens": 2} | {name: count}}
+        (answer,) = ask(chat, lambda *_, reply=reply: reply, request())
+        assert (answer.status, f"{name} is" in str(answer.error)) == ("failed", True)
+
+
+@pytest.mark.parametrize("text", [7, ["x"], {"a": 1}, None, json.loads('"\\ud800"')])
+@pytest.mark.parametrize("fields", [{}, LABELS], ids=["text", "labels"])
+def test_a_text_that_cannot_be_stored_is_no_answer(chat: ChatFormat, text: Any, fields: dict[str, Any]) -> None:
+    (answer,) = ask(chat, lambda *_: completion(text), request(**fields))
+    assert answer.status == "failed"
+    str(answer.error).encode()
 
 
 @pytest.mark.parametrize("nth", [2, 30], ids=["one of the first", "a later one"])

@@ -74,3 +74,18 @@ def test_combination_is_the_mean_rank(spark: SparkSession) -> None:
     found = curated(spark, scorers=("rubric", "expected"), threshold=0.6)
     # ranks among a-d: rubric a 1, b 2/3, c 1/3, d 0; expected a 2/3, b 0, c 1, d 1/3
     assert found == {"a": None, "b": "below_threshold", "c": None, "d": "below_threshold", "e": "unscored"}
+
+
+@pytest.mark.parametrize(
+    "choice", [{}, {"scorers": ("expected",)}, {"gates": {"expected": 2.0}}, {"top_fraction": 0.5}]
+)
+def test_what_is_not_a_number_is_above_no_threshold(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, choice: dict[str, object]
+) -> None:
+    """As an older release's ratings may be: Spark holds NaN for larger than every number."""
+    nan = float("nan")
+    monkeypatch.setitem(SCORES, "f", {"rubric": nan, "expected": nan})
+    found = curated(spark, **choice)
+    assert found["f"] == "unscored"
+    monkeypatch.delitem(SCORES, "f")
+    assert {c: reason for c, reason in found.items() if c != "f"} == curated(spark, **choice)

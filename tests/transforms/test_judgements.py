@@ -15,7 +15,7 @@ FACTS = {"method_digest": "d", "judge_id": "j", "prompt_set": "s", "model_id": "
 
 
 def test_preferences_and_statuses(spark: SparkSession) -> None:
-    answers = spark.createDataFrame([(p, "Why?", f"mine {p}", f"theirs {p}") for p in "abcde"],
+    answers = spark.createDataFrame([(p, "Why?", f"mine {p}", f"theirs {p}") for p in "abcdefg"],
                                     "prompt_id string, prompt string, output string, reference string")  # fmt: skip
     plain, swapped = (
         requests_from(verdict_prompts(answers, swapped=turned), stage="judgements", model_id="j", model_digest="d",
@@ -30,6 +30,9 @@ def test_preferences_and_statuses(spark: SparkSession) -> None:
     said = [(ids[key], {"1": math.log(p / 2), "2": math.log((1 - p) / 2)}, "ok") for key, p in first.items()]
     said += [(ids["c", False], {"1": -1.0}, "ok"), (ids["d", False], None, "failed")]
     said += [(ids["e", turned], None, "refused") for turned in (False, True)]
+    # f: neither label has a probability; g: one is not a number. Neither ends the job, nor is a verdict.
+    said += [(ids["f", turned], {"1": -9999.0, "2": -9999.0}, "ok") for turned in (False, True)]
+    said += [(ids["g", False], {"1": -0.5, "2": -1.0}, "ok"), (ids["g", True], {"1": math.nan, "2": -1.0}, "ok")]
     ledger = spark.createDataFrame(said, "request_id string, label_logprobs map<string,double>, status string")
     unused = {"text": "string", "span_logprob": "double", "span_tokens": "int"}
     ledger = ledger.withColumns({"error": F.lit("too long")} | {n: F.lit(None).cast(t) for n, t in unused.items()})
@@ -38,6 +41,7 @@ def test_preferences_and_statuses(spark: SparkSession) -> None:
     assert found["b"].preference == pytest.approx(1.5)
     assert {p: (r.status, r.drop_reason) for p, r in found.items()} == {
         "a": ("ok", None), "b": ("ok", None), "c": ("unparsed", None), "d": ("failed", "unanswered"), "e": ("failed", None),
+        "f": ("unparsed", None), "g": ("unparsed", None),
     }  # fmt: skip
     assert {p: r.rejected.detail for p, r in found.items() if r.rejected} == {"e": "too long"}
     assert all(len(r.request_ids) == 2 and r.judge_id == "j" for r in found.values())

@@ -165,7 +165,7 @@ def test_rubric_statuses(spark: SparkSession) -> None:
     assert {c: (r.status, r.score) for c, r in found.items()} == {
         "a": ("ok", 4.0), "b": ("unparsed", None), "c": ("out_of_range", None), "d": ("cut", None), "e": ("failed", None),
     }  # fmt: skip
-    assert {(r.parser, r.method_digest) for r in found.values()} == {("scores/4", "abc")}
+    assert {(r.parser, r.method_digest) for r in found.values()} == {("scores/5", "abc")}
     assert {(r.scale_low, r.scale_high) for r in found.values()} == {(1.0, 5.0)}
     assert {c for c, r in found.items() if r.drop_reason == "unanswered"} == {"e"}
 
@@ -206,6 +206,97 @@ def test_a_certain_rating_is_not_lost_to_rounding(spark: SparkSession) -> None:
     frame = spark.createDataFrame([(c,) for c in certain], "label_logprobs map<string,double>")
     scores = [row[0] for row in frame.select(expected_label(F.col("label_logprobs"), list("12345"))).collect()]
     assert max(scores) == 5.0
+
+
+NAN, INFINITE = math.nan, math.inf
+ONE_TO_FIVE = {"1": -3.0, "2": -2.0, "3": -1.0, "4": -2.0, "5": -3.0}
+SENSELESS: dict[str, dict[str, float]] = {
+    "none has a probability": dict.fromkeys("12345", -9999.0),
+    "all underflow": dict.fromkeys("12345", -746.0),
+    "not a number": dict.fromkeys("12345", NAN),
+    "one is not a number": ONE_TO_FIVE | {"2": NAN},
+    "minus infinity": dict.fromkeys("12345", -INFINITE),
+    "infinite": ONE_TO_FIVE | {"5": INFINITE},
+    "a probability above 1": ONE_TO_FIVE | {"5": 0.7},
+    "exp overflows": ONE_TO_FIVE | {"1": 800.0},
+    "logits, not log-probabilities": dict.fromkeys("12345", -0.1),
+    "one is missing": {label: -2.0 for label in "1234"},
+    "none at all": {},
+}
+SOUND: dict[str, tuple[dict[str, float], float]] = {
+    "plain": (ONE_TO_FIVE, 3.0),
+    "certain": (dict.fromkeys("1234", -9999.0) | {"5": 0.0}, 5.0),
+    "certain, and rounded": (dict.fromkeys("1234", -40.0) | {"5": 1e-7}, 5.0),
+    "two of them": (dict.fromkeys("145", -INFINITE) | {"2": math.log(0.5), "3": math.log(0.5)}, 2.5),
+    "hardly any": (dict.fromkeys("1235", -9999.0) | {"4": -700.0}, 4.0),
+}
+
+
+def test_labels_that_say_nothing_cost_their_own_row_alone(spark: SparkSession) -> None:
+    """Spark's division by 0 ends a job, and NaN is larger than every number to it."""
+    names = [*SENSELESS, *SOUND]
+    asked = requests(spark, "expected", *((name, "Why?", f"Because {name}.") for name in names))
+    given = SENSELESS | {name: logprobs for name, (logprobs, _) in SOUND.items()}
+    ledger = answered(spark, asked, **{name: {"label_logprobs": logprobs} for name, logprobs in given.items()})
+    found = rated(asked, ledger, "expected")
+    assert {n: (found[n].status, found[n].score, found[n].label_mass) for n in SENSELESS} == dict.fromkeys(
+        SENSELESS, ("unparsed", None, None)
+    )
+    for name, (logprobs, score) in SOUND.items():
+        assert (found[name].status, found[name].score) == ("ok", pytest.approx(score)), name
+        mass = min(sum(map(math.exp, logprobs.values())), 1.0)
+        assert found[name].label_mass == pytest.approx(mass)
+        assert found[name].label_mass <= 1
+
+
+def test_whatever_the_ledger_holds_a_score_is_on_its_scale(spark: SparkSession) -> None:
+    draw = random.Random(7)
+    odd = [NAN, INFINITE, -INFINITE, -9999.0, 0.0, -0.0, 1e308, -1e308, 5e-324, -745.2, 709.9, 1.0]
+
+    def value() -> float | None:
+        return draw.choice([*odd, None]) if draw.random() < 0.4 else draw.uniform(-12, 0.1)
+
+    def labels() -> dict[str, float | None]:
+        return {label: value() for label in "12345" if draw.random() < 0.97}
+
+    names = [f"p{n}" for n in range(300)]
+    pairs = [(name, "Why?", f"Because of {name}.") for name in names]
+    for scorer, answer in (
+        ("expected", lambda: {"label_logprobs": labels()}),
+        ("ending", lambda: {"label_logprobs": {"": value()}}),
+        ("likelihood_gain", lambda: {"span_logprob": value(), "span_tokens": draw.choice([0, 1, 7, 2**31 - 1, None])}),
+    ):
+        asked = requests(spark, scorer, *pairs)
+        ledger = answered(spark, asked, **{name: answer() for name in names})
+        found = scores_from(asked, ledger, scorer=SCORERS[scorer], model_id="m", method_digest="abc")
+        keeps_rules = F.expr(" AND ".join(f"({rule})" for rule in SCORES.rules.values()))
+        read = found.withColumn("keeps_rules", keeps_rules).collect()
+        assert len(read) == 300
+        assert all(row.keeps_rules for row in read)
+        assert {row.status for row in read} == {"ok", "unparsed"}
+
+
+def test_a_likelihood_that_is_none_is_no_gain(spark: SparkSession) -> None:
+    """One that is not a number would be above every threshold."""
+    senseless = {"a": NAN, "b": INFINITE, "c": -INFINITE, "d": 3.5}
+    asked = requests(spark, "likelihood_gain", *((c, f"Why {c}?", f"Because {c}.") for c in [*senseless, "e"]))
+    answers: dict[str, dict[str, object]] = {f"{c}|": {"span_logprob": -12.0, "span_tokens": 4} for c in "abcde"}
+    for c, value in (senseless | {"e": 1e-9}).items():
+        answers[f"{c}|Why {c}?"] = {"span_logprob": value, "span_tokens": 4}
+    found = rated(asked, answered(spark, asked, **answers), "likelihood_gain")
+    assert {c: (found[c].status, found[c].score) for c in senseless} == dict.fromkeys(senseless, ("unparsed", None))
+    assert found["e"].score == 3.0
+
+
+def test_an_ending_that_is_no_probability_is_no_score(spark: SparkSession) -> None:
+    values = {"a": NAN, "b": 0.5, "c": -9999.0, "d": -INFINITE, "e": 1e-6, "f": -3.5}
+    asked = requests(spark, "ending", *((c, f"Why {c}?", f"Because {c}.") for c in values))
+    ledger = answered(spark, asked, **{c: {"label_logprobs": {"": value}} for c, value in values.items()})
+    found = rated(asked, ledger, "ending")
+    none = ("unparsed", None)
+    assert {c: (r.status, r.score) for c, r in found.items()} == {
+        "a": none, "b": none, "c": none, "d": none, "e": ("ok", 0.0), "f": ("ok", -3.5),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["rubric", "expected", "likelihood_gain"])

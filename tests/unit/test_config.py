@@ -1,5 +1,7 @@
 """Recipes: what is wrong is said, all of it, and the paper's numbers are the defaults."""
 
+import json
+import traceback
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,57 @@ def test_endpoints_are_addresses_or_local(tmp_path: Path, given: str, endpoints:
 def test_an_address_alone_is_no_list(tmp_path: Path, given: str) -> None:
     with pytest.raises(RecipeError, match=r"serving\.endpoints"):
         recipe(tmp_path, MINIMAL, f"serving.endpoints={given}")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://ops:pa55word@gpu1/v1",
+        "https://pa55word@gpu1:8000/v1",
+        "http://ops:pa/55word@gpu1/v1",
+        "http://ops:pa55word@gpu1:port/v1",
+        "http://gpu1/v1?api_key=pa55word",
+        "http://gpu1/v1#pa55word",
+        "http://ops%3Apa55word%40gpu1/v1",
+        "ops:pa55word@gpu1/v1",
+        "http://ops:pa 55word@gpu1/v1",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_without_repeating_it(tmp_path: Path, address: str) -> None:
+    given = f'serving.endpoints=["http://gpu0/v1", "{address}"]'
+    for overrides in ([given], [given[:-1]], [given.replace("=", "", 1)], [f"name={address}"], [f"name.{given}"]):
+        with pytest.raises(RecipeError) as caught:
+            recipe(tmp_path, MINIMAL, *overrides)
+        said = "".join(traceback.format_exception(caught.value)) if overrides == [given] else str(caught.value)
+        assert "55word" not in said or ("@" not in address and overrides != [given])
+    with pytest.raises(RecipeError, match=r"serving\.endpoints: .*address 2 of 2 ") as caught:
+        recipe(tmp_path, MINIMAL, given)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["gpu1:8000/v1", "file:///etc/passwd", "ftp://gpu1/v1", "http://", "http:///v1", "http://gpu1:99999/v1", "", " ",
+     "http://gpu1:8000/v1 ", "http://gpu 1/v1", "http://gpu1\\v1", "http://[::1/v1", "http://gpu1:/v1"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(tmp_path: Path, address: str) -> None:
+    with pytest.raises(RecipeError, match=r"address 1 of 1 is no address of a server; write it like http://gpu1"):
+        recipe(tmp_path, MINIMAL, f"serving.endpoints={json.dumps([address])}")
+
+
+@pytest.mark.parametrize("address", ["http://[::1]:8000/v1", "https://gw.example.org/team-a/v1", "HTTP://10.0.0.7/v1"])
+def test_addresses(tmp_path: Path, address: str) -> None:
+    assert recipe(tmp_path, MINIMAL, f'serving.endpoints=["{address}"]').serving.endpoints == (address,)
+
+
+@pytest.mark.parametrize(
+    "key", ["curate.threshold", "curate.gates.expected", "inference.patience", "finetune.weight_decay"]
+)
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_numbers_are_numbers(tmp_path: Path, key: str, number: str) -> None:
+    """Spark holds NaN for larger than every score."""
+    with pytest.raises(RecipeError, match=key):
+        recipe(tmp_path, MINIMAL, f"{key}={number}")
 
 
 def test_a_missing_recipe_names_those_there_are(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from model_ops.client.engine import ECHOED, Answer, through
@@ -27,6 +28,17 @@ def statuses(script: str, in_a_row: int) -> str:
     frame = pd.DataFrame([dict.fromkeys(ECHOED, "x") | {"request_id": str(n)} for n in range(len(script))])
     run = through(Scripted(script), "run", 1, in_a_row, rows_per_batch=2)
     return "".join(status[0] for answers in run(iter([frame])) for status in answers["status"])
+
+
+def test_a_reason_that_is_no_text_can_be_stored() -> None:
+    @dataclass(frozen=True)
+    class Garbled:
+        def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
+            return (Answer(r["request_id"], "failed", error="half \ud800 a character") for r in requests)
+
+    frame = pd.DataFrame([dict.fromkeys(ECHOED, "x") | {"request_id": "1"}])
+    (found,) = through(Garbled(), "run", 1, 5)(iter([frame]))
+    assert pa.array(found["error"]).to_pylist() == ["half ? a character"]
 
 
 @pytest.mark.parametrize(

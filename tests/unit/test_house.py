@@ -11,10 +11,19 @@ PRODUCT = sorted(
     f for p in ("jobs", "transforms", "model_ops", "schemas", "expectations") for f in (ROOT / p).rglob("*.py")
 )
 JVM = re.compile(r"\b_jvm\b|\b_jsc\b|\b_jsparkSession\b|\bsparkContext\b|\.rdd\b")
+CLIENT = re.compile(
+    r"^\s*(?:import|from) (?:urllib\.request|urllib3|requests|httpx|aiohttp|http\.client)\b", re.MULTILINE
+)
 
 
 def test_one_file_reaches_past_spark_sql() -> None:
     assert [str(f.relative_to(ROOT)) for f in PRODUCT if JVM.search(f.read_text())] == ["jobs/lake/jvm.py"]
+
+
+def test_two_files_reach_the_network() -> None:
+    """One for single calls and one for partitions; `tests/model_ops/test_one_client.py` holds them to the same rules."""
+    clients = [f"model_ops/client/{name}.py" for name in ("endpoint", "vllm_client")]
+    assert [str(f.relative_to(ROOT)) for f in PRODUCT if CLIENT.search(f.read_text())] == clients
 
 
 def test_the_files_beside_the_rooms_are_the_jobs() -> None:

@@ -51,6 +51,26 @@ def test_precision_recall_and_f1_by_hand() -> None:
     assert (recall(score, truth, 6), f1(score, truth, 6)) == (0, 0)
 
 
+@given(SCORES, SCORES, st.data())
+def test_figures_are_shares_or_no_number_whatever_is_drawn(
+    good: list[float], bad: list[float], data: st.DataObject
+) -> None:
+    """A draw of the bootstrap may have no good pair, and keep none."""
+    score, truth = both(good, bad)
+    weight = np.array([data.draw(st.sampled_from([0.0, 1.0, 2.0])) for _ in score])
+    threshold = data.draw(st.sampled_from([-1e9, *good, *bad, 1e9]))
+    for value in (
+        auc(score, truth, weight),
+        *(figure(score, truth, threshold, weight) for figure in (precision, recall, f1)),
+    ):
+        assert np.isnan(value) or 0 <= value <= 1 + 1e-9
+
+
+def test_an_interval_of_nothing_is_no_number() -> None:
+    found = estimate(lambda weight: np.nan, np.array(["a", "b"]))
+    assert np.isnan([found.value, found.low, found.high]).all()
+
+
 def test_thresholds() -> None:
     score, truth = both([4, 5, 3], [4, 2])
     assert estimates.best_threshold(score, truth) == 3

@@ -56,7 +56,11 @@ def test_own_labels() -> None:
     ("line", "message"),
     [("{", "line 1: no JSON object"), ("[1]", "line 1: no JSON object"), ('{"instruction": "i"}', "'response'"),
      ('{"instruction": "i", "response": "r", "label": 1}', "label true or false"),
-     ('{"instruction": 1, "response": "r", "label": true}', "must be texts")],
+     ('{"instruction": 1, "response": "r", "label": true}', "must be texts"),
+     ('{"instruction": NaN, "response": "r", "label": true}', "must be texts"),
+     ('{"instruction": "i", "response": "r", "label": NaN}', "label true or false"),
+     ('{"instruction": "i", "response": "\\ud800", "label": true}', "half a character"),
+     ("[" * 100_000, "line 1: no JSON object")],
 )  # fmt: skip
 def test_a_bad_label_says_which_line(line: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -36,3 +36,11 @@ def test_a_server_that_does_not_count_says_nothing(run: Run) -> None:
     with serving(lambda *_: (404, {}, {})) as endpoint, watched((Endpoint(endpoint),), run, 3):
         pass
     assert run.row("ok")["prefix_hit_rate"] is None
+
+
+@pytest.mark.parametrize("number", ["NaN", "+Inf", "-5", "1.2.3", "1e999", "1e", "9" * 400, "1e15", "many", ""])
+def test_a_counter_that_is_none_counts_nothing(run: Run, number: str) -> None:
+    text = METRICS.format(queries=number, hits=number).encode()
+    with serving(lambda *_: (200, {}, text)) as endpoint, watched((Endpoint(endpoint),), run, 3):
+        pass
+    assert run.row("ok")["prefix_hit_rate"] is None

@@ -1,9 +1,11 @@
 """Where a model is served: adapters beside each other on a GPU, one merged model at a time without, or endpoints."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +14,12 @@ from jobs.inference.serving import Machine, RecipeServers, server_settings
 from jobs.recipe.config import Recipe
 from model_ops.client.endpoint import Endpoint, EndpointError
 from model_ops.client.handshake import HandshakeError
+from model_ops.client.vllm_client import VllmEngine
 from model_ops.serving.local_servers import LocalServers
 from model_ops.serving.model import Model
 from model_ops.serving.vllm_server import ServerError, VllmServer
+from tests.model_ops.fake_server import RESET, Reply, Script, completion, serving
+from tests.tiny_model import save_tokenizer
 
 
 class Process(VllmServer):
@@ -52,10 +57,13 @@ class Done:
     """Address -> the models served there; None for a server that does not answer."""
     refuses: tuple[str, ...] = ()
     """Addresses at which no adapter can be loaded."""
+    paused: list[float] = field(default_factory=list)
+    """Seconds, of each pause."""
 
     def machine(self, *gpus: str) -> Machine:
         """This machine, with these GPUs."""
-        return Machine(gpus, partial(Process, done=self), partial(Reached, done=self))  # type: ignore[arg-type]
+        server, connect = partial(Process, done=self), partial(Reached, done=self)
+        return Machine(gpus, server, connect, pause=self.paused.append)  # type: ignore[arg-type]
 
     def started(self) -> list[tuple[str, str, int | None]]:
         """Folder, name and LoRA rank of each server that was started."""
@@ -213,3 +221,92 @@ def test_where_none_does_the_command_is_said(tmp_path: Path) -> None:
 def test_where_none_answers_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(HandshakeError, match="http://dead/v1 does not answer"):
         used("merged", {"http://dead/v1": None}, tmp_path)
+    assert done_of_silence(tmp_path) > 250
+
+
+def done_of_silence(folder: Path) -> float:
+    """For how long an endpoint that does not answer is asked, seconds."""
+    done = Done(serves={"http://dead/v1": None})
+    servers = RecipeServers(recipe(serving={"endpoints": ["http://dead/v1"]}), None, folder, done.machine())
+    with pytest.raises(HandshakeError):
+        servers.serving(model(folder, "m-2"))
+    return sum(done.paused)
+
+
+def sound(path: str, body: dict[str, Any] | None, number: int) -> Reply:
+    """As much of a server as a handshake asks for."""
+    if path == "/v1/models":
+        return 200, {}, {"data": [{"id": "m-1", "max_model_len": 512}]}
+    if body is None:
+        return 404, {}, {}
+    labels = {f"token_id:{token}": -1.0 for token in body.get("logprob_token_ids", ())}
+    span = [None, *({str(token): {"logprob": -1.0}} for token in body["prompt"][1:])]
+    text = "zq" if "structured_outputs" in body else "Yes"
+    return completion(text, prompt_logprobs=span, logprobs={"top_logprobs": [labels]})
+
+
+def found(folder: Path, *scripts: Script, **inference: float) -> tuple[str, ...]:
+    """Which servers, by number, an engine asks for a model, after a handshake with each."""
+    one = model(folder, "m-1")
+    save_tokenizer(Path(one.path))
+    with ExitStack() as stack:
+        urls = [stack.enter_context(serving(script)) for script in scripts]
+        given = recipe(serving={"endpoints": urls, "mode": "merged"}, inference=inference)
+        servers = RecipeServers(given, None, folder, Machine((), pause=lambda seconds: None))
+        engine = servers.engine_for(one, 1)
+        assert isinstance(engine, VllmEngine)
+        return tuple(str(urls.index(url)) for url in engine.endpoints)
+
+
+BUSY: Reply = (429, {"Retry-After": "1"}, {})
+
+
+def after(n: int, fault: Reply, path_of_fault: str = "/v1/models") -> Script:
+    """A sound server whose first replies at a path are this fault."""
+    left = [n]
+
+    def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
+        if path == path_of_fault and left[0] > 0:
+            left[0] -= 1
+            return fault
+        return sound(path, body, number)
+
+    return script
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/completions"])
+@pytest.mark.parametrize("fault", [BUSY, (503, {}, {}), (RESET, {}, None)], ids=["429", "503", "reset"])
+def test_one_bad_moment_at_the_first_look_ends_no_job(tmp_path: Path, path: str, fault: Reply) -> None:
+    assert found(tmp_path, after(1, fault, path)) == ("0",)
+
+
+def test_a_server_that_is_busy_for_a_minute_is_waited_for_where_it_is_alone(tmp_path: Path) -> None:
+    assert found(tmp_path, after(60, BUSY)) == ("0",)
+
+
+def test_of_several_servers_those_are_used_that_answer(tmp_path: Path) -> None:
+    assert found(tmp_path, after(1, BUSY), after(10**6, BUSY), sound) == ("0", "2")
+
+
+def test_a_server_that_is_lost_within_the_handshake_is_left_to_the_others(tmp_path: Path) -> None:
+    assert found(tmp_path, after(10**6, BUSY, "/v1/completions"), sound) == ("1",)
+
+
+def test_a_wrong_key_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(HandshakeError, match=r"HTTP 401: .*; set HUMPBACK_API_KEY to the server's key"):
+        found(tmp_path, after(1, (401, {}, {})))
+
+
+def test_without_patience_a_job_ends_at_once(tmp_path: Path) -> None:
+    with pytest.raises(HandshakeError, match="HTTP 503"):
+        found(tmp_path, after(1, (503, {}, {})), patience=0)
+
+
+def test_a_server_of_ours_that_has_ended_is_not_waited_for(tmp_path: Path) -> None:
+    done, one = Done(dead=["m-1"]), model(tmp_path, "m-1")
+    save_tokenizer(Path(one.path))
+    machine = replace(done.machine(), connect=Endpoint)
+    servers = RecipeServers(recipe(serving={"mode": "merged", "port": 9}), None, tmp_path, machine)
+    with pytest.raises(HandshakeError, match=r"does not answer .* its process has ended, see the logs in "):
+        servers.engine_for(one, 1)
+    assert not done.paused

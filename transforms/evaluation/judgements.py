@@ -7,7 +7,7 @@ from transforms.prompting.prompts import VERDICT
 from transforms.prompting.requests import answers_to, gathered, left_out
 from transforms.scoring.answer_kinds import expected_label, label_sampling
 
-PARSER = "judgements/1"
+PARSER = "judgements/2"
 LABELS = ["1", "2"]
 SAMPLING = label_sampling(LABELS)
 

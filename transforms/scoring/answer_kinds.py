@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from schemas.bronze import LOGPROB_SLACK, MOST_LABEL_MASS
 from transforms.prompting.prompts import Template
 
 GIVEN, ALONE = "given", "alone"
@@ -202,10 +203,13 @@ class Likelihood:
 
     def rating(self) -> Rating:
         """log p(one side | the other) - log p(that side), per token of that side."""
-        given, alone = (F.max(F.when(F.col("part") == part, F.col("span_logprob"))) for part in (GIVEN, ALONE))
+        known = sound_logprob(F.col("span_logprob"))
+        given, alone = (F.max(F.when(F.col("part") == part, known)) for part in (GIVEN, ALONE))
         tokens = F.max("span_tokens")
         score = (given - alone) / F.when(tokens > 0, tokens)
-        return Rating(score, F.when(score.isNull(), "failed").otherwise("ok"), _no_mass())
+        answered = F.bool_and(F.coalesce(F.col("answered") == "ok", F.lit(False)))
+        status = F.when(score.isNotNull(), "ok").when(answered, "unparsed").otherwise("failed")
+        return Rating(score, status, _no_mass())
 
 
 @dataclass(frozen=True)
@@ -229,7 +233,8 @@ class Ending:
 
     def rating(self) -> Rating:
         """The end's log-probability."""
-        return _mean(F.col("label_logprobs")[END], self.bounds)
+        end = sound_logprob(F.col("label_logprobs")[END])
+        return _mean(F.when(F.exp(end) > 0, end), self.bounds)
 
 
 def one_of(scale: tuple[int, int]) -> str:
@@ -250,20 +255,36 @@ def written_score(reply: Column, scale: tuple[int, int]) -> Column:
 
 
 def expected_label(label_logprobs: Column, labels: list[str]) -> Column:
-    """The mean of numbers under their renormalised probabilities; null unless all are there.
+    """The mean of numbers under their renormalised probabilities; null unless all are there and can be true.
 
     Kept between the labels: where one is as good as certain, rounding may carry the mean a bit past it.
     """
     weighted = [F.exp(label_logprobs[label]) * float(label) for label in labels]
-    mean = sum(weighted[1:], weighted[0]) / label_mass(label_logprobs, labels)
+    mean = sum(weighted[1:], weighted[0]) / _sound_mass(label_logprobs, labels)
     low, high = F.lit(float(labels[0])), F.lit(float(labels[-1]))
     return F.when(mean.isNotNull(), F.greatest(low, F.least(high, mean)))
 
 
 def label_mass(label_logprobs: Column, labels: list[str]) -> Column:
-    """The probability of all labels together: low means the prompt, not the pair, is at fault."""
+    """The probability of all labels together: low means the prompt, not the pair, is at fault; null as above."""
+    mass = _sound_mass(label_logprobs, labels)
+    return F.when(mass.isNotNull(), F.least(mass, F.lit(1.0)))  # least passes over a null
+
+
+def sound_logprob(logprob: Column) -> Column:
+    """A log-probability, null where it is none: not a number, minus infinity, or of a probability above 1."""
+    is_sound = (logprob <= LOGPROB_SLACK) & (logprob > F.lit(float("-inf")))  # of Spark's doubles NaN is the largest
+    return F.when(is_sound, F.least(logprob, F.lit(0.0)))
+
+
+def _sound_mass(label_logprobs: Column, labels: list[str]) -> Column:
+    """The probability of all labels, null where it is 0 or cannot be: then the labels say nothing.
+
+    One of them may be as good as impossible: vLLM writes -9999 for minus infinity.
+    """
     masses = [F.exp(label_logprobs[label]) for label in labels]
-    return sum(masses[1:], masses[0])
+    mass = sum(masses[1:], masses[0])
+    return F.when((mass > 0) & (mass <= MOST_LABEL_MASS), mass)
 
 
 def emptied(template: Template) -> Template:
@@ -281,6 +302,7 @@ def _no_mass() -> Column:
 
 def _mean(value: Column, bounds: Bounds) -> Rating:
     """The mean of the values that can be read; else the status is that of the first sample."""
+    value = F.when(~F.isnan(value), value)
     low, high = (F.lit(bound) if bound is not None else value for bound in bounds)
     outcome = (
         F.when(F.col("answered") == "cut", "cut")

@@ -59,7 +59,7 @@ def select_curated(
 
 def _scored(scores: DataFrame, clean: DataFrame, selection: Selection) -> DataFrame:
     """The `clean` pairs that have every score, with the one that counts and the first `gate` that they fail."""
-    rated = made_by(scores, selection.methods).where("status = 'ok'")
+    rated = made_by(scores, selection.methods).where("status = 'ok' AND NOT isnan(score)")  # which no score is above
     rated = rated.join(clean, "pair_id", "left_semi")  # which no pair of the judge check is, either
     wide = rated.groupBy("pair_id").pivot("scorer", [*selection.needed]).agg(F.first("score"))
     complete = " AND ".join(f"`{name}` IS NOT NULL" for name in selection.needed)

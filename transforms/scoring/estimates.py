@@ -56,7 +56,8 @@ def f1(score: Floats, truth: Bools, threshold: float, weight: Floats | None = No
     """The harmonic mean of precision and recall: 0 where no good pair is kept."""
     counts = np.ones(len(score)) if weight is None else weight
     kept = score >= threshold
-    return float(2 * (counts * (kept & truth)).sum() / ((counts * kept).sum() + (counts * truth).sum()))
+    both = (counts * kept).sum() + (counts * truth).sum()
+    return float(2 * (counts * (kept & truth)).sum() / both) if both else 0.0
 
 
 def best_threshold(score: Floats, truth: Bools) -> float:
@@ -89,6 +90,7 @@ def estimate(statistic: Callable[[Floats | None], float], group: NDArray[Any]) -
     """
     names, member = np.unique(group, return_inverse=True)
     draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=REPEATS)
-    repeats = [statistic(draw[member].astype(float)) for draw in draws]
-    low, high = np.nanquantile(repeats, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    repeats = np.array([statistic(draw[member].astype(float)) for draw in draws])
+    numbers = repeats[~np.isnan(repeats)]
+    low, high = np.quantile(numbers, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if numbers.size else (math.nan, math.nan)
     return Estimate(statistic(None), float(low), float(high))

@@ -80,10 +80,14 @@ def labelled(lines: Iterable[str]) -> Iterator[Pair]:
         try:
             row = json.loads(line)
             instruction, response, label = row["instruction"], row["response"], row["label"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"line {number}: no JSON object with instruction, response and label: {error}") from error
         if not isinstance(instruction, str) or not isinstance(response, str) or not isinstance(label, bool):
             raise ValueError(f"line {number}: instruction and response must be texts, label true or false")
+        try:
+            (instruction + response).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"line {number}: a text has half a character: {error}") from error
         yield _pair(OF_FILE, TRUE if label else "false", _digest(response), instruction, response)
 
 
