@@ -15,7 +15,7 @@ from transforms.prompting.prompts import Template
 from transforms.prompting.requests import answers_to, gathered, left_out
 from transforms.scoring.scorers import Scorer
 
-PARSER = "scores/4"
+PARSER = "scores/5"
 
 
 def score_prompts(pairs: DataFrame, *, scorer: Scorer, system: str) -> DataFrame:
