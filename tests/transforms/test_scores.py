@@ -227,7 +227,7 @@ def test_rubric_statuses(spark: SparkSession) -> None:
     assert {c: (r.status, r.score) for c, r in found.items()} == {
         "a": ("ok", 4.0), "b": ("unparsed", None), "c": ("out_of_range", None), "d": ("cut", None), "e": ("failed", None),
     }  # fmt: skip
-    assert {(r.parser, r.method_digest) for r in found.values()} == {("scores/4", "abc")}
+    assert {(r.parser, r.method_digest) for r in found.values()} == {("scores/5", "abc")}
     assert {(r.scale_low, r.scale_high) for r in found.values()} == {(1.0, 5.0)}
     assert {c for c, r in found.items() if r.drop_reason == "unanswered"} == {"e"}
 
