@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.pages.personal_data import STAND_INS, is_public, passes_luhn, scrubbed
+from transforms.pages.ip_addresses import is_public
+from transforms.pages.personal_data import STAND_INS, scrubbed
+from transforms.pages.phone_and_card_numbers import passes_luhn
 
 KINDS = ("email", "card", "ip", "phone")
 
