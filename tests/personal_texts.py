@@ -4,22 +4,27 @@ A template's names in braces are values that `Maker` draws; the value in double 
 """
 
 import random
+import re
 import string
 from collections.abc import Iterator
 
 Made = tuple[str, str | None]
 """A text, and the part of it that is personal data."""
 
-FIRST = "anna ben chloe dmitri elif farid grace hiro ines jonas kofi lena marco nadia omar priya".split()
-LAST = "meyer okafor smith rossi nguyen silva kowalski dubois o-neill tanaka haddad lindgren".split()
-DOMAINS = "gmail.com web.de yahoo.co.uk uni-bonn.de mail.ru orange.fr acme-tools.io 163.com bbc.co.uk cs.cmu.edu naver.com gov.pl law.berlin studio.photography".split()
-FORGES = "github.com gitlab.com bitbucket.org git.kernel.org code.acme-tools.io ssh.dev.azure.com codeberg.org salsa.debian.org".split()
-HOSTS = "build7.acme-tools.io db.uni-bonn.de ec2-3-8-1-9.eu-west-1.compute.amazonaws.com files.example-corp.net gate.cern.ch".split()
-IMAGES = "png jpg jpeg webp svg gif avif bmp psd tiff heic ico pdf".split()
-PACKAGES = "lodash left-pad react-dom serde requests numpy express babel-core".split()
-UNITS = "service socket timer mount slice target path scope device swap".split()
-SECRETS = ["pw", "s3cr3t", "p%40ss", "hunter2!", "x$1", "abc:def"]
-MONTHS = "January February March April May June July August September October November December".split()
+WORDS = {
+    "first": "anna ben chloe dmitri elif farid grace hiro ines jonas kofi lena marco nadia omar priya",
+    "last": "meyer okafor smith rossi nguyen silva kowalski dubois o-neill tanaka haddad lindgren",
+    "domain": "gmail.com web.de yahoo.co.uk uni-bonn.de mail.ru orange.fr acme-tools.io 163.com bbc.co.uk cs.cmu.edu naver.com gov.pl law.berlin studio.photography",
+    "forge": "github.com gitlab.com bitbucket.org git.kernel.org code.acme-tools.io ssh.dev.azure.com codeberg.org salsa.debian.org",
+    "host": "build7.acme-tools.io db.uni-bonn.de ec2-3-8-1-9.eu-west-1.compute.amazonaws.com files.example-corp.net gate.cern.ch",
+    "image": "png jpg jpeg webp svg gif avif bmp psd tiff heic ico pdf",
+    "package": "lodash left-pad react-dom serde requests numpy express babel-core",
+    "unit": "service socket timer mount slice target path scope device swap",
+    "month_name": "January February March April May June July August September October November December",
+    "secret": "pw s3cr3t p%40ss hunter2! x$1 abc:def",
+    "secret0": "pw tiger",
+    "product": "Flash Player,Chrome,Electron,QuickTime,Adobe Reader,Windows,.NET Framework,Foobar,Winamp,Acme Studio",
+}
 
 EMAILS = [
     "Write to [[{address}]] for the full text.", "Contact: <[[{address}]]>", "({first} {last}, [[{address}]])",
@@ -29,7 +34,7 @@ EMAILS = [
     "[[{address}]] wrote:", "From: [[{address}]]\nTo: the list", "ask [[{address}]]: he knows how ssh works",
     "send the patch to [[{address}]], or open an issue", "CC: [[{address}]]; thanks!", "user=[[{address}]]&lang=en",
     "git config user.email [[{address}]]", 'git config --global user.email "[[{address}]]"', "| {first} | [[{address}]] |",
-    "- [[{address}]]", "https://acme-tools.io/unsubscribe?who=[[{address}]]", "Reply-To: [[{address}]].",
+    "- [[{address}]]", "[[{address}]] # since {year}", "https://acme-tools.io/unsubscribe?who=[[{address}]]", "Reply-To: [[{address}]].",
     "[[{address}]]/{first}", "log in as [[{address}]] with your password", "- name: {first}\n  mail: [[{address}]]",
     "We met over ssh. Mail [[{address}]]", "Please email [[{upper_address}]] today",
     "reach me at [[{address}]] (no attachments, please)", "the git maintainer is [[git{digit}@{domain}]]",
@@ -106,7 +111,7 @@ NO_PHONES = [
     "{day2}-{month2}-{year} to {day2}-{month2}-{year}", "ISBN {isbn10}", "ISBN-13: {isbn13}", "ISBN {isbn13_bare}", "{isbn10}",
     "order no. {digits10}", "Order #{digits10}", "order number: 415-{digits3}-{digits4}", "invoice no {digits8}", "tracking number {digits12}",
     "account number {digits10}", "ticket #{digits8}", "case no. {digits10}", "customer ID {digits10}", "part no. {digits3}-{digits3}-{digits4}",
-    "{lat}, {lon}", "lat={lat} lon={lon}", "({lat} {lon})", "+{lat} -{lon}", "{deg}\u00b0 {minute}' {minute}.{digits3}\" N", "GPS: {lat},{lon}",
+    "{lat}, {lon}", "lat={lat} lon={lon}", "({lat} {lon})", "+{lat} {lon}", "{deg}\u00b0 {minute}' {minute}.{digits3}\" N", "GPS: {lat},{lon}",
     "N {deg} {minute}.{digits3} W {deg} {minute}.{digits3}", "$4,{digits3},{digits3}", "${digits10}.00", "EUR 1.{digits3}.{digits3},00",
     "{digits10} USD", "1,{digits3},{digits3},{digits3}", "sha1 {hex40}", "md5: {hex32}", "{uuid}", "commit {hex7}{digits3}",
     "checksum {digits10}", "crc32 = {digits10}", "epoch {digits10}", "timestamp: {digits10}", "x = {digits10}", "return {digits10};",
@@ -141,7 +146,6 @@ FORMATS = {  # of national numbers, # for any digit
     "FR": ("01 42 68 53 ##", "01.42.68.53.##", "01-42-68-53-##", "0142685###", "06 12 34 5# ##", "+33 1 42 68 53 ##"),
 }  # fmt: skip
 PLUS = ("+44 117 496 0###", "+1 415-86#-53##", "+49 30 12345###", "+33 1 42 68 53 ##", "+91 98765 43###", "+81 3-1234-5###", "+39 06 1234 5###", "+61 2 9876 5###")  # fmt: skip
-NAMED = ["Flash Player", "Chrome", "Electron", "QuickTime", "Adobe Reader", "Windows", ".NET Framework", "Foobar", "Winamp", "Acme Studio"]
 ISSUERS = ("4", "51", "55", "2221", "34", "37", "6011", "65", "36", "3530")
 
 
@@ -160,10 +164,9 @@ class Maker:
             if not personal:
                 yield text, None
                 continue
-            start, end = text.index("[["), text.rindex("]]")
-            if text[start + 2] == "[":  # an address in brackets
-                start, end = start + 1, text.index("]]")
-            yield text[:start].replace("]]", "") + text[start + 2 : end].replace("[[", "").replace("]]", "") + text[end + 2 :], text[start + 2 : end].partition("]]")[0]
+            data = re.search(r"\[\[([^\[\]]+)\]\]", text)
+            assert data, text
+            yield re.sub(r"\[\[([^\[\]]+)\]\]", r"\1", text), data[1]
 
     def filled(self, template: str) -> str:
         names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
@@ -173,15 +176,11 @@ class Maker:
         return parts.replace("{{", "{").replace("}}", "}")
 
     def value(self, name: str) -> str:
-        pick, digits = self.random.choice, self.digits
-        lists = {
-            "first": FIRST, "last": LAST, "domain": DOMAINS, "forge": FORGES, "host": HOSTS, "image": IMAGES, "package": PACKAGES,
-            "unit": UNITS, "secret": SECRETS, "secret0": SECRETS[:1], "month_name": MONTHS, "product": NAMED,
-        }  # fmt: skip
-        if name in lists:
-            return pick(lists[name])
+        pick = self.random.choice
+        if name in WORDS:
+            return pick(WORDS[name].split("," if "," in WORDS[name] else " "))
         if name.startswith("digits"):
-            return pick("23456789") + digits(int(name[6:]) - 1)
+            return pick("23456789") + self.digits(int(name[6:]) - 1)
         if name.startswith("hex"):
             return "".join(pick("0123456789abcdef") for _ in range(int(name[3:])))
         return str(getattr(self, name)())
@@ -194,7 +193,16 @@ class Maker:
 
     def address(self) -> str:
         first, last = self.value("first"), self.value("last")
-        local = self.random.choice([first, f"{first}.{last}", f"{first}_{last}", f"{first[0]}{last}", f"{first}{self.digits(2)}", f"{first}+lists"])
+        local = self.random.choice(
+            [
+                first,
+                f"{first}.{last}",
+                f"{first}_{last}",
+                f"{first[0]}{last}",
+                f"{first}{self.digits(2)}",
+                f"{first}+lists",
+            ]
+        )
         return f"{local}@{self.value('domain')}"
 
     def upper_address(self) -> str:
@@ -308,7 +316,7 @@ class Maker:
 
     def card(self) -> str:
         head = self.random.choice(ISSUERS)
-        length = {"3": 14, "36": 13}.get(head, 14 if head in ("34", "37") else 13 if head == "36" else 15)
+        length = {"34": 14, "37": 14, "36": 13}.get(head, 15)
         number = checked(head + self.digits(length - len(head)))
         sign = self.random.choice(["", " ", "-"])
         cuts = (4, 10) if len(number) in (14, 15) else (4, 8, 12)

@@ -17,15 +17,15 @@ NO_HOST = re.compile(r"v?\d+(?:\.\d+)+\.|\d(?:\.\d)?x\.", re.I)  # pkg@1.2.3.zip
 LOGIN_BEFORE = re.compile(
     r"""(?!mailto:)\b[a-z][a-z0-9+.-]{0,30}://[^\s/?\#@<>"']{0,100}$  # https://user:secret@host
     |(?:^|[^\w-])(?:ssh(?:-copy-id|fs)?|sftp|scp|rsync|mosh|autossh)
-     (?:[ ]+(?:-[^\s@]{1,40}(?:[ ][^\s@]{1,40})?|[^\s@/.=:~]{0,40}[/.=:~][^\s@]{0,40})){0,6}[ ]+["']?$
+     (?:[ ]+(?:-[^\s@]{1,40}(?:[ ][^\s@]{1,40})?|\S{0,80}[/.=:~]\S{0,80})){0,6}[ ]+["']?$
     |@$  # @user@host of the fediverse, a public name
     |(?:^|[\s(])!$  # !community@host""",
-    re.I | re.X,
+    re.X,
 )
 # A path on that machine, or the end of a shell's prompt.
-PATH_AFTER = re.compile(
-    r":(?:~|\.{0,2}/|\d{1,5}[/:]\w|[\w.+-]{1,64}/|[\w.+-]{1,64}\.git\b)|[: ](?:[^\s\]]{1,64}\])?[#$%](?:\s|$)"
-)
+PATH_AFTER = re.compile(r":(?:~|\.{0,2}/|\d{1,5}[/:]\w|[\w.+-]{1,64}/|[\w.+-]{1,64}\.git\b)|[ ][^\s\]]{1,64}\][#$%]")
+# A copy's source or target may be one file, which looks like any word.
+COPY_BEFORE = re.compile(r"(?:^|[^\w-])(?:scp|rsync)[ ][^\n]{0,160}$")
 SERVICE = re.compile(r"(?:git|hg|svn|cvs|bzr|aur|gerrit|gitea|forgejo|gitolite\d?)@", re.I)
 FORGE = re.compile(r"\w+@(?:[\w-]{1,63}\.)?(?:github|gitlab|bitbucket|codeberg|gitee|gitea|azure|sr)\.", re.I)
 CONTEXT = 200
@@ -46,7 +46,10 @@ def _is_domain(host: str, last: str) -> bool:
 
 def _is_login(text: str, match: re.Match[str]) -> bool:
     """Whether it is a user and a machine (SSH, a URI, a version control system), or a name in another network."""
-    before, after = text[max(0, match.start() - CONTEXT) : match.start()], text[match.end() : match.end() + CONTEXT]
+    before = text[max(0, match.start() - CONTEXT) : match.start()].lower()
+    after = text[match.end() : match.end() + CONTEXT]
     if SERVICE.match(match[0]) and (re.match(r":\S", after) or FORGE.match(match[0])):
+        return True
+    if after[:1] == ":" and not after[1:2].isspace() and COPY_BEFORE.search(before):
         return True
     return bool(PATH_AFTER.match(after) or LOGIN_BEFORE.search(before))

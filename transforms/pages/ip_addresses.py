@@ -26,24 +26,26 @@ VERSION_BEFORE = re.compile(
      [\s"'=:<>(\[]*
      (?:(?:from|to|is|was|number|no\.|before|after|since|below|above|until|through|between|up\sto|at\sleast|prior\sto
        |(?:earl|lat|old|new|low|high)\w+\sthan)\s+)?v?$
+    |(?:bump|(?:up|down)grad)\w*\s(?:\S{1,40}\s){0,2}from\s$
     |(?:==|[<>~!]=|~>|\^)\s*$
     |(?:^|\n)\#{1,6}[ ]$  # a numbered heading
     |[a-z_+][/-]$|[a-z]/v$  # Chrome/91.0.44.124, linux-2.6.32.71""",
-    re.I | re.X,
+    re.X,
 )
 VERSION_AFTER = re.compile(
-    r"""-[a-z]|[ -]?(?:alpha|beta|rc\d*|sp\d|ga|dev|snapshot)\b|\+(?!\d)
+    r"""-\d{0,3}[a-z]|[ -]?(?:alpha|beta|rc\d*|sp\d|ga|dev|snapshot)\b|\+(?!\d)
     |\s+(?:and|or)\s+(?:earlier|later|older|newer|above|below|prior|up|higher|lower|previous|greater)\b
-    |,?\s+(?:release|build|version|kernel|firmware|installer)s?\b|\s+\((?:32|64)-bit""",
+    |\s+(?:release|build|version|kernel|firmware|installer)s?\b|\s+\((?:32|64)-bit""",
     re.I | re.X,
 )
 PRODUCT_BEFORE = re.compile(
     r"""(?:^|[^\w.-])(?:chrom\w+|electron|edge|firefox|safari|opera|vivaldi|brave|flash|player|air|quicktime|reader|acrobat
-      |java|jre|jdk|\.?net|framework|runtime|sdk|windows|macos|ios|android|office|skype|teams|itunes|vlc|oracle|mysql
+      |java(?:[ ][sem]e)?|jre|jdk
+      |\.?net|framework|runtime|sdk|windows|macos|ios|android|office|skype|teams|itunes|vlc|oracle|mysql
       |(?:sql|exchange|windows)[ ]server|sharepoint|silverlight|shockwave|webkit|nginx|apache|openssl|openssh|bash|gcc
       |glibc|php|python|ruby|perl|node(?:\.js)?|postgres(?:ql)?|sqlite|debian|ubuntu|centos|rhel|library|package|module
       |plug-?in|extension|software|app)[ ]\(?$""",
-    re.I | re.X,
+    re.X,
 )
 # Of a small number only: another name that is written large, or a word that says when something changed.
 NAME_BEFORE = re.compile(r"(?:^|[^\w.@-])([A-Z](?=\w*[a-z\d])[\w+-]{1,40})[ ]\(?$")
@@ -58,10 +60,10 @@ NETWORK = re.compile(
 )
 CHANGED_BEFORE = re.compile(
     r"(?:\b(?:(?:fix|introduc|patch|add|remov|resolv|includ|deprecat|releas|chang)\w+ (?:in|with)|(?:new|available) in"
-    r"|since|prior to|(?:earlier|later|newer|older|lower|higher) than|as of|starting with))\s+$",
-    re.I,
+    r"|see|since|prior to|(?:earlier|later|newer|older|lower|higher) than|as of|starting with))\s+$"
 )
-SECTION_AFTER = re.compile(r"\.?\s+[A-Z][a-z]")
+# A section's number before its title, or a version's before its date.
+LINE_BEFORE, LINE_AFTER = re.compile(r"(?:^|\n)(?:[-*] )?$"), re.compile(r"\.?\s+[A-Z][a-z]|\s+\(\d{4}-")
 AND = re.compile(
     r"(?:\s*(?:,|;|/|&|and|or|to|through|->|\u2192|<=?|\.{2,3}|[-\u2013\u2014])\s*){1,2}(?:v|version |release )?$"
 )
@@ -100,10 +102,11 @@ def _is_version(text: str, match: re.Match[str]) -> bool:
     after = text[match.end() : match.end() + CONTEXT]
     if ATTRIBUTES.fullmatch(match[0]) or VERSION_AFTER.match(after):
         return True
-    if VERSION_BEFORE.search(before) or PRODUCT_BEFORE.search(before):
+    lower = before.lower()
+    if VERSION_BEFORE.search(lower) or PRODUCT_BEFORE.search(lower):
         return True
     if int(match[0].partition(".")[0]) > LARGEST_MAJOR:
         return False
     name = NAME_BEFORE.search(before)
-    is_section = before[-1:] in ("", "\n") and SECTION_AFTER.match(after)
-    return bool(is_section or CHANGED_BEFORE.search(before) or (name and not NETWORK.match(name[1])))
+    is_listed = LINE_BEFORE.search(before) and LINE_AFTER.match(after)
+    return bool(is_listed or CHANGED_BEFORE.search(lower) or (name and not NETWORK.match(name[1])))
