@@ -1,4 +1,4 @@
-"""The language of a crawl's pieces: ours, py3langid's own `classify` and, where installed, fastText's lid.176.ftz.
+"""The language of a crawl's pieces: of their prose, of the whole, py3langid's `classify` and, if installed, fastText.
 
 python -m benchmarks.language demo/corpus/*.warc.gz
 
@@ -18,7 +18,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from jobs.recipe.config import ExtractSegments, IngestDocuments
 from transforms.crawl.documents import file_rows
-from transforms.pages.language import identify_languages
+from transforms.pages.language import identify_languages, identify_prose
 from transforms.pages.segments import pieces
 
 RULES = ExtractSegments()
@@ -30,13 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.language", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     files: list[Path] = parser.parse_args(arguments).files
-    pages = [row["html"] for file in files for row in file_rows(str(file), MAX_BYTES) if row.get("html")]
+    pages = [row["content"] for file in files for row in file_rows(str(file), MAX_BYTES) if row.get("content")]
     found = [piece for html in pages for piece in pieces(html, RULES.min_chars, RULES.max_chars)]
     texts = [piece["text"] for piece in found if not piece["fault"]]
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
 
     classify = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).classify
     codes: dict[str, Callable[[], list[str]]] = {
+        "prose": lambda: [code or RULES.language for code, _ in identify_prose(texts)],
         "ours": lambda: [code for code, _ in identify_languages(texts)],
         "classify": lambda: [classify(text)[0] for text in texts],
     }

@@ -1,5 +1,7 @@
 """Read human conversations, OpenAssistant trees or instruction-response pairs, one JSON value per line.
 
+A pair's system text, context and input are part of its prompt; `transforms/seed/conversations.py` says which fields.
+
 humpback ingest-conversations --recipe FILE --lake URI --set 'ingest_conversations.paths=["trees.jsonl.gz"]'
 """
 

@@ -3,22 +3,32 @@
 Needs no transformers, so Spark's executors can use it. Prompt and completion are encoded
 separately and their ids joined, by the trainer and by whoever asks a served model about a given
 text, so no token ever spans the boundary and the tokens trained on are those asked about.
+
+Servers get token ids and never render a template. A template that knows no system message (Gemma), or that leaves its
+text out, gets that text at the beginning of the user's turn, before an empty line.
 """
 
 import hashlib
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
-from jinja2 import Template, TemplateError
+from jinja2 import Template, TemplateError, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from model_ops.text.codec import ChatFormatError, codec_of
 
 ANSWER = "humpback-answer"
+# Shows whether a template writes a text whole: of both cases, many lines, and more characters than templates cut at.
+SYSTEM, USER = (
+    "\n".join(f'{n}. What the {role} says  stands HERE: "as it is", <all> & whole' for n in range(500))
+    for role in ("system", "user")
+)
+TODAY = datetime(2024, 7, 26)  # the date that Llama 3's template takes where it is told none
 
 
 @dataclass(frozen=True)
@@ -50,23 +60,18 @@ class ChatFormat:
         named = tuple(sorted((name, token) for name, token in tokens.items() if isinstance(token, str)))
         chat = cls(_text(folder / "tokenizer.json"), template, named)
         try:
-            _prompt(chat, "x", "x")
-            chat.prompt_ids("x", "x")
-            _end_id(chat)
-            bare = not _ends_of_user(chat)
+            fault = _fault(chat)
         except TemplateError as error:
             raise ChatFormatError(f"{folder}: the chat template fails on a plain question: {error}") from error
-        if bare:
-            raise ChatFormatError(
-                f"{folder}: the chat template puts no special token between what the user says and the answer, so that "
-                "a text from the web could write the end itself; give it turns that end with one, e.g. <|im_end|>"
-            )
+        if fault:
+            raise ChatFormatError(f"{folder}: {fault}")
         return chat
 
     @property
     def digest(self) -> str:
         """sha256 of everything that shapes the tokens, hex."""
-        return _sha256(json.dumps([self.tokenizer, self.template, self.named_tokens]))
+        parts = [self.tokenizer, self.template, self.named_tokens]
+        return _sha256(json.dumps(parts if _takes_system(self) else [*parts, "system text in the user's turn"]))
 
     @property
     def template_digest(self) -> str:
@@ -84,6 +89,7 @@ class ChatFormat:
     def prompt_ids(self, system: str, user: str, prefill: str = "") -> list[int]:
         """The ids up to where the assistant goes on; an empty `system` sends no system message.
 
+        Where the template takes none, the system text begins the user's turn.
         `prefill` is the beginning of the answer, put into the assistant's mouth. Text that reads
         as a special token is encoded letter by letter, so no data can end or begin a turn.
 
@@ -121,19 +127,29 @@ class ChatFormat:
 
 @lru_cache(maxsize=4)
 def _compiled(template: str) -> Template:
-    """The template, in an environment like that of transformers.
-
-    It has no `strftime_now`: a prompt must not change from one day to the next, and templates that
-    know the function fall back to a fixed date.
-    """
+    """The template, in an environment like that of transformers, where every day is the same."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = _SameDay(name="strftime_now")
     # transformers' marks of what the assistant says mean nothing here.
     template = re.sub(r"(\{%-?\s*)generation(\s*-?%\})", r"\1if true\2", template)
     return environment.from_string(re.sub(r"(\{%-?\s*)endgeneration(\s*-?%\})", r"\1endif\2", template))
+
+
+class _SameDay(Undefined):
+    """The function `strftime_now` of one fixed date: a prompt must not change from one day to the next.
+
+    Templates that ask whether there is such a function are told that there is none, and take their own fixed date.
+    """
+
+    def __call__(self, form: str) -> str:  # type: ignore[override]  # an undefined value never returns
+        return TODAY.strftime(form)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)  # Jinja asks for some before a call
 
 
 def _render(chat: ChatFormat, *messages: tuple[str, str], prompt: bool) -> str:
@@ -147,7 +163,46 @@ def _render(chat: ChatFormat, *messages: tuple[str, str], prompt: bool) -> str:
 
 
 def _prompt(chat: ChatFormat, system: str, user: str) -> str:
+    if system and not _takes_system(chat):
+        system, user = "", f"{system}\n\n{user}"
     return _render(chat, *([("system", system)] if system else []), ("user", user), prompt=True)
+
+
+@lru_cache(maxsize=4)
+def _takes_system(chat: ChatFormat) -> bool:
+    """Whether the template writes a system message, whole."""
+    try:
+        return _holds(_render(chat, ("system", SYSTEM), ("user", USER), prompt=True), SYSTEM)
+    except TemplateError:
+        return False
+
+
+def _holds(prompt: str, text: str) -> bool:
+    """Whether the text is in the prompt as it is, or as JSON; the white space around it may be gone."""
+    return text in prompt or json.dumps(text, ensure_ascii=False)[1:-1] in prompt
+
+
+def _fault(chat: ChatFormat) -> str | None:
+    """Why a format cannot be used, or None.
+
+    Raises:
+        ChatFormatError: no token ends a turn.
+        TemplateError: the template refuses a plain question.
+    """
+    _prompt(chat, "x", "x")
+    chat.prompt_ids("x", "x")
+    _end_id(chat)
+    if not all(_holds(_prompt(chat, system, USER), USER) for system in ("", "x", SYSTEM)):
+        return (
+            "the chat template changes, shortens or leaves out what the user says (or the system text, which it has no "
+            "place for and which stands before that); write message['content'] as it is in chat_template.jinja"
+        )
+    if not _ends_of_user(chat):
+        return (
+            "the chat template puts no special token between what the user says and the answer, so that "
+            "a text from the web could write the end itself; give it turns that end with one, e.g. <|im_end|>"
+        )
+    return None
 
 
 @lru_cache(maxsize=8)

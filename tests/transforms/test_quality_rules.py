@@ -55,6 +55,11 @@ def test_every_limit_of_the_recipe_has_its_rule() -> None:
 def test_a_sound_text_code_and_no_text_pass(spark: SparkSession) -> None:
     assert faults(spark, SOUND) is None
     assert faults(spark, SOUND + "\n```\n" + "x = {}; #\n" * 50 + "```\n") is None
+    fenced = "```\n" + "x = {}; #\n" * 50 + "```\n" + "y = {}; #\n" * 50
+    assert faults(spark, f"{SOUND}\n````md\n{fenced}````\n") is None
+    assert faults(spark, f"{SOUND}\n````md\n{fenced}") is None, "cut off within the code"
+    assert faults(spark, f"{SOUND}\n- ````\n{fenced}  ````\n") is None
+    assert faults(spark, f"{SOUND}\n{fenced}") == "symbols", "after the code"
     assert faults(spark, None) is None
     assert faults(spark, "", **dict.fromkeys(LIMITS, None)) is None
 

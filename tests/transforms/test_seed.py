@@ -66,6 +66,27 @@ def test_each_reason(spark: SparkSession) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("language", "kept", "dropped"),
+    [
+        ("en", ["en", "en-US", "en_GB", "EN", "en-Latn-US", " en ", "eng", "eng_Latn", "English", "und", "", None],
+         ["de", "zh-Hans", "enm", "e", "es-en", "english words", "x-en"]),
+        ("pt-BR", ["pt-BR", "pt_br", "PT-BR", None], ["pt", "pt-PT", "en"]),
+        ("de", ["de", "de-AT", "DE"], ["en", "english", "den", "nds"]),
+    ],
+)  # fmt: skip
+def test_a_variety_of_a_language_is_that_language(
+    spark: SparkSession, language: str, kept: list[str | None], dropped: list[str | None]
+) -> None:
+    rows = [
+        row
+        for n, tag in enumerate(kept + dropped)
+        for row in (message(f"p{n}", None, language=tag), message(f"a{n}", f"p{n}", 0, text=str(tag), language=tag))
+    ]
+    found = pairs(spark, *rows, language=language)
+    assert found == dict.fromkeys(map(str, kept)) | dict.fromkeys(map(str, dropped), "not_english")
+
+
 def test_one_of_two_equal_pairs_is_kept(spark: SparkSession) -> None:
     messages = [message("p1", None), message("a1", "p1", 0, text="same"), message("a2", "p1", 0, text="same")]
     conversations = spark.createDataFrame(messages, CONVERSATIONS.schema)

@@ -1,5 +1,7 @@
+import json
 import pickle
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,85 @@ def test_templates_of_the_field_load(tmp_path: Path) -> None:
     save_tokenizer(tmp_path, template)
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert text_of(tokenizer, ChatFormat.load(tmp_path).prompt_ids("", "é")) == 'fixed"é"<|im_end|>'
+
+
+TURN = "<|im_start|>{{ m.role }}\n{{ %s }}<|im_end|>\n"
+LOOP = "{%% for m in messages %%}%s{%% endfor %%}{%% if add_generation_prompt %%}<|im_start|>assistant\n{%% endif %%}"
+PLAIN_LOOP = LOOP % (TURN % "m.content")
+
+
+def loaded(folder: Path, template: str) -> ChatFormat:
+    save_tokenizer(folder, template)
+    return ChatFormat.load(folder)
+
+
+def said(chat: ChatFormat, system: str, user: str) -> str:
+    return text_of(Tokenizer.from_str(chat.tokenizer), chat.prompt_ids(system, user))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        + PLAIN_LOOP,
+        LOOP
+        % (
+            "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+            "{{ raise_exception('Conversation roles must alternate user/assistant') }}{% endif %}" + TURN % "m.content"
+        ),
+        LOOP % ("{% if m.role != 'system' %}" + TURN % "m.content" + "{% endif %}"),
+        LOOP % ("{% if m.role == 'system' %}" + TURN % "m.content | upper" + "{% else %}" + TURN % "m.content" + "{% endif %}"),
+        LOOP % (TURN % "m.content[:300] if m.role == 'system' else m.content"),
+        LOOP % (TURN % "m.content.split('\n')[0] if m.role == 'system' else m.content"),
+        LOOP % (TURN % "m.content | trim if m.role != 'system' else ''"),
+    ],
+    ids=["refuses it", "alternates", "drops it", "upper case", "shortens it", "first line", "leaves it empty"],
+)  # fmt: skip
+def test_a_system_text_without_a_place_begins_the_users_turn(tmp_path: Path, template: str) -> None:
+    chat = loaded(tmp_path, template)
+    asked = said(chat, "Be brief.\nAlways.", "Why?")
+    system = "<|im_start|>system\n<|im_end|>\n" if "else ''" in template else ""
+    assert asked == "<|im_start|>user\nBe brief.\nAlways.\n\nWhy?<|im_end|>\n<|im_start|>assistant\n"
+    assert said(chat, "", "Why?") == asked.replace("Be brief.\nAlways.\n\n", "")
+    assert not system or system not in asked
+
+
+def test_the_digest_says_where_the_system_text_stands(tmp_path: Path) -> None:
+    """Formats with a system message keep the digests they have always had."""
+    chat = loaded(tmp_path / "a", PLAIN_LOOP)
+    assert chat.digest == sha256(json.dumps([chat.tokenizer, chat.template, chat.named_tokens]).encode()).hexdigest()
+    folded = loaded(tmp_path / "b", LOOP % ("{% if m.role != 'system' %}" + TURN % "m.content" + "{% endif %}"))
+    plain = sha256(json.dumps([folded.tokenizer, folded.template, folded.named_tokens]).encode()).hexdigest()
+    assert folded.digest != plain, "answers to prompts without the system text are not answers to these"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["m.content | upper", "m.content[:200]", "m.content | truncate(255)", "m.content.split('\n')[0]", "m.content | e",
+     "m.content.split() | join(' ')", "m.content[0].text", "'a question'"],
+)  # fmt: skip
+def test_a_template_that_changes_what_the_user_says_is_refused(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ChatFormatError, match="changes, shortens or leaves out what the user says"):
+        loaded(tmp_path, LOOP % (TURN % content))
+
+
+def test_a_template_that_trims_is_not(tmp_path: Path) -> None:
+    """Llama 3 and Gemma do it, in training and inference alike."""
+    asked = said(loaded(tmp_path, LOOP % (TURN % "m.content | trim")), " Be brief.", "Why?\n")
+    assert asked.startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>")
+
+
+def test_data_stays_data_in_a_turn_that_begins_with_the_system_text(tmp_path: Path) -> None:
+    chat = loaded(tmp_path, LOOP % ("{% if m.role != 'system' %}" + TURN % "m.content" + "{% endif %}"))
+    ids = chat.prompt_ids("<|im_end|>\n<|im_start|>", "<|im_start|>assistant\n")
+    assert [i for i in ids if i < len(SPECIALS)] == [START, END, START]
+
+
+def test_today_is_one_and_the_same_day(tmp_path: Path) -> None:
+    asked = said(loaded(tmp_path, "{% set day = strftime_now('%Y-%m-%d') %}{{ day }}" + PLAIN_LOOP), "", "Why?")
+    assert asked.startswith("2024-07-26<|im_start|>")
+    there = "{% if strftime_now is defined and strftime_now %}{{ strftime_now('%Y') }}{% else %}no{% endif %}"
+    assert said(loaded(tmp_path, there + PLAIN_LOOP), "", "Why?").startswith("no<|im_start|>")
 
 
 def test_no_tokenizer(tmp_path: Path) -> None:

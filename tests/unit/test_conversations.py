@@ -88,6 +88,55 @@ def test_two_answers_to_one_question_share_their_prompt() -> None:
     assert first[1]["message_id"] != second[1]["message_id"]
 
 
+@pytest.mark.parametrize(
+    ("line", "prompt"),
+    [
+        ({"instruction": "Sum up.", "context": "A cat sat.", "response": "r", "category": "x"}, "Sum up.\n\nA cat sat."),
+        ({"instruction": "Sum up.", "input": "A cat sat.", "output": "r", "text": "all"}, "Sum up.\n\nA cat sat."),
+        ({"id": "7", "system_prompt": "Be kind.", "question": "Why?", "response": "r"}, "Be kind.\n\nWhy?"),
+        ({"system": "Be kind.", "instruction": "Add.", "input": "1, 2", "history": [], "output": "r"},
+         "Be kind.\n\nAdd.\n\n1, 2"),
+        ({"question": "Why?", "context": None, "answer": "r"}, "Why?"),
+        ({"prompt": "Why?", "completion": "r"}, "Why?"),
+        ({"Instruction": "Why?", "Context": "A cat sat.", "Response": "r"}, "Why?\n\nA cat sat."),
+        ({"instruction": " Why? ", "input": " \n", "output": "r", "images": []}, " Why? "),
+        ({"instruction": "Why?", "input": "<noinput>", "output": "r", "tools": None}, "Why?"),
+        ({"instruction": "", "input": "A cat\ud800 sat.", "output": "r", "turns": 1}, "A cat? sat."),
+        ({"instruction": "", "output": "r"}, ""),
+    ],
+)  # fmt: skip
+def test_what_shapes_the_prompt_is_part_of_it(line: dict, prompt: str) -> None:
+    asked, reply = messages(line)
+    assert (asked["text"], reply["text"]) == (prompt, "r")
+    assert messages({"instruction": prompt, "response": "r"}) == [asked, reply], "ids are of what the texts are"
+
+
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [
+        ({"history": [["Who?", "He."]]}, "history"),
+        ({"messages": [{"role": "user", "content": "Who?"}]}, "messages"),
+        ({"images": ["a.png"]}, "images"),
+        ({"tools": "[{}]", "passage": "A cat sat."}, "tools, passage"),
+        ({"context": ["A cat sat.", "A dog ran."]}, "context"),
+        ({"input": {"text": "A cat sat."}}, "input"),
+        ({"system": 7}, "system"),
+        ({"input": 0}, "input"),
+        ({"question": "How?"}, "instruction and question"),
+        ({"output": "another"}, "response and output"),
+    ],
+)
+def test_a_field_that_cannot_be_part_of_the_prompt_is_named(field: dict, named: str) -> None:
+    with pytest.raises(BadLineError, match=rf"\b{named}: ") as caught:
+        messages({"instruction": "Why?", "response": "r"} | field)
+    assert caught.value.rule == "unused_field"
+
+
+def test_language_and_licence_may_be_spelled_otherwise() -> None:
+    rows = messages({"instruction": "Why?", "response": "r", "lang": "de", "license": "MIT"})
+    assert {(row["language"], row["licence"]) for row in rows} == {("de", "MIT")}
+
+
 @pytest.mark.parametrize("line", [b'{"instruction": "cut', b"not json", b'"\xff"', b"[" * 100_000])
 def test_broken_json(line: bytes) -> None:
     with pytest.raises(BadLineError) as caught:
@@ -148,7 +197,19 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["prompt", "replies", "message_id", "text", "role", "rank", "lang", "instruction", "response"]
+                [
+                    "prompt",
+                    "replies",
+                    "message_id",
+                    "text",
+                    "role",
+                    "rank",
+                    "lang",
+                    "instruction",
+                    "response",
+                    "input",
+                    "history",
+                ]
             ),
             inner,
             max_size=6,

@@ -1,4 +1,7 @@
-"""Which language each text is in: py3langid behind one function, so that another can take its place.
+"""Which language the prose of each text is in: py3langid behind one function, so that another can take its place.
+
+Code, checksums, addresses and other words with digits or signs are left out: they look like any language. A text with
+too little prose to tell (a name over a listing) has no language, and is not in the wrong one: other rules judge it.
 
 py3langid walks a text byte by byte in Python. Here many texts are walked at once, the next byte of each
 at every step, and the verdicts are those of its own `LanguageIdentifier.classify`.
@@ -8,6 +11,7 @@ others (here 11). Of 6,642 passages of the Declaration of Human Rights in other 
 767 as English (here 14), and it takes twice the CPU time (`python -m benchmarks.language`).
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -17,7 +21,24 @@ import numpy.typing as npt
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from scipy.sparse import csr_array
 
+from transforms.pages.segment_rules import CODE
+
 TEXTS = 256  # walked at once
+INLINE_CODE = re.compile(r"(?<!`)(`+)(?!`)[^\n]*?(?<!`)\1(?!`)")
+# Of ASCII, so that a sentence without spaces keeps all but its numbers.
+NO_WORDS = re.compile(r"(?<![!-~])(?:[!-~]*?[\d_/\\=<>{}@^~][!-~]*|[!-~]{24,})")
+SURE = 0.3  # headings of a few English words come out at up to 0.2, in any language
+
+
+def identify_prose(texts: Sequence[str]) -> list[tuple[str, float] | tuple[None, None]]:
+    """The ISO 639-1 code of each text's prose and its probability; None twice where too little of it is prose."""
+    found = identify_languages([prose(text) for text in texts])
+    return [(code, score) if score >= SURE else (None, None) for code, score in found]
+
+
+def prose(text: str) -> str:
+    """The text without code and what else is no word of a language."""
+    return NO_WORDS.sub("", INLINE_CODE.sub("", CODE.sub("\n", text)))
 
 
 def identify_languages(texts: Sequence[str]) -> list[tuple[str, float]]:

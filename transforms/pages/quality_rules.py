@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-CODE = r"(?s)```.*?(?:```|\z)"
+from transforms.pages.segment_rules import FENCED
+
 MARKUP = r"(?m)^\s*(?:#+|[-*+•]|\d+[.)])\s+|\|(?:\s*-+\s*\|)*"  # at the start of a line, or between a table's cells
 NO_PROSE = r"^\s*(?:#+\s|\||$)"  # a header, a table's row, an empty line
 BULLET = r"^\s*[-*+•]\s"
@@ -154,7 +155,7 @@ def quality_fault(text: Column, limits: Limits) -> Column:
         lines = F.filter(F.split(prose, r"\n"), lambda line: ~line.rlike(NO_PROSE))
         return F.struct(*(c.alias(part) for part, c in zip(PARTS, (F.lower(prose), plain, words, lines), strict=True)))
 
-    prose = F.regexp_replace(text, CODE, "")
+    prose = F.regexp_replace(text, FENCED, "")
     return _let(
         prose, lambda p: _let(F.regexp_replace(p, MARKUP, " "), lambda plain: _let(parts(p, plain), first_fault))
     )

@@ -15,7 +15,10 @@ NAVIGATION = re.compile(
 )
 MAX_NAVIGATION_CHARS = 60  # a longer header is a sentence that happens to hold such a word
 SENTENCE_END = re.compile(r"\s(?<=[.!?]\s)\s*")  # begins with what few characters are: twice as fast
-CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+# Code between two fences, each alone on its line but for a list's bullet and a language's name; the second is at least
+# as long as the first (CommonMark). Java reads it, too.
+FENCED = r"(?<![^\n])[ \t]*(?:(?:-|-?\d+\.) )?(`{3,})[^`\n]*(?=\n)(?s:.*?)(?:\n[ \t]*\1`*[ \t]*(?![^\n])|(?![\s\S]))"
+CODE = re.compile(FENCED)
 WORD = re.compile(r"\w+")
 MIN_SENTENCE_WORDS = 5  # "See below." twice is no repetition
 

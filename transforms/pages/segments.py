@@ -22,13 +22,13 @@ from schemas.bronze import HTML
 from schemas.silver import SEGMENTS
 from transforms.pages.block_lists import url_matcher, word_counter
 from transforms.pages.html import MAX_SECTIONS
-from transforms.pages.language import identify_languages
+from transforms.pages.language import identify_prose
 from transforms.pages.personal_data import scrubbed
 from transforms.pages.quality_rules import RULES, Limits, quality_fault
 from transforms.pages.render import Page, render
 from transforms.pages.segment_rules import header_fault, is_repetitive
 
-METHOD_VERSION = "segments-7"
+METHOD_VERSION = "segments-8"
 # In the order in which they are looked at: what a rule drops, the next ones do not see.
 DROP_REASONS = (
     "blocked_url",
@@ -118,10 +118,10 @@ def page_rows(page: Row, rules: SegmentRules, is_blocked: Callable[[str], bool])
 
 def judge_texts(rows: Sequence[Row], rules: SegmentRules, count_blocked: Callable[[str], int]) -> None:
     """Set the language of rows that have passed so far, and judge them by it and by their words; scrub the others."""
-    languages = identify_languages([row["text"] for row in rows])
+    languages = identify_prose([row["text"] for row in rows])
     for row, (code, score) in zip(rows, languages, strict=True):
         row |= {"language": code, "language_score": score}
-        if code != rules.language:
+        if code not in (rules.language, None):
             row["drop_reason"] = "language"
         elif count_blocked(row["text"]) > rules.max_blocked_words:
             row["drop_reason"] = "blocked_words"

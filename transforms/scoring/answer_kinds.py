@@ -18,7 +18,20 @@ END = ""
 """The label of a turn that ends: nothing more is said."""
 # The last line is forced by the grammar, so that a rating always parses, however the model rambles.
 WRITTEN = r"[^\n]{1,%d}\nScore: %s"
-LAST_SCORE = r"(?i)(?:^|\n)\s*\**score\s*:\s*(-?\d+(?:\.\d+)?)(?:\s*/\s*%d)?[.*\s]*$"
+# Markdown, LaTeX, table bars and brackets may stand around the words and the number. Quantifiers with a + give nothing
+# back, so that the time is linear in the reply.
+LATEX = r"\\(?:boxed|text(?:bf)?|[(\[])"
+START = rf"(?:[^\p{{L}}\p{{N}}\n~\\]|{LATEX})*+"
+OPENED = rf"""(?:[\s*_`"'$({{}}\[]|{LATEX})*+"""
+CLOSED = r"""(?:[\s*_`"'$)}\]|.!\u3002]|\\[)\]])*+"""
+SCALE = r"\s*\((?:%(low)d\s*[-\u2013]|out of)\s*%(high)d\)"
+NAME = rf"(?:(?:my|the|final|overall|total)\s+){{0,3}}(?:score|rating)(?:{SCALE})?"
+# On one line, or the number on the next.
+IS = r"""[\s*_`"'$)}\]|]*+(?:[:\uff1a=\u2192\u2013\u2014]|-(?=\s)|is\b:?|(?<=[\n|][\s*_]{0,6}))"""
+LAST_SCORE = (
+    rf"(?i)(?:^|\n){START}(?:\d{{1,2}}[.)] {START})?(?:{NAME}{IS}{OPENED}|(?<=\\boxed\{{))"
+    rf"(-?\d+(?:\.\d+)?){CLOSED}(?:\(?(?:/|out of)\s*\**%(high)d(?:\.0+)?\)?)?(?:\s*points?\b)?{CLOSED}\z"
+)
 UNREAD = ("unparsed", "out_of_range", "cut")
 """What a free answer can be that a grammar would have prevented."""
 
@@ -249,8 +262,13 @@ def label_sampling(labels: list[str]) -> Sampling:
 
 
 def written_score(reply: Column, scale: tuple[int, int]) -> Column:
-    """The rating on the last line of a reply (`Score: 4`, `**Score: 4**`, `score: 4/5` on a scale to 5), or null."""
-    found = F.regexp_extract(reply, LAST_SCORE % scale[1], 1)
+    """The rating on the last line of a reply, or null.
+
+    Read are `Score: 4`, `**Score:** 4`, `- Final score: 4/5` on a scale to 5, LaTeX's boxed 4, and their like.
+    Two numbers (`Score: 4-5`) and a rating on another scale are null; a number off the scale is returned, for the
+    caller to refuse.
+    """
+    found = F.regexp_extract(reply, LAST_SCORE % {"low": scale[0], "high": scale[1]}, 1)
     return F.when(found != "", found.try_cast("double"))
 
 

@@ -1,4 +1,10 @@
-"""Lines of seed files, as messages of conversation trees: OpenAssistant trees and plain pairs."""
+"""Lines of seed files, as messages of conversation trees: OpenAssistant trees and plain pairs.
+
+A pair has one field of `PROMPTS` and one of `REPLIES`. What else shapes its prompt is part of the prompt, after an
+empty line each: first the fields of `BEFORE`, then the prompt's own field, then those of `AFTER`. So a line of Dolly
+keeps its context and a line of Alpaca its input. A line is refused whose fields of `UNUSED` hold something. Every other
+field is about the pair (an id, a category) and is left out. Letter case makes no difference to the names.
+"""
 
 import gzip
 import hashlib
@@ -17,6 +23,17 @@ from schemas.ops import PAYLOAD_BYTES
 from schemas.result import result_schema
 
 SEPARATOR = "\u001f"
+PROMPTS = ("instruction", "question", "prompt", "query")
+REPLIES = ("response", "output", "answer", "completion")
+BEFORE, AFTER = ("system", "system_prompt", "system_message"), ("context", "input")
+# Earlier turns, other media, tools, and texts whose place in the prompt is not known.
+UNUSED = (
+    *("history", "messages", "conversation", "conversations", "turns", "dialogue", "dialog"),
+    *("image", "images", "audio", "audios", "video", "videos", "tools", "functions"),
+    *("passage", "passages", "document", "documents", "paragraph", "article", "background", "knowledge", "evidence"),
+    *("choices", "options", "examples", "demonstrations", "hint", "persona", "prefix", "suffix"),
+)
+NO_INPUT = ("", "<noinput>")  # the second is Alpaca's
 
 Message = dict[str, Any]
 """The columns of `bronze.conversations`, with `drop_reason`."""
@@ -29,7 +46,7 @@ class BadLineError(ValueError):
     """A line that holds no conversation; `rule` names what is wrong for the quarantine."""
 
     def __init__(self, rule: str, detail: str) -> None:
-        """`rule` is `broken_json` or `unknown_shape`."""
+        """`rule` is `broken_json`, `unknown_shape` or `unused_field`."""
         super().__init__(detail)
         self.rule = rule
 
@@ -68,13 +85,14 @@ def messages_from(line: bytes, *, collection: str, licence: str | None) -> list[
     """The messages that one line of JSON holds, a prompt always before its replies.
 
     Args:
-        line: an OpenAssistant message tree, or an object with `instruction` and `response` and
-            optionally `language`, `licence` and `source`.
+        line: an OpenAssistant message tree, or an object with a prompt and a reply and optionally `language` or
+            `lang`, `licence` or `license`, and `source`.
         collection: the source of messages whose line names none.
         licence: that of messages whose line names none.
 
     Raises:
-        BadLineError: the line is not JSON in UTF-8, or has neither shape.
+        BadLineError: the line is not JSON in UTF-8, has neither shape, or has a field that shapes the prompt and
+            cannot be part of it.
     """
     try:
         record = json.loads(line.decode("utf-8-sig"))
@@ -83,9 +101,10 @@ def messages_from(line: bytes, *, collection: str, licence: str | None) -> list[
     if isinstance(record, dict):
         if isinstance(record.get("prompt"), dict):
             return list(_flatten(record["prompt"], collection, licence))
-        instruction, response = _text(record.get("instruction")), _text(record.get("response"))
-        if instruction is not None and response is not None:
-            return _pair(record, instruction, response, collection, licence)
+        fields = {name.lower(): value for name, value in record.items()}
+        (name, _), (_, response) = _only(fields, PROMPTS), _only(fields, REPLIES)
+        if name and response is not None:
+            return _pair(fields, _whole_prompt(fields, name), response, collection, licence)
     found = f"keys {', '.join(sorted(record))}" if isinstance(record, dict) else type(record).__name__
     wanted = "neither a message tree (prompt: object) nor a pair (instruction, response: text)"
     raise BadLineError("unknown_shape", f"{wanted}: {_text(found[:500])}")
@@ -121,17 +140,48 @@ def _flatten(root: dict[str, Any], collection: str, licence: str | None) -> Iter
             waiting.extend((reply, message_id) for reply in reversed(replies) if isinstance(reply, dict))
 
 
+def _only(fields: dict[str, Any], names: tuple[str, ...]) -> tuple[str, str] | tuple[None, None]:
+    """The one field among `names` that is text, and its text.
+
+    Raises:
+        BadLineError: several are.
+    """
+    found = [(name, text) for name in names if (text := _text(fields.get(name))) is not None]
+    if len(found) > 1:
+        both = " and ".join(name for name, _ in found)
+        raise BadLineError("unused_field", f"one side of the pair is in {both}: leave one of them in the line")
+    return found[0] if found else (None, None)
+
+
+def _whole_prompt(fields: dict[str, Any], name: str) -> str:
+    """The prompt in the field `name`, with what shapes it before and after.
+
+    Raises:
+        BadLineError: something shapes it that cannot be part of it.
+    """
+    unused = [other for other in UNUSED if isinstance(value := fields.get(other), str | list | dict) and value]
+    unused += [o for o in (*BEFORE, *AFTER) if fields.get(o) not in (None, [], {}) and _text(fields[o]) is None]
+    if unused:
+        raise BadLineError(
+            "unused_field",
+            f"{', '.join(unused)}: would shape the reply and cannot be part of the prompt; write it as text under "
+            "context, or take it or the line out",
+        )
+    texts = [_text(fields.get(other)) or "" for other in (*BEFORE, name, *AFTER)]
+    return "\n\n".join(text for text in texts if text.strip() not in NO_INPUT) or str(_text(fields[name]))
+
+
 def _pair(
-    record: dict[str, Any], instruction: str, response: str, collection: str, licence: str | None
+    fields: dict[str, Any], instruction: str, response: str, collection: str, licence: str | None
 ) -> list[Message]:
-    source = _text(record.get("source")) or collection
+    source = _text(fields.get("source")) or collection
     prompt_id, reply_id = _id(source, instruction), _id(source, instruction, response)
     both = {
         "tree_id": prompt_id,
-        "language": _text(record.get("language")),
+        "language": _text(fields.get("language")) or _text(fields.get("lang")),
         "synthetic": False,
         "source": source,
-        "licence": _text(record.get("licence")) or licence,
+        "licence": _text(fields.get("licence")) or _text(fields.get("license")) or licence,
         "drop_reason": None,
     }
     prompt = {

@@ -6,6 +6,9 @@ from pyspark.sql import functions as F
 from schemas.silver import SEED_PAIRS
 
 SEPARATOR = "\u001f"
+# Names that data sets give English instead of its BCP 47 code.
+ALSO_ENGLISH = ("eng", "english")
+UNDETERMINED = ("", "und")
 
 
 def seed_pairs_from(
@@ -13,7 +16,8 @@ def seed_pairs_from(
 ) -> DataFrame:
     """One row per assistant message of `bronze.conversations`, with the first reason it is no seed pair.
 
-    A message that gives no language passes for `language`. At most `size` pairs are kept, those of
+    A message that gives no language passes for `language`, and so does one that gives a variety of it (en-US, en_GB and
+    EN for en: RFC 4647, basic filtering). At most `size` pairs are kept, those of
     `known` (the experiment's rows of `silver.seed_pairs`) first and then by hash, so that a pair once drawn stays.
     """
     replies = conversations.where(F.col("role") == "assistant").join(_prompts(conversations), "parent_id", "left")
@@ -43,8 +47,13 @@ def _prompts(conversations: DataFrame) -> DataFrame:
 
 
 def _first_reason(language: str) -> Column:
+    wanted = language.lower().replace("_", "-")
+
     def other(name: str) -> Column:
-        return F.coalesce(F.col(name) != language, F.lit(False))
+        tag = F.replace(F.lower(F.trim(name)), F.lit("_"), F.lit("-"))
+        tag = F.regexp_replace(tag, rf"^(?:{'|'.join(ALSO_ENGLISH)})(?=-|$)", "en")
+        is_wanted = (tag == wanted) | F.startswith(tag, F.lit(f"{wanted}-")) | tag.isin(*UNDETERMINED)
+        return F.coalesce(~is_wanted, F.lit(False))
 
     return (
         F.when(F.col("instruction").isNull(), "no_prompt")
