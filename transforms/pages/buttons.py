@@ -11,8 +11,8 @@ from transforms.pages.inline import visible_texts
 
 HEADERS = "h1, h2, h3, h4, h5, h6, [role=heading]"
 ACTION = re.compile(
-    r"(?:copy|edit|share|view|print|download)(?: (?:this|a|the|direct))*(?: (?:link|section|code|page|heading|anchor|url"
-    r"|source|text|snippet))?(?: to (?:this )?(?:clipboard|section|heading|page))?"
+    r"(?:copy|edit|share|view|print|download)(?: (?:this|a|the|direct))*(?: (?:link|section|code|page|heading|anchor"
+    r"|url|source|text|snippet))?(?: to (?:this )?(?:clipboard|section|heading|page))?"
     r"|(?:show|hide|expand|collapse|toggle|open|close|load|see|read|view)(?: (?:all|more|less|section|sections|menu"
     r"|navigation|sidebar|details|this section|table of contents))*"
     r"|copied!?|send|submit|save|delete|remove|reply|report|like|follow|subscribe|search|menu|more|less|next|previous"

@@ -4,10 +4,11 @@ import re
 
 from selectolax.lexbor import LexborNode
 
-from transforms.pages.furniture import Attributes, mark_of
+from transforms.pages.furniture import CODE_STYLE, Attributes, mark_of
+from transforms.pages.html import BLOCKS
 from transforms.pages.inline import leaf
 
-LINE_TAGS = frozenset("div li p tr ol ul table tbody thead dl dt dd blockquote section h1 h2 h3 h4 h5 h6".split())
+LINE_TAGS = BLOCKS - {"td", "th"}
 LINE_CLASS = re.compile(r"(?:^|\s)(?:line|(?:token|code|view|crayon|CodeMirror)-line)(?:\s|$)")
 LINE_STYLE = re.compile(r"display\s*:\s*(?:block|flex|grid|list-item|table-row)", re.IGNORECASE)
 # With none of these inside, the text is all there is.
@@ -19,6 +20,7 @@ NOT_PLAIN = (
 HAS_LINES = "br, div, li, p, tr, [style*=block], [class*=line]"
 UNSEEN = {0: None, 13: None, 0xA0: " "}
 BACKTICKS = re.compile(r"`{3,}")
+SOURCE_BREAK = re.compile(r"[^\S\xa0]*\n[^\S\xa0]*")
 NUMBER_LINES = re.compile(r"\s*\d+(?:\s+\d+)+\s*")
 
 
@@ -59,13 +61,14 @@ def code_text(root: LexborNode) -> str:
     special = root.css_first(NOT_PLAIN)
     if special is None or (special == root and len(root.css(NOT_PLAIN)) == 1):
         return root.text()
-    return _Lines().read(root)
+    return _Lines(root.tag == "pre" or CODE_STYLE.search(root.attributes.get("style") or "") is not None).read(root)
 
 
 class _Lines:
     """Walks the elements of one block of code; `read` is its only use."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_pre: bool) -> None:
+        self.is_pre = is_pre  # so line breaks of the source are line breaks
         self.out: list[str] = []
         self.has_numbers = False
         self.is_after_line = False  # the line break that may follow is there already
@@ -126,6 +129,9 @@ class _Lines:
 
     def _text(self, node: LexborNode) -> None:
         text = node.text_content or ""
+        if not self.is_pre and "\n" in text:
+            is_start = not self.out or self.out[-1].endswith("\n")
+            text = SOURCE_BREAK.sub(" ", text).removeprefix(" " if is_start else "")
         if text.isspace() and (_is_line_node(node.prev) or _is_line_node(node.next)):
             return
         self._add(text.removeprefix("\n") if self.is_after_line else text)
@@ -147,4 +153,5 @@ def _is_line(tag: str, attributes: Attributes) -> bool:
 
 
 def _is_line_node(node: LexborNode | None) -> bool:
-    return node is not None and bool(node.tag) and node.tag[0] != "-" and _is_line(node.tag, node.attributes)
+    tag = "-" if node is None else node.tag or "-"
+    return node is not None and tag[0] != "-" and _is_line(tag, node.attributes)

@@ -18,11 +18,11 @@ TEX_SCRIPT = re.compile(r"math/tex\b", re.IGNORECASE)
 MAX_DEPTH = 40  # of MathML that is read without TeX
 MAX_SIBLINGS = 3
 TWO_PARTS = {
-    "msup": "%s^{%s}",
-    "msub": "%s_{%s}",
-    "mfrac": "\\frac{%s}{%s}",
-    "mover": "%s^{%s}",
-    "munder": "%s_{%s}",
+    "msup": "{}^{{{}}}",
+    "mover": "{}^{{{}}}",
+    "msub": "{}_{{{}}}",
+    "munder": "{}_{{{}}}",
+    "mfrac": "\\frac{{{}}}{{{}}}",
 }
 THREE_PARTS = ("msubsup", "munderover")
 
@@ -94,7 +94,8 @@ def _linear(node: LexborNode, depth: int) -> str:
             parts.append(text)
         child = child.next
     if node.tag in TWO_PARTS and len(parts) == 2:
-        return TWO_PARTS[node.tag] % (parts[0], parts[1])
+        return TWO_PARTS[node.tag].format(*parts)
     if node.tag in THREE_PARTS and len(parts) == 3:
-        return "%s_{%s}^{%s}" % tuple(parts)
-    return ("\\sqrt{%s}" if node.tag == "msqrt" else "%s") % "".join(parts)
+        return "{}_{{{}}}^{{{}}}".format(*parts)
+    text = "".join(parts)
+    return f"\\sqrt{{{text}}}" if node.tag == "msqrt" else text

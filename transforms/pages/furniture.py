@@ -25,9 +25,8 @@ SKIPPED = _words(
     " select option button input textarea dialog noembed noframes datalist menu rt rp rtc"
 )
 NEVER_TEXT = SKIPPED - _words("nav footer noscript dialog menu")
-SKIPPED_ROLES = _words(
-    "navigation banner contentinfo search menu menubar toolbar dialog doc-noteref doc-backlink doc-toc"
-)
+SKIPPED_ROLES = _words("navigation banner contentinfo search menu menubar toolbar dialog doc-toc")
+ROLES = {"doc-noteref": "note", "doc-backlink": "anchor"} | dict.fromkeys(SKIPPED_ROLES, "element")
 HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 # Whose class or id can mark them. An id of any other element is the slug of a title.
 CONTAINERS = _words("div aside ul ol dl nav header table td th center form fieldset figure")
@@ -37,7 +36,8 @@ ROOTS = _words("html body main article")
 FURNITURE = _words(
     "nav navs navbar navbars subnav sidenav topnav navmenu navigation navheader navfooter breadcrumb breadcrumbs menu"
     " menus submenu menubar sidebar sidebars sphinxsidebar footer share sharing social pager pagination paginator toc"
-    " cookie cookies gdpr copyright related relatedposts advert adverts advertisement advertisements newsletter"
+    " cookie cookies gdpr copyright related relatedposts relatedlinks relatedtopics relatedarticles relatedcontent"
+    " relatedbody advert adverts advertisement advertisements newsletter"
 )
 BEFORE = FURNITURE | _words(
     "site page main global primary secondary tertiary top bottom left right upper lower inner outer first second third"
@@ -46,10 +46,10 @@ BEFORE = FURNITURE | _words(
 )
 AFTER = FURNITURE | _words(
     "container holder box block area region inner outer list lists items item link links button buttons btn btns icon"
-    " icons bar bars row rows col column columns widget widgets panel header title heading label group content contents"
+    " icons bar bars row rows col column columns widget widgets header title heading label group content contents"
     " body section left right top bottom first second third primary secondary main mobile desktop banner notice consent"
     " law info policy popup modal overlay message alert dialog signup form posts post articles article pages stories"
-    " products topics collapse media network networks facebook twitter linkedin previous next above below"
+    " products topics media network networks facebook twitter linkedin previous next above below"
 )
 INLINE_FURNITURE = _words("breadcrumb breadcrumbs pagination")
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -68,11 +68,11 @@ COMMENTS_CSS = (
 )
 UNSEEN = re.compile(
     r"(?:[a-z]{1,6}-)?(?:editsection(?:-[a-z]+)?|edit-link|skip-?(?:link|nav)|jump-link|noprint|sr-only"
-    r"|visually-?hidden|screen-reader-text)(?:-focusable)?|footnote-?ref(?:erence)?|noteref"
-    r"|footnote-back(?:ref|link)?|mw-cite-backlink|MathJax_Preview",
+    r"|visually-?hidden|screen-reader-text)(?:-focusable)?|mw-cite-backlink|MathJax_Preview",
     re.IGNORECASE,
 )
-ANCHOR = re.compile(r"headerlink|header-?anchor|hash-link|anchorjs-link|anchor-link|permalink", re.IGNORECASE)
+ANCHOR = re.compile(r"headerlink|header-?anchor|hash-link|anchorjs-link|anchor-link|permalink|footnote-back\w*", re.I)
+NOTE = re.compile(r"footnote-?ref(?:erence)?|noteref", re.IGNORECASE)
 SIGN = re.compile(r"\W*(?:(?:permalink|direct link|link|anchor)\b[^.]{0,80})?", re.IGNORECASE)
 FORMULA = re.compile(
     r"katex(?:-display)?|MathJax(?:_Display|_SVG|_SVG_Display|_CHTML)?|MJXc-display|mjx-chtml|mwe-math-mathml-[\w-]+"
@@ -93,8 +93,8 @@ def mark_of(tag: str, attributes: Attributes) -> str | None:
     """Say why an element may not be text, or None.
 
     `never`: it holds no text. `element`, `hidden`: by tag, role or style. `name`, `comments`: by class or id.
-    `anchor`, `numbers`: it is not text where it holds a link sign or line numbers only. `formula`, `code`: it is
-    read by other means.
+    `anchor`, `numbers`: it is not text where it holds a link sign or line numbers only. `formula`, `note`, `code`: it
+    is read by other means.
     """
     if tag in SKIPPED:
         return "never" if tag in NEVER_TEXT else "element"
@@ -122,7 +122,7 @@ def _style(tag: str, value: str, attributes: Attributes) -> str | None:
 
 
 def _role(tag: str, value: str, attributes: Attributes) -> str | None:
-    return "element" if value.lower() in SKIPPED_ROLES else None
+    return ROLES.get(value.lower())
 
 
 def _class(tag: str, value: str, attributes: Attributes) -> str | None:
@@ -139,6 +139,8 @@ def class_mark(tag: str, classes: str) -> str | None:
         return "hidden"
     if tag == "a" and any(ANCHOR.fullmatch(token) for token in tokens):
         return "anchor"
+    if tag == "a" and any(NOTE.fullmatch(token) for token in tokens):
+        return "note"
     if any(NUMBERS.fullmatch(token) for token in tokens):
         return "numbers"
     if tag in CONTAINERS and (CODE_BLOCKS.intersection(tokens) or (tag == "table" and "highlight" in tokens)):
@@ -165,6 +167,8 @@ def name_mark(token: str) -> str | None:
 
 
 def _id(tag: str, value: str, attributes: Attributes) -> str | None:
+    if attributes.get("role") in ("region", "tabpanel"):  # its id is made from that of its header or tab
+        return None
     if tag not in CONTAINERS or SECTION_CLASS.search(attributes.get("class") or ""):
         return "comments" if tag == "section" and COMMENTS.fullmatch(value) else None
     return name_mark(value[:MAX_NAME_CHARS])
@@ -200,7 +204,7 @@ def is_unseen(node: LexborNode, tag: str, attributes: Attributes) -> bool:
 
 
 def holds_no_text(node: LexborNode, mark: str) -> bool:
-    """Whether the mark alone says so, or the element holds a link sign or line numbers only."""
+    """Whether the mark alone says so, or the element holds only what the mark says."""
     if mark == "anchor":
         return SIGN.fullmatch(node.text()) is not None
     if mark == "numbers":
@@ -282,7 +286,7 @@ def _is_slug(node: LexborNode, tag: str, attributes: Attributes) -> bool:
     header = node.css_first("h1, h2, h3, h4, h5, h6")
     if header is None or header_fault(header.text().strip()) == "navigation_header":
         return False
-    return _slug(header.text()) == _slug(name)
+    return f"{_slug(name)}-".startswith(f"{_slug(header.text())}-")
 
 
 def _slug(text: str) -> str:

@@ -64,14 +64,18 @@ def leaf(node: LexborNode, tag: str, attributes: Attributes, before: str) -> str
         found = formulas.formula(node, tag, attributes)
         if found is not None:
             return found
+    if mark == "note":
+        return note_text(clean(node.text()))
     return "" if mark and holds_no_text(node, mark) else None
 
 
 def script_text(node: LexborNode, tag: str, attributes: Attributes, before: str) -> str:
-    """A superscript as `^6` and a subscript as `_6`, with braces where more follows; marks of notes as nothing."""
+    """A superscript as `^6` and a subscript as `_6`, with braces where more follows; a note's mark as `[6]`."""
     text = clean(node.text()).replace("\n", " ")
-    if not text or is_note(node, tag, text, attributes):
+    if not text:
         return ""
+    if is_note(node, tag, text, attributes):
+        return note_text(text)
     if tag == "sup" and (ORDINAL.fullmatch(text) or not any(map(str.isalnum, text))):
         return text
     if not before or text.count(" ") + 1 >= N_WORDS:
@@ -84,6 +88,11 @@ def script_text(node: LexborNode, tag: str, attributes: Attributes, before: str)
     sign = "^" if tag == "sup" else "_"
     is_one = text.removeprefix("-").removeprefix("\u2212").removeprefix("+").isalnum()
     return f"{sign}{text}" if is_one and not is_followed else f"{sign}{{{text}}}"
+
+
+def note_text(text: str) -> str:
+    """The mark of a note in brackets, so that its digits do not join those before."""
+    return f"[{text}]" if text.isalnum() else text
 
 
 def is_note(node: LexborNode, tag: str, text: str, attributes: Attributes) -> bool:

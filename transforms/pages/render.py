@@ -129,7 +129,7 @@ class _Renderer:
         if tag == "button":
             return self._button(node, attributes)
         mark = mark_of(tag, attributes)
-        if mark == "formula":
+        if mark in ("formula", "note"):
             return self._leaf(node, tag, attributes)
         if mark and self.article.is_furniture(node, tag, mark, attributes):
             return None
@@ -137,7 +137,8 @@ class _Renderer:
             self.inline.append("\n")
             return None
         if tag in CODE:
-            return self._code(node)
+            self._code(node, tag)
+            return None
         if self.heading:
             if tag in BLOCKS:
                 self.inline.append(" ")
@@ -160,7 +161,7 @@ class _Renderer:
         return 0
 
     def _leaf(self, node: LexborNode, tag: str, attributes: Attributes) -> int | None:
-        """Read a formula or a superscript."""
+        """Read a formula, a superscript or a note's mark."""
         before = "".join(self.inline[-2:])
         text = leaf(node, tag, attributes, "" if before.isspace() and len(self.inline) < 2 else before)
         if text is None:
@@ -237,8 +238,8 @@ class _Renderer:
             section.end = len(self.page.blocks)
             self.open_sections.pop()
 
-    def _code(self, node: LexborNode) -> None:
-        if not self.heading and _has_elements(node) and self._code_block(node):
+    def _code(self, node: LexborNode, tag: str) -> None:
+        if tag == "code" and not self.heading and _has_elements(node) and self._code_block(node):
             return
         text = clean("".join(visible_texts(node)).replace("\n", " "))
         self.inline.append(f"`{text}`" if text and "`" not in text and not self.heading else text)

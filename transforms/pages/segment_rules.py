@@ -6,7 +6,7 @@ import re
 END_MATTER = (
     r"(?:leave|write|add|post) (?:a|your|us a) (?:reply|comment)|join the (?:discussion|conversation)|post navigation"
     r"|(?:share|print|tweet|like) this(?: (?:post|article|page|entry|story|on .*))?|follow us(?: on .*)?|external links"
-    r"|related (?:\w+ )?(?:links|posts|articles|topics|stories|reading|pages|products|content)"
+    r"|related|related (?:\w+ )?(?:links|posts|articles|topics|stories|reading|pages|products|content)"
     r"|recent (?:posts|comments|articles)|(?:you (?:may|might) also|more from|recommended for you|read next)\b.*"
     r"|(?:\d+|one|no) (?:comments?(?: (?:on|to)\b.*)?|thoughts? on\b.*|(?:responses?|replies) to\b.*)"
     r"|(?:notes and )?references|see also|further reading|footnotes?|bibliography|works cited"
@@ -15,7 +15,7 @@ END_MATTER = (
 NAVIGATION = re.compile(
     r"\b(?:advertisements?|forums?|quick ?links?|newsletters?|subscribe|follow us|site ?map|main menu"
     r"|leave a (?:reply|comment)|share this|privacy policy|terms of (?:use|service)|external links"
-    r"|related (?:\w+ )?(?:links|posts|articles|topics)|recent (?:posts|comments|articles)"
+    r"|related|related (?:\w+ )?(?:links|posts|articles|topics)|recent (?:posts|comments|articles)"
     r"|(?:in|on) this (?:page|article|chapter))\b"
     r"|^(?:menu|navigation|search|links?|(?:table of )?contents?|categor(?:y|ies)|archives?|tags?|comments?|share"
     r"|contact(?: us)?|about us|index|home|next|previous"
@@ -26,7 +26,7 @@ IS_END_MATTER = re.compile(rf"(?:{END_MATTER})\W*", re.IGNORECASE)
 MAX_NAVIGATION_CHARS = 60  # a longer header is a sentence that happens to hold such a word
 MIN_LINK_SHARE = 0.5  # of the characters of a section
 SENTENCE_END = re.compile(r"\s(?<=[.!?]\s)\s*")  # begins with what few characters are: twice as fast
-# Code between two fences, each alone on its line but for a list's bullet and the name of a language; Java reads it, too.
+# Code between two fences, each alone on its line but for a list's bullet and a language's name; Java reads it, too.
 FENCED = r"(?<![^\n])[ \t]*(?:(?:-|-?\d+\.) )?(`{3,})[^`\n]*(?=\n)(?s:.*?)(?:\n[ \t]*\1(?![^\n])|(?![\s\S]))"
 CODE = re.compile(FENCED)
 WORD = re.compile(r"\w+")

@@ -39,33 +39,36 @@ def table_lines(table: LexborNode) -> Iterator[str]:
     for number, (parent, cells) in enumerate(rows):
         texts, hanging = _row(cells, hanging if parent == group else {}, widest)
         group = parent
+        is_header = number == 0 and all(cell.tag == "th" for cell in cells)
+        while not is_header and texts and texts[-1] is None:
+            texts.pop()
         if any(texts):
-            yield f"| {' | '.join(texts)} |"
-            if number == 0 and all(cell.tag == "th" for cell in cells):
+            yield f"| {' | '.join(text or '' for text in texts)} |"
+            if is_header:
                 yield "|" + " --- |" * len(texts)
 
 
-def _row(cells: list[LexborNode], hanging: dict[int, int], widest: int) -> tuple[list[str], dict[int, int]]:
-    """The texts of a row by columns, and what hangs into the next row."""
-    texts: list[str] = []
+def _row(cells: list[LexborNode], hanging: dict[int, int], widest: int) -> tuple[list[str | None], dict[int, int]]:
+    """The texts of a row by columns, None where a cell from before or above is, and what hangs into the next row."""
+    texts: list[str | None] = []
     below: dict[int, int] = {}
     for cell in cells:
         _skip(texts, hanging, below)
         attributes = cell.attributes
         first = len(texts)
-        texts += [_text(cell), *[""] * (_span(attributes.get("colspan"), widest) - 1)]
+        texts += [_text(cell), *[None] * (_span(attributes.get("colspan"), widest) - 1)]
         if (n_rows := _span(attributes.get("rowspan"), MAX_ROWS)) > 1:
             below |= dict.fromkeys(range(first, min(len(texts), MAX_SPAN)), n_rows - 1)
     _skip(texts, hanging, below)
     return texts, below
 
 
-def _skip(texts: list[str], hanging: dict[int, int], below: dict[int, int]) -> None:
+def _skip(texts: list[str | None], hanging: dict[int, int], below: dict[int, int]) -> None:
     """Leave the places empty that cells from above take."""
     while (n_rows := hanging.get(len(texts), 0)) > 0:
         if n_rows > 1:
             below[len(texts)] = n_rows - 1
-        texts.append("")
+        texts.append(None)
 
 
 def _span(value: str | None, most: int) -> int:
