@@ -7,7 +7,7 @@ END_MATTER = (
     r"(?:leave|write|add|post) (?:a|your|us a) (?:reply|comment)|join the (?:discussion|conversation)|post navigation"
     r"|(?:share|print|tweet|like) this(?: (?:post|article|page|entry|story|on .*))?|follow us(?: on .*)?|external links"
     r"|related|related (?:\w+ )?(?:links|posts|articles|topics|stories|reading|pages|products|content)"
-    r"|recent (?:posts|comments|articles)|(?:you (?:may|might) also|more from|recommended for you|read next)\b.*"
+    r"|recent (?:posts|comments|articles)|you (?:may|might) also\b.*|recommended for you|read next"
     r"|(?:\d+|one|no) (?:comments?(?: (?:on|to)\b.*)?|thoughts? on\b.*|(?:responses?|replies) to\b.*)"
     r"|(?:notes and )?references|see also|further reading|footnotes?|bibliography|works cited"
     r"|advertisements?|(?:free |our )?newsletter|subscribe(?: to (?:our|the|my|this) .*)?|quick ?links|site ?map"
@@ -15,7 +15,7 @@ END_MATTER = (
 NAVIGATION = re.compile(
     r"\b(?:advertisements?|forums?|quick ?links?|newsletters?|subscribe|follow us|site ?map|main menu"
     r"|leave a (?:reply|comment)|share this|privacy policy|terms of (?:use|service)|external links"
-    r"|related|related (?:\w+ )?(?:links|posts|articles|topics)|recent (?:posts|comments|articles)"
+    r"|related (?:\w+ )?(?:links|posts|articles|topics)|recent (?:posts|comments|articles)"
     r"|(?:in|on) this (?:page|article|chapter))\b"
     r"|^(?:menu|navigation|search|links?|(?:table of )?contents?|categor(?:y|ies)|archives?|tags?|comments?|share"
     r"|contact(?: us)?|about us|index|home|next|previous"
