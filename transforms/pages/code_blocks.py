@@ -35,7 +35,8 @@ def fenced(text: str) -> str:
 
 def is_code_block(node: LexborNode) -> bool:
     """Whether an element that is marked as code has lines, and code is not marked again below it."""
-    return node.css_first(HAS_LINES) is not None and node.css_first("pre") is None
+    has_lines = node.css_first(HAS_LINES) is not None or (_keeps_breaks(node) and "\n" in node.text())
+    return has_lines and node.css_first("pre") is None
 
 
 def is_line_numbers(node: LexborNode, text: str) -> bool:
@@ -59,16 +60,22 @@ def code_text(root: LexborNode) -> str:
     if only is not None and only.next is None and only.tag == "-text":
         return only.text_content or ""
     special = root.css_first(NOT_PLAIN)
-    if special is None or (special == root and len(root.css(NOT_PLAIN)) == 1):
+    is_plain = special is None or (special == root and len(root.css(NOT_PLAIN)) == 1)
+    if is_plain and _keeps_breaks(root):
         return root.text()
-    return _Lines(root.tag == "pre" or CODE_STYLE.search(root.attributes.get("style") or "") is not None).read(root)
+    return _Lines(_keeps_breaks(root)).read(root)
+
+
+def _keeps_breaks(node: LexborNode) -> bool:
+    """Whether line breaks of the source are line breaks of the page."""
+    return node.tag == "pre" or CODE_STYLE.search(node.attributes.get("style") or "") is not None
 
 
 class _Lines:
     """Walks the elements of one block of code; `read` is its only use."""
 
     def __init__(self, is_pre: bool) -> None:
-        self.is_pre = is_pre  # so line breaks of the source are line breaks
+        self.is_pre = is_pre
         self.out: list[str] = []
         self.has_numbers = False
         self.is_after_line = False  # the line break that may follow is there already

@@ -218,6 +218,7 @@ class Article:
     MAIN = "main, [role=main], [itemprop=articleBody]"
     NO_PROSE = "a, button, script, style, select, textarea, noscript, svg, template, nav, footer"
     MIN_CHARS = 30
+    MIN_REST_CHARS = 10
     MIN_HIDDEN_CHARS = 500
 
     def __init__(self, body: LexborNode) -> None:
@@ -237,7 +238,7 @@ class Article:
         if _is_slug(node, tag, attributes):
             return False
         if mark == "comments":
-            return self._n_prose_chars() >= self.MIN_CHARS or not self._holds(node, 0, 1)
+            return self._n_prose_chars() >= self.MIN_REST_CHARS or not self._holds(node, 0, 1)
         return not (self._holds_title(node) or self._holds(node, 0.5, self.MIN_CHARS))
 
     def _holds_title(self, node: LexborNode) -> bool:
@@ -253,7 +254,8 @@ class Article:
         if len(node.text()) < min_chars:
             return False
         n_chars = n_prose_chars(node)
-        return n_chars >= min_chars and n_chars > share * self._n_prose_chars()
+        is_apart = node.tag in ("nav", "footer", "noscript")  # so it is not counted in the page's prose
+        return n_chars >= min_chars and n_chars > share * (self._n_prose_chars() + n_chars * is_apart)
 
     def _n_prose_chars(self) -> int:
         """The characters of the page's prose, comments of readers left out."""
@@ -270,8 +272,8 @@ def n_prose_chars(node: LexborNode) -> int:
 
 
 def _outermost(node: LexborNode, selector: str) -> Iterator[LexborNode]:
-    """The elements that match, without those in others that do."""
-    inner: set[int] = set()
+    """The elements below that match, without those in others that do."""
+    inner = {node.mem_id}
     for found in node.css(selector):
         if found.mem_id not in inner:
             inner.update(below.mem_id for below in found.css(selector))

@@ -25,7 +25,7 @@ from transforms.pages.tables import is_layout, table_lines
 
 LEAVES = SCRIPTS | TAGS
 ANCHORS = "¶🔗"  # a link of a paragraph to itself
-INTEGER = re.compile(r"\s*[+-]?\d{1,9}")
+INTEGER = re.compile(r"\s*[+-]?\d{1,9}(?!\d)")
 
 
 @dataclass
@@ -137,7 +137,7 @@ class _Renderer:
             self.inline.append("\n")
             return None
         if tag in CODE:
-            self._code(node, tag)
+            self._code(node, tag, mark)
             return None
         if self.heading:
             if tag in BLOCKS:
@@ -238,8 +238,9 @@ class _Renderer:
             section.end = len(self.page.blocks)
             self.open_sections.pop()
 
-    def _code(self, node: LexborNode, tag: str) -> None:
-        if tag == "code" and not self.heading and _has_elements(node) and self._code_block(node):
+    def _code(self, node: LexborNode, tag: str, mark: str | None) -> None:
+        has_parts = mark == "code" or (tag == "code" and _has_elements(node))
+        if has_parts and not self.heading and self._code_block(node):
             return
         text = clean("".join(visible_texts(node)).replace("\n", " "))
         self.inline.append(f"`{text}`" if text and "`" not in text and not self.heading else text)
