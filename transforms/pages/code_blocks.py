@@ -11,14 +11,12 @@ from transforms.pages.inline import leaf
 LINE_TAGS = BLOCKS - {"td", "th"}
 LINE_CLASS = re.compile(r"(?:^|\s)(?:line|(?:token|code|view|crayon|CodeMirror)-line)(?:\s|$)")
 LINE_STYLE = re.compile(r"display\s*:\s*(?:block|flex|grid|list-item|table-row)", re.IGNORECASE)
-# With none of these inside, the text is all there is.
-NOT_PLAIN = (
-    "br, div, li, p, tr, ol, ul, dl, sup, sub, button, script, math, svg, select, input, textarea, template, nav, style"
-    ", iframe, img, h1, h2, h3, [style], [hidden], [aria-hidden], [role], [class*=line], [class*=ln], [class*=gutter]"
-    ", [class*=link], [class*=anchor], [class*=hidden], [class*=sr-only], [class*=katex], [class*=toolbar], [data-line]"
+# With no other elements inside, and these attributes only, the text is all there is.
+NOT_PLAIN = re.compile(
+    r"<(?!/|(?:span|a|b|i|em|strong|code|samp|kbd|var|tt|u|font|mark|ins|del|small)[ >])"
+    r"|(?:style|hidden|role|data-line)\s*=|class=\"[^\"]*(?:line|ln|gutter|link|anchor|hidden|sr-only|katex|toolbar)"
 )
 HAS_LINES = "br, div, li, p, tr, [style*=block], [class*=line]"
-UNSEEN = {0: None, 13: None, 0xA0: " "}
 BACKTICKS = re.compile(r"`{3,}")
 SOURCE_BREAK = re.compile(r"[^\S\xa0]*\n[^\S\xa0]*")
 NUMBER_LINES = re.compile(r"\s*\d+(?:\s+\d+)+\s*")
@@ -26,17 +24,31 @@ NUMBER_LINES = re.compile(r"\s*\d+(?:\s+\d+)+\s*")
 
 def fenced(text: str) -> str:
     """Code between fences that are longer than any run of backticks inside; "" for none."""
-    text = "\n".join(line.rstrip() for line in text.translate(UNSEEN).split("\n")).strip("\n")
-    if not text.strip():
+    text = "\n".join(map(str.rstrip, _seen(text).split("\n"))).strip("\n")
+    if not text or text.isspace():
         return ""
-    fence = "`" * max([3, *(len(run) + 1 for run in BACKTICKS.findall(text))])
+    fence = "`" * max([3, *(len(run) + 1 for run in BACKTICKS.findall(text))]) if "```" in text else "```"
     return f"{fence}\n{text}\n{fence}"
+
+
+def _seen(text: str) -> str:
+    return text.replace("\0", "").replace("\r", "").replace("\xa0", " ")
 
 
 def is_code_block(node: LexborNode) -> bool:
     """Whether an element that is marked as code has lines, and code is not marked again below it."""
     has_lines = node.css_first(HAS_LINES) is not None or (_keeps_breaks(node) and "\n" in node.text())
     return has_lines and node.css_first("pre") is None
+
+
+def has_line(node: LexborNode) -> bool:
+    """Whether a part of an element is a line of its own or ends one."""
+    child = node.first_child
+    while child is not None:
+        if child.tag == "br" or _is_line_node(child):
+            return True
+        child = child.next
+    return False
 
 
 def is_line_numbers(node: LexborNode, text: str) -> bool:
@@ -59,9 +71,7 @@ def code_text(root: LexborNode) -> str:
     only = root.first_child
     if only is not None and only.next is None and only.tag == "-text":
         return only.text_content or ""
-    special = root.css_first(NOT_PLAIN)
-    is_plain = special is None or (special == root and len(root.css(NOT_PLAIN)) == 1)
-    if is_plain and _keeps_breaks(root):
+    if _keeps_breaks(root) and not NOT_PLAIN.search(root.inner_html or ""):
         return root.text()
     return _Lines(_keeps_breaks(root)).read(root)
 
@@ -98,7 +108,7 @@ class _Lines:
                 self._close(start)
                 following = node.next
             node = following
-        lines = "".join(self.out).translate(UNSEEN).split("\n")
+        lines = _seen("".join(self.out)).split("\n")
         if self.has_numbers and all(line.startswith(" ") for line in lines if line):
             lines = [line[1:] for line in lines]
         return "\n".join(lines)

@@ -215,8 +215,9 @@ def holds_no_text(node: LexborNode, mark: str) -> bool:
 class Article:
     """Where the text of one page is: an element that holds most of it is not furniture, whatever its name."""
 
-    MAIN = "main, [role=main], [itemprop=articleBody]"
-    NO_PROSE = "a, button, script, style, select, textarea, noscript, svg, template, nav, footer"
+    MAIN = "main, [role=main], [itemprop=articleBody], .titlepage, h1"  # DocBook has title pages in its text only
+    PROSE = "p, br, pre, h1, h2, h3, h4, h5, h6"
+    NO_PROSE = "button, script, style, select, textarea, noscript, svg, template, nav, footer"
     MIN_CHARS = 30
     MIN_REST_CHARS = 10
     MIN_HIDDEN_CHARS = 500
@@ -231,31 +232,35 @@ class Article:
         """Whether an element with this mark is left out."""
         if mark in ("never", "anchor", "numbers") or tag not in GUARDED:
             return holds_no_text(node, mark)
-        if mark not in ("element", "hidden", "name", "comments") or node.css_first(self.MAIN):
+        if mark not in ("element", "hidden", "name", "comments"):
+            return False
+        main = node.css_first(self.MAIN) if node.first_child is not None else None
+        if main is not None and main.tag != "h1":
             return False
         if mark in ("element", "hidden"):
             return not self._holds(node, 0.9, self.MIN_HIDDEN_CHARS)
-        if _is_slug(node, tag, attributes):
-            return False
         if mark == "comments":
-            return self._n_prose_chars() >= self.MIN_REST_CHARS or not self._holds(node, 0, 1)
-        return not (self._holds_title(node) or self._holds(node, 0.5, self.MIN_CHARS))
-
-    def _holds_title(self, node: LexborNode) -> bool:
-        """Whether it holds the page's one title and a good part of its text."""
-        n_titles = len(node.css("h1"))
-        if not n_titles:
+            has_rest = not self._holds(node, 0, 1) or self._n_prose_chars() >= self.MIN_REST_CHARS
+            return has_rest and not _is_slug(node, tag, attributes)
+        if main is not None and self._holds_titles(node) and self._holds(node, 0.3, 0):
             return False
+        may_hold = n_text_chars(node) >= self.MIN_CHARS and node.css_first(self.PROSE) is not None
+        return not (may_hold and (_is_slug(node, tag, attributes) or self._holds(node, 0.5, self.MIN_CHARS)))
+
+    def _holds_titles(self, node: LexborNode) -> bool:
+        """Whether it holds all of the page's titles."""
         if self._n_titles is None:
             self._n_titles = len(self.body.css("h1"))
-        return n_titles == self._n_titles and self._holds(node, 0.3, 0)
+        return len(node.css("h1")) == self._n_titles
 
     def _holds(self, node: LexborNode, share: float, min_chars: int) -> bool:
-        if len(node.text()) < min_chars:
+        if n_text_chars(node) < min_chars:
             return False
         n_chars = n_prose_chars(node)
+        if n_chars < min_chars:
+            return False
         is_apart = node.tag in ("nav", "footer", "noscript")  # so it is not counted in the page's prose
-        return n_chars >= min_chars and n_chars > share * (self._n_prose_chars() + n_chars * is_apart)
+        return n_chars > share * (self._n_prose_chars() + n_chars * is_apart)
 
     def _n_prose_chars(self) -> int:
         """The characters of the page's prose, comments of readers left out."""
@@ -267,13 +272,24 @@ class Article:
 
 def n_prose_chars(node: LexborNode) -> int:
     """The characters of an element's text outside links, controls and scripts."""
-    inside = sum(len("".join(found.text().split())) for found in _outermost(node, Article.NO_PROSE))
-    return len("".join(node.text().split())) - inside
+    inner = {node.mem_id}
+    n_chars = n_text_chars(node)
+    for found in node.css(Article.NO_PROSE):
+        if found.mem_id not in inner:
+            inner.update(below.mem_id for below in found.css(f"a, {Article.NO_PROSE}"))
+            n_chars -= n_text_chars(found)
+    return n_chars - sum(n_text_chars(link) for link in node.css("a") if link.mem_id not in inner)
+
+
+def n_text_chars(node: LexborNode) -> int:
+    """The characters of an element's text that are no spaces or line feeds."""
+    text = node.text()
+    return len(text) - text.count(" ") - text.count("\n")
 
 
 def _outermost(node: LexborNode, selector: str) -> Iterator[LexborNode]:
-    """The elements below that match, without those in others that do."""
-    inner = {node.mem_id}
+    """The elements that match, without those in others that do."""
+    inner: set[int] = set()
     for found in node.css(selector):
         if found.mem_id not in inner:
             inner.update(below.mem_id for below in found.css(selector))

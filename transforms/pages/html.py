@@ -51,22 +51,29 @@ SHARE_WORDS = re.compile(
     r"[\s|,/·•]*){2,}",
     re.IGNORECASE,
 )
+# How each of these begins, looked up first.
+MAY_BE_BOILERPLATE = re.compile(
+    r"[\s|«<←\[(]*(?:up|home|next|prev|top|contents|index|back|first|last|table|main|skip|edit|improve|view|report"
+    r"|share|print|permalink|this|page|was|follow|all|copyright|©|c\)|tweet|pin|e-?mail|facebook|twitter|linkedin|reddit"
+    r"|whatsapp|telegram|copy)",
+    re.IGNORECASE,
+)
 MAX_PHRASE_CHARS = 200  # a paragraph that only begins like this is text
 
 
 def is_boilerplate(text: str) -> bool:
     """Whether a block of its own is a navigation line, an edit or share link or a copyright line."""
-    if len(text) > MAX_PHRASE_CHARS:
+    if len(text) > MAX_PHRASE_CHARS or not MAY_BE_BOILERPLATE.match(text):
         return False
     return bool(NAV_WORDS.fullmatch(text) or SHARE_WORDS.fullmatch(text) or PHRASES.match(text))
 
 
 def clean(text: str) -> str:
     """NFC, without characters that are not seen, white space collapsed within each line."""
-    if UNSEEN.search(text):
+    if not (text.isascii() and text.isprintable()):
         text = UNSEEN.sub("", text)
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
+        if not text.isascii():
+            text = unicodedata.normalize("NFC", text)
     if "\n" not in text:
         return " ".join(text.split())
     return "\n".join(" ".join(line) for part in text.split("\n") if (line := part.split()))

@@ -15,7 +15,18 @@ NOTE = re.compile(r"\[[^\[\]]{1,20}\]")
 NOTE_CLASS = re.compile(r"(?:^|[\s_-])(?:reference|footnote|noteref|fn)", re.IGNORECASE)
 NOTE_MARK = re.compile(r"[\[(]?(?:\d{1,4}|[a-z]{1,2}|\W{1,3})[\])]?", re.IGNORECASE)
 ELEMENT_BEFORE = re.compile(r"(?:^|[^a-z])(?:[A-Z][a-z]?|[)\]])$")  # of a chemical formula
+SPHINX_CODE = {"class": "pre"}  # holds text only
 N_WORDS = 3  # raised text of so many words is small print
+
+
+def words_of(root: LexborNode) -> str:
+    """The text below an element, as one string."""
+    child = root.first_child
+    if child is None:
+        return ""
+    if child.next is None and child.tag == "span" and child.attributes == SPHINX_CODE:
+        return child.text()
+    return "".join(visible_texts(root))
 
 
 def visible_texts(root: LexborNode) -> Iterator[str]:

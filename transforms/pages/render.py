@@ -15,11 +15,11 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from schemas.bronze import HTML
 from transforms.pages.buttons import button_text, holds_header
-from transforms.pages.code_blocks import code_text, fenced, is_code_block, is_line_numbers
+from transforms.pages.code_blocks import code_text, fenced, has_line, is_code_block, is_line_numbers
 from transforms.pages.formulas import TAGS
 from transforms.pages.furniture import Article, Attributes, mark_of
-from transforms.pages.html import BLOCKS, CODE, SCOPES, clean, clean_header, header_level, is_boilerplate
-from transforms.pages.inline import SCRIPTS, leaf, visible_texts
+from transforms.pages.html import BLOCKS, CODE, HEADERS, SCOPES, clean, clean_header, header_level, is_boilerplate
+from transforms.pages.inline import SCRIPTS, leaf, words_of
 from transforms.pages.segment_rules import is_navigation
 from transforms.pages.tables import is_layout, table_lines
 
@@ -53,9 +53,9 @@ class Page:
 
     def text(self, start: int, end: int, left_out: Collection[int] = ()) -> str:
         """The blocks of a span as one text."""
-        taken = [index for index in range(start, end) if not left_out or index not in left_out]
-        parts = [self.breaks[index] + self.blocks[index] for index in taken]
-        return "".join(parts)[len(self.breaks[taken[0]]) :] if parts else ""
+        taken = zip(range(start, end), self.breaks[start:end], self.blocks[start:end], strict=True)
+        parts = [part for index, *parts in taken if index not in left_out for part in parts]
+        return "".join(parts[1:])
 
     def add(self, block: str, line_break: str = "\n\n", links: int = 0) -> None:
         """Append a block."""
@@ -97,10 +97,7 @@ class _Renderer:
         while node is not None:
             tag = node.tag or "-"
             if tag == "-text":
-                text = (node.text_content or "").replace("\n", " ")
-                self.inline.append(text)
-                if self.links:
-                    self.link_chars += len(text.strip())
+                self._text(node)
             elif tag[0] != "-":
                 level = self._open(node, tag)
                 if level is not None:
@@ -143,7 +140,7 @@ class _Renderer:
             if tag in BLOCKS:
                 self.inline.append(" ")
             return 0
-        if level := header_level(tag, attributes):
+        if (tag in HEADERS or "role" in attributes) and (level := header_level(tag, attributes)):
             self._flush()
             self.heading = level
             return level
@@ -155,15 +152,32 @@ class _Renderer:
             return None
         if tag in BLOCKS:
             self._enter_block(node, tag, attributes)
-        elif tag == "a":
+            return 0
+        if tag == "a":
             self.links += 1
             self.n_links += 1
-        return 0
+        return self._words(node, tag)
+
+    def _words(self, node: LexborNode, tag: str) -> int | None:
+        """Read an element within a line at once if it holds only text, as most do."""
+        child = node.first_child
+        if child is not None and (child.tag != "-text" or child.next is not None):
+            return 0
+        if child is not None:
+            self._text(child)
+        self._close(tag, 0)
+        return None
+
+    def _text(self, node: LexborNode) -> None:
+        text = node.text_content or ""
+        if self.inline or not text.isspace():
+            self.inline.append(text.replace("\n", " "))
+            if self.links:
+                self.link_chars += len(text.strip())
 
     def _leaf(self, node: LexborNode, tag: str, attributes: Attributes) -> int | None:
         """Read a formula, a superscript or a note's mark."""
-        before = "".join(self.inline[-2:])
-        text = leaf(node, tag, attributes, "" if before.isspace() and len(self.inline) < 2 else before)
+        text = leaf(node, tag, attributes, "".join(self.inline[-2:]))
         if text is None:
             return 0
         self.inline.append(text)
@@ -239,10 +253,10 @@ class _Renderer:
             self.open_sections.pop()
 
     def _code(self, node: LexborNode, tag: str, mark: str | None) -> None:
-        has_parts = mark == "code" or (tag == "code" and _has_elements(node))
-        if has_parts and not self.heading and self._code_block(node):
+        has_lines = mark == "code" or (tag == "code" and has_line(node))
+        if has_lines and not self.heading and self._code_block(node):
             return
-        text = clean("".join(visible_texts(node)).replace("\n", " "))
+        text = clean(words_of(node).replace("\n", " "))
         self.inline.append(f"`{text}`" if text and "`" not in text and not self.heading else text)
         if self.links:
             self.link_chars += len(text)
@@ -273,11 +287,7 @@ class _Renderer:
         """End the current block: keep it unless it is empty, boilerplate, or a row of bare links."""
         if not self.inline:
             return
-        text = "".join(self.inline)
-        if text.isspace():
-            self._reset()
-            return
-        text = clean(text).rstrip(ANCHORS).rstrip()
+        text = clean("".join(self.inline)).rstrip(ANCHORS).rstrip()
         links = self.link_chars
         bare_links = self.n_links >= 2 and links >= 0.8 * len(text) and not self.lists
         self._reset()
@@ -294,11 +304,6 @@ class _Renderer:
             current.bullet = ""
         self.page.add(text, "\n" if in_list and self.after_list else "\n\n", links)
         self.after_list = in_list
-
-
-def _has_elements(node: LexborNode) -> bool:
-    only = node.first_child
-    return only is not None and (only.next is not None or only.tag != "-text")
 
 
 def _new_list(node: LexborNode, tag: str, attributes: Attributes) -> _List:
