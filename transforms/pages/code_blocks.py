@@ -125,10 +125,11 @@ class _Lines:
         if tag == "br" or tag[0] == "-":
             return None
         attributes = node.attributes
-        text = leaf(node, tag, attributes, self.out[-1] if self.out else "")
+        mark = mark_of(tag, attributes)
+        text = leaf(node, tag, attributes, mark, self.out[-1] if self.out else "")
         if text is not None or "toolbar" in (attributes.get("class") or ""):
             self._add(text or "")
-            self.has_numbers |= mark_of(tag, attributes) == "numbers"
+            self.has_numbers |= mark == "numbers"
             return None
         if not _is_line(tag, attributes):
             return -1

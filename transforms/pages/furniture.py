@@ -101,8 +101,8 @@ def mark_of(tag: str, attributes: Attributes) -> str | None:
     if not attributes or tag in ROOTS:
         return None
     found = None
-    for name, value in attributes.items():
-        if (marks := MARKS.get(name)) and (mark := marks(tag, value or "", attributes)):
+    for name in attributes:
+        if name in MARKS and (mark := MARKS[name](tag, attributes[name] or "", attributes)):
             if mark == "formula":
                 return mark
             found = found or mark
@@ -217,9 +217,10 @@ class Article:
 
     MAIN = "main, [role=main], [itemprop=articleBody], .titlepage, h1"  # DocBook has title pages in its text only
     PROSE = "p, br, pre, h1, h2, h3, h4, h5, h6"
-    NO_PROSE = "button, script, style, select, textarea, noscript, svg, template, nav, footer"
+    NO_PROSE = "a, button, script, style, select, textarea, svg, template"
     MIN_CHARS = 30
     MIN_REST_CHARS = 10
+    MAX_HELD = 50  # marked elements one in another that all hold the text, each of which is read whole to see it
     MIN_HIDDEN_CHARS = 500
 
     def __init__(self, body: LexborNode) -> None:
@@ -227,14 +228,22 @@ class Article:
         self.body = body
         self._n_chars: int | None = None
         self._n_titles: int | None = None
+        self._n_held = 0
 
     def is_furniture(self, node: LexborNode, tag: str, mark: str, attributes: Attributes) -> bool:
         """Whether an element with this mark is left out."""
+        is_out = self._n_held > self.MAX_HELD or self._is_out(node, tag, mark, attributes)
+        self._n_held += not is_out
+        return is_out
+
+    def _is_out(self, node: LexborNode, tag: str, mark: str, attributes: Attributes) -> bool:
         if mark in ("never", "anchor", "numbers") or tag not in GUARDED:
             return holds_no_text(node, mark)
         if mark not in ("element", "hidden", "name", "comments"):
             return False
-        main = node.css_first(self.MAIN) if node.first_child is not None else None
+        if n_text_chars(node) < self.MIN_CHARS:
+            return True
+        main = node.css_first(self.MAIN)
         if main is not None and main.tag != "h1":
             return False
         if mark in ("element", "hidden"):
@@ -244,8 +253,8 @@ class Article:
             return has_rest and not _is_slug(node, tag, attributes)
         if main is not None and self._holds_titles(node) and self._holds(node, 0.3, 0):
             return False
-        may_hold = n_text_chars(node) >= self.MIN_CHARS and node.css_first(self.PROSE) is not None
-        return not (may_hold and (_is_slug(node, tag, attributes) or self._holds(node, 0.5, self.MIN_CHARS)))
+        has_prose = node.css_first(self.PROSE) is not None
+        return not (has_prose and (_is_slug(node, tag, attributes) or self._holds(node, 0.5, self.MIN_CHARS)))
 
     def _holds_titles(self, node: LexborNode) -> bool:
         """Whether it holds all of the page's titles."""
@@ -257,10 +266,7 @@ class Article:
         if n_text_chars(node) < min_chars:
             return False
         n_chars = n_prose_chars(node)
-        if n_chars < min_chars:
-            return False
-        is_apart = node.tag in ("nav", "footer", "noscript")  # so it is not counted in the page's prose
-        return n_chars > share * (self._n_prose_chars() + n_chars * is_apart)
+        return n_chars >= min_chars and n_chars > share * self._n_prose_chars()
 
     def _n_prose_chars(self) -> int:
         """The characters of the page's prose, comments of readers left out."""
@@ -271,14 +277,8 @@ class Article:
 
 
 def n_prose_chars(node: LexborNode) -> int:
-    """The characters of an element's text outside links, controls and scripts."""
-    inner = {node.mem_id}
-    n_chars = n_text_chars(node)
-    for found in node.css(Article.NO_PROSE):
-        if found.mem_id not in inner:
-            inner.update(below.mem_id for below in found.css(f"a, {Article.NO_PROSE}"))
-            n_chars -= n_text_chars(found)
-    return n_chars - sum(n_text_chars(link) for link in node.css("a") if link.mem_id not in inner)
+    """About how many characters of an element's text are outside links, controls and scripts."""
+    return n_text_chars(node) - sum(map(n_text_chars, node.css(Article.NO_PROSE)))
 
 
 def n_text_chars(node: LexborNode) -> int:

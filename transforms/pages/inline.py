@@ -10,6 +10,7 @@ from transforms.pages.furniture import Attributes, holds_no_text, mark_of
 from transforms.pages.html import BLOCKS, clean
 
 SCRIPTS = frozenset(["sup", "sub"])
+LEAVES = SCRIPTS | formulas.TAGS
 ORDINAL = re.compile(r"st|nd|rd|th|er|re|ère|ème|tm|sm|[\u2120\u2122\xae\xa9\xaa\xba]", re.IGNORECASE)
 NOTE = re.compile(r"\[[^\[\]]{1,20}\]")
 NOTE_CLASS = re.compile(r"(?:^|[\s_-])(?:reference|footnote|noteref|fn)", re.IGNORECASE)
@@ -24,8 +25,11 @@ def words_of(root: LexborNode) -> str:
     child = root.first_child
     if child is None:
         return ""
-    if child.next is None and child.tag == "span" and child.attributes == SPHINX_CODE:
-        return child.text()
+    if child.next is None:
+        if child.tag == "-text":
+            return child.text_content or ""
+        if child.tag == "span" and child.attributes == SPHINX_CODE:
+            return child.text()
     return "".join(visible_texts(root))
 
 
@@ -44,7 +48,8 @@ def visible_texts(root: LexborNode) -> Iterator[str]:
             text = "\n"
         elif tag[0] != "-":
             attributes = node.attributes
-            read = leaf(node, tag, attributes, before)
+            mark = mark_of(tag, attributes)
+            read = leaf(node, tag, attributes, mark, before) if mark or tag in LEAVES else None
             if read is None:
                 child = node.first_child
             text = read or (" " if tag in BLOCKS else "")
@@ -66,11 +71,10 @@ def visible_texts(root: LexborNode) -> Iterator[str]:
         node = following
 
 
-def leaf(node: LexborNode, tag: str, attributes: Attributes, before: str) -> str | None:
+def leaf(node: LexborNode, tag: str, attributes: Attributes, mark: str | None, before: str) -> str | None:
     """The text of an element that is read as a whole, "" for one that is not seen; None where its inside is text."""
     if tag in SCRIPTS:
         return script_text(node, tag, attributes, before)
-    mark = mark_of(tag, attributes)
     if tag in formulas.TAGS or mark == "formula":
         found = formulas.formula(node, tag, attributes)
         if found is not None:

@@ -16,14 +16,12 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from schemas.bronze import HTML
 from transforms.pages.buttons import button_text, holds_header
 from transforms.pages.code_blocks import code_text, fenced, has_line, is_code_block, is_line_numbers
-from transforms.pages.formulas import TAGS
 from transforms.pages.furniture import Article, Attributes, mark_of
 from transforms.pages.html import BLOCKS, CODE, HEADERS, SCOPES, clean, clean_header, header_level, is_boilerplate
-from transforms.pages.inline import SCRIPTS, leaf, words_of
+from transforms.pages.inline import LEAVES, leaf, words_of
 from transforms.pages.segment_rules import is_navigation
 from transforms.pages.tables import is_layout, table_lines
 
-LEAVES = SCRIPTS | TAGS
 ANCHORS = "¶🔗"  # a link of a paragraph to itself
 INTEGER = re.compile(r"\s*[+-]?\d{1,9}(?!\d)")
 
@@ -97,7 +95,9 @@ class _Renderer:
         while node is not None:
             tag = node.tag or "-"
             if tag == "-text":
-                self._text(node)
+                text = node.text_content or ""
+                if self.inline or not text.isspace():
+                    self._add_words(text)
             elif tag[0] != "-":
                 level = self._open(node, tag)
                 if level is not None:
@@ -121,13 +121,11 @@ class _Renderer:
     def _open(self, node: LexborNode, tag: str) -> int | None:
         """Enter an element; its level where it is a header, else 0, and None where its inside is done with."""
         attributes = node.attributes
-        if tag in LEAVES:
-            return self._leaf(node, tag, attributes)
+        mark = mark_of(tag, attributes)
+        if tag in LEAVES or mark in ("formula", "note"):
+            return self._leaf(node, tag, attributes, mark)
         if tag == "button":
             return self._button(node, attributes)
-        mark = mark_of(tag, attributes)
-        if mark in ("formula", "note"):
-            return self._leaf(node, tag, attributes)
         if mark and self.article.is_furniture(node, tag, mark, attributes):
             return None
         if tag == "br":
@@ -164,20 +162,19 @@ class _Renderer:
         if child is not None and (child.tag != "-text" or child.next is not None):
             return 0
         if child is not None:
-            self._text(child)
-        self._close(tag, 0)
+            self._add_words(child.text_content or "")
+        if tag == "a" and not self.heading:
+            self.links -= 1
         return None
 
-    def _text(self, node: LexborNode) -> None:
-        text = node.text_content or ""
-        if self.inline or not text.isspace():
-            self.inline.append(text.replace("\n", " "))
-            if self.links:
-                self.link_chars += len(text.strip())
+    def _add_words(self, text: str) -> None:
+        self.inline.append(text.replace("\n", " "))
+        if self.links:
+            self.link_chars += len(text.strip())
 
-    def _leaf(self, node: LexborNode, tag: str, attributes: Attributes) -> int | None:
+    def _leaf(self, node: LexborNode, tag: str, attributes: Attributes, mark: str | None) -> int | None:
         """Read a formula, a superscript or a note's mark."""
-        text = leaf(node, tag, attributes, "".join(self.inline[-2:]))
+        text = leaf(node, tag, attributes, mark, "".join(self.inline[-2:]))
         if text is None:
             return 0
         self.inline.append(text)
@@ -198,7 +195,8 @@ class _Renderer:
         return None
 
     def _enter_block(self, node: LexborNode, tag: str, attributes: Attributes) -> None:
-        self._flush()
+        if self.inline:
+            self._flush()
         self.depth += 1
         if tag in SCOPES:
             self.scopes.append(self.depth)
@@ -218,13 +216,15 @@ class _Renderer:
         elif tag == "a":
             self.links -= 1
         elif tag in BLOCKS:
-            self._flush()
+            if self.inline:
+                self._flush()
             if tag in ("ul", "ol"):
                 self.lists.pop()
             self.depth -= 1
             if tag in SCOPES:
                 self.scopes.pop()
-            self._close_scope()
+            if self.page.sections[self.open_sections[-1]].scope > self.depth:
+                self._close_scope()
 
     def _start_section(self, level: int) -> None:
         header = clean_header("".join(self.inline))
@@ -285,8 +285,6 @@ class _Renderer:
 
     def _flush(self) -> None:
         """End the current block: keep it unless it is empty, boilerplate, or a row of bare links."""
-        if not self.inline:
-            return
         text = clean("".join(self.inline)).rstrip(ANCHORS).rstrip()
         links = self.link_chars
         bare_links = self.n_links >= 2 and links >= 0.8 * len(text) and not self.lists

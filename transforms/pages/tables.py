@@ -7,7 +7,7 @@ from selectolax.lexbor import LexborNode
 
 from transforms.pages.furniture import is_unseen
 from transforms.pages.html import clean
-from transforms.pages.inline import visible_texts
+from transforms.pages.inline import words_of
 
 LAYOUT = "table, h1, h2, h3, h4, h5, h6, [role=heading], pre"
 MAX_CELL_CHARS = 600
@@ -77,7 +77,7 @@ def _span(value: str | None, most: int) -> int:
 
 
 def _text(cell: LexborNode) -> str:
-    return clean("".join(visible_texts(cell)).replace("\n", " ")).replace("|", "\\|")
+    return clean(words_of(cell).replace("\n", " ")).replace("|", "\\|")
 
 
 def _cells(row: LexborNode) -> Iterator[LexborNode]:
