@@ -1,37 +1,7 @@
 import pytest
 
-from transforms.pages.html import clean, clean_header, header_level, is_boilerplate, is_furniture, shape_fault
+from transforms.pages.html import clean, clean_header, header_level, is_boilerplate, shape_fault
 from transforms.pages.render import render
-
-
-@pytest.mark.parametrize(
-    ("tag", "attributes", "expected"),
-    [
-        ("script", {}, True),
-        ("nav", {}, True),
-        ("footer", {}, True),
-        ("div", {}, False),
-        ("div", {"hidden": None}, True),
-        ("p", {"aria-hidden": "true"}, True),
-        ("p", {"aria-hidden": "false"}, False),
-        ("div", {"style": "color: red; display : none"}, True),
-        ("div", {"role": "navigation"}, True),
-        ("div", {"role": "main"}, False),
-        ("div", {"class": "navheader"}, True),
-        ("div", {"class": "page-nav"}, True),
-        ("div", {"id": "breadcrumbs"}, True),
-        ("div", {"class": "toc"}, True),
-        ("a", {"class": "headerlink"}, True),
-        ("ol", {"aria-label": "breadcrumb"}, True),
-        ("section", {"aria-label": "How to brew tea"}, False),
-        ("span", {"class": "visually-hidden"}, True),
-        ("div", {"class": "navigator-chapter"}, False),
-        ("div", {"class": "sharepoint"}, False),
-        ("body", {"class": "has-sidebar sidebar"}, False),
-    ],
-)
-def test_is_furniture(tag: str, attributes: dict[str, str | None], expected: bool) -> None:
-    assert is_furniture(tag, attributes) is expected
 
 
 @pytest.mark.parametrize(

@@ -41,12 +41,66 @@ def text(body: str) -> str:
         ("<p><a>4.10. Sharpen</a> <a>4.12. Grow</a><p>text", "text"),
         ("<ul><li><a>One</a> <a>Two</a></ul>", "- One Two"),
         ("<p>Up Home Next<p>text<p>© 2019 X", "text"),
+        ("<ol start=3><li>a<li>b</ol>", "3. a\n4. b"),
+        ("<ol><li>a<li value=5>b<li>c</ol>", "1. a\n5. b\n6. c"),
+        ("<ol reversed><li>a<li>b<li>c</ol>", "3. a\n2. b\n1. c"),
+        ("<ol reversed start=9><li>a<li>b</ol>", "9. a\n8. b"),
+        ("<ol start=x><li>a</ol>", "1. a"),
+        ("<ol start=99999999999999999999><li>a</ol>", "1. a"),
+        ("<ol start=3><li>a</ol><pre>b</pre><ol start=4><li>c</ol>", "3. a\n\n```\nb\n```\n\n4. c"),
+        (
+            "<table><tr><th>A<th>B<tr><td rowspan=2>a<td>b<tr><td>c</table>",
+            "| A | B |\n| --- | --- |\n| a | b |\n|  | c |",
+        ),
+        (
+            "<table><tr><th>A<th>B<th>C<tr><td colspan=2>a<td>b</table>",
+            "| A | B | C |\n| --- | --- | --- |\n| a |  | b |",
+        ),
+        (
+            "<table><tr><td>A<td>B<tr><td colspan=100000000>a<tr><td rowspan=0>b<td>c<tr><td>d</table>",
+            "| A | B |\n| a |\n| b | c |\n|  | d |",
+        ),
+        ("<table><tbody><tr><td rowspan=9>A<td>B<tbody><tr><td>C<td>D</table>", "| A | B |\n| C | D |"),
+        (
+            "<table><tr><th rowspan=2>A<th colspan=2>B<tr><td>c<td>d</table>",
+            "| A | B |  |\n| --- | --- | --- |\n|  | c | d |",
+        ),
+        ("<table><caption>Tea</caption><tr><td>a|b<td><b>c</b>d</table>", "Tea\n\n| a\\|b | cd |"),
         ("a &lt;b&gt; &amp; \x00 &#xD800;", "a <b> & \ufffd"),
         ("<svg><style>x</style></svg><textarea>y</textarea>a", "a"),
     ],
 )
 def test_markdown(body: str, expected: str) -> None:
     assert text(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("<h3><button aria-expanded=false>How?</button></h3><p>So.", "### How?\n\nSo."),
+        ("<h2><span>1.</span> <button>How is it done?</button></h2>", "## How is it done?"),
+        ("<h2><button><span>How</span><span data-nosnippet>Show</span></button></h2>", "## How"),
+        ("<button class=acc><h3>How?</h3></button>So.", "### How?\n\nSo."),
+        ("<details><summary><button>How?</button></summary>So.</details>", "How?\n\nSo."),
+        ("<dl><dt><button>Terms</button><dd>So.</dl>", "Terms\n\nSo."),
+        ("<button class=accordion>Section 1</button><div>So.</div>", "Section 1\n\nSo."),
+        ("<button data-bs-toggle=collapse>Returns</button><div>So.</div>", "Returns\n\nSo."),
+        ("<button aria-expanded=false>How do I pay?</button><div>So.</div>", "How do I pay?\n\nSo."),
+        ("<h2>Install <button>Copy link</button></h2>So.", "## Install\n\nSo."),
+        ("<h2>Comments <button>Newest first</button></h2>So.", "## Comments\n\nSo."),
+        ("<h2><button>Copy</button></h2>So.", "So."),
+        ("<form>So.<button>Send</button></form>", "So."),
+        ("<button aria-expanded=false>Menu</button><button class=collapsed>Show more</button>So.", "So."),
+    ],
+)
+def test_a_button_that_unfolds_is_read_and_one_that_acts_is_not(body: str, expected: str) -> None:
+    assert text(body) == expected
+
+
+@pytest.mark.timeout(20)
+def test_cells_that_ask_for_many_places_take_few() -> None:
+    wide = "<table><tr>" + "<td>a" * 1000 + "<tr><td colspan=99999 rowspan=99999>a<td>b" * 10_000 + "</table>"
+    assert len(text(wide)) < 20 * len(wide)
 
 
 def sections(body: str) -> list[tuple[int, str, int, str]]:

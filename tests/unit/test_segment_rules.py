@@ -1,6 +1,6 @@
 import pytest
 
-from transforms.pages.segment_rules import header_fault, is_repetitive, sentences
+from transforms.pages.segment_rules import header_fault, is_end_matter, is_repetitive, sentences
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,26 @@ def test_header_fault(header: str, expected: str | None) -> None:
     assert header_fault(header) == expected
 
 
+@pytest.mark.parametrize(
+    ("header", "link_share", "expected"),
+    [
+        ("See also", 0.0, True),
+        ("References:", 0.0, True),
+        ("2 thoughts on tea", 0.0, True),
+        ("You may also like", 0.0, True),
+        ("Related", 0.0, True),
+        ("Related work", 1.0, False),
+        ("Tags", 0.0, False),
+        ("Tags", 0.6, True),
+        ("Comments", 0.1, False),
+        ("Subscribe to a calendar", 0.2, False),
+        ("Tea", 1.0, False),
+    ],
+)
+def test_is_end_matter(header: str, link_share: float, expected: bool) -> None:
+    assert is_end_matter(header, link_share) is expected
+
+
 ONE = "The kettle stands on the stove and the water in it boils."
 TWO = "Pour it over the leaves, wait four minutes, then take them out."
 
@@ -46,6 +66,10 @@ TWO = "Pour it over the leaves, wait four minutes, then take them out."
         ("See below. " * 9, False),
         (f"```\n{ONE}\n{ONE}\n```\n{TWO}", False),
         (f"| {ONE} |\n| {ONE} |", False),
+        (f"````\n{ONE}\n```\n{ONE}\n```\n{ONE}\n````\n\n{TWO}", False),
+        (f"````\n```\n````\n\n{ONE} {ONE}", True),
+        (f"- ````\n  ```\n  {ONE}\n  ````\n\n{ONE}", False),
+        (f"The sign ``` begins code. {ONE} {ONE}", True),
     ],
 )
 def test_is_repetitive(text: str, expected: bool) -> None:

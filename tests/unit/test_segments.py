@@ -58,6 +58,54 @@ def test_cut(html: str, expected: list[tuple[str, int, str | None]]) -> None:
     assert cut(html) == expected
 
 
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        (
+            "<h1>Tea</h1><p>Hot.<h2>See also</h2><ul><li>Water</ul><h2>More</h2><p>Cold.",
+            [("Tea", "Hot.\n\n## More\n\nCold."), ("See also", "- Water")],
+        ),
+        (
+            "<article><h1>Tea</h1><p>Hot.<h3>Leave a Reply</h3><p>Name<h3>Related posts</h3><p>Ten pans</article>",
+            [("Tea", "Hot."), ("Leave a Reply", "Name"), ("Related posts", "Ten pans")],
+        ),
+        # It ends with the element that holds it, so the text after that is the article's.
+        (
+            "<h1>Tea</h1><p>Hot.<div><h4>Related articles</h4><p>Ten pans</div><p>Cold.",
+            [("Tea", "Hot.\n\nCold."), ("Related articles", "Ten pans")],
+        ),
+        (
+            "<h1>Tea</h1><p>Hot.<div><h4>References</h4><h5>Books</h5><p>A</div><p>Cold.",
+            [("Tea", "Hot.\n\nCold."), ("References", "##### Books\n\nA")],
+        ),
+        # Tags may be the subject of a manual's section; a list of links is not.
+        ("<h1>Git</h1><p>Hot.<h2>Tags</h2><p>A tag names it.", [("Git", "Hot.\n\n## Tags\n\nA tag names it.")]),
+        ("<h1>Git</h1><p>Hot.<h2>Tags</h2><ul><li><a>tea</a></ul>", [("Git", "Hot."), ("Tags", "- tea")]),
+        ("<h1>References</h1><p>A<h2>Books</h2><p>B", [("References", "A\n\n## Books\n\nB")]),
+        (
+            "<h1>How to boil</h1><p>Hot.<div id=comments><h3>2 thoughts on how</h3><ol class=comment-list><li>Bob</ol>"
+            "<div id=respond><h3>Leave a Reply</h3></div></div>",
+            [("How to boil", "Hot.")],
+        ),
+    ],
+)
+def test_sections_beside_the_text_are_pieces_of_their_own(html: str, expected: list[tuple[str, str]]) -> None:
+    found = list(pieces(html, 1, MAX))
+    assert [(x["header"], x["text"]) for x in found] == expected
+    assert [x["position"] for x in found] == list(range(len(found)))
+
+
+def test_what_is_left_out_does_not_count_for_the_length() -> None:
+    html = f"<h1>A</h1>{p(1400)}<h2>See also</h2>{p(900)}<h2>B</h2>{p(1589)}"
+    assert cut(html) == [("A", 1400 + 2 + 4 + 2 + 1589, None), ("See also", 900, None)]
+    assert [header for header, _, _ in cut(html.replace("<h2>B", f"<h2>C</h2>{p(9)}<h2>B"))] == [
+        "A",
+        "See also",
+        "C",
+        "B",
+    ]
+
+
 def test_header_path_and_positions() -> None:
     html = f"<h1>1. A</h1><h2>1.1. B</h2><h4>C</h4>{p(2000)}<h4>D</h4>{p(2000)}"
     found = [(x["position"], x["header_path"], x["header"], x["header_level"]) for x in pieces(html, MIN, MAX)]

@@ -1,11 +1,12 @@
-"""What the elements and phrases of a web page are: headers, blocks, furniture, boilerplate."""
+"""What the elements and phrases of a web page are: headers, blocks, boilerplate."""
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterator
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser
+
+from transforms.pages.furniture import Attributes
 
 
 def _words(names: str) -> frozenset[str]:
@@ -14,20 +15,6 @@ def _words(names: str) -> frozenset[str]:
 
 HEADERS = {f"h{level}": level for level in range(1, 7)}
 HEADER_LEVELS = {str(level) for level in range(1, 7)}
-SKIPPED = _words(
-    "script style noscript template head nav footer svg math iframe object embed canvas audio video map"
-    " select option button input textarea dialog noembed noframes datalist menu"
-)
-SKIPPED_ROLES = _words("navigation banner contentinfo search menu menubar toolbar dialog")
-# Words of class and id that mark page furniture; DocBook, Sphinx, wikis, blogs.
-FURNITURE = re.compile(
-    r"(?:^|[\s_-])(?:nav(?:bar|header|footer|igation)?|breadcrumbs?|menu|sidebar|footer|share|sharing|social|pager"
-    r"|pagination|toc(?!-backref)|headerlink|anchorjs-link|editsection|edit-link|skip-?link|cookies?|copyright|noprint"
-    r"|sphinxsidebar|related|advert(?:isement)?s?|sr-only|visually-hidden|screen-reader-text)(?:$|[\s_-])",
-    re.IGNORECASE,
-)
-MAX_NAME_CHARS = 1000
-HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 SCOPES = _words("article section aside main td th li blockquote dd figure details")
 BLOCKS = SCOPES | _words(
     "address body caption center dir div dl dt fieldset figcaption form header hgroup hr html legend ol p"
@@ -64,50 +51,28 @@ SHARE_WORDS = re.compile(
     r"[\s|,/·•]*){2,}",
     re.IGNORECASE,
 )
+BEFORE_PHRASES = " |«<←[("
+# The first letters of these, which are looked up faster than the whole.
+BEGINNINGS = _words(
+    "up e- c) © hom nex pre top con ind bac fir las tab mai ski edi imp vie rep sha pri per thi pag was fol all cop twe"
+    " pin ema fac twi lin red wha tel"
+)
 MAX_PHRASE_CHARS = 200  # a paragraph that only begins like this is text
-
-
-Attributes = Mapping[str, str | None]
-
-
-def is_furniture(tag: str, attributes: Attributes) -> bool:
-    """Whether an element is hidden or is marked as navigation, footer, sharing bar and the like."""
-    if tag in SKIPPED:
-        return True
-    if not attributes or tag in ("html", "body", "main", "article"):
-        return False
-    for name, value in attributes.items():  # noqa: SIM110  (any() costs twice as much, for every element)
-        if (marks := MARKS.get(name)) and marks(value or ""):
-            return True
-    return False
-
-
-@lru_cache(4096)  # a site has few classes, and says them on every element
-def _names_furniture(classes: str) -> bool:
-    return FURNITURE.search(classes) is not None
-
-
-MARKS: Mapping[str, Callable[[str], object]] = {
-    "hidden": lambda value: True,
-    "aria-hidden": lambda value: value == "true",
-    "role": lambda value: value.lower() in SKIPPED_ROLES,
-    "style": HIDDEN_STYLE.search,
-    "class": lambda value: _names_furniture(value[:MAX_NAME_CHARS]),
-    "id": FURNITURE.search,
-    "aria-label": FURNITURE.search,
-}
 
 
 def is_boilerplate(text: str) -> bool:
     """Whether a block of its own is a navigation line, an edit or share link or a copyright line."""
     if len(text) > MAX_PHRASE_CHARS:
         return False
+    head = text.lstrip(BEFORE_PHRASES)[:3].lower()
+    if head not in BEGINNINGS and head[:2] not in BEGINNINGS and head[:1] not in BEGINNINGS:
+        return False
     return bool(NAV_WORDS.fullmatch(text) or SHARE_WORDS.fullmatch(text) or PHRASES.match(text))
 
 
 def clean(text: str) -> str:
     """NFC, without characters that are not seen, white space collapsed within each line."""
-    if UNSEEN.search(text):
+    if not text.isprintable():  # which a line feed and what is not seen are not
         text = UNSEEN.sub("", text)
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
@@ -132,32 +97,6 @@ def header_level(tag: str, attributes: Attributes) -> int:
         return 0
     given = attributes.get("aria-level") or "2"
     return int(given) if given in HEADER_LEVELS else 6
-
-
-def visible_texts(root: LexborNode) -> Iterator[str]:
-    """The texts below an element, hidden elements and page furniture left out."""
-    node, depth = root.first_child, 1
-    if node is not None and node.next is None and node.tag == "-text":  # what most cells and code hold
-        yield node.text_content or ""
-        return
-    while node is not None:
-        tag = node.tag or "-"
-        if tag == "-text":
-            yield node.text_content or ""
-        elif tag == "br":
-            yield "\n"
-        child = None if tag[0] == "-" or is_furniture(tag, node.attributes) else node.first_child
-        if child is not None:
-            node, depth = child, depth + 1
-            continue
-        following = node.next
-        while following is None:
-            node, depth = node.parent, depth - 1
-            if not depth:
-                return
-            assert node is not None
-            following = node.next
-        node = following
 
 
 def shape_fault(html: str) -> str | None:

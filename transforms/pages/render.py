@@ -7,25 +7,23 @@ length is a difference of two sums and no subtree is rendered twice. The walk ke
 no page is too deep for it.
 """
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from schemas.bronze import HTML
-from transforms.pages.html import (
-    BLOCKS,
-    CODE,
-    SCOPES,
-    clean,
-    clean_header,
-    header_level,
-    is_boilerplate,
-    is_furniture,
-    visible_texts,
-)
+from transforms.pages.buttons import button_text, holds_header
+from transforms.pages.code_blocks import code_text, fenced, has_line, is_code_block, is_line_numbers
+from transforms.pages.furniture import Article, Attributes, mark_of
+from transforms.pages.html import BLOCKS, CODE, HEADERS, SCOPES, clean, clean_header, header_level, is_boilerplate
+from transforms.pages.inline import LEAVES, leaf, words_of
+from transforms.pages.segment_rules import is_navigation
 from transforms.pages.tables import is_layout, table_lines
 
 ANCHORS = "¶🔗"  # a link of a paragraph to itself
+INTEGER = re.compile(r"\s*[+-]?\d{1,9}(?!\d)")
 
 
 @dataclass
@@ -38,27 +36,38 @@ class Section:
     head: int  # where its header's own block is; `start` for an empty header
     start: int
     scope: int
+    """How many blocks are open where it may be at most: it ends with the last of them."""
     end: int = -1
 
 
 @dataclass
 class Page:
-    """The rendered page: blocks, the line breaks before each, and sections in page order."""
+    """The rendered page: blocks, the line breaks before and the characters of links in each; sections in page order."""
 
     blocks: list[str] = field(default_factory=list)
     breaks: list[str] = field(default_factory=list)
+    links: list[int] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
 
-    def text(self, start: int, end: int) -> str:
+    def text(self, start: int, end: int, left_out: Collection[int] = ()) -> str:
         """The blocks of a span as one text."""
-        parts = [b + t for b, t in zip(self.breaks[start:end], self.blocks[start:end], strict=True)]
-        return "".join(parts)[len(self.breaks[start]) :] if parts else ""
+        taken = zip(range(start, end), self.breaks[start:end], self.blocks[start:end], strict=True)
+        parts = [part for index, *parts in taken if index not in left_out for part in parts]
+        return "".join(parts[1:])
+
+    def add(self, block: str, line_break: str = "\n\n", links: int = 0) -> None:
+        """Append a block."""
+        self.blocks.append(block)
+        self.breaks.append(line_break)
+        self.links.append(links)
 
 
 @dataclass
 class _List:
     ordered: bool
-    count: int = 0
+    number: int = 0
+    """Of the next item."""
+    step: int = 1
     bullet: str = ""  # to be written before the item's first block
 
 
@@ -71,7 +80,8 @@ class _Renderer:
         self.inline: list[str] = []
         self.lists: list[_List] = []
         self.after_list = False
-        self.scope = 0
+        self.depth = 0  # of open blocks
+        self.scopes = [0]  # the depths of those that end the sections in them
         self.heading = 0
         self.links = 0
         self.n_links = self.link_chars = 0
@@ -79,14 +89,15 @@ class _Renderer:
     def render(self, html: str) -> Page:
         """The page rendered."""
         node: LexborNode | None = LexborHTMLParser(html).body
+        if node is not None:
+            self.article = Article(node)
         stack: list[tuple[LexborNode, str, int]] = []  # the open elements: tag, and the level where it is a header
         while node is not None:
             tag = node.tag or "-"
             if tag == "-text":
-                text = (node.text_content or "").replace("\n", " ")
-                self.inline.append(text)
-                if self.links:
-                    self.link_chars += len(text.strip())
+                text = node.text_content or ""
+                if self.inline or not text.isspace():
+                    self._add_words(text)
             elif tag[0] != "-":
                 level = self._open(node, tag)
                 if level is not None:
@@ -110,43 +121,92 @@ class _Renderer:
     def _open(self, node: LexborNode, tag: str) -> int | None:
         """Enter an element; its level where it is a header, else 0, and None where its inside is done with."""
         attributes = node.attributes
-        if is_furniture(tag, attributes):
+        mark = mark_of(tag, attributes)
+        if tag in LEAVES or mark in ("formula", "note"):
+            return self._leaf(node, tag, attributes, mark)
+        if tag == "button":
+            return self._button(node, attributes)
+        if mark and self.article.is_furniture(node, tag, mark, attributes):
             return None
         if tag == "br":
             self.inline.append("\n")
             return None
         if tag in CODE:
-            self._code(node)
+            self._code(node, tag, mark)
             return None
         if self.heading:
             if tag in BLOCKS:
                 self.inline.append(" ")
             return 0
-        if level := header_level(tag, attributes):
+        if (tag in HEADERS or "role" in attributes) and (level := header_level(tag, attributes)):
             self._flush()
             self.heading = level
             return level
+        if mark == "code" and self._code_block(node):
+            return None
         if tag == "pre" or (tag == "table" and not is_layout(node)):
             self._flush()
             self._verbatim(node, tag)
             return None
         if tag in BLOCKS:
-            self._enter_block(tag)
-        elif tag == "a":
+            self._enter_block(node, tag, attributes)
+            return 0
+        if tag == "a":
             self.links += 1
             self.n_links += 1
-        return 0
+        return self._words(node, tag)
 
-    def _enter_block(self, tag: str) -> None:
-        self._flush()
+    def _words(self, node: LexborNode, tag: str) -> int | None:
+        """Read an element within a line at once if it holds only text, as most do."""
+        child = node.first_child
+        if child is not None and (child.tag != "-text" or child.next is not None):
+            return 0
+        if child is not None:
+            self._add_words(child.text_content or "")
+        if tag == "a" and not self.heading:
+            self.links -= 1
+        return None
+
+    def _add_words(self, text: str) -> None:
+        self.inline.append(text.replace("\n", " "))
+        if self.links:
+            self.link_chars += len(text.strip())
+
+    def _leaf(self, node: LexborNode, tag: str, attributes: Attributes, mark: str | None) -> int | None:
+        """Read a formula, a superscript or a note's mark."""
+        text = leaf(node, tag, attributes, mark, "".join(self.inline[-2:]))
+        if text is None:
+            return 0
+        self.inline.append(text)
+        if self.links:
+            self.link_chars += len(text.strip())
+        return None
+
+    def _button(self, node: LexborNode, attributes: Attributes) -> int | None:
+        if not self.heading and holds_header(node):
+            return 0
+        text = button_text(node, attributes)
+        if self.heading:
+            self.inline.append(text)
+        elif text:
+            self._flush()
+            self.inline.append(text)
+            self._flush()
+        return None
+
+    def _enter_block(self, node: LexborNode, tag: str, attributes: Attributes) -> None:
+        if self.inline:
+            self._flush()
+        self.depth += 1
         if tag in SCOPES:
-            self.scope += 1
+            self.scopes.append(self.depth)
         if tag in ("ul", "ol"):
-            self.lists.append(_List(tag == "ol"))
+            self.lists.append(_new_list(node, tag, attributes))
         elif tag == "li" and self.lists:
             current = self.lists[-1]
-            current.count += 1
-            current.bullet = f"{current.count}. " if current.ordered else "- "
+            current.number = _integer(attributes.get("value"), current.number)
+            current.bullet = f"{current.number}. " if current.ordered else "- "
+            current.number += current.step
 
     def _close(self, tag: str, level: int) -> None:
         if level:
@@ -156,11 +216,14 @@ class _Renderer:
         elif tag == "a":
             self.links -= 1
         elif tag in BLOCKS:
-            self._flush()
+            if self.inline:
+                self._flush()
             if tag in ("ul", "ol"):
                 self.lists.pop()
+            self.depth -= 1
             if tag in SCOPES:
-                self.scope -= 1
+                self.scopes.pop()
+            if self.page.sections[self.open_sections[-1]].scope > self.depth:
                 self._close_scope()
 
     def _start_section(self, level: int) -> None:
@@ -173,32 +236,46 @@ class _Renderer:
         head = len(page.blocks)
         if header:
             self._add(f"{'#' * level} {header}")
-        section = Section(level, header, self.open_sections[-1], head, len(page.blocks), self.scope)
+        parent = self.open_sections[-1]
+        scope = self.depth if is_navigation(header) else self.scopes[-1]
+        scope = max(scope, page.sections[parent].scope)
+        section = Section(level, header, parent, head, len(page.blocks), scope)
         self.open_sections.append(len(page.sections))
         page.sections.append(section)
 
     def _close_scope(self) -> None:
         """End the sections that began in the element just left; a bare header may root what follows it."""
-        while (section := self.page.sections[self.open_sections[-1]]).scope > self.scope:
+        while (section := self.page.sections[self.open_sections[-1]]).scope > self.depth:
             if len(self.page.blocks) == section.start:
-                section.scope = self.scope
+                section.scope = self.depth if is_navigation(section.header) else self.scopes[-1]
                 return
             section.end = len(self.page.blocks)
             self.open_sections.pop()
 
-    def _code(self, node: LexborNode) -> None:
-        text = clean("".join(visible_texts(node)).replace("\n", " "))
+    def _code(self, node: LexborNode, tag: str, mark: str | None) -> None:
+        has_lines = mark == "code" or (tag == "code" and has_line(node))
+        if has_lines and not self.heading and self._code_block(node):
+            return
+        text = clean(words_of(node).replace("\n", " "))
         self.inline.append(f"`{text}`" if text and "`" not in text and not self.heading else text)
         if self.links:
             self.link_chars += len(text)
+
+    def _code_block(self, node: LexborNode) -> bool:
+        """Keep an element outside `pre` as a block of code, where it has lines."""
+        text = code_text(node).strip("\n") if is_code_block(node) else ""
+        if "\n" not in text:
+            return False
+        self._flush()
+        self._add(fenced(text))
+        return True
 
     def _verbatim(self, node: LexborNode, tag: str) -> None:
         if tag == "table":
             text = "\n".join(table_lines(node))
         else:
-            lines = [line.rstrip() for line in "".join(visible_texts(node)).translate(_CODE_UNSEEN).split("\n")]
-            text = "\n".join(lines).strip("\n")
-            text = f"```\n{text}\n```" if text.strip() else ""
+            text = code_text(node)
+            text = "" if is_line_numbers(node, text) else fenced(text)
         if text:
             self._add(text)
 
@@ -208,19 +285,14 @@ class _Renderer:
 
     def _flush(self) -> None:
         """End the current block: keep it unless it is empty, boilerplate, or a row of bare links."""
-        if not self.inline:
-            return
-        text = "".join(self.inline)
-        if text.isspace():
-            self._reset()
-            return
-        text = clean(text).rstrip(ANCHORS).rstrip()
-        bare_links = self.n_links >= 2 and self.link_chars >= 0.8 * len(text) and not self.lists
+        text = clean("".join(self.inline)).rstrip(ANCHORS).rstrip()
+        links = self.link_chars
+        bare_links = self.n_links >= 2 and links >= 0.8 * len(text) and not self.lists
         self._reset()
         if text and not bare_links and not is_boilerplate(text):
-            self._add(text)
+            self._add(text, links)
 
-    def _add(self, text: str) -> None:
+    def _add(self, text: str, links: int = 0) -> None:
         in_list = bool(self.lists)
         if in_list:
             indent = "  " * (len(self.lists) - 1)
@@ -228,12 +300,28 @@ class _Renderer:
             hanging = indent + " " * (len(current.bullet) or 2)
             text = indent + (current.bullet or "  ") + text.replace("\n", "\n" + hanging)
             current.bullet = ""
-        self.page.blocks.append(text)
-        self.page.breaks.append("\n" if in_list and self.after_list else "\n\n")
+        self.page.add(text, "\n" if in_list and self.after_list else "\n\n", links)
         self.after_list = in_list
 
 
-_CODE_UNSEEN = {0: None, 13: None, 0xA0: " "}
+def _new_list(node: LexborNode, tag: str, attributes: Attributes) -> _List:
+    """A list at its first number: `start`, or the number of items where it is counted down."""
+    if tag == "ul":
+        return _List(ordered=False)
+    is_reversed = "reversed" in attributes
+    first = 1
+    if is_reversed and "start" not in attributes:
+        child = node.first_child
+        first = 0
+        while child is not None:
+            first += child.tag == "li"
+            child = child.next
+    return _List(ordered=True, number=_integer(attributes.get("start"), first), step=-1 if is_reversed else 1)
+
+
+def _integer(value: str | None, otherwise: int) -> int:
+    found = INTEGER.match(value or "")
+    return int(found[0]) if found else otherwise
 
 
 def render(content: str, media_type: str = HTML) -> Page:
@@ -251,7 +339,6 @@ def _lines(text: str) -> Page:
     for line in text.splitlines():
         block = clean(line).rstrip(ANCHORS).rstrip()
         if block and not is_boilerplate(block):
-            page.blocks.append(block)
-            page.breaks.append("\n\n")
+            page.add(block)
     page.sections[0].end = len(page.blocks)
     return page

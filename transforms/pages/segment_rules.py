@@ -3,17 +3,28 @@
 import re
 
 # The paper names adverts, forums, quick links and free newsletters, and says its list goes on.
+END_MATTER = (
+    r"(?:leave|write|add|post) (?:a|your|us a) (?:reply|comment)|join the (?:discussion|conversation)|post navigation"
+    r"|(?:share|print|tweet|like) this(?: (?:post|article|page|entry|story|on .*))?|follow us(?: on .*)?|external links"
+    r"|related|related (?:\w+ )?(?:links|posts|articles|topics|stories|reading|pages|products|content)"
+    r"|recent (?:posts|comments|articles)|you (?:may|might) also\b.*|recommended for you|read next"
+    r"|(?:\d+|one|no) (?:comments?(?: (?:on|to)\b.*)?|thoughts? on\b.*|(?:responses?|replies) to\b.*)"
+    r"|(?:notes and )?references|see also|further reading|footnotes?|bibliography|works cited"
+    r"|advertisements?|(?:free |our )?newsletter|subscribe(?: to (?:our|the|my|this) .*)?|quick ?links|site ?map"
+)
 NAVIGATION = re.compile(
     r"\b(?:advertisements?|forums?|quick ?links?|newsletters?|subscribe|follow us|site ?map|main menu"
     r"|leave a (?:reply|comment)|share this|privacy policy|terms of (?:use|service)|external links"
     r"|related (?:\w+ )?(?:links|posts|articles|topics)|recent (?:posts|comments|articles)"
     r"|(?:in|on) this (?:page|article|chapter))\b"
     r"|^(?:menu|navigation|search|links?|(?:table of )?contents?|categor(?:y|ies)|archives?|tags?|comments?|share"
-    r"|contact(?: us)?|about us|see also|references|further reading|footnotes?|index|home|next|previous"
-    r"|sign ?(?:in|up)|log ?in|register|cookies?|advertising)\W*$",
+    r"|contact(?: us)?|about us|index|home|next|previous"
+    rf"|sign ?(?:in|up)|log ?in|register|cookies?|advertising|{END_MATTER})\W*$",
     re.IGNORECASE,
 )
+IS_END_MATTER = re.compile(rf"(?:{END_MATTER})\W*", re.IGNORECASE)
 MAX_NAVIGATION_CHARS = 60  # a longer header is a sentence that happens to hold such a word
+MIN_LINK_SHARE = 0.5  # of the characters of a section
 SENTENCE_END = re.compile(r"\s(?<=[.!?]\s)\s*")  # begins with what few characters are: twice as fast
 # Code between two fences, each alone on its line but for a list's bullet and a language's name; the second is at least
 # as long as the first (CommonMark). Java reads it, too.
@@ -29,9 +40,23 @@ def header_fault(header: str) -> str | None:
         return "empty_header"
     if header.isupper():
         return "uppercase_header"
-    if len(header) <= MAX_NAVIGATION_CHARS and NAVIGATION.search(header):
-        return "navigation_header"
-    return None
+    return "navigation_header" if is_navigation(header) else None
+
+
+def is_navigation(header: str) -> bool:
+    """Whether a header names a part of a page that is not its text, or is next to it."""
+    return len(header) <= MAX_NAVIGATION_CHARS and NAVIGATION.search(header) is not None
+
+
+def is_end_matter(header: str, link_share: float) -> bool:
+    """Whether a section inside a larger one is not part of its text.
+
+    Some headers say so: see also, leave a reply. Others (tags, comments, index) may name the subject of
+    a manual's section, and say so only of one that is mostly links.
+    """
+    if not is_navigation(header):
+        return False
+    return link_share >= MIN_LINK_SHARE or IS_END_MATTER.fullmatch(header) is not None
 
 
 def is_repetitive(text: str, ngram: int, max_jaccard: float) -> bool:
@@ -61,5 +86,6 @@ def is_repetitive(text: str, ngram: int, max_jaccard: float) -> bool:
 
 def sentences(text: str) -> list[str]:
     """The sentences and lines of the prose in a segment."""
-    lines = (line for line in CODE.sub("\n", text).split("\n") if not line.startswith(("|", "#")))
+    prose = CODE.sub("\n", text) if "```" in text else text
+    lines = (line for line in prose.split("\n") if not line.startswith(("|", "#")))
     return [sentence for line in lines for sentence in SENTENCE_END.split(line) if sentence]

@@ -2,8 +2,9 @@
 
 Top-down: the largest section of `min_chars` to `max_chars` is taken whole; a longer one is split
 into the sections in it, and its own text before, between and after them becomes pieces of its own;
-a shorter one is a piece as it is. So no two pieces overlap, and every text is in exactly one. A page
-without headers gives none, or, if that is wanted, runs of its paragraphs.
+a shorter one is a piece as it is. Sections beside the text (see also, references, related posts) are
+left out of those that hold them and are pieces of their own. So no two pieces overlap, and every text
+is in exactly one. A page without headers gives none, or, if that is wanted, runs of its paragraphs.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from transforms.pages.language import identify_prose
 from transforms.pages.personal_data import scrubbed
 from transforms.pages.quality_rules import RULES, Limits, quality_fault
 from transforms.pages.render import Page, render
-from transforms.pages.segment_rules import header_fault, is_repetitive
+from transforms.pages.segment_rules import header_fault, is_end_matter, is_navigation, is_repetitive
 
 METHOD_VERSION = "segments-8"
 # In the order in which they are looked at: what a rule drops, the next ones do not see.
@@ -165,9 +166,8 @@ def pieces(
     if len(page.sections) == 1:
         yield _piece(0, "", 0, [], page.text(0, len(page.blocks)), "no_header")
         return
-    for position, span in enumerate(select_spans(page, max_chars)):
+    for position, (span, text) in enumerate(spans_with_texts(page, max_chars)):
         section = page.sections[span.section]
-        text = page.text(span.start, span.end)
         fault = length_fault(len(text), min_chars, max_chars)
         yield _piece(position, section.header, section.level, _path(page, span.section), text, fault)
 
@@ -188,19 +188,54 @@ def length_fault(n_chars: int, min_chars: int, max_chars: int) -> str | None:
     return "too_short" if n_chars < min_chars else "too_long" if n_chars > max_chars else None
 
 
-def select_spans(page: Page, max_chars: int) -> Iterator[Span]:
-    """The largest sections of at most `max_chars`, and what lies between them, in page order."""
-    sums = [0, *accumulate(len(b) + len(t) for b, t in zip(page.breaks, page.blocks, strict=True))]
+def spans_with_texts(page: Page, max_chars: int) -> list[tuple[Span, str]]:
+    """The pieces of a page with headers, in page order."""
+    beside = beside_sections(page)
+    left_out = {block for index in beside for block in range(page.sections[index].head, page.sections[index].end)}
+    spans = [(span, page.text(span.start, span.end, left_out)) for span in select_spans(page, max_chars, beside=beside)]
+    for index in beside:
+        spans += [(span, page.text(span.start, span.end)) for span in select_spans(page, max_chars, root=index)]
+    if not beside:
+        return spans
+    return sorted((found for found in spans if found[0].section or found[1]), key=lambda found: found[0].start)
+
+
+def beside_sections(page: Page) -> list[int]:
+    """The outermost sections that are not part of the text around them, but next to it."""
+    found: list[int] = []
+    end = 0
+    for index, section in enumerate(page.sections[1:], start=1):
+        if section.head < end or not is_navigation(section.header):
+            continue
+        span = slice(section.start, section.end)
+        n_chars = sum(map(len, page.blocks[span]))
+        if is_end_matter(section.header, sum(page.links[span]) / max(n_chars, 1)):
+            found.append(index)
+            end = section.end
+    return found
+
+
+def select_spans(page: Page, max_chars: int, *, root: int = 0, beside: Collection[int] = ()) -> Iterator[Span]:
+    """The largest sections of at most `max_chars` below one, and what lies between them, in page order.
+
+    Sections beside the text are not looked at, and their blocks have no length.
+    """
+    sizes = [len(b) + len(t) for b, t in zip(page.breaks, page.blocks, strict=True)]
+    for index in beside:
+        section = page.sections[index]
+        sizes[section.head : section.end] = [0] * (section.end - section.head)
+    sums = [0, *accumulate(sizes)]
     children: list[list[int]] = [[] for _ in page.sections]
     for index, section in enumerate(page.sections[1:], start=1):
-        children[section.parent].append(index)
-    todo = [Span(0, 0, len(page.blocks), is_gap=False)]
+        if index not in beside:
+            children[section.parent].append(index)
+    todo = [Span(root, page.sections[root].start, page.sections[root].end, is_gap=False)]
     while todo:
         span = todo.pop()
         inside = children[span.section]
-        first_break = len(page.breaks[span.start]) if span.start < span.end else 0
-        fits = sums[span.end] - sums[span.start] - first_break <= max_chars
-        if span.is_gap or not inside or (span.section and fits):
+        first = next((block for block in range(span.start, span.end) if sizes[block]), None)
+        n_chars = 0 if first is None else sums[span.end] - sums[first] - len(page.breaks[first])
+        if span.is_gap or not inside or (span.section and n_chars <= max_chars):
             yield span
             continue
         parts: list[Span] = []
@@ -211,7 +246,7 @@ def select_spans(page: Page, max_chars: int) -> Iterator[Span]:
             parts.append(Span(child, section.start, section.end, is_gap=False))
             at = section.end
         parts.append(Span(span.section, at, span.end, is_gap=True))
-        todo.extend(part for part in reversed(parts) if not part.is_gap or part.start < part.end)
+        todo.extend(part for part in reversed(parts) if not part.is_gap or sums[part.start] < sums[part.end])
 
 
 def _path(page: Page, section: int) -> list[str]:
