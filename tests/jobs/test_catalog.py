@@ -416,7 +416,7 @@ def test_one_table_reads_the_same_by_spark_polars_duckdb_and_delta_rs(open_lake)
 
 def test_every_look_works_below_a_folder_with_an_odd_name(spark: SparkSession, tmp_path: Path) -> None:
     """As Jenkins names workspaces, and worse; Spark takes a location for a URI, delta-rs decodes it."""
-    root = tmp_path / "feature%2Fx [1] {a} #b `c` ü" / "lake"
+    root = tmp_path / "feature%2Fx [1] {a} #b ü" / "lake"
     lake = RunLake(spark, str(root), Run("test", "test", "0" * 16, RUNS))
     lake.create(RUNS)
     kept = curate(lake, 3, "a")
