@@ -19,7 +19,10 @@ SAID = "humpback: interrupted; what was committed stays, run the same command to
 class Ending:
     """Whether SIGTERM has come, and how a command ends after it."""
 
-    asked = False
+    def __init__(self) -> None:
+        """Nothing has come yet."""
+        self.asked = False
+        self.has_said = False
 
     def ask(self, signum: int, frame: FrameType | None) -> None:
         """Handle SIGTERM: end as Ctrl-C does. The watchdog looks after a second one."""
@@ -30,6 +33,7 @@ class Ending:
     def done(self) -> int:
         """Say that the command was interrupted; its exit code. After SIGTERM no child process stays."""
         sys.stderr.write(SAID)
+        self.has_said = True
         if self.asked:
             end_children()
         return EXIT_CODE
@@ -44,7 +48,7 @@ def ending_in_time() -> Iterator[Ending]:
     # Python's handlers wait for the main thread, which may be within a library; the watchdog does not.
     before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
     handler = signal.signal(signal.SIGTERM, ending.ask)
-    threading.Thread(target=_watch, args=(ear,), name="watchdog", daemon=True).start()
+    threading.Thread(target=_watch, args=(ear, ending), name="watchdog", daemon=True).start()
     yield ending
     if not ending.asked:  # else the watchdog stays until the process has ended
         signal.signal(signal.SIGTERM, handler)
@@ -52,7 +56,7 @@ def ending_in_time() -> Iterator[Ending]:
         mouth.close()
 
 
-def _watch(ear: socket.socket) -> None:
+def _watch(ear: socket.socket, ending: Ending) -> None:
     """Wait for SIGTERM, then for another one or for the time to be up."""
     with ear:
         if not _heard(ear):
@@ -60,7 +64,8 @@ def _watch(ear: socket.socket) -> None:
         ear.settimeout(LIMIT_SECONDS)
         with suppress(TimeoutError):
             _heard(ear)
-    os.write(STDERR, SAID.encode())
+    if not ending.has_said:
+        os.write(STDERR, SAID.encode())
     end_children()
     os._exit(EXIT_CODE)
 
