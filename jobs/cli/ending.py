@@ -32,8 +32,8 @@ class Ending:
 
     def done(self) -> int:
         """Say that the command was interrupted; its exit code. After SIGTERM no child process stays."""
+        self.has_said = True  # first: the watchdog's time may be up while this is written
         sys.stderr.write(SAID)
-        self.has_said = True
         if self.asked:
             end_children()
         return EXIT_CODE
