@@ -28,7 +28,12 @@ def _segment_columns(*, text_nullable: bool, references: tuple[str, ...] = ()) -
             "text", StringType(), "the piece rendered as Markdown-like text; null when dropped", nullable=text_nullable
         ),
         column("n_chars", IntegerType(), "length of the text in characters, also when dropped"),
-        column("language", StringType(), "ISO 639-1 code; null when not looked at", nullable=True),
+        column(
+            "language",
+            StringType(),
+            "ISO 639-1 code of the prose; null when not looked at or without prose",
+            nullable=True,
+        ),
         column("language_score", DoubleType(), "probability of that language", nullable=True),
         column(
             "replaced",

@@ -26,7 +26,8 @@ TO = r"\s?[-\u2010-\u2015/]\s?"
 AMOUNT = r"\d{1,15}(?:[.,']\d{1,15}){0,5}"
 # Replaced by bars before phone numbers are looked for. libphonenumber wants dates to be ruled out first.
 NO_PHONE = re.compile(
-    rf"""https?://(?!wa\.me/)[^\s<>"']{{1,500}}
+    rf"""(?=[-+\dA-Z$€£¥₹a-fhv])(?:  # first, for speed
+    https?://(?!wa\.me/)[^\s<>"']{{1,500}}
     |(?<![\w+(])(?<!\d[-./])(?:
       {DATE}(?:{TO}(?:{DATE}|{YEAR})){{0,3}}
       |{YEAR}{TO}(?:{DATE}|{YEAR}|\d\d)
@@ -46,7 +47,8 @@ NO_PHONE = re.compile(
     |(?<![\d.+])(?:0|[1-9]\d{{0,2}})\.\d{{4,20}}(?![\d.])
     |[-+]?\d{{1,3}}\.\d{{3,20}}°?\s?[NS]?[,;/ ]{{1,2}}[-+]?\d{{1,3}}\.\d{{3,20}}
     |\d{{1,3}}(?:\.\d{{1,20}})?\s?[°º][\d\s'".,\u2032\u2033\u2019\u201d]{{0,24}}
-    |[$€£¥₹]\s?{AMOUNT}|\b(?:USD|EUR|GBP|CHF)\s?{AMOUNT}""",
+    |[$€£¥₹]\s?{AMOUNT}|\b(?:USD|EUR|GBP|CHF)\s?{AMOUNT}
+    )""",
     re.X,
 )
 # What a number is that such a word stands before, in lower case.
