@@ -13,8 +13,8 @@ LINE_CLASS = re.compile(r"(?:^|\s)(?:line|(?:token|code|view|crayon|CodeMirror)-
 LINE_STYLE = re.compile(r"display\s*:\s*(?:block|flex|grid|list-item|table-row)", re.IGNORECASE)
 # With no other elements inside, and these attributes only, the text is all there is.
 NOT_PLAIN = re.compile(
-    r"<(?!/|(?:span|a|b|i|em|strong|code|samp|kbd|var|tt|u|font|mark|ins|del|small)[ >])"
-    r"|(?:style|hidden|role|data-line)\s*=|class=\"[^\"]*(?:line|ln|gutter|link|anchor|hidden|sr-only|katex|toolbar)"
+    r"<(?!/|(?:span|a|b|i|em|strong|code|samp|kbd|var|tt|u|font|mark|ins|del|small)"
+    r"(?: (?:href|id|title|name)=\"[^\"]*\"| class=\"(?:(?!line|ln|gutter|link|anchor|hidden|sr-only|katex|toolbar)[^\"])*\")*>)"
 )
 HAS_LINES = "br, div, li, p, tr, [style*=block], [class*=line]"
 BACKTICKS = re.compile(r"`{3,}")

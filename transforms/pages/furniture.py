@@ -222,6 +222,7 @@ class Article:
     MIN_REST_CHARS = 10
     MAX_HELD = 50  # marked elements one in another that all hold the text, each of which is read whole to see it
     MIN_HIDDEN_CHARS = 500
+    MIN_UNLINKED = 0.3  # of an article's characters are outside links
 
     def __init__(self, body: LexborNode) -> None:
         """`body` is looked at only when a marked element asks."""
@@ -241,20 +242,24 @@ class Article:
             return holds_no_text(node, mark)
         if mark not in ("element", "hidden", "name", "comments"):
             return False
-        if n_text_chars(node) < self.MIN_CHARS:
+        n_chars = n_text_chars(node)
+        if n_chars < self.MIN_CHARS:
+            return True
+        n_unlinked = n_chars - sum(map(n_text_chars, node.css("a")))
+        if n_unlinked < self.MIN_CHARS or n_unlinked < self.MIN_UNLINKED * n_chars:
             return True
         main = node.css_first(self.MAIN)
         if main is not None and main.tag != "h1":
             return False
         if mark in ("element", "hidden"):
-            return not self._holds(node, 0.9, self.MIN_HIDDEN_CHARS)
-        if mark == "comments":
-            has_rest = not self._holds(node, 0, 1) or self._n_prose_chars() >= self.MIN_REST_CHARS
-            return has_rest and not _is_slug(node, tag, attributes)
-        if main is not None and self._holds_titles(node) and self._holds(node, 0.3, 0):
+            return n_unlinked < self.MIN_HIDDEN_CHARS or not self._holds(node, 0.9)
+        if _is_slug(node, tag, attributes):
             return False
-        has_prose = node.css_first(self.PROSE) is not None
-        return not (has_prose and (_is_slug(node, tag, attributes) or self._holds(node, 0.5, self.MIN_CHARS)))
+        if mark == "comments":
+            return self._n_prose_chars() >= self.MIN_REST_CHARS
+        if main is not None and self._holds_titles(node) and self._holds(node, 0.3):
+            return False
+        return node.css_first(self.PROSE) is None or not self._holds(node, 0.5)
 
     def _holds_titles(self, node: LexborNode) -> bool:
         """Whether it holds all of the page's titles."""
@@ -262,11 +267,8 @@ class Article:
             self._n_titles = len(self.body.css("h1"))
         return len(node.css("h1")) == self._n_titles
 
-    def _holds(self, node: LexborNode, share: float, min_chars: int) -> bool:
-        if n_text_chars(node) < min_chars:
-            return False
-        n_chars = n_prose_chars(node)
-        return n_chars >= min_chars and n_chars > share * self._n_prose_chars()
+    def _holds(self, node: LexborNode, share: float) -> bool:
+        return n_prose_chars(node) > share * self._n_prose_chars()
 
     def _n_prose_chars(self) -> int:
         """The characters of the page's prose, comments of readers left out."""

@@ -37,6 +37,8 @@ class Section:
     start: int
     scope: int
     """How many blocks are open where it may be at most: it ends with the last of them."""
+    is_navigation: bool = False
+    """Whether its header names a part of a page beside the text."""
     end: int = -1
 
 
@@ -51,9 +53,12 @@ class Page:
 
     def text(self, start: int, end: int, left_out: Collection[int] = ()) -> str:
         """The blocks of a span as one text."""
-        taken = zip(range(start, end), self.breaks[start:end], self.blocks[start:end], strict=True)
-        parts = [part for index, *parts in taken if index not in left_out for part in parts]
-        return "".join(parts[1:])
+        parts = [b + t for b, t in zip(self.breaks[start:end], self.blocks[start:end], strict=True)]
+        first = start
+        if left_out:
+            parts = [part for index, part in enumerate(parts, start) if index not in left_out]
+            first = next((index for index in range(start, end) if index not in left_out), start)
+        return "".join(parts)[len(self.breaks[first]) :] if parts else ""
 
     def add(self, block: str, line_break: str = "\n\n", links: int = 0) -> None:
         """Append a block."""
@@ -237,9 +242,9 @@ class _Renderer:
         if header:
             self._add(f"{'#' * level} {header}")
         parent = self.open_sections[-1]
-        scope = self.depth if is_navigation(header) else self.scopes[-1]
-        scope = max(scope, page.sections[parent].scope)
-        section = Section(level, header, parent, head, len(page.blocks), scope)
+        is_beside = is_navigation(header)
+        scope = max(self.depth if is_beside else self.scopes[-1], page.sections[parent].scope)
+        section = Section(level, header, parent, head, len(page.blocks), scope, is_beside)
         self.open_sections.append(len(page.sections))
         page.sections.append(section)
 
@@ -247,7 +252,7 @@ class _Renderer:
         """End the sections that began in the element just left; a bare header may root what follows it."""
         while (section := self.page.sections[self.open_sections[-1]]).scope > self.depth:
             if len(self.page.blocks) == section.start:
-                section.scope = self.depth if is_navigation(section.header) else self.scopes[-1]
+                section.scope = self.depth if section.is_navigation else self.scopes[-1]
                 return
             section.end = len(self.page.blocks)
             self.open_sections.pop()

@@ -27,7 +27,7 @@ from transforms.pages.language import identify_prose
 from transforms.pages.personal_data import scrubbed
 from transforms.pages.quality_rules import RULES, Limits, quality_fault
 from transforms.pages.render import Page, render
-from transforms.pages.segment_rules import header_fault, is_end_matter, is_navigation, is_repetitive
+from transforms.pages.segment_rules import header_fault, is_end_matter, is_repetitive
 
 METHOD_VERSION = "segments-8"
 # In the order in which they are looked at: what a rule drops, the next ones do not see.
@@ -205,7 +205,7 @@ def beside_sections(page: Page) -> list[int]:
     found: list[int] = []
     end = 0
     for index, section in enumerate(page.sections[1:], start=1):
-        if section.head < end or not is_navigation(section.header):
+        if section.head < end or not section.is_navigation:
             continue
         span = slice(section.start, section.end)
         n_chars = sum(map(len, page.blocks[span]))
