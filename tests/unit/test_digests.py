@@ -10,6 +10,8 @@ from jobs.recipe import digests
 from jobs.recipe.config import Finetune, Recipe
 from jobs.recipe.section import Section, digest
 from model_ops.training.settings import TrainingSettings
+from transforms.scoring.answer_kinds import Likelihood
+from transforms.scoring.scorers import SCORERS
 
 DIGESTS: Mapping[str, Callable[[Recipe], str]] = {
     "segments": digests.segments_digest,
@@ -83,6 +85,17 @@ def test_another_prompt_makes_its_answers_stale(name: str, expected: set[str], m
     template = getattr(digests, name)
     monkeypatch.setattr(digests, name, replace(template, text=f"Please. {template.text}"))
     assert stale(recipe()) == expected
+
+
+class Median(Likelihood):
+    """A kind of answer that is asked for like another and read in another way."""
+
+
+def test_another_kind_of_answer_makes_its_scores_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digests.scores_digest(recipe(), "likelihood_gain")
+    scorer = SCORERS["likelihood_gain"]
+    monkeypatch.setitem(digests.SCORERS, "likelihood_gain", replace(scorer, kind=Median()))  # type: ignore[arg-type]
+    assert digests.scores_digest(recipe(), "likelihood_gain") != before
 
 
 def test_evaluation_prompts_count_by_what_they_say(tmp_path: Any) -> None:
