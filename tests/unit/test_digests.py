@@ -109,7 +109,7 @@ def test_evaluation_prompts_count_by_what_they_say(tmp_path: Any) -> None:
 @pytest.fixture
 def base_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """A base model whose files are what its path says."""
-    monkeypatch.setattr(digests, "base_digest", lambda path: path)
+    monkeypatch.setattr(digests, "base_digests", lambda path: (path, f"as 0.2.0 named {path}"))
 
 
 @pytest.mark.usefixtures("base_models")
