@@ -14,7 +14,7 @@ DEMO_RECIPE = --recipe jobs/recipes/demo.toml --lake $(DEMO_DIR)/lake \
 	--set 'ingest_conversations.paths=["$(DEMO_DIR)/corpus/seed.jsonl"]'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint format bootstrap
+.PHONY: help demo test unit mutants lint format bootstrap
 
 help: ## say what each target does
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,11 @@ test: bootstrap ## every check: style, types, import rules, lock, and all tests,
 
 unit: bootstrap ## the tests that need no JVM
 	@$(BIN)/python -m pytest -q tests/unit
+
+mutants: bootstrap ## change the code that keeps the contract in many places, one at a time, and name what no test notices
+	@$(UV) sync --quiet --locked --inexact --group mutants
+	@$(BIN)/mutmut run
+	@$(BIN)/mutmut results | sed '/: no tests$$/d'
 
 lint: bootstrap ## style, types, import rules and the lock file
 	@$(BIN)/ruff check $(CODE)

@@ -22,9 +22,10 @@ from jobs.lake.writing import RunLake
 from schemas import TABLES
 from schemas.bronze import COMPLETIONS
 from schemas.gold import CURATED, TRAINING_EXAMPLES
-from schemas.ops import QUARANTINE, RELEASES, RUNS
+from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
 from schemas.silver import SCORES
 from schemas.table import ROW_TRACKING, Table
+from tests.planted import plant
 
 pytestmark = pytest.mark.spark
 
@@ -322,6 +323,20 @@ def test_vacuum_keeps_a_released_version_readable_and_removes_an_unreleased_ones
 
     assert catalog.vacuum(lake, grace_hours=0) == []
     assert catalog.history(lake, "gold.curated").first().run_id == lake.run.run_id
+
+
+def test_vacuum_keeps_the_version_that_a_model_was_trained_on(open_lake) -> None:
+    lake = open_lake()
+    for text in "abc":
+        row = ("test/forward-1", text, "", "Why?", text, "seed", "s", "train")
+        rows = lake.spark.createDataFrame([row], TRAINING_EXAMPLES.schema)
+        lake.write(TRAINING_EXAMPLES, rows, slice={"dataset": "test/forward-1"})
+    trained_on = lake.version(TRAINING_EXAMPLES) - 2
+    model = ("forward-1-a", "test", "forward", 1, "base", "m", "d", "test/forward-1", trained_on, 1, "c", "s", {}, "r")
+    plant(lake.root, MODELS, [dict(zip(MODELS.columns, model, strict=True))])
+    [removed] = catalog.vacuum(lake, grace_hours=0)
+    assert (removed.kept_versions, len(removed.files)) == ((trained_on,), 1)
+    assert lake.read(TRAINING_EXAMPLES, trained_on).toPandas().completion.tolist() == ["a"]
 
 
 def test_vacuum_leaves_young_files_and_tables_without_a_release(open_lake) -> None:

@@ -6,11 +6,12 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import extract_segments, find_duplicates, ingest_documents, select_unlabelled, sign_segments
@@ -19,7 +20,7 @@ from jobs.errors import RecipeError
 from jobs.lake.runs import Run
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
-from jobs.recipe.digests import duplicates_digest
+from jobs.recipe.digests import duplicates_digest, segments_digest
 from jobs.recipe.step import Step
 from schemas.bronze import DOCUMENTS
 from schemas.ops import QUARANTINE, RUNS
@@ -28,6 +29,7 @@ from tests import crawls
 from tests.conftest import RunJob
 from tests.planted import plant
 from transforms.crawl.documents import ROWS, UNREADABLE, of_whole_files
+from transforms.dedup.signatures import signatures_from
 
 JOBS = (ingest_documents, extract_segments, sign_segments, find_duplicates, select_unlabelled)
 NOUNS = ["kettle", "water", "leaf", "cup", "pot", "spoon", "window", "garden", "river", "bridge", "road", "letter"]
@@ -254,6 +256,25 @@ def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Cal
     assert "late" in {
         row.known_id for row in lake.read(OVERLAPS).where(F.col("segment_id") == drawn.segment_id).collect()
     }
+
+
+@pytest.mark.spark
+def test_what_is_signed_is_not_signed_again(
+    run_job: RunJob, open_lake: Callable[..., RunLake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, signed = recipe(tmp_path), []
+
+    def signing(segments: DataFrame, **settings: Any) -> DataFrame:
+        signed.append([row.segment_id for row in segments.collect()])
+        return signatures_from(segments, **settings)
+
+    monkeypatch.setattr(sign_segments, "signatures_from", signing)
+    for name in "ab":
+        row = (segments_digest(plan), name, "d", "u", 0, "", 1, [], prose(1), 800, "en", 1.0, {}, None)
+        plant(open_lake().root, SEGMENTS, [dict(zip(SEGMENTS.columns, row, strict=True))])
+        assert run_job(sign_segments, plan).run.n_out == 1
+    run_job(sign_segments, plan)
+    assert signed == [["a"], ["b"]]
 
 
 @pytest.mark.spark

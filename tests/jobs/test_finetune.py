@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from jobs import build_training_examples, finetune, register_model
-from jobs.current.models import required_model
+from jobs.current.models import required_model, trained_model
 from jobs.current.registration import _identity
 from jobs.errors import JobError, WaitingError
 from jobs.recipe.config import Recipe
+from model_ops.serving.model import Model
 from model_ops.training.checkpoints import ModelFolderError, read_manifest
-from schemas.ops import MODELS
+from schemas.ops import MODELS, RELEASES
 from schemas.silver import SEED_PAIRS
 from tests.conftest import OpenLake, RunJob
+from tests.planted import plant, plant_model
 from tests.tiny_model import save_model
 
 pytestmark = pytest.mark.spark
@@ -76,3 +78,19 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake, 
         weights.write(b"\0")
     with pytest.raises(ModelFolderError, match="the copy is incomplete or a file was changed"):
         run_job(register_model, recipe(tmp_path), argument=str(trained))
+
+
+def test_a_model_stands_for_the_release_and_the_settings_that_it_was_trained_on(
+    tiny_base: Path, open_lake: OpenLake
+) -> None:
+    def found(plan: Recipe) -> Model | None:
+        return trained_model(open_lake(), plan, "forward", 0)
+
+    plan = Recipe.model_validate({"name": "test", "base_model": str(tiny_base)})
+    model = plant_model(open_lake().root, plan, "forward", 0)
+    assert found(plan) == model
+    assert found(plan.model_copy(update={"finetune": plan.finetune.model_copy(update={"epochs": 9.0})})) is None
+    (release,) = open_lake().read(RELEASES).collect()
+    later = {"release_id": "later", "version": release.version + 1, "content_digest": "of other rows"}
+    plant(open_lake().root, RELEASES, [release.asDict() | later])
+    assert found(plan) is None

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pyspark.sql import DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
@@ -177,31 +178,43 @@ def test_what_another_run_wrote_meanwhile_is_not_written_twice(open_lake: OpenLa
     assert (first.run.n_in, first.run.n_out, second.run.n_out) == (1, 1, 1)
 
 
+class Slow(RunLake):
+    """A run whose commit, once begun, waits until another run's has been made."""
+
+    def __init__(self, lake: RunLake, folder: Path) -> None:
+        super().__init__(lake.spark, lake.root, lake.run)
+        self.committing, self.go_on = folder / "committing", folder / "go-on"
+
+    def _commit(self, table: Table, rows: DataFrame, *how: Any) -> int:
+        committing, go_on = self.committing, self.go_on
+
+        @F.udf("string", useArrow=False)
+        def slow(text: str) -> str:
+            committing.touch()
+            while not go_on.exists():
+                time.sleep(0.05)
+            return text
+
+        one_task = rows.coalesce(1)  # which leaves a core to the other run
+        return super()._commit(table, one_task.withColumn("instruction", slow("instruction")), *how)
+
+
+@pytest.mark.parametrize("computed", [True, False])
+@pytest.mark.parametrize("table_is_there", [True, False])
 def test_a_commit_that_another_one_overtook_is_made_again_from_what_is_still_new(
-    open_lake: OpenLake, tmp_path: Path
+    open_lake: OpenLake, tmp_path: Path, table_is_there: bool, computed: bool
 ) -> None:
     lake, other = (lake_writing(open_lake, SEED_PAIRS) for _ in range(2))
-    lake.write(SEED_PAIRS, pairs(lake, PAIR))
-    counted, committing, go_on = (tmp_path / name for name in ("counted", "committing", "go-on"))
-
-    @F.udf("string", useArrow=False)
-    def slow(text: str) -> str:
-        """Waits where it is evaluated for the second time: in the commit."""
-        if not counted.exists():
-            counted.touch()
-            return text
-        committing.touch()
-        while not go_on.exists():
-            time.sleep(0.05)
-        return text
-
-    rows = pairs(lake, ("e", "b", *PAIR[2:])).withColumn("instruction", slow("instruction"))
+    if table_is_there:
+        lake.write(SEED_PAIRS, pairs(lake, PAIR))
+    slow = Slow(lake, tmp_path)
+    rows = pairs(lake, PAIR, ("e", "b", *PAIR[2:]))
     with ThreadPoolExecutor(1) as pool:
-        commit = pool.submit(lake.write, SEED_PAIRS, rows, computed=True)
-        while not committing.exists() and not commit.done():
+        commit = pool.submit(slow.write, SEED_PAIRS, rows, computed=computed)
+        while not slow.committing.exists() and not commit.done():
             time.sleep(0.05)
-        other.write(SEED_PAIRS, pairs(other, ("e", "b", *PAIR[2:])))
-        go_on.touch()
+        other.write(SEED_PAIRS, rows)
+        slow.go_on.touch()
         assert commit.result() is None, "tried again, it finds nothing left to write"
     assert sorted(row.pair_id for row in lake.read(SEED_PAIRS).collect()) == ["a", "b"]
 

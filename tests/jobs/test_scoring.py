@@ -28,7 +28,7 @@ from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from schemas.gold import GENERATIONS, JUDGEMENTS
 from schemas.ops import PROMPTS, QUARANTINE, RUNS
-from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
+from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
 from tests.conftest import OpenLake, RunJob
 from tests.engines import Refusing
 from tests.planted import plant, plant_model
@@ -298,6 +298,24 @@ def test_answers_are_judged_once_by_the_model_that_is_named(
     ):
         with pytest.raises(RecipeError, match=r"judge_answers.judge: nobody is not in ops.models"):
             ask()
+
+
+@pytest.mark.usefixtures("judges")
+def test_a_drawn_segment_that_overlaps_with_what_is_to_be_kept_out_now_is_not_asked_about(
+    open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe
+) -> None:
+    lake = open_lake()
+    plant(lake.root, UNLABELLED, POOL)
+    plant(lake.root, SEED_PAIRS, SEED[:1])
+    overlaps = [("test", "x", "p0"), ("test", "y", "a pair of former days"), ("other", "y", "p0")]
+    plant(lake.root, OVERLAPS, [
+        {"experiment": experiment, "segment_id": segment, "known_set": "seed", "known_id": pair, "phrase": "a phrase"}
+        for experiment, segment, pair in overlaps
+    ])  # fmt: skip
+    assert planned(generate_candidates, lake, recipe()).n == 1
+    lake = run_job(generate_candidates, recipe())
+    assert [row.segment_id for row in lake.read(CANDIDATES).collect()] == ["y"]
+    assert lake.run.n_calls == 1
 
 
 @dataclass(frozen=True)

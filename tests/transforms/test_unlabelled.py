@@ -92,6 +92,24 @@ def test_overlaps_name_the_text_and_the_words(spark: SparkSession) -> None:
     }
 
 
+def test_a_text_of_just_as_many_words_as_a_run_has_is_looked_for(spark: SparkSession) -> None:
+    words = LONG.split()
+    known = [("eval", str(n), " ".join(words[:n])) for n in (7, 8, 12, 13)]
+    pool = [segment(str(n), " ".join(words[:n])) for n in (7, 8, 12, 13)]
+    frame = overlaps_from(
+        spark.createDataFrame(pool, SEGMENTS.schema),
+        spark.createDataFrame(known, KNOWN),
+        experiment="test",
+        ngram_words=13,
+        short_ngram_words=8,
+    )
+    found = {(row.segment_id, row.known_id) for row in frame.collect()}
+    assert found == {
+        ("13", "13"),
+        *((segment_id, known_id) for segment_id in ("8", "12", "13") for known_id in ("8", "12")),
+    }
+
+
 def test_the_newest_version_of_a_page_wins_but_keeps_what_stands_for_it(spark: SparkSession) -> None:
     documents = [
         ("unknown", "u", None), ("old", "u", datetime(2023, 1, 1)), ("new", "u", datetime(2024, 1, 1)),

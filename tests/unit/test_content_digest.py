@@ -29,6 +29,15 @@ def test_one_row_is_the_sha256_of_its_json() -> None:
     assert content_digest([batch([{"text": "é\n", "n": 7, "score": 1.0}])]) == (1, expected)
 
 
+def test_the_hashes_of_rows_are_added_modulo_2_to_the_256() -> None:
+    rows: list[dict[str, object]] = [{"text": "", "n": n, "score": None} for n in range(9)]
+    texts = (f'{{"n":{n},"score":null,"text":""}}' for n in range(9))
+    total = sum(int(hashlib.sha256(text.encode()).hexdigest(), 16) for text in texts)
+    assert total > 2**257
+    assert content_digest([batch(rows)]) == (9, f"{total % 2**256:064x}")
+    assert combine([(1, "f" * 64), (2, f"{3:064x}")]) == (3, f"{2:064x}")
+
+
 def test_nothing_has_a_digest_of_its_own() -> None:
     assert content_digest([]) == content_digest([batch([])]) == combine([]) == (0, "0" * 64)
 

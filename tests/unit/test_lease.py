@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,3 +102,25 @@ def test_a_lease_is_renewed_and_without_that_nothing_is_committed(
         time.sleep(0.7)
         with pytest.raises(WaitingError, match="could not be renewed"):
             holding.require()
+
+
+def test_the_lease_of_a_lake_in_a_store_is_a_file_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    files: dict[str, str] = {}
+
+    def texts_in(_: object, folder: str, suffix: str) -> list[str]:
+        return [text for name, text in files.items() if name.startswith(f"{folder}/") and name.endswith(suffix)]
+
+    store = SimpleNamespace(
+        put_text=lambda _, place, text: files.update({place: text}),
+        texts_in=texts_in,
+        delete=lambda _, place: files.pop(place, None),
+    )
+    monkeypatch.setattr(lease, "jvm", store)
+    monkeypatch.setattr(lease, "TRIES", 1)
+    with held(NO_SPARK, "s3a://bucket/lake/", "demo", "first") as holding:
+        assert {name: json.loads(text) for name, text in files.items()} == {
+            "s3a://bucket/lake/_leases/demo/first.json": asdict(holding.lease)
+        }
+        with pytest.raises(WaitingError, match="experiment demo"), held(NO_SPARK, "s3a://bucket/lake", "demo", "next"):
+            raise AssertionError("two hold the lease")
+    assert files == {}

@@ -81,6 +81,10 @@ def test_the_dictionary_links_to_what_a_column_refers_to() -> None:
     assert len(linked) > 5
 
 
+def test_a_column_carries_its_comment_where_spark_looks_for_it() -> None:
+    assert column("page_id", StringType(), "its digest").metadata == {"comment": "its digest"}
+
+
 def test_names_in_rules_are_quoted_as_the_reader_wants() -> None:
     assert PAGES.rules == {"page_id_not_null": "`page_id` IS NOT NULL"}
     assert PAGES.rules_quoted('"') == {"page_id_not_null": '"page_id" IS NOT NULL'}

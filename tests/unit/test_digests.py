@@ -1,0 +1,140 @@
+"""Which rows a changed setting, text or method makes stale, and that nothing else does."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobs.recipe import digests
+from jobs.recipe.config import Finetune, Recipe
+from jobs.recipe.section import Section, digest
+from model_ops.training.settings import TrainingSettings
+from transforms.scoring.answer_kinds import Likelihood
+from transforms.scoring.scorers import SCORERS
+
+DIGESTS: Mapping[str, Callable[[Recipe], str]] = {
+    "segments": digests.segments_digest,
+    "signatures": digests.signatures_digest,
+    "duplicates": digests.duplicates_digest,
+    "candidates": digests.candidates_digest,
+    "answers": digests.answers_digest,
+    "verdicts": digests.verdicts_digest,
+}
+FROM_SEGMENTS, FROM_ANSWERS = {"segments", "signatures", "duplicates"}, {"answers", "verdicts"}
+HOW_IT_IS_RUN = {"micro_batch_size", "gradient_checkpointing"}
+
+
+def recipe(**sections: Any) -> Recipe:
+    return Recipe.model_validate({"name": "x", "base_model": "m"} | sections)
+
+
+BEFORE = {name: of(recipe()) for name, of in DIGESTS.items()}
+
+
+def stale(changed: Recipe) -> set[str]:
+    return {name for name, of in DIGESTS.items() if of(changed) != BEFORE[name]}
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "expected"),
+    [
+        ("extract_segments", {"min_chars": 500}, FROM_SEGMENTS),
+        ("extract_segments", {"quality": {"min_words": 3}}, FROM_SEGMENTS),
+        ("extract_segments", {"scrub": ["email"]}, FROM_SEGMENTS),
+        ("sign_segments", {"seed": 1}, {"signatures", "duplicates"}),
+        ("find_duplicates", {"min_jaccard": 0.9}, {"duplicates"}),
+        ("generate_candidates", {"temperature": 0.1}, {"candidates"}),
+        ("generate_candidates", {"top_p": 0.1}, {"candidates"}),
+        ("generate_candidates", {"max_tokens": 1}, {"candidates"}),
+        ("generate_candidates", {"n_segments": 1, "max_chars": 1}, set()),
+        ("generate_answers", {"temperature": 0.1}, FROM_ANSWERS),
+        ("generate_answers", {"top_p": 0.1}, FROM_ANSWERS),
+        ("generate_answers", {"max_tokens": 1}, FROM_ANSWERS),
+        ("generate_answers", {"prompt_set": "other", "iterations": [1]}, set()),
+        ("build_training_examples", {"seed_tag": "Another."}, FROM_ANSWERS),
+        ("judge_answers", {"judge": "j", "reference": 1}, set()),
+    ],
+)
+def test_a_setting_makes_those_rows_stale_that_it_shapes(
+    section: str, settings: dict[str, Any], expected: set[str]
+) -> None:
+    assert stale(recipe(**{section: settings})) == expected
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("transforms.pages.segments.METHOD_VERSION", FROM_SEGMENTS),
+        ("transforms.dedup.signatures.METHOD_VERSION", {"signatures", "duplicates"}),
+        ("transforms.dedup.duplicates.METHOD_VERSION", {"duplicates"}),
+        ("transforms.prompting.candidates.PARSER", {"candidates"}),
+        ("transforms.evaluation.judgements.PARSER", {"verdicts"}),
+        ("transforms.evaluation.judgements.SAMPLING", {"verdicts"}),
+    ],
+)
+def test_a_new_method_makes_its_rows_stale(place: str, expected: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "next")
+    assert stale(recipe()) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("BACKWARD", {"candidates"}), ("FORWARD", FROM_ANSWERS), ("VERDICT", {"verdicts"})]
+)
+def test_another_prompt_makes_its_answers_stale(name: str, expected: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    template = getattr(digests, name)
+    monkeypatch.setattr(digests, name, replace(template, text=f"Please. {template.text}"))
+    assert stale(recipe()) == expected
+
+
+class Median(Likelihood):
+    """A kind of answer that is asked for like another and read in another way."""
+
+
+def test_another_kind_of_answer_makes_its_scores_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digests.scores_digest(recipe(), "likelihood_gain")
+    scorer = SCORERS["likelihood_gain"]
+    monkeypatch.setitem(digests.SCORERS, "likelihood_gain", replace(scorer, kind=Median()))  # type: ignore[arg-type]
+    assert digests.scores_digest(recipe(), "likelihood_gain") != before
+
+
+def test_evaluation_prompts_count_by_what_they_say(tmp_path: Any) -> None:
+    found = []
+    for file, text in (("a", "Why?"), ("b", "Why?"), ("b", "How?")):
+        (tmp_path / file).write_text(f'{{"id": 1, "prompt": "{text}"}}\n')
+        found.append(digests.answers_digest(recipe(generate_answers={"prompts": str(tmp_path / file)})))
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.fixture
+def base_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base model whose files are what its path says."""
+    monkeypatch.setattr(digests, "base_digests", lambda path: (path, f"as 0.2.0 named {path}"))
+
+
+@pytest.mark.usefixtures("base_models")
+@pytest.mark.parametrize("name", TrainingSettings.model_fields)
+def test_a_model_is_trained_anew_where_a_setting_that_shapes_it_differs(name: str) -> None:
+    before = digests.training_digest(recipe(), "forward", 1)
+    usual = getattr(Finetune(), name)
+    other = not usual if isinstance(usual, bool) else 7
+    changed = recipe().model_copy(update={"finetune": Finetune().model_copy(update={name: other})})
+    assert (digests.training_digest(changed, "forward", 1) == before) is (name in HOW_IT_IS_RUN)
+
+
+@pytest.mark.usefixtures("base_models")
+def test_a_model_is_trained_anew_for_its_own_epochs_and_base_model_alone() -> None:
+    def found(plan: Recipe) -> list[str]:
+        return [digests.training_digest(plan, "forward", 1), digests.training_digest(plan, "backward", 0)]
+
+    usual = found(recipe())
+    longer = found(recipe(finetune={"epochs_of": {"forward-1": 9.0}, "launcher": "external"}))
+    assert [one == other for one, other in zip(usual, longer, strict=True)] == [False, True]
+    assert not {*usual} & {*found(recipe(base_model="other"))}
+
+
+def test_a_digest_is_of_the_values_whatever_their_order_and_stays_as_it_is() -> None:
+    """Rows of years are named by these: no release may compute them in another way."""
+    assert digest({"b": [1, None], "a": "é"}) == digest({"a": "é", "b": [1, None]}) == "3d92f6368f93f3cb"
+    assert Section().digest("m", "n") == digest([{}, ["m", "n"]])
+    assert Section().digest("m", "n") not in (Section().digest("n", "m"), Section().digest("mn"))
