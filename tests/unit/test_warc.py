@@ -115,7 +115,7 @@ def test_length_too_small() -> None:
     records = [crawls.record(block, "http://example.org/0", length=len(block) - 2), *numbered(3)[1:]]
     found = read(b"".join(records))
     assert outcome(found) == ["0", "broken_record", "1", "2"], "the bytes left over are named"
-    assert found[0].block.endswith(b"<p>short</")
+    assert found[0].block == block, "its digest tells where it ends"
 
 
 def test_record_without_length() -> None:

@@ -1,0 +1,96 @@
+"""Pages that hold records of their own making: none is read, however a file is divided and wherever it is damaged."""
+
+import gzip
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import crawls
+from transforms.crawl.documents import file_parts, file_rows, part_rows
+from transforms.crawl.records import Columns, Part
+
+MAX = 2**20
+GOOD, FORGED = "http://good.example/", "http://en.wikipedia.org/"
+
+
+def forged(rng: random.Random, text: bytes = b"") -> bytes:
+    """A record as a crawler would write it, under an address that is not the page's."""
+    body = text or rng.randbytes(rng.randint(1, 40)).hex().encode()
+    return crawls.record(crawls.http(b"<p>" + body), FORGED + str(rng.randrange(10**6)), file_id="")
+
+
+def quoting(rng: random.Random) -> bytes:
+    """A page that quotes records, the last of which ends with the page."""
+    quoted = b"".join(forged(rng) + b"\r\n" * rng.randint(0, 40) for _ in range(rng.randint(3, 20)))
+    return b"<pre>\r\n\r\n" + quoted + forged(rng).rstrip(b"\r\n")
+
+
+def holding(rng: random.Random, pack: Callable[..., bytes]) -> bytes:
+    """A page that does not pack, with compressed records, some after bytes that say how to unpack what comes."""
+    page = bytearray(rng.randbytes(200))
+    for _ in range(rng.randint(3, 20)):
+        page += pack(forged(rng))
+        if rng.random() < 0.5:
+            page += rng.randbytes(rng.randint(1, 60))
+    return bytes(page)
+
+
+def bgzip(*records: bytes) -> bytes:
+    """Members of one size, whatever record ends in them."""
+    data = b"".join(records)
+    return b"".join(gzip.compress(data[at : at + 700], 1) for at in range(0, len(data), 700))
+
+
+PACKERS: dict[str, Callable[..., bytes]] = {
+    "plain": lambda *records: b"".join(records),
+    "gzip": crawls.packed,
+    "zstd": crawls.zstandard,
+    "one member": lambda *records: gzip.compress(b"".join(records), 1),
+    "bgzip": bgzip,
+}
+
+
+def crawl(rng: random.Random, pack: str, file_id: str) -> list[bytes]:
+    """Records of honest pages and of such as are made to forge."""
+    makers = [quoting, lambda r: holding(r, crawls.packed), lambda r: holding(r, crawls.zstandard)]
+    pages: list[bytes] = []
+    for number in range(rng.randint(4, 10)):
+        body = rng.choice(makers)(rng) if rng.random() < 0.5 else rng.randbytes(rng.randint(10, 900)).hex().encode()
+        pages.append(crawls.record(crawls.http(b"<p>" + body), f"{GOOD}{number}", file_id=file_id))
+    return pages
+
+
+def addresses(rows: Iterator[dict[str, object]]) -> list[str]:
+    return [str(row["url"]) for row in rows if row.get("url")]
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+@pytest.mark.parametrize("seed", range(6))
+def test_parts_of_any_size_give_the_records_of_the_whole_file(tmp_path: Path, pack: str, seed: int) -> None:
+    rng = random.Random(f"{pack} {seed}")
+    path = tmp_path / "a.warc"
+    path.write_bytes(PACKERS[pack](*crawl(rng, pack, rng.choice(["", crawls.FILE_ID]))))
+    size = path.stat().st_size
+    whole = list(file_rows(str(path), MAX))
+    assert all(url.startswith(GOOD) for url in addresses(iter(whole)))
+    assert not any(row.get("rejected", {}).get("rule") == "broken_record" for row in whole)
+    for step in (37, 100, 256, 700, 1111, size // 2, size - 1, size * 2):
+        anyhow = [row for at in range(0, size, step) for row in file_rows(str(path), MAX, at, min(at + step, size))]
+        assert anyhow == whole, step
+        parts = [Part(start, end, is_exact=True) if end else None for start, end in file_parts(str(path), step)]
+        assert [row for part in parts for row in part_rows(str(path), MAX, part, Columns())] == whole, step
+
+
+def damage(rng: random.Random, data: bytes) -> bytes:
+    at = rng.randrange(len(data))
+    removed, inserted = {
+        "flip": (1, bytes([data[at] ^ 1 << rng.randrange(8)])),
+        "zero": (n := min(rng.randint(1, 600), len(data) - at), bytes(n)),
+        "cut": (len(data) - at, b""),
+        "delete": (min(rng.randint(1, 3000), len(data) - at), b""),
+        "insert": (0, rng.randbytes(rng.randint(1, 300))),
+    }[rng.choice(["flip", "zero", "cut", "delete", "insert"])]
+    return data[:at] + inserted + data[at + removed :]
