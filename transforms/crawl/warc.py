@@ -54,15 +54,8 @@ class _Head(NamedTuple):
     offset: int
     size: int
     fields: Fields
-
-    @property
-    def kind(self) -> str:
-        return self.fields.get("warc-type", "").lower()
-
-    @property
-    def length(self) -> int | None:
-        text = self.fields.get("content-length", "")
-        return int(text) if LENGTH.fullmatch(text) else None
+    kind: str
+    length: int | None
 
     @property
     def fault(self) -> str:
@@ -234,7 +227,10 @@ def _head(data: Unpacked) -> _Head | None:
         if not RECORD.match(data.bytes):
             return None
         if end := END_OF_HEADER.search(data.bytes, searched, LONG_HEADER_BYTES):
-            return _Head(data.offset(), end.end(), header_fields(bytes(data.bytes[: end.end()])))
+            fields = header_fields(bytes(data.bytes[: end.end()]))
+            length = fields.get("content-length", "")
+            declared = int(length) if LENGTH.fullmatch(length) else None
+            return _Head(data.offset(), end.end(), fields, fields.get("warc-type", "").lower(), declared)
         if not whole or size > LONG_HEADER_BYTES:
             return None
         size, searched = size * 2, max(0, len(data.bytes) - 3)
@@ -365,7 +361,10 @@ def header_fields(block: bytes) -> dict[str, str]:
     Two lengths that differ are both given, for nothing tells which of them is right.
     """
     fields: dict[str, str] = {}
-    for name, value in FIELD.findall(TORN.sub(b"", FOLDED.sub(b" ", block))):
+    found = FIELD.findall(block)
+    if len(found) + 2 != block.count(b"\n"):  # not a field on each line between the first and the last
+        found = FIELD.findall(TORN.sub(b"", FOLDED.sub(b" ", block)))
+    for name, value in found:
         key, text = name.decode().lower(), _decoded(value)
         if fields.setdefault(key, text) != text and key == "content-length":
             fields[key] += f" and {text}"
