@@ -21,6 +21,7 @@ from transforms.crawl.formats import format_of
 from transforms.crawl.http import TooLargeError, is_html, split_response, unpack_body
 from transforms.crawl.records import Columns, Defect, NotWarcError, Part, Record, UnreadableError
 from transforms.crawl.rights import licences, robots_directives
+from transforms.crawl.xhtml import as_html
 from transforms.pages.html import shape_fault
 
 UNREADABLE = "unreadable_file"
@@ -193,7 +194,8 @@ def _html(found: Record, max_bytes: int) -> Row:
     stored_type = found.identified_type if http else found.content_type.partition(";")[0]
     if not is_html(response, body, stored_type):
         return {"drop_reason": "not_html"}
-    columns = _content(found.url, body, response.charset, max_bytes)
+    is_xml = (response.media_type or stored_type).endswith("xml") or body.lstrip().startswith(b"<?xml")
+    columns = _content(found.url, body, response.charset, max_bytes, is_xml=is_xml)
     if not columns:
         return {"drop_reason": "empty_body"}
     html = columns["content"]
@@ -211,11 +213,12 @@ def _text(found: Record, max_bytes: int) -> Row:
     return columns | {"media_type": TEXT, "robots": [], "licences": []} if columns else {"drop_reason": "empty_body"}
 
 
-def _content(url: str, body: bytes, charset: str | None, max_bytes: int) -> Row:
+def _content(url: str, body: bytes, charset: str | None, max_bytes: int, *, is_xml: bool = False) -> Row:
     """The text that the bytes of a page are, and what identifies it; nothing for a blank page."""
-    content, charset = decode_page(body, charset) if body.strip() else ("", "")
+    content, charset = decode_page(body, charset, is_xml=is_xml) if body.strip() else ("", "")
     if not content.strip():
         return {}
+    content = as_html(content) if is_xml else content
     if (n := len(content.encode())) > max_bytes:
         raise TooLargeError(f"{n:,} bytes of text, {max_bytes:,} allowed")
     payload_digest = hashlib.sha256(body).hexdigest()

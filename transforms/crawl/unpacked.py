@@ -87,12 +87,7 @@ class Unpacked:
 
     def begins_member(self, at: int = 0) -> bool:
         """Whether a member begins at a place in the bytes; any place of a plain file will do."""
-        if self.is_plain:
-            return True
-        for here, _ in self._members:
-            if here == self._taken + at:
-                return True
-        return False
+        return self.is_plain or any(here == self._taken + at for here, _ in self._members)
 
     def member_end(self, most: int) -> int | None:
         """Where the member of the first of the bytes ends, if within `most` bytes, and a record or nothing follows."""
