@@ -1,10 +1,15 @@
-"""Pages that hold records of their own making: none is read, however a file is divided and wherever it is damaged."""
+"""Pages that hold records of their own making: none is read, however a file is divided and wherever it is damaged.
+
+With one exception, of which 1,000 damaged files have 3: plain text has no checksum, so where bytes are lost a record may
+end by its length right before a record that another page quotes. A file whose records name digests shows that,
+unless the digest is lost with them.
+"""
 
 import gzip
 import random
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,19 +68,19 @@ def crawl(rng: random.Random, pack: str, file_id: str) -> list[bytes]:
     return pages
 
 
-def addresses(rows: Iterator[dict[str, object]]) -> list[str]:
+def addresses(rows: Iterable[dict[str, Any]]) -> list[str]:
     return [str(row["url"]) for row in rows if row.get("url")]
 
 
 @pytest.mark.parametrize("pack", PACKERS)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_parts_of_any_size_give_the_records_of_the_whole_file(tmp_path: Path, pack: str, seed: int) -> None:
     rng = random.Random(f"{pack} {seed}")
     path = tmp_path / "a.warc"
     path.write_bytes(PACKERS[pack](*crawl(rng, pack, rng.choice(["", crawls.FILE_ID]))))
     size = path.stat().st_size
     whole = list(file_rows(str(path), MAX))
-    assert all(url.startswith(GOOD) for url in addresses(iter(whole)))
+    assert all(url.startswith(GOOD) for url in addresses(whole))
     assert not any(row.get("rejected", {}).get("rule") == "broken_record" for row in whole)
     for step in (37, 100, 256, 700, 1111, size // 2, size - 1, size * 2):
         anyhow = [row for at in range(0, size, step) for row in file_rows(str(path), MAX, at, min(at + step, size))]
@@ -94,3 +99,51 @@ def damage(rng: random.Random, data: bytes) -> bytes:
         "insert": (0, rng.randbytes(rng.randint(1, 300))),
     }[rng.choice(["flip", "zero", "cut", "delete", "insert"])]
     return data[:at] + inserted + data[at + removed :]
+
+
+def read_in(rows: list[dict[str, Any]]) -> tuple[set[str], set[str]]:
+    """The addresses that are read, and those that are named in the quarantine."""
+    details = [row["rejected"]["detail"] for row in rows if row.get("rejected")]
+    return set(addresses(rows)), {detail.partition(": ")[0] for detail in details}
+
+
+@pytest.mark.parametrize("file_id", ["", crawls.FILE_ID], ids=["nameless", "numbered"])
+@pytest.mark.parametrize("pack", PACKERS)
+def test_damage_makes_no_record_of_a_page(tmp_path: Path, pack: str, file_id: str) -> None:
+    path = tmp_path / "a.warc"
+    n_found = 0
+    for seed in range(40):
+        rng = random.Random(f"{pack} {file_id} {seed}")
+        path.write_bytes(damage(rng, PACKERS[pack](*crawl(rng, pack, file_id))))
+        read, told = read_in(list(file_rows(str(path), MAX)))
+        assert all(url.startswith(GOOD) for url in read), seed
+        n_found += any(url.startswith(FORGED) for url in told)
+    assert n_found or file_id, "such records were seen"
+
+
+@pytest.mark.parametrize("pack", ["gzip", "zstd"])
+def test_a_file_that_is_cut_within_a_page_and_damaged_before(tmp_path: Path, pack: str) -> None:
+    """Its members would reach to the end of the file; that the page does too is known from its own end."""
+    rng = random.Random(pack)
+    members = [PACKERS[pack](forged(rng)) for _ in range(20)]
+    page = crawls.record(crawls.http(rng.randbytes(500) + b"".join(members)), GOOD, file_id="")
+    packed = gzip.compress(page, 0) if pack == "gzip" else crawls.zstandard(page)
+    data = PACKERS[pack](crawls.record(file_id="")) + packed
+    path = tmp_path / "a.warc"
+    for member in members[:-1]:
+        path.write_bytes(data[: data.index(member) + len(member)])
+        read, told = read_in(list(file_rows(str(path), MAX)))
+        assert read == {"http://example.org/tea"}
+        assert any(url.startswith(FORGED) for url in told)
+
+
+def test_a_number_that_a_page_could_know_proves_nothing(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    for known in ("00000000-0000-0000-0000-000000000001", "a9c51e3e-0221-11e7-bf66-0242ac120005", "crawl 1"):
+        good = crawls.record(crawls.http(b"<p>a"), GOOD + "1", file_id=known)
+        fake = crawls.record(crawls.http(b"<p>x"), FORGED, file_id=known)
+        quoting = crawls.record(crawls.http(b"<pre>\r\n\r\n" + fake + rng.randbytes(9)), GOOD + "2", file_id=known)
+        path = tmp_path / "a.warc"
+        path.write_bytes(good + b"junk" + quoting)
+        read, told = read_in(list(file_rows(str(path), MAX)))
+        assert (read, FORGED in told) == ({GOOD + "1"}, True)

@@ -286,7 +286,8 @@ def _by_length(data: Unpacked, head: _Head, most: int, proof: _Proof) -> Iterato
             yield _page(head, block)
         data.drop(stop)
     elif data.is_hurt(stop if whole else len(data.bytes) + 1):
-        data.drop(len(data.bytes))
+        data.drop(head.size)  # the damage is named; what its member unpacks to may be anything
+        proof.is_outside = False
     else:
         yield from _without_end(data, head, most, proof)
 
