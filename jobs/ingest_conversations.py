@@ -5,16 +5,17 @@ A pair's system text, context and input are part of its prompt; `transforms/seed
 humpback ingest-conversations --recipe FILE --lake URI --set 'ingest_conversations.paths=["trees.jsonl.gz"]'
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 import pyarrow as pa
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from jobs.lake import jvm
 from jobs.lake.files import conversation_files, no_such_conversations
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
@@ -35,7 +36,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Read every file anew (a seed is small); messages that the lake knows are left out by the write."""
     files = _opened(lake, recipe.ingest_conversations.paths)
     read = partial(_read, licence=recipe.ingest_conversations.licence)
-    messages = files.select("path", "content").mapInArrow(read, ROWS)
+    messages = files.mapInArrow(read, ROWS)
     lake.write(CONVERSATIONS, with_repeats(messages))
 
 
@@ -59,9 +60,20 @@ def _opened(lake: Lake, paths: Sequence[str]) -> DataFrame:
             missing.append(path)
     if missing:
         raise no_such_conversations(missing, len(paths))
-    # Spark takes a path for a glob.
-    literal = [re.sub(r"([\\*?\[\]{}])", r"\\\1", file) for file in files]
-    return lake.spark.read.format("binaryFile").load([*literal, *elsewhere])
+    contents = lake.spark.read.format("binaryFile").load(elsewhere).select("path", "content") if elsewhere else None
+    if not files:
+        assert contents is not None  # no paths at all are refused
+        return contents
+    # Not by Spark, which takes a name for a pattern, and files that begin with _ for hidden.
+    local = jvm.spread(lake.spark, [(file,) for file in files], "path string", len(files))
+    read = local.mapInArrow(_with_content, "path string, content binary")
+    return read.union(contents) if contents else read
+
+
+def _with_content(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for path in batch["path"].to_pylist():
+            yield pa.RecordBatch.from_pydict({"path": [path], "content": [Path(path).read_bytes()]})
 
 
 def _read(batches: Iterable[pa.RecordBatch], licence: str | None) -> Iterator[pa.RecordBatch]:

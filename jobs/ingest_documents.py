@@ -29,6 +29,7 @@ from transforms.crawl.documents import (
     documents_from,
     file_without_pages,
     of_whole_files,
+    parts_of,
     with_repeats,
 )
 from transforms.crawl.records import Columns
@@ -52,13 +53,14 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     settings = recipe.ingest_documents
     columns = Columns(settings.url_column, settings.text_column, settings.date_column, settings.id_column)
     for some in _commits([(file, _length(file)) for file in files], settings.commit_bytes):
-        parts = [part for file, length in some for part in _parts(file, length, settings.split_bytes)]
+        parts = _parts(lake, some, settings.split_bytes)
         # A task for each small file would write as many small files.
         n_full = math.ceil(sum(length for _, length in some) / settings.split_bytes)
         n_tasks = max(n_full, TASKS_PER_CORE * jvm.n_cores(lake.spark))
         frame = jvm.spread(lake.spark, parts, PART, min(n_tasks, len(parts)))
         rows = materialised(documents_from(frame, max_bytes=settings.max_record_bytes, columns=columns))
         lake.write(DOCUMENTS, with_repeats(of_whole_files(rows)), computed=True, keys_first=True)
+        jvm.release(rows)
     told = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
     silent = sorted(set(files) - {row.source_file for row in _read(lake).where(told).collect()})
     if silent:
@@ -84,11 +86,14 @@ def _commits(files: list[Sized], size: int) -> Iterator[list[Sized]]:
     yield some
 
 
-def _parts(file: str, length: int, size: int) -> list[tuple[str, int | None, int | None]]:
-    """The parts that tasks read a file in."""
-    if length <= size:
-        return [(file, None, None)]
-    return [(file, start, min(start + size, length)) for start in range(0, length, size)]
+def _parts(lake: Lake, files: list[Sized], size: int) -> list[tuple[str, int | None, int | None]]:
+    """The parts that tasks read files in: of large ones, each of which a task reads to divide it, several."""
+    large = [(file,) for file, length in files if length > size]
+    parts = [(file, None, None) for file, length in files if length <= size]
+    if large:
+        frame = jvm.spread(lake.spark, large, "source_file string", len(large))
+        parts += [tuple(part) for part in parts_of(frame, split_bytes=size).collect()]
+    return parts
 
 
 def _length(file: str) -> int:

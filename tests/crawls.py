@@ -1,10 +1,13 @@
 """Own WARC records, as crawlers write them and as they get damaged; imitations, nothing is copied."""
 
+import base64
 import gzip
+import hashlib
 from io import BytesIO
 
 from fastwarc.stream_io import ZstdWriter
 
+FILE_ID = "5b6ee7b1-1f0c-4a5e-9d5c-3c1f0e7a2b44"  # a random number, as crawlers draw one for each file
 PAGE = b"<html><body><h1>Tea</h1><p>Water first.</p></body></html>"
 
 
@@ -26,8 +29,10 @@ def record(
     version: str = "1.0",
     eol: str = "\r\n",
     length: int | None = None,
+    file_id: str = FILE_ID,
 ) -> bytes:
-    """A WARC record; `length` overrides the true Content-Length, -1 leaves it out."""
+    """A WARC record; `length` overrides the true Content-Length, -1 leaves it out; without
+    a `file_id` it names no digest of its block either, as ClueWeb's don't."""
     block = http() if block is None else block
     n = len(block) if length is None else length
     lines = [
@@ -37,10 +42,15 @@ def record(
         f"WARC-Date: {date}",
         "WARC-Record-ID: <urn:uuid:00000000-0000-0000-0000-000000000001>",
         f"Content-Type: {content_type}",
+        *([f"WARC-Warcinfo-ID: <urn:uuid:{file_id}>", f"WARC-Block-Digest: {block_digest(block)}"] if file_id else []),
         *(line for line in extra.split("\n") if line),
         *([] if n < 0 else [f"Content-Length: {n}"]),
     ]
     return (eol.join(lines) + eol * 2).encode() + block + (eol * 2).encode()
+
+
+def block_digest(block: bytes) -> str:
+    return "sha1:" + base64.b32encode(hashlib.sha1(block).digest()).decode()
 
 
 def packed(*records: bytes) -> bytes:

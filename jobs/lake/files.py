@@ -13,6 +13,7 @@ from transforms.crawl.formats import SUFFIXES
 def crawl_files(paths: Sequence[str], seed: Sequence[str] = ()) -> list[str]:
     """The source files that paths, globs and folders (all `SUFFIXES` below) name, absolute and sorted.
 
+    A path that exists is that file or folder, and else a pattern.
     Of folders the files of Delta tables are left out, for they hold rows that are deleted, and those that
     `seed`, the recipe's paths of conversations, names.
 
@@ -23,7 +24,7 @@ def crawl_files(paths: Sequence[str], seed: Sequence[str] = ()) -> list[str]:
     found: set[str] = set()
     empty = []
     for pattern in paths:
-        matches = glob.glob(os.path.expanduser(pattern), recursive=True)
+        matches = _matches(pattern, recursive=True)
         files = {os.path.abspath(m) for m in matches if not os.path.isdir(m)}
         files |= {os.path.abspath(f) for m in matches if os.path.isdir(m) for f in _below(Path(m))} - not_meant
         if not files:
@@ -32,7 +33,18 @@ def crawl_files(paths: Sequence[str], seed: Sequence[str] = ()) -> list[str]:
     if empty or not found:
         what = f"no source file at {', '.join(empty)}" if empty else "no paths are given"
         raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of WARC, Parquet or JSONL")
+    unnamed = sorted(os.fsencode(file) for file in found if os.fsencode(file) != file.encode(errors="replace"))
+    if unnamed:
+        what = f"the names of {len(unnamed):,} files are not UTF-8, such as {unnamed[0]!r}"
+        raise RecipeError(f"ingest_documents.paths: {what}; rename them")
     return sorted(found)
+
+
+def _matches(path: str, *, recursive: bool = False) -> list[str]:
+    """The file or folder of this machine of that very name, whatever characters it has; else what it matches."""
+    expanded = os.path.expanduser(path)
+    literal = next((name for name in (path, expanded) if os.path.lexists(name)), None)
+    return [literal] if literal else glob.glob(expanded, recursive=recursive)
 
 
 def _below(folder: Path) -> list[Path]:
@@ -55,7 +67,7 @@ def conversation_files(paths: Sequence[str]) -> tuple[list[str], list[str]]:
     """
     if not paths:
         raise RecipeError("ingest_conversations.paths is empty: name the seed's JSONL files, plain or .gz")
-    elsewhere = [path for path in paths if local_path(os.path.expanduser(path)) is None]
+    elsewhere = [path for path in paths if _place(path) is None]
     named = {path: _named(path) for path in paths if path not in elsewhere}
     missing = [path for path, files in named.items() if not files]
     if missing:
@@ -64,11 +76,21 @@ def conversation_files(paths: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _named(path: str) -> list[str]:
-    """The files that a path, glob or folder of this machine names, but for those that Spark takes for hidden."""
-    place = local_path(os.path.expanduser(path))
-    matches = map(Path, glob.glob(str(place))) if place else ()
+    """The files that a path, glob or folder of this machine names; of several not the hidden ones."""
+    place = _place(path)
+    matches = [Path(match) for match in _matches(place)] if place else []
+    if [str(match) for match in matches] == [place] and matches[0].is_file():
+        return [str(matches[0])]
     files = (f for match in matches for f in (sorted(match.iterdir()) if match.is_dir() else [match]))
     return [str(f) for f in files if f.is_file() and not f.name.startswith(("_", "."))]
+
+
+def _place(path: str) -> str | None:
+    """The absolute path of a file, folder or pattern of this machine; None where it is elsewhere."""
+    if os.path.lexists(path):
+        return os.path.abspath(path)
+    place = local_path(os.path.expanduser(path))
+    return None if place is None else str(place)
 
 
 def no_such_conversations(missing: Sequence[str], n_paths: int) -> RecipeError:

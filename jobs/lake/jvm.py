@@ -167,6 +167,12 @@ def has_checkpoint_folder(spark: SparkSession) -> bool:
     return spark.sparkContext.getCheckpointDir() is not None
 
 
+def release(frame: DataFrame) -> None:
+    """Free the blocks of a locally checkpointed frame; else they stay until the JVM collects its garbage."""
+    checkpoint: Any = frame._jdf.queryExecution().logical()
+    checkpoint.rdd().unpersist(False)
+
+
 def spread(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: str, n_tasks: int) -> DataFrame:
     """A frame of `rows` dealt out to `n_tasks` tasks: Spark SQL alone would read a few small rows in one."""
     return spark.createDataFrame(spark.sparkContext.parallelize(rows, n_tasks), schema)

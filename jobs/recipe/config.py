@@ -27,7 +27,12 @@ class IngestDocuments(Section):
     date_column: str = Field("date", description="ISO 8601, or Parquet's dates and timestamps; files may lack it")
     id_column: str = Field("id", description="files may lack it")
     split_bytes: int = Field(256 * 2**20, ge=2**20, description="a larger file is read by several tasks")
-    commit_bytes: int = Field(2**36, ge=2**20, description="of crawl files that are read, and written, at a time")
+    commit_bytes: int = Field(
+        2 * 2**30,
+        ge=2**20,
+        description="of crawl files that are read, staged and written at a time, or one larger file: "
+        "a crash costs no more, and their pages, some five times as many bytes, fit on the local disk meanwhile",
+    )
     max_record_bytes: int = Field(
         MAX_PAGE_BYTES,
         gt=0,

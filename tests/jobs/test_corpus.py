@@ -175,6 +175,35 @@ def test_what_could_not_be_read_is_told_and_tried_again(
 
 
 @pytest.mark.spark
+def test_a_page_that_holds_records_is_one_page_in_parts_and_commits_too(
+    tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
+) -> None:
+    """Nor do the pages of a commit stay on the disk after it."""
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    rng = random.Random(1)
+    members = (
+        gzip.compress(response(f"http://forged.org/{i}", rng.randbytes(3000).hex().encode())) for i in range(400)
+    )
+    held = crawls.record(crawls.http(b"".join(members)), "http://a.org/held")
+    quoted = b"".join(response(f"http://forged.org/{i}", page(("Tea", prose(i)))) for i in range(1200))
+    for number, odd in enumerate((held, response("http://a.org/quoted", quoted))):
+        records = [response(f"http://a.org/{number}{i}", page(("Tea", prose(i)))) for i in range(20)]
+        records.insert(10, odd)
+        (crawl / f"{number}.warc").write_bytes(b"".join(records))
+        (crawl / f"{number}.warc.gz").write_bytes(b"".join(gzip.compress(r, 1) for r in records))
+    assert (crawl / "0.warc.gz").stat().st_size > 2**20
+    run = do(
+        ingest_documents,
+        recipe(crawl, ingest_documents={"paths": [str(crawl)], "split_bytes": 2**20, "commit_bytes": 2**20}),
+    )
+    lake = open_lake()
+    assert {row.url.rpartition("/")[0] for row in lake.read(DOCUMENTS).collect()} == {"http://a.org"}
+    assert (run.n_out, dict(run.quarantined)) == (41, {"undecodable": 2})
+    assert not lake.spark.sparkContext._jsc.getPersistentRDDs()
+
+
+@pytest.mark.spark
 def test_the_pages_of_a_file_that_broke_off_wait_until_all_of_it_can_be_read(spark: SparkSession) -> None:
     broke_off = {"rule": UNREADABLE, "detail": "EIO", "source_file": "a", "record_offset": None, "payload": None}
     rows = [

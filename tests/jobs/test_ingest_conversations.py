@@ -70,6 +70,23 @@ def test_repeated_deleted_and_faulty_messages(run_job, tmp_path: Path) -> None:
     assert (lake.run.n_in, lake.run.n_out) == (8, 2)
 
 
+def test_files_of_any_name_are_read(run_job, tmp_path: Path) -> None:
+    names = [
+        "a[1].jsonl",
+        "a{b}.jsonl",
+        "a b.jsonl",
+        "a%20b.jsonl",
+        "a#b.jsonl",
+        "a?*.jsonl",
+        "a`b.jsonl",
+        "_ü:b\\.jsonl",
+    ]
+    for name in names:
+        (tmp_path / name).write_text(pair(f"What is in {name}?"))
+    lake = run_job(ingest_conversations, recipe(*(tmp_path / name for name in names)))
+    assert sorted({row.source for row in lake.read(CONVERSATIONS).collect()}) == sorted(names)
+
+
 def test_paths_that_match_nothing_are_all_named(run_job, tmp_path: Path) -> None:
     (tmp_path / "seed.jsonl").write_text(pair("Well?"))
     with pytest.raises(RecipeError, match=r"2 of 3 match no file: nowhere\.jsonl, none/\*\.gz"):

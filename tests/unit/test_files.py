@@ -1,5 +1,6 @@
 """Which lakes lie on this machine, and where."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,38 @@ def test_crawl_files(tmp_path: Path) -> None:
     (tmp_path / "seed.jsonl").touch()
     assert crawl_files([str(tmp_path)], [f"{tmp_path}/*.jsonl"]) == [a, c, str(part)], "neither a lake nor the seed"
     assert crawl_files([f"{tmp_path}/*.jsonl"], [f"{tmp_path}/*.jsonl"]) == [f"{tmp_path}/seed.jsonl"], "it is named"
+
+
+def test_names_that_no_table_can_hold(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.warc")).touch()
+    with pytest.raises(RecipeError, match=r"the names of 1 files are not UTF-8, such as b'.*xff.warc'; rename"):
+        crawl_files([str(tmp_path)])
+
+
+ODD_NAMES = [
+    *("a[1].jsonl", "a{b}.jsonl", "a b.jsonl", "a%20b.jsonl", "a#b.jsonl", "a?b.jsonl", "a*b.jsonl", "a`b.jsonl"),
+    *("ü日本.jsonl", "a:b.jsonl", "a\\b.jsonl", "[!a].jsonl", "a'b\".jsonl", "~.jsonl", "100%.jsonl", "[1.jsonl"),
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_name_that_exists_is_no_pattern(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, other = tmp_path / name, tmp_path / "a1.jsonl"
+    for path in (file, other):
+        path.touch()
+    folder = tmp_path / "in" / name
+    folder.mkdir(parents=True)
+    (folder / name).touch()
+    monkeypatch.chdir(tmp_path)
+    for given in (str(file), name):
+        assert crawl_files([given]) == [str(file)]
+        assert conversation_files([given]) == ([str(file)], [])
+    assert crawl_files([str(folder)]) == [str(folder / name)] == conversation_files([str(folder)])[0]
+    assert crawl_files([f"{tmp_path}/*.jsonl"], [str(file)]) == sorted([str(file), str(other)])
+    assert crawl_files([str(tmp_path)], [name]) == sorted([str(other), str(folder / name)]), "that is the seed"
+    file.unlink()
+    if name == "a[1].jsonl":
+        assert crawl_files([str(file)]) == conversation_files([str(file)])[0] == [str(other)], "then it is a pattern"
 
 
 def test_conversation_files(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 import gzip
+import random
 import zlib
+from collections.abc import Callable
 
 import brotli
 import pytest
@@ -45,6 +47,20 @@ def test_status() -> None:
         ("Content-Encoding: deflate", PAGE),
         ("Content-Encoding: br", brotli.compress(PAGE)),
         ("Content-Encoding: br", PAGE),
+        ("Content-Encoding: zstd", crawls.zstandard(PAGE)),
+        ("Content-Encoding: zstd", crawls.zstandard(PAGE[:20], PAGE[20:])),
+        ("Content-Encoding: zstd", PAGE),
+        ("", crawls.zstandard(PAGE)),
+        ("Content-Encoding: x-gzip", gzip.compress(PAGE)),
+        ("Content-Encoding: gzip, br", brotli.compress(gzip.compress(PAGE))),
+        ("Content-Encoding: br, gzip", gzip.compress(brotli.compress(PAGE))),
+        ("Content-Encoding: br, gzip", brotli.compress(PAGE)),  # the crawler has undone one
+        ("Content-Encoding: br, gzip", PAGE),
+        ("Content-Encoding: gzip, gzip", gzip.compress(gzip.compress(PAGE))),
+        ("Content-Encoding: deflate\nTransfer-Encoding: gzip", gzip.compress(zlib.compress(PAGE))),
+        ("Content-Encoding: UTF-8", PAGE),
+        ("Content-Encoding: identity, klingon, gzip", gzip.compress(PAGE)),
+        ("X-Crawler-Content-Encoding: br", PAGE),
     ],
 )
 def test_encodings_are_undone_where_they_are_real(headers: str, body: bytes) -> None:
@@ -63,6 +79,25 @@ def test_gzip_of_several_members() -> None:
     assert unpack_body(split_response(crawls.http(body)), MAX) == b"tea and water"
     with pytest.raises(TooLargeError):
         unpack_body(split_response(crawls.http(gzip.compress(b"x" * 600) * 2)), MAX)
+
+
+@pytest.mark.parametrize(
+    ("coding", "pack"),
+    [("gzip", gzip.compress), ("br", brotli.compress), ("deflate", zlib.compress), ("zstd", crawls.zstandard)],
+)
+def test_bombs_are_bounded_at_each_step(coding: str, pack: Callable[[bytes], bytes]) -> None:
+    packed = pack(bytes(10**6))
+    for codings, body in ((coding, packed), (f"{coding}, gzip", gzip.compress(packed)), (f"gzip, {coding}", packed)):
+        with pytest.raises(TooLargeError, match="1,000"):
+            unpack_body(split_response(crawls.http(body, f"Content-Encoding: {codings}")), MAX)
+
+
+def test_a_cut_body_gives_what_is_there() -> None:
+    text = random.Random(1).randbytes(2**17).hex().encode()
+    for coding, body in (("br", brotli.compress(text, quality=1)), ("zstd", crawls.zstandard(text))):
+        found = unpack_body(split_response(crawls.http(body[:-20], f"Content-Encoding: {coding}")), 2**20)
+        assert text.startswith(found)
+        assert len(found) > 2**16
 
 
 def test_cut_gzip_gives_what_is_there() -> None:
@@ -84,6 +119,9 @@ def test_too_large(body: bytes) -> None:
         ("Content-Type: application/pdf", PAGE, "", False),
         ("Content-Type: text/plain", PAGE, "text/html", False),
         ("", b"%PDF", "text/html", True),
+        ("Content-Type: text/xml", b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml">', "", True),
+        ("Content-Type: application/xml", b'<?xml version="1.0"?><rss>http://www.w3.org/1999/xhtml', "", False),
+        ("Content-Type: text/xml", b"<title>no page</title>", "", False),
         ("", b"\n<!-- c --> <!DOCTYPE html><html>", "", True),
         ("", b"\xef\xbb\xbf<HTML>", "", True),
         ("", b'<?xml version="1.0"?><html>', "", True),

@@ -2,6 +2,7 @@ import gzip
 import io
 from datetime import UTC, datetime
 from itertools import accumulate
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -115,7 +116,67 @@ def test_length_too_small() -> None:
     records = [crawls.record(block, "http://example.org/0", length=len(block) - 2), *numbered(3)[1:]]
     found = read(b"".join(records))
     assert outcome(found) == ["0", "broken_record", "1", "2"], "the bytes left over are named"
-    assert found[0].block.endswith(b"<p>short</")
+    assert found[0].block == block, "its digest tells where it ends"
+
+
+def unnumbered(n: int, **told: Any) -> list[bytes]:
+    """As ClueWeb12 has them: they name no number of their file, and no digest."""
+    block = crawls.http(b"<p>tea</p>")
+    return [crawls.record(block, f"http://example.org/{i}", file_id="", **told) for i in range(n)]
+
+
+@pytest.mark.parametrize("off", [-2, 30, 10**9])
+def test_what_follows_a_wrong_length_has_to_be_proved(off: int) -> None:
+    wrong = unnumbered(1, length=len(crawls.http(b"<p>tea</p>")) + off)
+    plain = outcome(read(b"".join(wrong + unnumbered(3)[1:])))
+    assert [rule for rule in plain if rule != "broken_record"][-2:] == ["inside_another_record"] * 2
+    assert sorted(outcome(read(crawls.packed(*wrong, *unnumbered(3)[1:])))) == ["0", "1", "2", "broken_record"]
+
+
+def test_damage_ends_what_is_proved_by_the_length_alone() -> None:
+    first, second, third = unnumbered(3)
+    assert outcome(read(first + second.replace(b"WARC/1.0", b"WARB/1.0") + third)) == [
+        "0",
+        "broken_record",
+        "inside_another_record",
+    ]
+    packed = [gzip.compress(r) for r in (first, second, third)]
+    packed[1] = packed[1][:40] + bytes(30) + packed[1][70:]
+    assert outcome(read(b"".join(packed))) == ["0", "broken_record", "2"], "members whole to the end of the file"
+    assert outcome(read(b"".join(packed)[:-9])) == ["0", "broken_record", "inside_another_record", "broken_record"]
+
+
+def test_a_block_that_does_not_have_its_digest() -> None:
+    """Bytes are lost between two pages, and the first now ends by its length where the second quotes a record."""
+    quoted = crawls.record(url="http://example.org/quoted", file_id="")
+    first = crawls.record(crawls.http(b"<p>" + b"tea " * 50), "http://example.org/0")
+    second = crawls.record(crawls.http(b"<p>" + b"x" * 500 + b"\r\n" * 8 + quoted), "http://example.org/1")
+    spliced = first[:-100] + second[second.index(b"\r\n" * 8) - 96 :]
+    assert outcome(read(spliced)) == ["0", "quoted"], "nothing shows it yet"
+    assert outcome(read(numbered(1)[0] + spliced + numbered(3)[2])) == [
+        "0",
+        "broken_record",
+        "inside_another_record",
+        "2",
+    ]
+
+
+def test_a_record_that_packs_better_than_a_bomb_may() -> None:
+    """Who owns a page can't have all behind it called damaged."""
+    large = crawls.record(crawls.http(bytes(100 * 2**20)), "http://example.org/large", file_id="")
+    assert outcome(read(crawls.packed(large, *unnumbered(2)))) == ["too_large", "0", "1"]
+
+
+def test_an_address_that_is_longer_than_headers_are() -> None:
+    long = crawls.record(url="http://example.org/" + "a" * 2**17, file_id="")
+    assert outcome(read(long + b"".join(unnumbered(2)))) == ["broken_record", "0", "1"]
+
+
+def test_what_a_member_holds_counts_once_its_checksum_holds() -> None:
+    data = bytearray(gzip.compress(b"".join(unnumbered(3)), 0))  # stored as it is
+    data[data.index(b"<p>tea")] ^= 1
+    assert outcome(read(bytes(data))) == ["inside_another_record"] * 2, "and the first"
+    assert outcome(read(bytes(data)[:-1])) == ["0", "1", "2", "broken_record"], "cut, and not seen to be damaged"
 
 
 def test_record_without_length() -> None:

@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from transforms.crawl.members import MemberError, next_member, unpacked
-from transforms.crawl.records import Defect, NotWarcError, Record
+from transforms.crawl.members import MemberError, next_member, reaches_end, unpacked, without_bombs
+from transforms.crawl.records import INSIDE, Defect, NotWarcError, Record
 
 OPENING = b"{"  # of a gzip member
 
@@ -26,6 +26,18 @@ def read_texts(stream: BinaryIO, max_bytes: int, start: int = 0, end: int | None
         raise NotWarcError("no line in it is a ClueWeb22 text: an object with URL, ClueWeb22-ID and Clean-Text")
 
 
+def member_starts(stream: BinaryIO, step: int) -> Iterator[int]:
+    """The places at which a file may be divided: the first member in each `step` bytes, up to the first damage."""
+    after = step
+    try:
+        for place, _ in unpacked(stream, 0, stream.seek(0, os.SEEK_END)):
+            if place >= after:
+                yield place
+                after = place // step * step + step
+    except MemberError:
+        return
+
+
 def _record(offset: int, line: bytes) -> Record | Defect:
     try:
         value = json.loads(line)
@@ -40,30 +52,40 @@ def _record(offset: int, line: bytes) -> Record | Defect:
 def _lines(
     stream: BinaryIO, max_bytes: int, start: int | None, end: int | None
 ) -> Iterator[tuple[int, bytes | Defect]]:
-    """Each line with the offset of the gzip member that it begins in; too long a one is passed over."""
+    """Each line with the offset of the gzip member that it begins in; too long a one is passed over.
+
+    After damage lines count only if from there on all is whole to the end of the file.
+    """
     end = stream.seek(0, os.SEEK_END) if end is None else end
+    is_proved = True
     while start is not None and start < end:
-        line, skipping, member, damage = bytearray(), False, start, None
         try:
-            for place, data in unpacked(stream, start, end):
-                if place != member and line.strip():
-                    yield member, bytes(line)
-                if place != member:
-                    line, skipping, member = bytearray(), False, place
-                *whole, rest = data.split(b"\n")
-                for piece in whole:
-                    if not skipping and (line or piece.strip()):
-                        yield place, bytes(line + piece)
-                    line, skipping = bytearray(), False
-                line += rest
-                if len(line) > max_bytes and not skipping:
-                    yield place, Defect(place, "too_large", f"a line of more than {max_bytes:,} bytes")
-                    skipping = True
-                if skipping:
-                    line.clear()
+            for place, line in _lines_to_damage(stream, max_bytes, start, end):
+                yield place, line if is_proved else Defect(place, INSIDE, "found after damage")
+            return
         except MemberError as error:
-            damage = error
             yield error.offset, Defect(error.offset, error.rule, str(error))
-        if line.strip() and not damage:
-            yield member, bytes(line)
-        start = next_member(stream, damage.offset + 1, OPENING) if damage else None
+            start = next_member(stream, error.offset + 1, OPENING)
+            is_proved = start is not None and not error.is_cut and reaches_end(stream, start)
+
+
+def _lines_to_damage(stream: BinaryIO, max_bytes: int, start: int, end: int) -> Iterator[tuple[int, bytes | Defect]]:
+    line, skipping, member = bytearray(), False, start
+    for place, data in without_bombs(stream, start, end):
+        if place != member:
+            if line.strip():
+                yield member, bytes(line)
+            line, skipping, member = bytearray(), False, place
+        *whole, rest = data.split(b"\n")
+        for piece in whole:
+            if not skipping and (line or piece.strip()):
+                yield place, bytes(line + piece)
+            line, skipping = bytearray(), False
+        line += rest
+        if len(line) > max_bytes and not skipping:
+            yield place, Defect(place, "too_large", f"a line of more than {max_bytes:,} bytes")
+            skipping = True
+        if skipping:
+            line.clear()
+    if line.strip():
+        yield member, bytes(line)

@@ -3,13 +3,16 @@
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Iterator
-from typing import Any
+from itertools import pairwise
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import LongType, StringType, StructType
 
 from schemas.bronze import DOCUMENTS, HTML, TEXT
 from schemas.result import result_schema
@@ -18,12 +21,14 @@ from transforms.crawl.formats import format_of
 from transforms.crawl.http import TooLargeError, is_html, split_response, unpack_body
 from transforms.crawl.records import Columns, Defect, NotWarcError, Part, Record, UnreadableError
 from transforms.crawl.rights import licences, robots_directives
+from transforms.crawl.xhtml import as_html
 from transforms.pages.html import shape_fault
 
 UNREADABLE = "unreadable_file"
 NO_PAGES = (UNREADABLE, "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole
 BATCH_BYTES = 16 * 2**20  # of text in one Arrow batch, whatever the number of pages
 COLUMNS = Columns()
+PARTS = StructType().add("source_file", StringType()).add("start", LongType()).add("end", LongType())
 ROWS = result_schema(DOCUMENTS)
 Row = dict[str, Any]
 
@@ -37,11 +42,28 @@ class ShapeError(ValueError):
         self.rule = rule
 
 
+def parts_of(files: DataFrame, *, split_bytes: int) -> DataFrame:
+    """The parts of some `split_bytes` that `documents_from` reads source files in (column `source_file`).
+
+    To find them, files in which only what lies before a place tells what begins there are read to their ends.
+    """
+
+    def divide(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        schema = to_arrow_schema(PARTS, timezone="UTC")
+        for batch in batches:
+            for file in batch.to_pylist():
+                parts = file_parts(file["source_file"], split_bytes)
+                rows = [{"source_file": file["source_file"], "start": start, "end": end} for start, end in parts]
+                yield pa.RecordBatch.from_pylist(rows, schema)
+
+    return files.select("source_file").mapInArrow(divide, PARTS)
+
+
 def documents_from(parts: DataFrame, *, max_bytes: int, columns: Columns = COLUMNS) -> DataFrame:
     """The pages and texts of source files, with `drop_reason` and `rejected`.
 
-    `parts` has `source_file`, and the bytes `start` to `end` of it (null: the whole file). Drop
-    reasons: `http_status` (not 200), `not_html`, `empty_body`. Records that are no pages give no row.
+    `parts` are those of `parts_of`: `source_file`, and the bytes `start` to `end` of it (null: the whole file).
+    Drop reasons: `http_status` (not 200), `not_html`, `empty_body`. Records that are no pages give no row.
     Rejected: what `file_rows` and `page` name. The files must be readable by path on every executor.
     """
 
@@ -50,7 +72,8 @@ def documents_from(parts: DataFrame, *, max_bytes: int, columns: Columns = COLUM
         rows, size = [], 0
         for batch in batches:
             for part in batch.to_pylist():
-                for row in file_rows(part["source_file"], max_bytes, part["start"], part["end"], columns):
+                exact = None if part["start"] is None else Part(part["start"], part["end"], is_exact=True)
+                for row in part_rows(part["source_file"], max_bytes, exact, columns):
                     rows.append(row)
                     size += len(row.get("content") or "")
                     if size >= BATCH_BYTES or len(rows) >= 10_000:
@@ -86,23 +109,39 @@ def with_repeats(rows: DataFrame) -> DataFrame:
     return marked.withColumn("drop_reason", F.coalesce("repeated", "drop_reason")).drop("row", "repeated")
 
 
+def file_parts(path: str, split_bytes: int) -> list[tuple[int, int] | tuple[None, None]]:
+    """Where the parts of a source file begin and end; nothing for one that is read whole."""
+    try:
+        size = os.path.getsize(path)
+        if size <= split_bytes:
+            return [(None, None)]
+        with _opened(path) as stream:
+            return list(pairwise([0, *format_of(path).starts(stream, split_bytes), size]))
+    except OSError:  # the task that reads it names the trouble in the quarantine
+        return [(None, None)]
+
+
 def file_rows(
     path: str, max_bytes: int, start: int | None = None, end: int | None = None, columns: Columns = COLUMNS
 ) -> Iterator[Row]:
-    """One row for each page or text of a source file, or of a part of it, and for each defect in it.
+    """One row for each page or text of a source file that begins in `start` to `end`, and for each defect there.
 
     Rejected as a whole: `unreadable_file`, `empty_file`, `not_a_warc`.
     """
+    part = None if start is None and end is None else Part(start or 0, sys.maxsize if end is None else end)
+    return part_rows(path, max_bytes, part, columns)
+
+
+def part_rows(path: str, max_bytes: int, part: Part | None, columns: Columns) -> Iterator[Row]:
+    """The same of a part, or of a whole file."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError("not a file to read bytes from")  # a pipe would never end
-        with open(path, "rb") as stream:
+        with _opened(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             if size == 0:
                 yield _rejected(path, None, "empty_file", "0 bytes")
                 return
-            part = Part(start or 0, size if end is None else end)
-            for found in format_of(path).read(stream, part, max_bytes, columns):
+            whole = Part(0, size, is_exact=True)
+            for found in format_of(path).read(stream, part or whole, max_bytes, columns):
                 yield page(found, path, max_bytes)
     except NotWarcError as error:
         yield _rejected(path, None, "not_a_warc", str(error))
@@ -110,6 +149,12 @@ def file_rows(
         yield _rejected(path, None, UNREADABLE, str(error))
     except OSError as error:
         yield _rejected(path, None, UNREADABLE, f"{type(error).__name__}: {error}")
+
+
+def _opened(path: str) -> BinaryIO:
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError("not a file to read bytes from")  # a pipe would never end
+    return open(path, "rb")
 
 
 def file_without_pages(path: str) -> Row:
@@ -149,7 +194,8 @@ def _html(found: Record, max_bytes: int) -> Row:
     stored_type = found.identified_type if http else found.content_type.partition(";")[0]
     if not is_html(response, body, stored_type):
         return {"drop_reason": "not_html"}
-    columns = _content(found.url, body, response.charset, max_bytes)
+    is_xml = (response.media_type or stored_type).endswith("xml") or body.lstrip().startswith(b"<?xml")
+    columns = _content(found.url, body, response.charset, max_bytes, is_xml=is_xml)
     if not columns:
         return {"drop_reason": "empty_body"}
     html = columns["content"]
@@ -167,11 +213,12 @@ def _text(found: Record, max_bytes: int) -> Row:
     return columns | {"media_type": TEXT, "robots": [], "licences": []} if columns else {"drop_reason": "empty_body"}
 
 
-def _content(url: str, body: bytes, charset: str | None, max_bytes: int) -> Row:
+def _content(url: str, body: bytes, charset: str | None, max_bytes: int, *, is_xml: bool = False) -> Row:
     """The text that the bytes of a page are, and what identifies it; nothing for a blank page."""
-    content, charset = decode_page(body, charset) if body.strip() else ("", "")
+    content, charset = decode_page(body, charset, is_xml=is_xml) if body.strip() else ("", "")
     if not content.strip():
         return {}
+    content = as_html(content) if is_xml else content
     if (n := len(content.encode())) > max_bytes:
         raise TooLargeError(f"{n:,} bytes of text, {max_bytes:,} allowed")
     payload_digest = hashlib.sha256(body).hexdigest()

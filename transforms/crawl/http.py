@@ -12,16 +12,22 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from fastwarc.stream_io import BrotliReader
+from fastwarc.stream_io import BrotliReader, ZstdReader
+
+from transforms.crawl.xhtml import NAMESPACE
 
 END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 HTML_TYPES = {"text/html", "application/xhtml+xml"}
+XML_TYPES = {"application/xml", "text/xml"}  # of pages, too, by their namespace
 HTML_TAGS = r"!doctype\s+html|html|head|body|title|meta|h[1-6]|div|p|table|center|font|script|link"
 # Nothing in it is tried a second way: comments without end would else take time without end.
 HTML_START = re.compile(rf"(?:<\?xml[^>]*+>|(?><!--.*?-->)|\s)*+<(?:{HTML_TAGS})\b".encode(), re.IGNORECASE | re.DOTALL)
 SNIFF_BYTES = 4096
 CHUNK_BYTES = 2**16
+MAX_CODINGS = 4
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # in packed bytes, but in no page's
 
 
 class TooLargeError(ValueError):
@@ -65,29 +71,43 @@ def unpack_body(response: Response, max_bytes: int) -> bytes:
     """The page's bytes, chunks and compression undone where the bytes really have them.
 
     Raises:
-        TooLargeError: it unpacks to more than `max_bytes`.
+        TooLargeError: it unpacks to more than `max_bytes`, at whatever step.
     """
     body = response.body
     if "chunked" in response.headers.get("transfer-encoding", "").lower():
         body = _dechunk(body)
-    coding = response.headers.get("content-encoding", "").lower()
-    if body.startswith(b"\x1f\x8b"):
-        body = _gunzip(body, max_bytes)
-    elif "deflate" in coding:
-        body = _inflate(body, 15 if body[:1] == b"\x78" else -15, max_bytes)
-    elif "br" in coding:
-        body = _unbrotli(body, max_bytes)
-    if len(body) > max_bytes:
-        raise TooLargeError(f"the body has more than {max_bytes:,} bytes")
+    named = (response.headers.get(name, "") for name in ("content-encoding", "transfer-encoding"))
+    codings = re.findall(r"[\w-]+", ",".join(named).lower())[-MAX_CODINGS:]
+    # The last one is the outermost; gzip and Zstandard are known by their first bytes, named or not.
+    for coding in [*reversed(codings), "gzip", "zstd"]:
+        body = _decoded(body, coding.removeprefix("x-"), max_bytes)
+        if len(body) > max_bytes:
+            raise TooLargeError(f"the body has more than {max_bytes:,} bytes")
+    return body
+
+
+def _decoded(body: bytes, coding: str, max_bytes: int) -> bytes:
+    """The body without one coding, as far as it goes; the body itself where it hasn't got that."""
+    if body.startswith(GZIP):
+        return _gunzip(body, max_bytes)
+    if body.startswith(ZSTD):
+        return _read(ZstdReader(io.BytesIO(body)), max_bytes) or body
+    if not BINARY.search(body, 0, SNIFF_BYTES):  # the crawler has undone what the header still names
+        return body
+    if coding in ("deflate", "zlib"):
+        return _inflate(body, 15 if body[:1] == b"\x78" else -15, max_bytes)
+    if coding in ("br", "brotli"):
+        return _read(BrotliReader(io.BytesIO(body)), max_bytes) or body
     return body
 
 
 def is_html(response: Response, body: bytes, identified_type: str) -> bool:
     """Whether the page is HTML: by the server's media type, else the crawl's, else its first bytes."""
     media_type = response.media_type or identified_type
-    if media_type:
+    if media_type and media_type not in XML_TYPES:
         return media_type in HTML_TYPES
-    return HTML_START.match(body[:SNIFF_BYTES].removeprefix(b"\xef\xbb\xbf")) is not None
+    head = body[:SNIFF_BYTES].removeprefix(b"\xef\xbb\xbf")
+    return HTML_START.match(head) is not None and (not media_type or NAMESPACE in head)
 
 
 def _dechunk(body: bytes) -> bytes:
@@ -125,8 +145,10 @@ def _inflate(body: bytes, window: int, max_bytes: int) -> bytes:
     return unpacked or body
 
 
-def _unbrotli(body: bytes, max_bytes: int) -> bytes:
-    try:
-        return BrotliReader(io.BytesIO(body)).read(max_bytes + 1) or body
-    except (OSError, ValueError):
-        return body
+def _read(packed: BrotliReader | ZstdReader, max_bytes: int) -> bytes:
+    """What it unpacks to, up to where it is damaged or cut, or too large."""
+    unpacked = bytearray()
+    with suppress(OSError, ValueError):
+        while len(unpacked) <= max_bytes and (some := packed.read(CHUNK_BYTES)):
+            unpacked += some
+    return bytes(unpacked)

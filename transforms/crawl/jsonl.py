@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from transforms.crawl.members import MemberError, next_member, packing, unpacked
-from transforms.crawl.records import Columns, Defect, Part, Record, UnreadableError
+from transforms.crawl.members import MemberError, next_member, packing, reaches_end, without_bombs
+from transforms.crawl.records import INSIDE, Columns, Defect, Part, Record, UnreadableError
 from transforms.crawl.texts import columns_missing, text_record
 
 ESCAPED = 3  # JSON in ASCII writes a character of two bytes in six
@@ -51,6 +51,12 @@ def read_jsonl(stream: BinaryIO, part: Part, max_bytes: int, columns: Columns) -
     yield from early or ()
 
 
+def line_starts(stream: BinaryIO, step: int) -> Iterator[int]:
+    """The places at which a file may be divided: of a plain one any, since no text in JSON has a line break."""
+    if not packing(stream):
+        yield from range(step, stream.seek(0, os.SEEK_END), step)
+
+
 def _object(place: int, line: bytes) -> dict[str, Any] | Defect:
     try:
         value = json.loads(line)
@@ -84,21 +90,25 @@ def _plain_lines(stream: BinaryIO, part: Part, longest: int) -> Iterator[tuple[i
 
 
 def _unpacked_lines(stream: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | Defect | None]]:
-    """The lines of a compressed file; after damage those from the next member on that begins with an object."""
+    """The lines of a compressed file; after damage those from the next member on that begins with an object.
+
+    They count only if from there on all is whole to the end of the file: a text could be made to pack to a member.
+    """
     size = stream.seek(0, os.SEEK_END)
     start: int | None = 0
-    number = 1
+    number, is_proved = 1, True
     while start is not None:
-        lines = io.BufferedReader(_Chunks(unpacked(stream, start, size)))
+        lines = io.BufferedReader(_Chunks(without_bombs(stream, start, size)))
         start = None
         try:
             while (line := _line(lines, longest)) != b"":
-                yield number, line
+                yield number, line if is_proved else Defect(number, INSIDE, "found after damage")
                 number += 1
         except MemberError as error:
             yield number, Defect(number, error.rule, f"in the member at byte {error.offset:,}: {error}")
             number += 1
             start = next_member(stream, error.offset + 1, b"{")
+            is_proved = start is not None and not error.is_cut and reaches_end(stream, start)
 
 
 def _line(stream: io.BufferedIOBase | BinaryIO, longest: int) -> bytes | None:

@@ -2,6 +2,9 @@
 
 gzip by zlib itself: FastWARC's reader takes a member without an end for a whole one, and says
 nothing of what it passes over.
+
+Where a member begins is known only where the one before it ended. A magic number proves nothing: bytes
+that do not pack lie in a member as they are, so a page can hold members of its own.
 """
 
 import os
@@ -17,6 +20,7 @@ CHUNK = 2**16  # bytes unpacked at a time
 SEARCHED = 2**20  # bytes searched at a time
 # Web pages pack to a tenth or so; deflate reaches a thousandth, Zstandard much less.
 BOMB_BYTES, BOMB_RATIO = 64 * 2**20, 100
+SUMMED_BYTES = 2**34  # of one member that are unpacked for its checksum
 # Where a record begins: its version, then a field. Pages speak of `WARC/1.0`, but hardly of both.
 RECORD = re.compile(rb"WARC/(?:1\.[01]|0\.\d{1,2})\r?\n(?=(?i:WARC-|Content-)[\w-]*\s*:)")
 
@@ -24,10 +28,10 @@ RECORD = re.compile(rb"WARC/(?:1\.[01]|0\.\d{1,2})\r?\n(?=(?i:WARC-|Content-)[\w
 class MemberError(ValueError):
     """A member that can't be unpacked, from its `offset` on."""
 
-    def __init__(self, offset: int, rule: str, detail: str) -> None:
-        """`rule` is the quarantine's."""
+    def __init__(self, offset: int, rule: str, detail: str, *, is_cut: bool = False) -> None:
+        """`rule` is the quarantine's; `is_cut`: the member reaches to the end of the file."""
         super().__init__(detail)
-        self.offset, self.rule = offset, rule
+        self.offset, self.rule, self.is_cut = offset, rule, is_cut
 
 
 def packing(stream: BinaryIO) -> bytes:
@@ -50,17 +54,13 @@ def unpacked(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[int, byte
     For a plain file: of the bytes themselves.
 
     Raises:
-        MemberError: a member is damaged, cut, or unpacks to what no page does; all bytes before the place are given.
+        MemberError: a member is damaged or cut; all bytes before the place are given.
     """
     magic = packing(stream)
     while start < end:
         stream.seek(start)
         if magic:
-            size = 0
             for data in _member(stream, magic, start):
-                size += len(data)
-                if size > BOMB_BYTES and size > BOMB_RATIO * (stream.tell() - start):
-                    raise MemberError(start, "too_large", f"more than {size:,} bytes unpacked from one member")
                 yield start, data
             start = stream.tell()
         else:
@@ -71,10 +71,69 @@ def unpacked(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[int, byte
             start += len(data)
 
 
+def without_bombs(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """What `unpacked` gives; a member that unpacks to what no page does raises a `MemberError`, too."""
+    size, member = 0, start
+    for place, data in unpacked(stream, start, end):
+        size = size + len(data) if place == member else len(data)
+        member = place
+        if is_bomb(stream, place, size):
+            raise too_many_bytes(place, size)
+        yield place, data
+
+
+def is_bomb(stream: BinaryIO, start: int, size: int) -> bool:
+    """Whether a member that is being unpacked has given more bytes than pages do."""
+    return size > BOMB_BYTES and size > BOMB_RATIO * (stream.tell() - start)
+
+
+def too_many_bytes(start: int, size: int) -> MemberError:
+    """The error of a member that is a bomb."""
+    return MemberError(start, "too_large", f"more than {size:,} bytes unpacked from one member")
+
+
+def is_sound_member(stream: BinaryIO, start: int) -> bool:
+    """Whether a member unpacks, to the end of the file or to an end that its checksum holds for."""
+    before, size = stream.tell(), 0
+    try:
+        for data in _member(stream, packing(stream), start):
+            size += len(data)
+            if size > SUMMED_BYTES:
+                return False
+    except MemberError as error:
+        return error.is_cut
+    finally:
+        stream.seek(before)
+    return True
+
+
+def reaches_end(stream: BinaryIO, start: int) -> bool:
+    """Whether from a place to the end of the file there is member after member, and the checksum of each holds."""
+    magic, size = packing(stream), stream.seek(0, os.SEEK_END)
+    while start < size:
+        try:
+            if not _has_checksum(stream, magic, start):
+                return False
+            for _ in _member(stream, magic, start):
+                pass
+        except MemberError:
+            return False
+        start = stream.tell()
+    return bool(magic) and start == size
+
+
+def _has_checksum(stream: BinaryIO, magic: bytes, start: int) -> bool:
+    """Whether a member has one: gzip's always, a Zstandard frame by its flag; a frame to be skipped needs none."""
+    stream.seek(start)
+    head = stream.read(5)
+    return magic == GZIP or head[:4] != ZSTD or (len(head) == 5 and bool(head[4] >> 2 & 1))
+
+
 def next_member(stream: BinaryIO, after: int, opening: bytes = b"WARC/") -> int | None:
     """Where the next record may begin at or after a position: a compressed member, or a version line.
 
-    A magic number comes by chance once in 16 MiB, so a member must open with `opening`.
+    A magic number comes by chance once in 16 MiB, so a member must open with `opening`. What is found may lie
+    within a page.
     """
     magic = packing(stream)
     pattern = re.compile(re.escape(magic)) if magic else RECORD
@@ -90,20 +149,6 @@ def next_member(stream: BinaryIO, after: int, opening: bytes = b"WARC/") -> int 
         tail = window[-64:]
         stream.seek(at)
     return None
-
-
-def members_of_part(stream: BinaryIO, start: int, end: int, opening: bytes) -> tuple[int, int] | None:
-    """Where to begin and to end, to read the records that begin in `start` to `end` of a file; None for none.
-
-    The parts of a file give all its records, each of them once: a part begins at the first member
-    after `start` that opens with `opening` (in a plain file: at the first version line), and ends
-    where the next part begins. What is all one member is in its first part.
-    """
-    first = next_member(stream, start, opening) if start else 0
-    last = next_member(stream, end, opening)
-    if first is None or (last is not None and first >= last):
-        return None
-    return first, stream.seek(0, os.SEEK_END) if last is None else last
 
 
 def _opens_with(stream: BinaryIO, magic: bytes, place: int, opening: bytes) -> bool:
@@ -128,7 +173,7 @@ def _gzip_member(stream: BinaryIO, start: int) -> Iterator[bytes]:
     while not unpacker.eof:
         packed = unpacker.unconsumed_tail or stream.read(CHUNK)
         if not packed:
-            raise MemberError(start, "broken_record", "the file ends within a gzip member")
+            raise MemberError(start, "broken_record", "the file ends within a gzip member", is_cut=True)
         try:
             data = unpacker.decompress(packed, CHUNK)
         except zlib.error as error:
@@ -157,6 +202,7 @@ def _before_damage(stream: BinaryIO, start: int, n_calls: int) -> Iterator[bytes
 def _zstd_frame(stream: BinaryIO, start: int) -> Iterator[bytes]:
     """The contents of one frame; the stream stands at its end afterwards."""
     end = _frame_end(stream, start)
+    is_cut = end > stream.seek(0, os.SEEK_END)
     stream.seek(start)
     reader = ZstdReader(_Part(stream, end), buffer_size=CHUNK)
     try:
@@ -165,7 +211,11 @@ def _zstd_frame(stream: BinaryIO, start: int) -> Iterator[bytes]:
     except OSError as error:
         if error.errno is not None:  # the disk's, and not the decoder's
             raise
-        raise MemberError(start, "broken_record", f"at or after this place: {error}") from error
+        # A damaged frame may say that it is longer than the file.
+        is_cut = is_cut and "incomplete" in str(error)
+        raise MemberError(start, "broken_record", f"at or after this place: {error}", is_cut=is_cut) from error
+    if is_cut:
+        raise MemberError(start, "broken_record", "the file ends within a Zstandard frame", is_cut=True)
     stream.seek(end)
 
 
@@ -185,7 +235,7 @@ def _frame_end(stream: BinaryIO, start: int) -> int:
         stream.seek(at)
         block = stream.read(3)
         if len(block) < 3:
-            raise MemberError(start, "broken_record", "the file ends within a Zstandard frame")
+            raise MemberError(start, "broken_record", "the file ends within a Zstandard frame", is_cut=True)
         value = int.from_bytes(block, "little")
         is_last = value & 1
         at += 3 + (1 if value >> 1 & 3 == 1 else value >> 3)

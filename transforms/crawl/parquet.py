@@ -41,6 +41,11 @@ def read_parquet(stream: BinaryIO, part: Part, max_bytes: int, columns: Columns)
         raise UnreadableError(f"not whole: {file.metadata.num_rows:,} rows announced, {at:,} in its row groups")
 
 
+def row_group_starts(stream: BinaryIO, step: int) -> Iterator[int]:
+    """The places at which a file may be divided: any, for row groups count by their number."""
+    yield from range(step, stream.seek(0, os.SEEK_END), step)
+
+
 def _names(schema: pa.Schema, columns: Columns) -> list[str]:
     """Those of the four columns that are there."""
     have = {name for name in schema.names if schema.get_field_index(name) >= 0}  # not two of one name

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+INSIDE = "inside_another_record"  # the rule of a record that nothing shows to lie outside every other one
+
 
 @dataclass(frozen=True)
 class Record:
@@ -29,10 +31,14 @@ class Defect:
 
 
 class Part(NamedTuple):
-    """The bytes `start` to `end` of a file, for one task to read."""
+    """The bytes `start` to `end` of a file, for one task to read.
+
+    `is_exact`: records are known to begin at both. Else they are looked for from the beginning of the file.
+    """
 
     start: int
     end: int
+    is_exact: bool = False
 
 
 @dataclass(frozen=True)
