@@ -98,9 +98,71 @@ def _this_python(_: int) -> tuple[str, str]:
 
 def require_writable(spark: SparkSession, root: str) -> None:
     """Write and delete a file below `root` by Hadoop's file system; raises what that raises."""
+    path = f"{root.rstrip('/')}/_humpback_doctor"
+    touch(spark, path)
+    remove(spark, path)
+
+
+def touch(spark: SparkSession, path: str) -> None:
+    """Make an empty file, or make it anew."""
+    store, place = _stored(spark, path)
+    store.create(place, True).close()
+
+
+def modified(spark: SparkSession, path: str) -> float | None:
+    """When a file was last written, in seconds since 1970; None where there is none."""
+    store, place = _stored(spark, path)
+    return float(store.getFileStatus(place).getModificationTime()) / 1000 if store.exists(place) else None
+
+
+def names_in(spark: SparkSession, folder: str) -> list[str]:
+    """The names of what a folder holds; nothing where it does not exist."""
+    store, place = _stored(spark, folder)
+    return [str(found.getPath().getName()) for found in store.listStatus(place)] if store.exists(place) else []
+
+
+def remove(spark: SparkSession, path: str) -> None:
+    """Delete a file or a folder with all that it holds."""
+    store, place = _stored(spark, path)
+    store.delete(place, True)
+
+
+def table_id(spark: SparkSession, path: str) -> str:
+    """The id that Delta gave the table at `path` when it was made: one that is made anew has another."""
+    return str(_snapshot(spark, path).metadata().id())
+
+
+def appended(spark: SparkSession, path: str, since: int, until: int) -> DataFrame | None:
+    """The rows that a table got after version `since`, up to version `until`, from the files that hold them alone.
+
+    None where its log does not tell, for parts of it are gone or a commit did more than add rows.
+    """
     jvm: Any = spark._jvm
-    hadoop = jvm.org.apache.hadoop.fs
-    path = hadoop.Path(f"{root.rstrip('/')}/_humpback_doctor")
-    store = path.getFileSystem(spark._jsc.hadoopConfiguration())
-    store.create(path, True).close()
-    store.delete(path, False)
+    nothing = jvm.scala.Option.empty()
+    snapshot = _snapshot(spark, path)
+    files, seen = jvm.java.util.ArrayList(), since
+    changes = snapshot.deltaLog().getChanges(since + 1, until, nothing, False) if since < until else nothing.iterator()
+    while changes.hasNext():
+        commit = changes.next()
+        seen += 1
+        if commit._1() != seen:
+            return None
+        actions = commit._2().iterator()
+        while actions.hasNext():
+            action = actions.next()
+            kind = action.getClass().getSimpleName()
+            if kind == "RemoveFile":
+                return None
+            if kind == "AddFile":
+                files.add(action)
+    if seen != until:
+        return None
+    added = jvm.scala.jdk.javaapi.CollectionConverters.asScala(files).toSeq()
+    return DataFrame(snapshot.deltaLog().createDataFrame(snapshot, added, False, nothing), spark)
+
+
+def _stored(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    """The file system that holds `path`, and its name there."""
+    jvm: Any = spark._jvm
+    place = jvm.org.apache.hadoop.fs.Path(path)
+    return place.getFileSystem(spark._jsc.hadoopConfiguration()), place
