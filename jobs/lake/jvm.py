@@ -135,15 +135,16 @@ def table_id(spark: SparkSession, path: str) -> str:
 def appended(spark: SparkSession, path: str, since: int, until: int) -> DataFrame | None:
     """The rows that a table got after version `since`, up to version `until`, from the files that hold them alone.
 
-    None where its log does not tell, for parts of it are gone or a commit did more than add rows.
+    None where its log does not tell: parts of it are gone, rows were taken away, or a compaction has put the
+    files together with older ones.
     """
     jvm: Any = spark._jvm
     nothing = jvm.scala.Option.empty()
     snapshot = _snapshot(spark, path)
-    files, seen = jvm.java.util.ArrayList(), since
-    changes = snapshot.deltaLog().getChanges(since + 1, until, nothing, False) if since < until else nothing.iterator()
-    while changes.hasNext():
-        commit = changes.next()
+    files, seen = dict[str, Any](), since
+    commits = snapshot.deltaLog().getChanges(since + 1, until, nothing, False) if since < until else nothing.iterator()
+    while commits.hasNext():
+        commit = commits.next()
         seen += 1
         if commit._1() != seen:
             return None
@@ -151,14 +152,17 @@ def appended(spark: SparkSession, path: str, since: int, until: int) -> DataFram
         while actions.hasNext():
             action = actions.next()
             kind = action.getClass().getSimpleName()
-            if kind == "RemoveFile":
+            if kind == "RemoveFile" and (action.dataChange() or action.path() in files):
                 return None
-            if kind == "AddFile":
-                files.add(action)
+            if kind == "AddFile" and action.dataChange():
+                files[action.path()] = action
     if seen != until:
         return None
-    added = jvm.scala.jdk.javaapi.CollectionConverters.asScala(files).toSeq()
-    return DataFrame(snapshot.deltaLog().createDataFrame(snapshot, added, False, nothing), spark)
+    added = jvm.java.util.ArrayList()
+    for file in files.values():
+        added.add(file)
+    rows = jvm.scala.jdk.javaapi.CollectionConverters.asScala(added).toSeq()
+    return DataFrame(snapshot.deltaLog().createDataFrame(snapshot, rows, False, nothing), spark)
 
 
 def _stored(spark: SparkSession, path: str) -> tuple[Any, Any]:

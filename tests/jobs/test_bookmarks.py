@@ -100,6 +100,20 @@ def test_everything_is_looked_at_where_rows_were_taken_away(open_lake: OpenLake,
     assert looked_at(open_lake) == ["a", "c"]
 
 
+def test_a_compaction_takes_no_rows_away(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+    lake = open_lake()
+    for name in "ab":
+        add(lake, name)
+    sign()
+    DeltaTable(lake.path(SEGMENTS)).optimize.compact()
+    assert looked_at(open_lake) == []
+    add(lake, "c")
+    assert looked_at(open_lake) == ["c"]
+    DeltaTable(lake.path(SEGMENTS)).optimize.compact()
+    assert looked_at(open_lake) == ["a", "b", "c"], "the new rows are in a file with the others"
+    assert (sign(), looked_at(open_lake)) == (1, [])
+
+
 @pytest.mark.parametrize("table", [SEGMENTS, SIGNATURES])
 def test_a_table_that_was_made_anew_begins_from_the_beginning(
     open_lake: OpenLake, sign: Callable[..., int], table: object
