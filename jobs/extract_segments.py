@@ -6,17 +6,19 @@ humpback extract-segments --recipe FILE --lake URI [--limit N: N documents]
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.current.methods import methods_of, of_method
+from jobs.current.bookmarks import news
+from jobs.current.methods import methods_of, noted_method
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
 from jobs.recipe.files import read_entries
 from jobs.recipe.step import Parameters, Planned, Step
 from schemas.bronze import DOCUMENTS
+from schemas.ops import RUNS
 from schemas.silver import SEGMENTS
 from transforms.pages.segments import SegmentRules, segments_from
 
-READS = (DOCUMENTS,)
+READS = (DOCUMENTS, RUNS)
 WRITES = SEGMENTS
 UNIT = "pieces"
 PARAMETERS = Parameters(has_limit=True)
@@ -26,12 +28,12 @@ FEW_FILES = 1000
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Every document gives at least one row, so the documents without rows are the new ones."""
-    methods = methods_of(recipe)
-    done = of_method(lake, SEGMENTS, methods).select("document_id").distinct()
-    documents = _new(lake.read(DOCUMENTS), done, step.limit)
+    method = noted_method(lake, SEGMENTS, methods_of(recipe))
+    since = news(lake, DOCUMENTS, SEGMENTS, method, is_all=not step.limit)
+    documents = _new(since.source, since.made.select("document_id").distinct(), step.limit)
     if documents is None:
         return
-    lake.write(SEGMENTS, segments_from(documents, _rules(recipe), method_digest=methods[SEGMENTS.name]))
+    lake.write(SEGMENTS, segments_from(documents, _rules(recipe), method_digest=method))
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:

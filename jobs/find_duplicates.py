@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.current.methods import methods_of, of_method
+from jobs.lake import jvm
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
@@ -39,6 +40,8 @@ READS = (SEGMENTS, SIGNATURES, RUNS)
 WRITES = DUPLICATES
 UNIT = "segments"
 PARAMETERS = Parameters()
+FEW = 1_000_000
+"""Rows of an id or two that every task may hold, some 100 MB."""
 
 
 class UnsoundError(RuntimeError):
@@ -53,12 +56,10 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     if current is None or judged == current:
         return
     lake.run.bookmarks[digest] = current
-    is_of_method = F.col("method_digest") == methods[SIGNATURES.name]
-    earlier = lake.at(SIGNATURES, judged).where(is_of_method) if judged is not None else None
-    signatures = lake.read(SIGNATURES, current).where(is_of_method)
     segments = of_method(lake, SEGMENTS, methods)
-    signatures = signatures.join(segments.select("segment_id", "n_chars"), "segment_id")
-    members = materialised(ranked(_members(signatures, earlier, repeated)))
+    signatures = _members(lake, methods[SIGNATURES.name], judged, current)
+    lengths = segments.select("segment_id", "n_chars").join(signatures, "segment_id")
+    members = materialised(ranked(lengths.join(repeated.select("segment_id"), "segment_id", "left_anti")))
     if members.where("is_new").isEmpty():
         return
     settled = settled_pairs(
@@ -79,19 +80,33 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     return Planned("look for new rows")
 
 
-def _members(signatures: DataFrame, earlier: DataFrame | None, repeated: DataFrame) -> DataFrame:
-    """The signatures that are new, and those that survived earlier runs."""
-    if earlier is None:
+def _members(lake: RunLake, method: str, judged: int | None, current: int) -> DataFrame:
+    """The signatures that are new, and of the earlier ones (not `is_new`) those that share a band with them."""
+    is_of_method = F.col("method_digest") == method
+    signatures = lake.read(SIGNATURES, current).where(is_of_method)
+    if judged is None:
         return signatures.withColumn("is_new", F.lit(True))
-    known = earlier.select("segment_id", F.lit(False).alias("is_new"))
-    marked = signatures.join(known, "segment_id", "left").withColumn("is_new", F.col("is_new").isNull())
-    return marked.join(repeated.select("segment_id"), "segment_id", "left_anti")
+    earlier = lake.at(SIGNATURES, judged).where(is_of_method)
+    added = jvm.appended(lake.spark, lake.path(SIGNATURES), judged, current)
+    new = signatures.join(earlier, "segment_id", "left_anti") if added is None else added.where(is_of_method)
+    new = materialised(new.select(*signatures.columns).withColumn("is_new", F.lit(True)))
+    bands = _few(materialised(new.select(F.explode("bands").alias("bucket")).distinct()))
+    met = earlier.select("segment_id", F.explode("bands").alias("bucket")).join(bands, "bucket", "left_semi")
+    met = _few(materialised(met.select("segment_id").distinct()))
+    old = signatures.join(met, "segment_id", "left_semi").withColumn("is_new", F.lit(False))
+    return _few(materialised(new.unionByName(old)))
+
+
+def _few(rows: DataFrame) -> DataFrame:
+    """Materialised rows; where they are few, what they are joined with is not moved."""
+    return F.broadcast(rows) if rows.count() <= FEW else rows
 
 
 def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int, min_jaccard: float) -> DataFrame:
     """The near duplicates among the leaders, each with its keeper; rounds go on while buckets are crowded."""
     placed = materialised(with_places(bucket_entries(leaders), 0))
-    rows = leaders.join(placed.select("rank").distinct(), "rank").join(segments, "segment_id").select("rank", "text")
+    some = materialised(leaders.join(placed.select("rank").distinct(), "rank").select("rank", "segment_id"))
+    rows = segments.join(_few(some), "segment_id").select("rank", "text")
     sets = materialised(shingle_sets(rows, shingle_words=shingle_words))
     pivots, settled, tried, pairs = 0, [], None, None
     while True:

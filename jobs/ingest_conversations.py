@@ -72,7 +72,7 @@ def _opened(lake: Lake, paths: Sequence[str]) -> DataFrame:
 
 def _with_content(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        for path in batch["path"].to_pylist():
+        for path in map(str, batch["path"].to_pylist()):
             yield pa.RecordBatch.from_pydict({"path": [path], "content": [Path(path).read_bytes()]})
 
 

@@ -89,10 +89,10 @@ def _commits(files: list[Sized], size: int) -> Iterator[list[Sized]]:
 def _parts(lake: Lake, files: list[Sized], size: int) -> list[tuple[str, int | None, int | None]]:
     """The parts that tasks read files in: of large ones, each of which a task reads to divide it, several."""
     large = [(file,) for file, length in files if length > size]
-    parts = [(file, None, None) for file, length in files if length <= size]
+    parts: list[tuple[str, int | None, int | None]] = [(file, None, None) for file, length in files if length <= size]
     if large:
         frame = jvm.spread(lake.spark, large, "source_file string", len(large))
-        parts += [tuple(part) for part in parts_of(frame, split_bytes=size).collect()]
+        parts += [(part.source_file, part.start, part.end) for part in parts_of(frame, split_bytes=size).collect()]
     return parts
 
 

@@ -15,6 +15,7 @@ from jobs.recipe.step import Parameters, Planned, Step
 from schemas.bronze import COMPLETIONS
 from schemas.ops import MODELS, PROMPTS, RELEASES
 from schemas.silver import CANDIDATES, SCORES, UNLABELLED
+from transforms.dedup.drawing import first_by_hash
 from transforms.scoring.scorers import SCORERS
 
 READS = (CANDIDATES, UNLABELLED, COMPLETIONS, PROMPTS, MODELS, RELEASES)
@@ -30,7 +31,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     rated = {}
     for scorer in recipe.score_candidates.scorers:
         most = step.at_most(recipe.score_candidates.limits.get(scorer))
-        rated[scorer] = there.orderBy("pair_id").limit(most) if most else there
+        rated[scorer] = first_by_hash(there, "pair_id", most) if most else there
     rate(lake, recipe, step.required_servers, models, rated)
 
 
@@ -45,7 +46,7 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     n, config = 0, recipe.score_candidates
     for scorer in config.scorers:
         most = config.limits.get(scorer, n_segments)
-        some = there.orderBy("pair_id").limit(most)
+        some = first_by_hash(there, "pair_id", most)
         n += n_requests_to_send(lake, recipe, step.required_servers, models, {scorer: some})
         n += max(0, min(n_to_come, most - n_there)) * SCORERS[scorer].requests_per_pair(config)
     return Planned("ask for ratings", n, None if tokens is None else n * tokens)

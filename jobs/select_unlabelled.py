@@ -60,7 +60,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         return
 
     documents = lake.read(DOCUMENTS).select("document_id", "url", "crawled_at")
-    superseded = superseded_from(segments, repeated, documents)
+    superseded = materialised(superseded_from(segments, repeated, documents))  # ids alone, which are asked for thrice
     draw = Draw(recipe.name, room, settings.sample_seed, settings.exclude_url_prefixes)
     lake.write(UNLABELLED, unlabelled_from(free, kept_out(lake, recipe), superseded, draw))
     lake.run.bookmarks[state] += lake.run.n_out

@@ -5,15 +5,18 @@ humpback sign-segments --recipe FILE --lake URI [--limit N: N segments]
 
 from pyspark.sql import functions as F
 
-from jobs.current.methods import methods_of, of_method
+from jobs.current.bookmarks import news
+from jobs.current.methods import methods_of, noted_method
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
 from jobs.recipe.step import Parameters, Planned, Step
+from schemas.ops import RUNS
 from schemas.silver import SEGMENTS, SIGNATURES
+from transforms.dedup.drawing import first_by_hash
 from transforms.dedup.signatures import signatures_from
 
-READS = (SEGMENTS,)
+READS = (SEGMENTS, RUNS)
 WRITES = SIGNATURES
 UNIT = "segments"
 PARAMETERS = Parameters(has_limit=True)
@@ -22,16 +25,18 @@ PARAMETERS = Parameters(has_limit=True)
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Sign the kept segments that have no signature of this method yet."""
     methods = methods_of(recipe)
-    segments = of_method(lake, SEGMENTS, methods).where(F.col("drop_reason").isNull())
-    signed = of_method(lake, SIGNATURES, methods).select("segment_id")
-    if lake.exists(SIGNATURES):  # else all texts would be sorted to find none
-        segments = segments.join(signed, "segment_id", "left_anti")
+    method = noted_method(lake, SIGNATURES, methods)
+    since = news(lake, SEGMENTS, SIGNATURES, method, is_all=not step.limit)
+    is_kept = (F.col("method_digest") == noted_method(lake, SEGMENTS, methods)) & F.col("drop_reason").isNull()
+    segments = since.source.where(is_kept)
+    if not since.made.isEmpty():  # else all texts would be sorted to find none
+        segments = segments.join(since.made.select("segment_id"), "segment_id", "left_anti")
     if step.limit:
-        segments = segments.orderBy("segment_id").limit(step.limit)
+        segments = first_by_hash(segments, "segment_id", step.limit)
     if segments.isEmpty():
         return
     settings = recipe.sign_segments.model_dump()
-    lake.write(SIGNATURES, signatures_from(segments, **settings, method_digest=methods[SIGNATURES.name]))
+    lake.write(SIGNATURES, signatures_from(segments, **settings, method_digest=method))
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:

@@ -76,7 +76,12 @@ def scorer_method(name: str) -> str:
     return f"scores/{name}"
 
 
+def noted_method(lake: Lake, table: Table, methods: Methods) -> str:
+    """The digest of the method that counts now for a table; notes that it counted."""
+    lake.methods_read[table.name] = methods[table.name]
+    return lake.methods_read[table.name]
+
+
 def of_method(lake: Lake, table: Table, methods: Methods) -> DataFrame:
     """The rows of a table that the method that counts now has made; notes that it counted."""
-    digest = lake.methods_read[table.name] = methods[table.name]
-    return lake.read(table).where(F.col("method_digest") == digest)
+    return lake.read(table).where(F.col("method_digest") == noted_method(lake, table, methods))

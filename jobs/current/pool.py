@@ -8,6 +8,7 @@ from jobs.lake.tables import Lake
 from jobs.recipe.config import Recipe
 from jobs.recipe.prompts import evaluation_texts
 from schemas.silver import OVERLAPS, UNLABELLED
+from transforms.dedup.drawing import first_by_hash
 from transforms.dedup.unlabelled import SEED_SET
 
 CHARS_PER_TOKEN = 4  # English under a 50,000-word vocabulary; good enough to plan with
@@ -36,7 +37,7 @@ def segments_to_ask(lake: Lake, recipe: Recipe, n: int | None) -> DataFrame:
     segments = pool(lake, recipe.name).join(kept_out(lake, recipe), "segment_id", "left_anti")
     if recipe.generate_candidates.max_chars:
         segments = segments.where(F.col("n_chars") <= recipe.generate_candidates.max_chars)
-    return segments.orderBy("sample_hash").limit(n) if n else segments
+    return first_by_hash(segments, "sample_hash", n) if n else segments
 
 
 def planned_size(lake: Lake, recipe: Recipe) -> tuple[int, int | None]:

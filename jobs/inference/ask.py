@@ -76,12 +76,12 @@ def complete(lake: RunLake, servers: Servers, model: Model, requests: DataFrame)
     """
     poor = F.col("status").isin(*servers.inference.ask_again) | refused_by_server()
     stands = ~poor | (F.col("n_tries") > 1)
-    settled = tried(lake, requests, model).where(stands)
-    pending = materialised(requests.dropDuplicates(["request_id"]).join(settled, "request_id", "left_anti"))
-    n_pending = pending.count()
-    if n_pending:
-        n_requests = requests.select("request_id").distinct().count()
-        _send(lake, servers, model, Stage(pending, n_pending, n_requests))
+    settled = tried(lake, requests, model).where(stands).select("request_id", F.lit(True).alias("is_settled"))
+    asked = requests.select("request_id").distinct().join(settled, "request_id", "left")
+    n_requests, n_settled = asked.agg(F.count(F.lit(1)), F.count("is_settled")).collect()[0]
+    if n_requests > n_settled:
+        pending = requests.dropDuplicates(["request_id"]).join(settled, "request_id", "left_anti")
+        _send(lake, servers, model, Stage(pending, n_requests - n_settled, n_requests))
     return answers(lake, requests, model)
 
 

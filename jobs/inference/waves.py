@@ -5,8 +5,9 @@ import logging
 import math
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -16,6 +17,7 @@ from jobs.errors import JobError, StoppedError
 from jobs.lake import jvm
 from jobs.lake.materialised import materialised
 from jobs.lake.runs import Run
+from jobs.lake.staging import staged
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Inference
 from model_ops.client.engine import MISFIT, Engine, through
@@ -81,7 +83,7 @@ def tasks_of_a_wave(spark: SparkSession, partitions: int, held: int = 0) -> int:
 
 @dataclass(frozen=True)
 class Stage:
-    """The pending requests of one stage, computed; how many they are, and how many requests the stage has.
+    """The pending requests of one stage, how many they are, and how many requests the stage has.
 
     Those answered before are requests of the stage too: the few that are left for a second `attempt` or a
     later run may all be of the kind that fails.
@@ -91,28 +93,49 @@ class Stage:
     n_pending: int
     n_requests: int
     attempt: int = 1
+    name: str = ""
+    """As its requests say."""
 
 
 def send(lake: RunLake, stage: Stage, engine: Engine, settings: Inference, tasks: int) -> Tally:
     """Send a stage's pending requests, by `tasks` tasks a wave; what came of them is in the ledger.
 
+    The requests are staged once, in a folder for each wave: a wave costs the same however many there are.
+
     Raises:
         StoppedError: more requests failed than the settings allow.
         JobError: the settings fit no server.
     """
-    name, numbered, waves = _waves(stage.pending, stage.n_pending, settings.rows_per_wave)
     lake.create(COMPLETIONS)  # once, before two waves would
-    tag = f"humpback-{lake.run.run_id}"
+    ask = through(engine, lake.run.run_id, stage.attempt, settings.max_failed_in_a_row)
+    with staged(lake, _numbered(stage, settings.rows_per_wave), "wave") as parts:
+        name, waves = _waves(parts.all())
 
-    def one(wave: Wave) -> tuple[Wave, list[Row]]:
-        lake.spark.addTag(tag)
-        batch = numbered.where(F.col("wave") == wave.number).drop("wave").repartition(tasks)
-        ask = through(engine, lake.run.run_id, stage.attempt, settings.max_failed_in_a_row)
-        answers = materialised(batch.mapInPandas(ask, COMPLETIONS.schema))
-        transaction = f"{lake.run.run_id}/{name}/{stage.attempt}/{wave.digest}"
-        lake.write(COMPLETIONS, answers, transaction=transaction, computed=True)
-        return wave, _by_status(answers)
+        def one(wave: Wave) -> tuple[Wave, list[Row]]:
+            lake.spark.addTag(_tag(lake.run))
+            batch = parts.part(wave.number).repartition(tasks)
+            answers = materialised(batch.mapInPandas(ask, COMPLETIONS.schema))
+            transaction = f"{lake.run.run_id}/{name}/{stage.attempt}/{wave.digest}"
+            lake.write(COMPLETIONS, answers, transaction=transaction, computed=True)
+            parts.alive()
+            return wave, _by_status(answers)
 
+        return _sent(lake, replace(stage, name=name), waves, one, settings)
+
+
+def _tag(run: Run) -> str:
+    """The tag of the Spark jobs of a run's waves."""
+    return f"humpback-{run.run_id}"
+
+
+def _sent(
+    lake: RunLake,
+    stage: Stage,
+    waves: list[Wave],
+    one: Callable[[Wave], tuple[Wave, list[Row]]],
+    settings: Inference,
+) -> Tally:
+    """What came of the waves, each sent by `one`, two of them at a time."""
     allowed = math.ceil(settings.max_failed_share * stage.n_requests)
     done, began, stopped = Tally(), time.monotonic(), ""
     with ThreadPoolExecutor(OPEN) as threads:
@@ -123,12 +146,13 @@ def send(lake: RunLake, stage: Stage, engine: Engine, settings: Inference, tasks
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
                 for wave, answers in (future.result() for future in ended):
                     n_sent = _enter(lake.run, done, answers)
-                    _log(f"stage={name} wave={wave.number + 1}/{len(waves)}", done, stage.n_pending, began)
-                    stopped = stopped or _over_budget(name, done, wave.n_requests - n_sent, allowed, settings)
+                    _log(f"stage={stage.name} wave={wave.number + 1}/{len(waves)}", done, stage.n_pending, began)
+                    unsent = wave.n_requests - n_sent
+                    stopped = stopped or _over_budget(stage.name, done, unsent, allowed, settings)
                 if not stopped:  # else only the answers that are on their way are waited for
                     running |= {threads.submit(one, wave) for wave in islice(waiting, OPEN - len(running))}
         except KeyboardInterrupt:
-            lake.spark.interruptTag(tag)
+            lake.spark.interruptTag(_tag(lake.run))
             raise
     if stopped:
         raise JobError(stopped) if done.misfit else StoppedError(stopped)
@@ -159,14 +183,19 @@ def _log(which: str, done: Tally, total: int, began: float) -> None:
     )
 
 
-def _waves(staged: DataFrame, total: int, rows_per_wave: int) -> tuple[str, DataFrame, list[Wave]]:
-    """Their stage; the staged requests with their `wave`, by hash: Spark may compute a row's wave twice.
+def _numbered(stage: Stage, rows_per_wave: int) -> DataFrame:
+    """The pending requests with their `wave`, by hash: Spark may compute a row's wave twice.
 
     The first wave is half as large as the others, so that no two waves end together.
     """
+    total = stage.n_pending
     n_waves = 1 if total <= rows_per_wave else math.ceil(total / rows_per_wave + 0.5)
     halves = F.pmod(F.xxhash64("request_id"), F.lit(2 * n_waves - 1))
-    numbered = staged.withColumn("wave", F.floor((halves + 1) / 2).cast("int"))
+    return stage.pending.withColumn("wave", F.floor((halves + 1) / 2).cast("int"))
+
+
+def _waves(numbered: DataFrame) -> tuple[str, list[Wave]]:
+    """The stage of staged requests, and their waves."""
     found = (
         numbered.groupBy("stage", "wave")
         .agg(F.count(F.lit(1)).alias("n"), F.bit_xor(F.xxhash64("request_id", F.lit(1))).alias("content"))
@@ -174,7 +203,7 @@ def _waves(staged: DataFrame, total: int, rows_per_wave: int) -> tuple[str, Data
         .collect()
     )
     waves = [Wave(w.wave, w.n, hashlib.sha256(f"{w.content}/{w.n}".encode()).hexdigest()) for w in found]
-    return found[0].stage, numbered, waves
+    return found[0].stage, waves
 
 
 def _by_status(answers: DataFrame) -> list[Row]:

@@ -194,12 +194,12 @@ def require_writable(spark: SparkSession, root: str) -> None:
     """Write and delete a file below `root` by Hadoop's file system; raises what that raises."""
     place = f"{root.rstrip('/')}/_humpback_doctor"
     put_text(spark, place, "")
-    delete(spark, place)
+    remove(spark, place)
 
 
 def put_text(spark: SparkSession, place: str, text: str) -> None:
     """Write a small file by Hadoop's file system, over the one that is there."""
-    store, path = _store(spark, place)
+    store, path = _stored(spark, place)
     file = store.create(path, True)
     try:
         file.write(bytearray(text.encode()))
@@ -209,7 +209,7 @@ def put_text(spark: SparkSession, place: str, text: str) -> None:
 
 def texts_in(spark: SparkSession, folder: str, suffix: str) -> list[str]:
     """The texts of a folder's small files whose names end with `suffix`; none where there is no folder."""
-    store, path = _store(spark, folder)
+    store, path = _stored(spark, folder)
     if not store.exists(path):
         return []
     files = [file.getPath() for file in store.listStatus(path) if file.getPath().getName().endswith(suffix)]
@@ -224,14 +224,64 @@ def _text(store: Any, path: Any) -> str:
         file.close()
 
 
-def delete(spark: SparkSession, place: str) -> None:
-    """Delete a file by Hadoop's file system, if it is there."""
-    store, path = _store(spark, place)
-    store.delete(path, False)
+def modified(spark: SparkSession, path: str) -> float | None:
+    """When a file was last written, in seconds since 1970; None where there is none."""
+    store, place = _stored(spark, path)
+    return float(store.getFileStatus(place).getModificationTime()) / 1000 if store.exists(place) else None
 
 
-def _store(spark: SparkSession, place: str) -> tuple[Any, Any]:
-    """The file system of a place, and the place as it names it."""
+def names_in(spark: SparkSession, folder: str) -> list[str]:
+    """The names of what a folder holds; nothing where it does not exist."""
+    store, place = _stored(spark, folder)
+    return [str(found.getPath().getName()) for found in store.listStatus(place)] if store.exists(place) else []
+
+
+def remove(spark: SparkSession, path: str) -> None:
+    """Delete a file or a folder with all that it holds."""
+    store, place = _stored(spark, path)
+    store.delete(place, True)
+
+
+def table_id(spark: SparkSession, path: str) -> str:
+    """The id that Delta gave the table at `path` when it was made: one that is made anew has another."""
+    return str(_snapshot(spark, path).metadata().id())
+
+
+def appended(spark: SparkSession, path: str, since: int, until: int) -> DataFrame | None:
+    """The rows that a table got after version `since`, up to version `until`, from the files that hold them alone.
+
+    None where its log does not tell: parts of it are gone, rows were taken away, or a compaction has put the
+    files together with older ones.
+    """
     jvm: Any = spark._jvm
-    path = jvm.org.apache.hadoop.fs.Path(place)
-    return path.getFileSystem(spark._jsc.hadoopConfiguration()), path
+    nothing = jvm.scala.Option.empty()
+    snapshot = _snapshot(spark, path)
+    files, seen = dict[str, Any](), since
+    commits = snapshot.deltaLog().getChanges(since + 1, until, nothing, False) if since < until else nothing.iterator()
+    while commits.hasNext():
+        commit = commits.next()
+        seen += 1
+        if commit._1() != seen:
+            return None
+        actions = commit._2().iterator()
+        while actions.hasNext():
+            action = actions.next()
+            kind = action.getClass().getSimpleName()
+            if kind == "RemoveFile" and (action.dataChange() or action.path() in files):
+                return None
+            if kind == "AddFile" and action.dataChange():
+                files[action.path()] = action
+    if seen != until:
+        return None
+    added = jvm.java.util.ArrayList()
+    for file in files.values():
+        added.add(file)
+    rows = jvm.scala.jdk.javaapi.CollectionConverters.asScala(added).toSeq()
+    return DataFrame(snapshot.deltaLog().createDataFrame(snapshot, rows, False, nothing), spark)
+
+
+def _stored(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    """The file system that holds `path`, and its name there."""
+    jvm: Any = spark._jvm
+    place = jvm.org.apache.hadoop.fs.Path(path)
+    return place.getFileSystem(spark._jsc.hadoopConfiguration()), place

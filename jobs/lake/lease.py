@@ -170,7 +170,7 @@ class _Folder:
     def delete(self, loop_id: str) -> None:
         """Remove a lease, if it is there."""
         if self._local is None:
-            jvm.delete(self._spark, f"{self._place}/{loop_id}.json")
+            jvm.remove(self._spark, f"{self._place}/{loop_id}.json")
         else:
             (self._local / f"{loop_id}.json").unlink(missing_ok=True)
 

@@ -107,6 +107,6 @@ def test_a_store_holds_leases_as_a_folder_does(spark: SparkSession, tmp_path: Pa
     for text in ("first", "Ünïcode"):
         jvm.put_text(spark, f"{place}/a.json", text)
     assert jvm.texts_in(spark, place, ".json") == ["Ünïcode"]
-    jvm.delete(spark, f"{place}/a.json")
-    jvm.delete(spark, f"{place}/a.json")
+    jvm.remove(spark, f"{place}/a.json")
+    jvm.remove(spark, f"{place}/a.json")
     assert jvm.texts_in(spark, place, ".json") == []

@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.silver import OVERLAPS, UNLABELLED
+from transforms.dedup.drawing import last_of_first
 from transforms.dedup.shingles import ngrams_of, runs_of, word_count_of
 
 METHOD_VERSION = "unlabelled-2"
@@ -38,25 +39,24 @@ def unlabelled_from(pool: DataFrame, overlaps: DataFrame, superseded: DataFrame,
     overlap = F.when(is_seed, "seed_overlap").otherwise("evaluation_overlap").alias("overlap")
     reason = F.when(_under(F.col("url"), draw.exclude_url_prefixes), "seed_page")
     reason = reason.when(F.col("is_superseded"), "superseded").otherwise(F.col("overlap"))
+    sample_hash = F.sha2(F.concat_ws(":", F.lit(draw.sample_seed), "segment_id"), 256)
     marked = (
         pool.select("segment_id", "url")
         .join(overlaps.groupBy("segment_id").agg(overlap), "segment_id", "left")
         .join(superseded.select("segment_id", F.lit(True).alias("is_superseded")), "segment_id", "left")
         .withColumn("experiment", F.lit(draw.experiment))
-        .withColumn("sample_hash", F.sha2(F.concat_ws(":", F.lit(draw.sample_seed), "segment_id"), 256))
+        .withColumn("sample_hash", sample_hash)
         .withColumn("drop_reason", reason)
     )
-    # The hash of the last one drawn divides the pool, and only the texts of what was drawn are sorted.
-    fitting = marked.where(F.col("drop_reason").isNull()).select("sample_hash")
-    last = (
-        fitting.orderBy("sample_hash").limit(draw.room).agg(F.coalesce(F.max("sample_hash"), F.lit("")).alias("last"))
-    )
+    fitting = marked.where(F.col("drop_reason").isNull())
+    last = F.broadcast(last_of_first(fitting, "sample_hash", draw.room))
     beyond = F.when(F.col("sample_hash") > F.col("last"), "not_sampled")
-    judged = marked.crossJoin(F.broadcast(last)).withColumn("drop_reason", F.coalesce("drop_reason", beyond))
-    drawn = judged.where(F.col("drop_reason").isNull()).select("segment_id")
-    texts = pool.select(*(c for c in UNLABELLED.columns if c in pool.columns))
-    texts = texts.join(F.broadcast(drawn), "segment_id", "left_semi")
-    return judged.drop("url").join(texts, "segment_id", "left").select(*UNLABELLED.columns, "drop_reason")
+    judged = marked.crossJoin(last).withColumn("drop_reason", F.coalesce("drop_reason", beyond)).drop("url", "last")
+    # By its hash alone a text is left where it is, so that only those that may be drawn are moved.
+    texts = pool.select(*(name for name in UNLABELLED.columns if name in pool.columns)).crossJoin(last)
+    texts = texts.where(sample_hash <= F.col("last")).drop("last").withColumnRenamed("segment_id", "text_id")
+    is_drawn = (F.col("segment_id") == F.col("text_id")) & F.col("drop_reason").isNull()
+    return judged.join(texts, is_drawn, "left").select(*UNLABELLED.columns, "drop_reason")
 
 
 def superseded_from(segments: DataFrame, duplicates: DataFrame, documents: DataFrame) -> DataFrame:
@@ -97,11 +97,9 @@ def overlaps_from(
     )
     both = F.concat(ngrams_of(text, ngram_words), ngrams_of(text, short_ngram_words))
     own = pool.select("segment_id", F.explode(both).alias("run"))
-    shared = (
-        own.join(F.broadcast(runs), "run")
-        .groupBy("segment_id", "known_set", "known_id")
-        .agg(F.min("phrase").alias("phrase"))
-    )
+    # Of the known texts eight bytes a run go to every task; the pool's runs are not moved, but for those found.
+    found = own.join(F.broadcast(runs.select("run").distinct()), "run", "left_semi")
+    shared = found.join(runs, "run").groupBy("segment_id", "known_set", "known_id").agg(F.min("phrase").alias("phrase"))
     return shared.withColumn("experiment", F.lit(experiment)).select(*OVERLAPS.columns)
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas.gold import CURATED
+from transforms.scoring.ranks import percent_ranks, quantile
 from transforms.scoring.scores import made_by
 
 
@@ -65,19 +66,25 @@ def _scored(scores: DataFrame, clean: DataFrame, selection: Selection) -> DataFr
     complete = " AND ".join(f"`{name}` IS NOT NULL" for name in selection.needed)
     fails = [F.when(F.col(name) < least, F.lit(f"gate_{name}")) for name, least in selection.gates.items()]
     gate = F.coalesce(*fails) if fails else F.lit(None).cast("string")
-    return wide.where(complete).withColumns({"score": _score(selection.scorers), "gate": gate})
+    complete_ones = _with_score(wide.where(complete), selection.scorers)
+    return complete_ones.withColumn("gate", gate)
 
 
-def _score(scorers: Sequence[str]) -> Column:
+def _with_score(scored: DataFrame, scorers: Sequence[str]) -> DataFrame:
+    """The pairs with the `score` that counts: of several scorers' the mean of the percentile ranks."""
     if len(scorers) == 1:
-        return F.col(scorers[0])
-    ranks = [F.percent_rank().over(Window.orderBy(F.col(name))) for name in scorers]
-    return sum(ranks[1:], ranks[0]) / len(ranks)
+        return scored.withColumn("score", F.col(scorers[0]))
+    ranked, ranks = scored, []
+    for name in scorers:
+        ranks.append(F.col(f"rank_{name}"))
+        places = percent_ranks(scored, name).select(F.col("value").alias(name), F.col("rank").alias(f"rank_{name}"))
+        ranked = ranked.join(places, name)
+    return ranked.withColumn("score", sum(ranks[1:], ranks[0]) / len(ranks)).drop(*(f"rank_{name}" for name in scorers))
 
 
 def _thresholded(scored: DataFrame, selection: Selection) -> DataFrame:
     """Each pair with the `threshold` that its score must reach."""
     if selection.top_fraction is None:
         return scored.withColumn("threshold", F.lit(float(selection.threshold or 0.0)))
-    quantile = F.percentile("score", F.lit(1 - selection.top_fraction))
-    return scored.crossJoin(F.broadcast(scored.where("gate IS NULL").agg(quantile.alias("threshold"))))
+    threshold = quantile(scored.where("gate IS NULL"), "score", 1 - selection.top_fraction)
+    return scored.crossJoin(F.broadcast(threshold.select(F.col("quantile").alias("threshold"))))

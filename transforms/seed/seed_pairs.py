@@ -4,6 +4,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas.silver import SEED_PAIRS
+from transforms.dedup.drawing import last_of_first
 
 SEPARATOR = "\u001f"
 # Names that data sets give English instead of its BCP 47 code.
@@ -72,9 +73,12 @@ def _without_repeats(pairs: DataFrame) -> DataFrame:
 
 def _sampled(pairs: DataFrame, known: DataFrame, size: int) -> DataFrame:
     is_known = known.select("pair_id", F.lit(True).alias("is_known"))
-    drawing = Window.orderBy(F.col("drop_reason").asc_nulls_first(), "is_new", "pair_id", "message_id")
-    drawn = pairs.join(is_known, "pair_id", "left").withColumn("is_new", F.col("is_known").isNull())
-    left_out = F.col("drop_reason").isNull() & F.col("is_new") & (F.row_number().over(drawing) > size)
+    # In the order of drawing: what was drawn before comes first.
+    place = F.concat(F.when(F.col("is_known"), "0").otherwise("1"), "pair_id")
+    marked = pairs.join(is_known, "pair_id", "left").withColumn("place", place)
+    last = last_of_first(marked.where(F.col("drop_reason").isNull()), "place", size)
+    drawn = marked.crossJoin(F.broadcast(last))
+    left_out = F.col("drop_reason").isNull() & F.col("is_known").isNull() & (F.col("place") > F.col("last"))
     return drawn.withColumn("drop_reason", F.when(left_out, "not_sampled").otherwise(F.col("drop_reason")))
 
 

@@ -1,0 +1,120 @@
+"""Seconds that a wave costs beside its answers, by how many requests are staged.
+
+python -m benchmarks.waves --requests 25000 100000 400000 --kilobytes 2
+"""
+
+import argparse
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psutil
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.inference.ask import complete
+from jobs.inference.serving import EngineServers
+from jobs.lake.runs import Run
+from jobs.lake.session import spark_session
+from jobs.lake.writing import RunLake
+from jobs.recipe.config import Recipe
+from model_ops.client.fake_engine import FakeEngine
+from model_ops.serving.model import Model
+from schemas.silver import CANDIDATES
+from transforms.prompting.requests import requests_from
+
+MODEL = Model("m-1", "none", "d", "none")
+
+
+class EnoughError(Exception):
+    """As many waves have ended as are measured."""
+
+
+class Clock(logging.Handler):
+    """The times at which waves ended, and the processor seconds used by then, by the lines that waves log."""
+
+    def __init__(self, most: int) -> None:
+        """`most` waves are measured."""
+        super().__init__(logging.INFO)
+        self.most = most
+        self.ends: list[tuple[float, float]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note a wave's line; raises after the last one that is measured."""
+        self.ends.append((time.perf_counter(), processor_seconds()))
+        if len(self.ends) == self.most:
+            raise EnoughError
+
+
+def processor_seconds() -> float:
+    """What this process and those that it started have used: on a busy machine the clock alone says little."""
+    used = 0.0
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # Spark ends workers that it needs no more
+            used += sum(process.cpu_times()[:2])
+    return used
+
+
+def requests(spark: SparkSession, n: int, kilobytes: int) -> DataFrame:
+    """So many requests, with prompts that hardly compress."""
+    digits = [F.sha2(F.concat_ws("/", "id", F.lit(part)), 256) for part in range(16 * kilobytes)]
+    prompts = spark.range(n).select(
+        F.col("id").cast("string").alias("subject_id"),
+        F.lit("").alias("system"),
+        F.concat(*digits).alias("prompt"),
+        F.lit("").alias("prefill"),
+        F.lit(None).cast("string").alias("span"),
+    )
+    return requests_from(
+        prompts,
+        stage="candidates",
+        model_id=MODEL.model_id,
+        model_digest=MODEL.digest,
+        prompt_id="p",
+        sampling={"max_tokens": 9},
+    )
+
+
+def measure(spark: SparkSession, n: int, options: argparse.Namespace) -> str:
+    """Send `n` requests, or the first waves of them, to an engine that answers at once; what it took, as a line."""
+    clock = Clock(options.waves)
+    logger = logging.getLogger("jobs.inference.waves")
+    logger.addHandler(clock)
+    logger.setLevel(logging.INFO)
+    settings = {"engine": "fake", "rows_per_wave": options.rows_per_wave}
+    recipe = Recipe.model_validate({"name": "waves", "base_model": "none", "inference": settings})
+    with tempfile.TemporaryDirectory() as root, suppress(EnoughError):
+        lake = RunLake(spark, root, Run("waves", "waves", recipe.digest(), CANDIDATES))
+        began = time.perf_counter()
+        complete(lake, EngineServers(recipe.inference, FakeEngine()), MODEL, requests(spark, n, options.kilobytes))
+    logger.removeHandler(clock)
+    (first, used), (last, used_last) = clock.ends[0], clock.ends[-1]
+    n_waves = max(len(clock.ends) - 1, 1)
+    return (
+        f"{n:>11,} requests: the first wave ended after {first - began:.1f} s, the next {n_waves} took "
+        f"{(last - first) / n_waves:.2f} s and {(used_last - used) / n_waves:.2f} processor seconds each"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.waves", description=__doc__)
+    parser.add_argument("--requests", type=int, nargs="+", default=[25_000, 100_000, 400_000], metavar="N")
+    parser.add_argument("--kilobytes", type=int, default=2, metavar="N", help="length of a prompt")
+    parser.add_argument("--rows-per-wave", type=int, default=2048, metavar="N")
+    parser.add_argument("--waves", type=int, default=20, metavar="N", help="to send of each stage, at most")
+    options = parser.parse_args(arguments)
+    spark = spark_session()
+    measure(spark, 4 * options.rows_per_wave, options)  # warms up
+    for n in options.requests:
+        sys.stdout.write(measure(spark, n, options) + "\n")
+        sys.stdout.flush()
+    spark.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

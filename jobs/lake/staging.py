@@ -1,0 +1,103 @@
+"""Rows written once to files below the lake, a folder for each part of them: a part is read without the others."""
+
+import logging
+import os
+import re
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from jobs.lake import jvm
+from jobs.lake.failures import sentence
+from jobs.lake.tables import Lake
+
+log = logging.getLogger(__name__)
+
+FOLDER = "_staging"
+SIGN_OF_LIFE = "_alive"
+DEAD_AFTER_HOURS = 168.0
+"""The age of a sign of life, given once a part, at which a process on another machine is taken for dead."""
+# The default moves every file once more at the end, one after the other, which on S3 is a copy each.
+COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Staged rows, which outlive the executors that computed them."""
+
+    spark: SparkSession
+    folder: str
+    schema: StructType
+    """With the column that numbers the parts as the last."""
+
+    def all(self) -> DataFrame:
+        """The rows of all parts, with the part's number."""
+        return self._read(self.folder, self.schema)
+
+    def part(self, number: int) -> DataFrame:
+        """The rows of one part; no file of another part is listed or opened."""
+        column = self.schema.fieldNames()[-1]
+        return self._read(f"{self.folder}/{column}={number}", StructType(self.schema.fields[:-1]))
+
+    def alive(self) -> None:
+        """Leave a sign of life, for the runs that look for what crashed ones left behind."""
+        jvm.put_text(self.spark, f"{os.path.dirname(self.folder)}/{SIGN_OF_LIFE}", "")
+
+    def _read(self, folder: str, schema: StructType) -> DataFrame:
+        return self.spark.read.schema(schema).parquet(re.sub(r"([\\*?\[\]{}])", r"\\\1", folder))
+
+
+@contextmanager
+def staged(lake: Lake, rows: DataFrame, part: str) -> Iterator[Parts]:
+    """The rows, computed once and split by the integer column `part`; removed at the end.
+
+    What crashed runs left behind is removed first.
+    """
+    _sweep(lake)
+    place = f"{lake.root}/{FOLDER}/{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex}"
+    names = [*(name for name in rows.columns if name != part), part]
+    parts = Parts(lake.spark, f"{place}/rows", StructType([rows.schema[name] for name in names]))
+    try:
+        parts.alive()
+        by_part = rows.select(*names).repartition(F.col(part))  # one file or a few for each
+        by_part.write.partitionBy(part).option(COMMITTER, "2").parquet(parts.folder)
+        yield parts
+    finally:
+        _remove(lake, place)
+
+
+def _sweep(lake: Lake) -> None:
+    """Remove the folders of processes that ended without doing so."""
+    root = f"{lake.root}/{FOLDER}"
+    for name in jvm.names_in(lake.spark, root):
+        host, pid, _ = name.rsplit("_", 2)
+        seen = jvm.modified(lake.spark, f"{root}/{name}/{SIGN_OF_LIFE}")
+        is_stale = seen is not None and time.time() - seen > DEAD_AFTER_HOURS * 3600
+        if is_stale or (host == socket.gethostname() and not _is_alive(int(pid))):
+            log.info("removing rows that a crashed run staged: %s/%s", root, name)
+            _remove(lake, f"{root}/{name}")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _remove(lake: Lake, place: str) -> None:
+    """Remove a folder; what goes wrong with that must not hide why the run failed."""
+    try:
+        jvm.remove(lake.spark, place)
+    except Exception as error:
+        log.warning("%s could not be removed, a later run tries again: %s", place, sentence(error))

@@ -1,0 +1,140 @@
+"""A job looks at what came since its bookmark alone, and at everything where a bookmark can't be trusted."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from jobs import sign_segments
+from jobs.current.bookmarks import news
+from jobs.current.methods import methods_of
+from jobs.lake.writing import RunLake
+from jobs.recipe.config import Recipe
+from jobs.recipe.step import Step
+from schemas.ops import RUNS
+from schemas.silver import SEGMENTS, SIGNATURES
+from tests.conftest import OpenLake
+from tests.planted import plant
+
+pytestmark = pytest.mark.spark
+
+RECIPE = Recipe.model_validate({"name": "test", "base_model": "x"})
+OTHER = Recipe.model_validate({"name": "test", "base_model": "x", "sign_segments": {"bands": 3}})
+
+
+def add(lake: RunLake, *names: str) -> None:
+    """Append kept segments by one commit."""
+    plant(lake.root, SEGMENTS, [{
+        "method_digest": methods_of(RECIPE)[SEGMENTS.name], "segment_id": name, "document_id": name, "url": "u",
+        "position": 0, "header": "h", "header_level": 1, "header_path": [], "text": f"A text about {name}.", "n_chars": 9,
+        "language": "en", "language_score": 1.0, "replaced": {}, "drop_reason": None,
+    } for name in names])  # fmt: skip
+
+
+@pytest.fixture
+def sign(open_lake: OpenLake) -> Callable[..., int]:
+    """Run sign-segments; how many it signed. A killed run leaves no row in `ops.runs`."""
+
+    def signed(recipe: Recipe = RECIPE, limit: int | None = None, killed: bool = False) -> int:
+        lake = open_lake(sign_segments)
+        sign_segments.run(lake, recipe, Step(sign_segments, limit=limit))
+        if not killed:
+            plant(lake.root, RUNS, [lake.run.row("ok")])
+        return lake.run.n_out
+
+    return signed
+
+
+def looked_at(open_lake: OpenLake, recipe: Recipe = RECIPE) -> list[str]:
+    """The segments that the next run would look at."""
+    method = methods_of(recipe)[SIGNATURES.name]
+    rows = news(open_lake(sign_segments), SEGMENTS, SIGNATURES, method, is_all=True).source
+    return sorted(row.segment_id for row in rows.collect())
+
+
+def test_a_run_looks_at_what_came_since_the_last(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+    lake = open_lake()
+    add(lake, "a", "b")
+    assert looked_at(open_lake) == ["a", "b"]
+    assert (sign(), looked_at(open_lake)) == (2, [])
+    add(lake, "c")
+    add(lake, "d", "e")
+    since = news(open_lake(sign_segments), SEGMENTS, SIGNATURES, methods_of(RECIPE)[SIGNATURES.name], is_all=True)
+    assert len(since.source.inputFiles()) == 2, "the files of the two commits, and no other"
+    assert looked_at(open_lake) == ["c", "d", "e"]
+    assert (sign(), sign(), looked_at(open_lake)) == (3, 0, [])
+    assert lake.read(SIGNATURES).count() == 5
+
+
+def test_a_changed_method_looks_at_everything(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+    add(open_lake(), "a", "b")
+    sign()
+    assert looked_at(open_lake, OTHER) == ["a", "b"]
+    assert (sign(OTHER), sign(OTHER), sign()) == (2, 0, 0)
+
+
+def test_a_killed_run_and_one_with_a_limit_leave_no_bookmark(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+    lake = open_lake()
+    add(lake, "a", "b", "c")
+    assert sign(limit=1) == 1
+    assert looked_at(open_lake) == ["a", "b", "c"]
+    assert (sign(), looked_at(open_lake)) == (2, [])
+    add(lake, "d", "e")
+    assert (sign(limit=1), sign(killed=True)) == (1, 1)
+    assert looked_at(open_lake) == ["d", "e"]
+    assert (sign(), sign()) == (0, 0), "what the others did is seen"
+    assert looked_at(open_lake) == []
+
+
+def test_everything_is_looked_at_where_rows_were_taken_away(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+    lake = open_lake()
+    add(lake, "a", "b")
+    sign()
+    DeltaTable(lake.path(SIGNATURES)).delete("segment_id = 'a'")
+    assert looked_at(open_lake) == ["a", "b"]
+    assert sign() == 1
+    DeltaTable(lake.path(SEGMENTS)).delete("segment_id = 'b'")
+    add(lake, "c")
+    assert looked_at(open_lake) == ["a", "c"]
+
+
+def test_a_compaction_takes_no_rows_away(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+    lake = open_lake()
+    for name in "ab":
+        add(lake, name)
+    sign()
+    DeltaTable(lake.path(SEGMENTS)).optimize.compact()
+    assert looked_at(open_lake) == []
+    add(lake, "c")
+    assert looked_at(open_lake) == ["c"]
+    DeltaTable(lake.path(SEGMENTS)).optimize.compact()
+    assert looked_at(open_lake) == ["a", "b", "c"], "the new rows are in a file with the others"
+    assert (sign(), looked_at(open_lake)) == (1, [])
+
+
+@pytest.mark.parametrize("table", [SEGMENTS, SIGNATURES])
+def test_a_table_that_was_made_anew_begins_from_the_beginning(
+    open_lake: OpenLake, sign: Callable[..., int], table: object
+) -> None:
+    lake = open_lake()
+    add(lake, "a", "b")
+    sign()
+    shutil.rmtree(lake.path(table))  # type: ignore[arg-type]  # pytest gives it as an object
+    for name in () if table is SIGNATURES else ("c", "d", "a"):
+        add(lake, name)
+    assert looked_at(open_lake) == (["a", "b"] if table is SIGNATURES else ["a", "c", "d"])
+    assert sign() == 2
+
+
+def test_everything_is_looked_at_where_the_log_was_cleaned_up(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+    lake = open_lake()
+    add(lake, "a")
+    sign()
+    for name in "bcd":
+        add(lake, name)
+    DeltaTable(lake.path(SEGMENTS)).create_checkpoint()
+    (Path(lake.path(SEGMENTS)) / "_delta_log" / f"{1:020}.json").unlink()
+    assert looked_at(open_lake) == ["a", "b", "c", "d"]
+    assert (sign(), looked_at(open_lake)) == (3, [])

@@ -1,0 +1,78 @@
+"""Rows staged in parts: computed once, read part by part, and gone afterwards, whatever the ending."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.lake.staging import FOLDER, SIGN_OF_LIFE, staged
+from jobs.lake.tables import Lake
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture
+def lake(spark: SparkSession, tmp_path: Path) -> Lake:
+    return Lake(spark, str(tmp_path / "a [lake] of {x*}"))
+
+
+def numbered(spark: SparkSession, n: int = 100) -> DataFrame:
+    return spark.range(n).select(F.pmod("id", F.lit(4)).cast("int").alias("wave"), "id", F.col("id").alias("n"))
+
+
+def left_behind(lake: Lake) -> list[str]:
+    folder = Path(lake.root) / FOLDER
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def test_a_part_is_read_from_its_own_files(lake: Lake) -> None:
+    with staged(lake, numbered(lake.spark), "wave") as parts:
+        for wave in range(4):
+            part = parts.part(wave)
+            assert part.columns == ["id", "n"]
+            assert sorted(row.id for row in part.collect()) == list(range(wave, 100, 4))
+            assert all(f"/wave={wave}/" in file for file in part.inputFiles())
+        assert parts.all().groupBy("wave").count().count() == 4
+
+
+def test_the_rows_are_computed_once(lake: Lake) -> None:
+    computed = lake.spark.sparkContext.accumulator(0)
+    count = F.udf(lambda n: (computed.add(1), n)[1], "bigint").asNondeterministic()
+    with staged(lake, numbered(lake.spark).withColumn("n", count("n")), "wave") as parts:
+        assert [parts.part(wave).count() for wave in range(4)] == [25] * 4
+        assert parts.all().agg(F.sum("n")).first()[0] == sum(range(100))  # type: ignore[index]  # one row
+    assert computed.value == 100
+
+
+def test_nothing_is_left_after_the_end_or_a_failure(lake: Lake) -> None:
+    with staged(lake, numbered(lake.spark), "wave"):
+        assert len(left_behind(lake)) == 1
+    assert left_behind(lake) == []
+    with pytest.raises(ZeroDivisionError), staged(lake, numbered(lake.spark), "wave"):
+        1 / 0  # noqa: B018  # as a wave might fail
+    assert left_behind(lake) == []
+
+
+def test_what_a_killed_run_left_is_removed_and_what_others_are_at_stays(lake: Lake) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    root, host = Path(lake.root) / FOLDER, os.uname().nodename
+    folders = {
+        "killed": f"{host}_{ended.pid}_1",
+        "at work": f"{host}_{os.getpid()}_1",
+        "on another machine": "elsewhere_1_1",
+        "dead on another machine": f"else_where_{os.getpid()}_2",
+    }
+    for name in folders.values():
+        (root / name).mkdir(parents=True)
+        (root / name / SIGN_OF_LIFE).touch()
+    os.utime(root / folders["dead on another machine"] / SIGN_OF_LIFE, (0, 0))
+    with staged(lake, numbered(lake.spark), "wave"):
+        kept = [folders["at work"], folders["on another machine"]]
+        assert {*kept} < {*left_behind(lake)}
+        assert len(left_behind(lake)) == 3
+    assert left_behind(lake) == sorted(kept)
