@@ -113,7 +113,7 @@ def test_the_lease_of_a_lake_in_a_store_is_a_file_of_the_store(monkeypatch: pyte
     store = SimpleNamespace(
         put_text=lambda _, place, text: files.update({place: text}),
         texts_in=texts_in,
-        delete=lambda _, place: files.pop(place, None),
+        remove=lambda _, place: files.pop(place, None),
     )
     monkeypatch.setattr(lease, "jvm", store)
     monkeypatch.setattr(lease, "TRIES", 1)
