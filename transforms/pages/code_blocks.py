@@ -14,7 +14,8 @@ LINE_STYLE = re.compile(r"display\s*:\s*(?:block|flex|grid|list-item|table-row)"
 # With no other elements inside, and these attributes only, the text is all there is.
 NOT_PLAIN = re.compile(
     r"<(?!/|(?:span|a|b|i|em|strong|code|samp|kbd|var|tt|u|font|mark|ins|del|small)"
-    r"(?: (?:href|id|title|name)=\"[^\"]*\"| class=\"(?:(?!line|ln|gutter|link|anchor|hidden|sr-only|katex|toolbar)[^\"])*\")*>)"
+    r"(?: (?:href|id|title|name)=\"[^\"]*\""
+    r"| class=\"(?:(?!line|ln|gutter|link|anchor|hidden|sr-only|katex|toolbar)[^\"])*\")*>)"
 )
 HAS_LINES = "br, div, li, p, tr, [style*=block], [class*=line]"
 BACKTICKS = re.compile(r"`{3,}")
