@@ -163,6 +163,11 @@ def test_link_signs_go_and_links_that_are_the_title_stay() -> None:
     assert text('<h2><a class="toc-backref" role="doc-backlink" href="#a">Pagination</a></h2>') == "## Pagination"
 
 
+def test_a_page_may_have_many_sections_with_such_names() -> None:
+    section = f'<div id="sharing"><h2><a class="toc-backref" role="doc-backlink" href="#a">Sharing</a></h2>{LONG}</div>'
+    assert text(section * 200).count("## Sharing") == 200
+
+
 @pytest.mark.parametrize(
     "html",
     [

@@ -215,12 +215,12 @@ def holds_no_text(node: LexborNode, mark: str) -> bool:
 class Article:
     """Where the text of one page is: an element that holds most of it is not furniture, whatever its name."""
 
-    MAIN = "main, [role=main], [itemprop=articleBody], .titlepage, h1"  # DocBook has title pages in its text only
+    MAIN = "main, [role=main], [itemprop=articleBody], h1"
     PROSE = "p, br, pre, h1, h2, h3, h4, h5, h6"
     NO_PROSE = "a, button, script, style, select, textarea, svg, template"
     MIN_CHARS = 30
     MIN_REST_CHARS = 10
-    MAX_HELD = 50  # marked elements one in another that all hold the text, each of which is read whole to see it
+    MAX_READ = 30  # times the page's text, in marked elements one in another that all hold it
     MIN_HIDDEN_CHARS = 500
     MIN_UNLINKED = 0.3  # of an article's characters are outside links
 
@@ -229,19 +229,22 @@ class Article:
         self.body = body
         self._n_chars: int | None = None
         self._n_titles: int | None = None
-        self._n_held = 0
+        self._n_read = 0.0
 
     def is_furniture(self, node: LexborNode, tag: str, mark: str, attributes: Attributes) -> bool:
         """Whether an element with this mark is left out."""
-        is_out = self._n_held > self.MAX_HELD or self._is_out(node, tag, mark, attributes)
-        self._n_held += not is_out
-        return is_out
-
-    def _is_out(self, node: LexborNode, tag: str, mark: str, attributes: Attributes) -> bool:
         if mark in ("never", "anchor", "numbers") or tag not in GUARDED:
             return holds_no_text(node, mark)
         if mark not in ("element", "hidden", "name", "comments"):
             return False
+        if self._n_read > self.MAX_READ:
+            return True
+        is_out = self._is_out(node, tag, mark, attributes)
+        if not is_out:  # so those inside will be asked, too
+            self._n_read += n_text_chars(node) / max(n_text_chars(self.body), 1)
+        return is_out
+
+    def _is_out(self, node: LexborNode, tag: str, mark: str, attributes: Attributes) -> bool:
         n_chars = n_text_chars(node)
         if n_chars < self.MIN_CHARS:
             return True
