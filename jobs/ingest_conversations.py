@@ -67,13 +67,13 @@ def _opened(lake: Lake, paths: Sequence[str]) -> DataFrame:
     # Not by Spark, which takes a name for a pattern, and files that begin with _ for hidden.
     local = jvm.spread(lake.spark, [(file,) for file in files], "path string", len(files))
     read = local.mapInArrow(_with_content, "path string, content binary")
-    return read.union(contents) if contents else read
+    return read if contents is None else read.union(contents)
 
 
 def _with_content(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        for path in map(str, batch["path"].to_pylist()):
-            yield pa.RecordBatch.from_pydict({"path": [path], "content": [Path(path).read_bytes()]})
+        for path in batch["path"].to_pylist():
+            yield pa.RecordBatch.from_pydict({"path": [path], "content": [Path(str(path)).read_bytes()]})
 
 
 def _read(batches: Iterable[pa.RecordBatch], licence: str | None) -> Iterator[pa.RecordBatch]:

@@ -43,6 +43,7 @@ PART = "source_file string, start bigint, end bigint"
 TASKS_PER_CORE = 4
 
 Sized = tuple[str, int]  # a file and its bytes
+Piece = tuple[str, int | None, int | None]  # a file and where a part of it begins and ends
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
@@ -86,10 +87,10 @@ def _commits(files: list[Sized], size: int) -> Iterator[list[Sized]]:
     yield some
 
 
-def _parts(lake: Lake, files: list[Sized], size: int) -> list[tuple[str, int | None, int | None]]:
+def _parts(lake: Lake, files: list[Sized], size: int) -> list[Piece]:
     """The parts that tasks read files in: of large ones, each of which a task reads to divide it, several."""
     large = [(file,) for file, length in files if length > size]
-    parts: list[tuple[str, int | None, int | None]] = [(file, None, None) for file, length in files if length <= size]
+    parts: list[Piece] = [(file, None, None) for file, length in files if length <= size]
     if large:
         frame = jvm.spread(lake.spark, large, "source_file string", len(large))
         parts += [(part.source_file, part.start, part.end) for part in parts_of(frame, split_bytes=size).collect()]
