@@ -17,6 +17,8 @@ from pyspark.sql import functions as F
 from jobs import extract_segments, find_duplicates, ingest_documents, select_unlabelled, sign_segments
 from jobs.cli.explain import explain
 from jobs.errors import RecipeError
+from jobs.lake import jvm
+from jobs.lake.materialised import materialised
 from jobs.lake.runs import Run
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
@@ -178,7 +180,6 @@ def test_what_could_not_be_read_is_told_and_tried_again(
 def test_a_page_that_holds_records_is_one_page_in_parts_and_commits_too(
     tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
-    """Nor do the pages of a commit stay on the disk after it."""
     crawl = tmp_path / "crawl"
     crawl.mkdir()
     rng = random.Random(1)
@@ -200,7 +201,16 @@ def test_a_page_that_holds_records_is_one_page_in_parts_and_commits_too(
     lake = open_lake()
     assert {row.url.rpartition("/")[0] for row in lake.read(DOCUMENTS).collect()} == {"http://a.org"}
     assert (run.n_out, dict(run.quarantined)) == (41, {"undecodable": 2})
-    assert not lake.spark.sparkContext._jsc.getPersistentRDDs()
+
+
+@pytest.mark.spark
+def test_what_is_staged_for_a_commit_can_be_freed_after_it(spark: SparkSession) -> None:
+    held = spark.sparkContext._jsc.getPersistentRDDs  # type: ignore[attr-defined]  # Java's
+    before = set(held())
+    rows = materialised(spark.range(9))
+    assert len(set(held()) - before) == 1
+    jvm.release(rows)
+    assert set(held()) == before
 
 
 @pytest.mark.spark

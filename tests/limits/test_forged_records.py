@@ -121,14 +121,12 @@ def test_damage_makes_no_record_of_a_page(tmp_path: Path, pack: str, file_id: st
     assert n_found or file_id, "such records were seen"
 
 
-@pytest.mark.parametrize("pack", ["gzip", "zstd"])
-def test_a_file_that_is_cut_within_a_page_and_damaged_before(tmp_path: Path, pack: str) -> None:
-    """Its members would reach to the end of the file; that the page does too is known from its own end."""
-    rng = random.Random(pack)
-    members = [PACKERS[pack](forged(rng)) for _ in range(20)]
+def test_a_file_that_is_cut_within_a_page(tmp_path: Path) -> None:
+    """Its members reach to the end of the file, and so does the page, which is known from how it ends."""
+    rng = random.Random(1)
+    members = [gzip.compress(forged(rng)) for _ in range(20)]
     page = crawls.record(crawls.http(rng.randbytes(500) + b"".join(members)), GOOD, file_id="")
-    packed = gzip.compress(page, 0) if pack == "gzip" else crawls.zstandard(page)
-    data = PACKERS[pack](crawls.record(file_id="")) + packed
+    data = gzip.compress(crawls.record(file_id="")) + gzip.compress(page, 0)
     path = tmp_path / "a.warc"
     for member in members[:-1]:
         path.write_bytes(data[: data.index(member) + len(member)])

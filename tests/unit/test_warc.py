@@ -173,10 +173,10 @@ def test_an_address_that_is_longer_than_headers_are() -> None:
 
 
 def test_what_a_member_holds_counts_once_its_checksum_holds() -> None:
-    data = bytearray(gzip.compress(b"".join(unnumbered(3)), 0))  # stored as it is
+    data = bytearray(gzip.compress(b"".join(unnumbered(4)), 0))  # stored as it is
     data[data.index(b"<p>tea")] ^= 1
-    assert outcome(read(bytes(data))) == ["inside_another_record"] * 2, "and the first"
-    assert outcome(read(bytes(data)[:-1])) == ["0", "1", "2", "broken_record"], "cut, and not seen to be damaged"
+    assert outcome(read(bytes(data))) == ["broken_record", *["inside_another_record"] * 3, "broken_record"]
+    assert outcome(read(bytes(data)[:-8])) == ["0", "1", "2", "3", "broken_record"], "cut, and not seen to be damaged"
 
 
 def test_record_without_length() -> None:

@@ -144,7 +144,7 @@ class Unpacked:
         blank = BLANK.match(rest)
         assert blank is not None
         if blank.end() == len(rest):
-            return not self.is_hurt(stop)
+            return not self.is_hurt(stop) or (self.damage is not None and self.damage.is_cut)
         if not RECORD.match(rest, blank.end()):
             return False
         return self.begins_member(stop + blank.end()) or self._is_sound(stop)
