@@ -1,6 +1,6 @@
 """The entry that spark-submit wants as a file; the rest comes with `--py-files` and the wheel.
 
-spark-submit --py-files dist/humpback-0.2.0-py3-none-any.whl deploy/humpback_main.py run --recipe … --lake …
+spark-submit --py-files dist/humpback-0.3.0-py3-none-any.whl deploy/humpback_main.py run --recipe … --lake …
 """
 
 import sys
