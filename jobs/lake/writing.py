@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from delta import exceptions
@@ -143,35 +144,39 @@ class RunLake(Lake):
             DuplicateKeyError: two of the rows that would be written have one key.
             JobError: another run has used the name of the `transaction`, or commits all the time.
         """
+        judged = self._judged(table, rows, computed, keys_first)
+        n_written = _require_unique(table, judged.groups)
+        if any(group.rule is not None for group in judged.groups):
+            self._quarantine(table, judged.rows.where(~F.col("sound")), judged.groups)
+        if n_written:
+            self._resolve(table, judged.rows.where("written"))
+        return self._persistently(table, lambda: self._commit_new(judged, slice, transaction))
+
+    def _judged(self, table: Table, rows: DataFrame, computed: bool, keys_first: bool) -> "_Judged":
+        """The rows that are not in the table yet, shaped and judged by its rules."""
         seen = self.version(table)
         shaped = conform.conformed(table, rows)
         if table.write == "append":
             shaped = self._without_known(table, shaped, keys_first)
         judged = conform.judged(table, with_breaches(shaped, table.rules))
         staged = judged if computed else materialised(judged)
-        groups = conform.counted(table, staged)
-        n_written = _require_unique(table, groups)
-        if any(group.rule is not None for group in groups):
-            self._quarantine(table, staged.where(~F.col("sound")), groups)
-        if n_written:
-            self._resolve(table, staged.where("written"))
+        looks = table.write != "append" or (computed and seen is not None)
+        return _Judged(table, staged, conform.counted(table, staged), seen, keys_first, looks)
 
-        def commit() -> int | None:
-            nonlocal staged, groups, seen
-            if table.write == "append" and (now := self.version(table)) != seen:
-                staged, seen = self._without_known(table, staged, keys_first), now
-                groups = conform.counted(table, staged)
-            entries = [Entry(group.n, None, group.drop_reason) for group in groups if group.rule is None]
-            version = None
-            if _require_unique(table, groups) or table.write == "replace":
-                written = staged.where("written").select(*table.columns)
-                if table.write == "append" and (not computed or seen is None):  # else their plan looks into the table
-                    written = self._looking(table, written)
-                version = self._commit(table, written, slice, transaction, entries)
-            self._enter(table, entries)
-            return version
-
-        return self._persistently(table, commit)
+    def _commit_new(self, judged: "_Judged", slice: Mapping[str, object] | None, transaction: str | None) -> int | None:
+        """Commit and count what is sound, but for rows that another run has added since they were compared."""
+        table = judged.table
+        if table.write == "append" and (now := self.version(table)) != judged.seen:
+            judged.rows, judged.seen = self._without_known(table, judged.rows, judged.keys_first), now
+            judged.groups, judged.looks = conform.counted(table, judged.rows), True
+        entries = [Entry(group.n, None, group.drop_reason) for group in judged.groups if group.rule is None]
+        version = None
+        if _require_unique(table, judged.groups) or table.write == "replace":
+            written = judged.rows.where("written").select(*table.columns)
+            written = written if judged.looks else self._looking(table, written)
+            version = self._commit(table, written, slice, transaction, entries)
+        self._enter(table, entries)
+        return version
 
     def insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
         """Write a few rows that this process made itself."""
@@ -318,6 +323,20 @@ class RunLake(Lake):
                 f"another run has used its name; see humpback history {table.name}"
             )
         return int(commit.version)
+
+
+@dataclass
+class _Judged:
+    """Rows of one write, as they compare with version `seen` of their table."""
+
+    table: Table
+    rows: DataFrame
+    groups: list[Row]
+    """Of `rows`, by rule broken, drop reason and whether they are written."""
+    seen: int | None
+    keys_first: bool
+    looks: bool
+    """Whether their plan looks into the table, or need not: Delta then refuses a commit that another overtook."""
 
 
 def _same(rule: str, other: str | None) -> bool:
