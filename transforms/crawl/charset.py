@@ -45,12 +45,14 @@ CODECS = {
 MAX_BAD_SHARE = 0.01  # of the characters; a page cut in the middle of a character is still a page
 CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")
 ASCII_CONTROLS = bytes(code for code in range(128) if CONTROLS.match(chr(code)))
-# UTF-8 read as Latin-1, windows-1252 or windows-1251 has such pairs; ftfy itself is too slow to see every page.
+# UTF-8 read as Latin-1 or windows-1252 has such pairs, and as windows-1251 such ones; ftfy itself is too slow to see
+# every page.
 SUSPECT = re.compile(
     "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u2022\u2026\u2030\u2039"
-    "\u203a\u20ac\u2122]|\u0432\u0402|(?:[\u0420\u0421][\u0401-\u040f\u0451-\u045f\u0490\u0491\u00a0-\u00bb\u2013-\u203a\u20ac\u2116"
-    "\u2122]){2}"
+    "\u203a\u20ac\u2122]"
 )
+LATE = "\u0401-\u040f\u0451-\u045f\u0490\u0491\u00a0-\u00bb\u2013-\u203a\u20ac\u2116\u2122"
+SUSPECT_CYRILLIC = re.compile(f"[\u0420\u0421][{LATE}][\u0420\u0421][{LATE}]")
 PURER = 4  # times as many characters of UTF-8 as bytes that are none, and it is UTF-8 whatever the label
 ANSI = {  # what the control characters of these mean, which no page has
     name: {code: bytes([code]).decode(codec, errors="replace") for code in range(0x80, 0xA0)}
@@ -136,13 +138,19 @@ def repair(text: str) -> str:
 
     A line is changed only where ftfy finds it bad, and less bad afterwards.
     """
-    if text.isascii() or not SUSPECT.search(text):
+    if text.isascii() or not _is_suspect(text):
         return text
     return "\n".join(_repaired_line(line) for line in text.split("\n"))
 
 
+def _is_suspect(text: str) -> bool:
+    if SUSPECT.search(text) or "\u0432\u0402" in text:
+        return True
+    return ("\u0420" in text or "\u0421" in text) and SUSPECT_CYRILLIC.search(text) is not None
+
+
 def _repaired_line(line: str) -> str:
-    if not SUSPECT.search(line) or not (bad := badness(line)):
+    if not _is_suspect(line) or not (bad := badness(line)):
         return line
     mended = fix_encoding(line)
     return mended if badness(mended) < bad else line

@@ -26,6 +26,7 @@ HTML_START = re.compile(rf"(?:<\?xml[^>]*+>|(?><!--.*?-->)|\s)*+<(?:{HTML_TAGS})
 SNIFF_BYTES = 4096
 CHUNK_BYTES = 2**16
 MAX_CODINGS = 4
+UNMARKED = {"deflate", "zlib", "br", "brotli"}  # codings that nothing in the body tells
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # in packed bytes, but in no page's
 
@@ -92,13 +93,11 @@ def _decoded(body: bytes, coding: str, max_bytes: int) -> bytes:
         return _gunzip(body, max_bytes)
     if body.startswith(ZSTD):
         return _read(ZstdReader(io.BytesIO(body)), max_bytes) or body
-    if not BINARY.search(body, 0, SNIFF_BYTES):  # the crawler has undone what the header still names
+    if coding not in UNMARKED or not BINARY.search(body, 0, SNIFF_BYTES):  # the crawler has undone what is still named
         return body
     if coding in ("deflate", "zlib"):
         return _inflate(body, 15 if body[:1] == b"\x78" else -15, max_bytes)
-    if coding in ("br", "brotli"):
-        return _read(BrotliReader(io.BytesIO(body)), max_bytes) or body
-    return body
+    return _read(BrotliReader(io.BytesIO(body)), max_bytes) or body
 
 
 def is_html(response: Response, body: bytes, identified_type: str) -> bool:

@@ -3,18 +3,19 @@
 import re
 from xml.parsers import expat
 
-VOID = re.compile(
-    "area|base|basefont|bgsound|br|col|command|embed|frame|hr|img|input|keygen|link|meta|param|source|track|wbr",
-    re.IGNORECASE,
-)
+VOID = "area|base|basefont|bgsound|br|col|command|embed|frame|hr|img|input|keygen|link|meta|param|source|track|wbr"
+IS_VOID = re.compile(VOID, re.IGNORECASE)
+NAME = re.compile(r"[\w.:-]+")
+VOID_END = re.compile(rf"</(?:{VOID})\s*>", re.IGNORECASE)
 # Only in well-formed XML is each of these what it looks like.
-INSIDE_TAG = r"""(?:[^<>"'/]++|"[^"]*"|'[^']*'|/(?!>))*+"""
+INSIDE_TAG = r"""(?:[^<>"'/]++|"[^"]*+"|'[^']*+'|/(?!>))*+"""
 TOKEN = re.compile(
-    rf"""<!--.*?-->|<\?.*?\?>|<!\[CDATA\[(?P<text>.*?)\]\]>|<(?P<script>script|style)\b{INSIDE_TAG}>.*?</(?P=script)\s*>"""
-    rf"""|</(?P<closed>[\w.:-]+)\s*>|<(?P<name>[\w.:-]+)(?P<attributes>{INSIDE_TAG})/>""",
+    rf"""<(?:(?P<name>[\w.:-]++)(?P<attributes>{INSIDE_TAG})/>|(?P<script>script|style)\b{INSIDE_TAG}>.*?</(?P=script)\s*>"""
+    r"""|!--.*?-->|!\[CDATA\[(?P<text>.*?)\]\]>|\?.*?\?>)""",
     re.DOTALL,
 )
-PREFIX = re.compile(r"""\bxmlns:([\w.-]+)\s*=\s*["']http://www\.w3\.org/1999/xhtml["']""")
+XML_END = re.compile("</(?:br|img|hr|input|link|meta)")  # of void elements, by writers of XML
+PREFIX = re.compile(r"""xmlns:([\w.-]+)\s*=\s*["']http://www\.w3\.org/1999/xhtml["']""")
 NAMESPACE = b"http://www.w3.org/1999/xhtml"
 
 
@@ -23,11 +24,27 @@ def as_html(page: str) -> str:
 
     So `<title/>` does not stay open to the end of the page, and what is in CDATA is text.
     """
-    if not _is_well_formed(page):
+    if not _differs(page) or not _is_well_formed(page):
         return page
     if prefix := PREFIX.search(page):
         page = re.sub(rf"(</?){re.escape(prefix[1])}:(?=\w)", r"\1", page)
-    return TOKEN.sub(_in_html, page)
+    return VOID_END.sub("", TOKEN.sub(_in_html, page))
+
+
+def _differs(page: str) -> bool:
+    """Whether a parser of HTML could read well-formed XML in another way; it is much faster than to find out how."""
+    at = page.find("/>")
+    while at >= 0:
+        name = NAME.match(page, page.rfind("<", 0, at) + 1)
+        if name is None or not IS_VOID.fullmatch(name[0]):
+            return True
+        at = page.find("/>", at + 2)
+    at = page.find("<![CDATA[")
+    while at >= 0:
+        if not any(page.rfind(f"<{raw}", 0, at) > page.rfind(f"</{raw}", 0, at) for raw in ("script", "style")):
+            return True
+        at = page.find("<![CDATA[", at + 1)
+    return PREFIX.search(page) is not None or XML_END.search(page) is not None
 
 
 def _is_well_formed(page: str) -> bool:
@@ -45,8 +62,6 @@ def _is_well_formed(page: str) -> bool:
 def _in_html(found: re.Match[str]) -> str:
     if found["text"] is not None:
         return found["text"].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    if found["closed"]:
-        return "" if VOID.fullmatch(found["closed"]) else found[0]
-    if found["name"] and not VOID.fullmatch(found["name"]):
+    if found["name"] and not IS_VOID.fullmatch(found["name"]):
         return f"<{found['name']}{found['attributes'].rstrip()}></{found['name']}>"
     return found[0]
