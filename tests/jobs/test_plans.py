@@ -19,6 +19,7 @@ from jobs import (
     sign_segments,
 )
 from jobs.errors import StoppedError
+from jobs.inference import ask
 from jobs.recipe.config import Recipe
 from schemas.bronze import CONVERSATIONS, DOCUMENTS
 from schemas.ops import RUNS
@@ -45,7 +46,8 @@ def found(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[list
         return plain(frame, *told)
 
     monkeypatch.setattr(kind, "localCheckpoint", noted)
-    monkeypatch.setattr(find_duplicates, "FEW", 0)
+    monkeypatch.setattr(find_duplicates, "FEW", -1)
+    monkeypatch.setattr(ask, "tasks_of_a_wave", lambda *_, **__: 2)  # one has a wave's rows, which a setting bounds
     with planned_as_for_large_tables(spark):
         yield nodes
 
