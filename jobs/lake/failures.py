@@ -10,6 +10,7 @@ KNOWN = (
     (
         re.compile(
             r"Permission denied|AccessDenied|not writable|Mkdirs failed|Unable to create|Parent path is not a dir"
+            r"|Not a directory|Read-only file system"
         ),
         "nothing can be written there; choose another --lake or mend the permissions",
     ),

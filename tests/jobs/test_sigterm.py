@@ -37,7 +37,7 @@ def test_a_job_in_a_stage_ends_in_time_with_all_its_processes(tmp_path: Path) ->
         took = time.monotonic() - began
     assert job.returncode == 130, said
     assert took < LIMIT_SECONDS + 1
-    assert said.endswith(SAID)
+    assert SAID in said  # what Spark's workers say may come after it
     assert "Traceback" not in said
     assert psutil.wait_procs(family, timeout=30)[1] == []
 
