@@ -66,7 +66,7 @@ def _is_bounded(node: Any, few: set[str]) -> bool:
     children = [node.child()] if kind == "ReusedExchange" else _listed(node.children())
     if kind in ("HashAggregate", "ObjectHashAggregate", "SortAggregate"):
         return {str(key.name()) for key in _listed(node.groupingExpressions())} <= few
-    if kind in ("LocalTableScan", "LocalLimit", "GlobalLimit"):
+    if kind in ("LocalTableScan", "LocalLimit", "GlobalLimit") or str(node.nodeName()).endswith("OneRowRelation"):
         return True
     passes = kind.startswith(THROUGH) or kind.endswith(("Join", "Product")) or _gathers(node)
     return passes and kind != "TakeOrderedAndProject" and all(_is_bounded(child, few) for child in children)

@@ -1,5 +1,6 @@
 """The end that SIGTERM asks for: in order within a few seconds, at once after that or at a second signal."""
 
+import logging
 import os
 import signal
 import socket
@@ -28,6 +29,9 @@ class Ending:
         """Handle SIGTERM: end as Ctrl-C does. The watchdog looks after a second one."""
         if not self.asked:
             self.asked = True
+            # py4j tells of connections, which break as Java ends; also by the root logger itself, as nobody else does.
+            logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
+            logging.getLogger().addFilter(lambda record: False)
             raise KeyboardInterrupt
 
     def done(self) -> int:
