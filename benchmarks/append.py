@@ -104,7 +104,8 @@ def add_pages(crawl: Path, n: int, name: str) -> None:
     lines = []
     for i in range(n):
         said = (
-            f"The {rng.choice(NOUNS)} in the house was seen there on day {rng.randrange(10**6)}." for _ in range(16)
+            f"The {rng.choice(NOUNS)} of the house and a {rng.choice(NOUNS)} were seen on day {rng.randrange(10**6)}."
+            for _ in range(16)
         )
         lines.append({"url": f"http://b.org/{name}/{i}", "text": " ".join(said)})
     (crawl / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")

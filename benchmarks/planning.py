@@ -12,9 +12,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from benchmarks.made_requests import MODEL, requests
 from jobs.inference.ask import complete
 from jobs.inference.serving import EngineServers
 from jobs.lake.runs import Run
@@ -22,33 +22,13 @@ from jobs.lake.session import spark_session
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
 from model_ops.client.fake_engine import FakeEngine
-from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from schemas.silver import CANDIDATES
-from transforms.prompting.requests import requests_from
 
 CHUNK = 1_000_000  # rows of the ledger a commit
-MODEL = Model("m-1", "none", "d", "none")
 
 
-def requests(lake: RunLake, first: int, last: int) -> DataFrame:
-    """Those of so many subjects, by number."""
-    subject, nothing = F.col("id").cast("string"), F.lit("")
-    prompts = lake.spark.range(first, last).select(
-        subject.alias("subject_id"),
-        nothing.alias("system"),
-        F.concat(F.lit("Row "), "id").alias("prompt"),
-        nothing.alias("prefill"),
-        F.lit(None).cast("string").alias("span"),
-    )
-    return requests_from(
-        prompts,
-        stage="candidates",
-        model_id=MODEL.model_id,
-        model_digest=MODEL.digest,
-        prompt_id="p",
-        sampling={"temperature": 0.7, "max_tokens": 9},
-    )
+PROMPT = "concat('Row ', id)"
 
 
 def fill(lake: RunLake, first: int, last: int) -> None:
@@ -66,7 +46,7 @@ def fill(lake: RunLake, first: int, last: int) -> None:
     }
     for field in COMPLETIONS.schema:
         given.setdefault(field.name, F.lit(None).cast(field.dataType))
-    asked = requests(lake, first, last)
+    asked = requests(lake.spark, first, last, F.expr(PROMPT))
     columns = [asked[c] if c in asked.columns else given[c].alias(c) for c in COMPLETIONS.columns]
     lake.write(COMPLETIONS, asked.select(*columns), computed=True)
 
@@ -101,10 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 first, last = max(next_one - options.requests, 0), next_one + options.requests
                 next_one = last
                 began = time.perf_counter()
-                complete(lake, servers, MODEL, requests(lake, first, last))
+                complete(lake, servers, MODEL, requests(lake.spark, first, last, F.expr(PROMPT)))
                 sent = time.perf_counter() - began
                 began = time.perf_counter()
-                complete(lake, servers, MODEL, requests(lake, first, last))
+                complete(lake, servers, MODEL, requests(lake.spark, first, last, F.expr(PROMPT)))
                 planned = time.perf_counter() - began
                 waves = lake.run.commits[COMPLETIONS.name]
                 sys.stdout.write(

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import psutil
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks.made_requests import MODEL, requests
 from jobs.inference.ask import complete
 from jobs.inference.serving import EngineServers
 from jobs.lake.runs import Run
@@ -22,11 +23,7 @@ from jobs.lake.session import spark_session
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
 from model_ops.client.fake_engine import FakeEngine
-from model_ops.serving.model import Model
 from schemas.silver import CANDIDATES
-from transforms.prompting.requests import requests_from
-
-MODEL = Model("m-1", "none", "d", "none")
 
 
 class EnoughError(Exception):
@@ -58,24 +55,9 @@ def processor_seconds() -> float:
     return used
 
 
-def requests(spark: SparkSession, n: int, kilobytes: int) -> DataFrame:
-    """So many requests, with prompts that hardly compress."""
-    digits = [F.sha2(F.concat_ws("/", "id", F.lit(part)), 256) for part in range(16 * kilobytes)]
-    prompts = spark.range(n).select(
-        F.col("id").cast("string").alias("subject_id"),
-        F.lit("").alias("system"),
-        F.concat(*digits).alias("prompt"),
-        F.lit("").alias("prefill"),
-        F.lit(None).cast("string").alias("span"),
-    )
-    return requests_from(
-        prompts,
-        stage="candidates",
-        model_id=MODEL.model_id,
-        model_digest=MODEL.digest,
-        prompt_id="p",
-        sampling={"max_tokens": 9},
-    )
+def long_prompt(kilobytes: int) -> Column:
+    """Digits that hardly compress."""
+    return F.concat(*(F.sha2(F.concat_ws("/", "id", F.lit(part)), 256) for part in range(16 * kilobytes)))
 
 
 def measure(spark: SparkSession, n: int, options: argparse.Namespace) -> str:
@@ -88,8 +70,9 @@ def measure(spark: SparkSession, n: int, options: argparse.Namespace) -> str:
     recipe = Recipe.model_validate({"name": "waves", "base_model": "none", "inference": settings})
     with tempfile.TemporaryDirectory() as root, suppress(EnoughError):
         lake = RunLake(spark, root, Run("waves", "waves", recipe.digest(), CANDIDATES))
+        asked = requests(spark, 0, n, long_prompt(options.kilobytes))
         began = time.perf_counter()
-        complete(lake, EngineServers(recipe.inference, FakeEngine()), MODEL, requests(spark, n, options.kilobytes))
+        complete(lake, EngineServers(recipe.inference, FakeEngine()), MODEL, asked)
     logger.removeHandler(clock)
     (first, used), (last, used_last) = clock.ends[0], clock.ends[-1]
     n_waves = max(len(clock.ends) - 1, 1)

@@ -30,7 +30,8 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Every document gives at least one row, so the documents without rows are the new ones."""
     method = noted_method(lake, SEGMENTS, methods_of(recipe))
     since = news(lake, DOCUMENTS, SEGMENTS, method, is_all=not step.limit)
-    documents = _new(since.source, since.made.select("document_id").distinct(), step.limit)
+    done = since.made.where(F.col("method_digest") == method).select("document_id").distinct()
+    documents = _new(since.source, done, step.limit)
     if documents is None:
         return
     lake.write(SEGMENTS, segments_from(documents, _rules(recipe), method_digest=method))

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from jobs.current.methods import methods_of, of_method
 from jobs.lake import jvm
-from jobs.lake.materialised import materialised
+from jobs.lake.materialised import few, materialised
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
@@ -40,8 +40,6 @@ READS = (SEGMENTS, SIGNATURES, RUNS)
 WRITES = DUPLICATES
 UNIT = "segments"
 PARAMETERS = Parameters()
-FEW = 1_000_000
-"""Rows of an id or two that every task may hold, some 100 MB."""
 
 
 class UnsoundError(RuntimeError):
@@ -90,23 +88,18 @@ def _members(lake: RunLake, method: str, judged: int | None, current: int) -> Da
     added = jvm.appended(lake.spark, lake.path(SIGNATURES), judged, current)
     new = signatures.join(earlier, "segment_id", "left_anti") if added is None else added.where(is_of_method)
     new = materialised(new.select(*signatures.columns).withColumn("is_new", F.lit(True)))
-    bands = _few(materialised(new.select(F.explode("bands").alias("bucket")).distinct()))
+    bands = few(materialised(new.select(F.explode("bands").alias("bucket")).distinct()))
     met = earlier.select("segment_id", F.explode("bands").alias("bucket")).join(bands, "bucket", "left_semi")
-    met = _few(materialised(met.select("segment_id").distinct()))
+    met = few(materialised(met.select("segment_id").distinct()))
     old = signatures.join(met, "segment_id", "left_semi").withColumn("is_new", F.lit(False))
-    return _few(materialised(new.unionByName(old)))
-
-
-def _few(rows: DataFrame) -> DataFrame:
-    """Materialised rows; where they are few, what they are joined with is not moved."""
-    return F.broadcast(rows) if rows.count() <= FEW else rows
+    return few(materialised(new.unionByName(old)))
 
 
 def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int, min_jaccard: float) -> DataFrame:
     """The near duplicates among the leaders, each with its keeper; rounds go on while buckets are crowded."""
     placed = materialised(with_places(bucket_entries(leaders), 0))
     some = materialised(leaders.join(placed.select("rank").distinct(), "rank").select("rank", "segment_id"))
-    rows = segments.join(_few(some), "segment_id").select("rank", "text")
+    rows = segments.join(few(some), "segment_id").select("rank", "text")
     sets = materialised(shingle_sets(rows, shingle_words=shingle_words))
     pivots, settled, tried, pairs = 0, [], None, None
     while True:

@@ -60,7 +60,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         n_tasks = max(n_full, TASKS_PER_CORE * jvm.n_cores(lake.spark))
         frame = jvm.spread(lake.spark, parts, PART, min(n_tasks, len(parts)))
         rows = materialised(documents_from(frame, max_bytes=settings.max_record_bytes, columns=columns))
-        lake.write(DOCUMENTS, with_repeats(of_whole_files(rows)), computed=True, keys_first=True)
+        lake.write(DOCUMENTS, with_repeats(of_whole_files(rows)), computed=True)
         jvm.release(rows)
     told = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
     silent = sorted(set(files) - {row.source_file for row in _read(lake).where(told).collect()})

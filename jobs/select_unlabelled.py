@@ -10,10 +10,11 @@ came is looked at again; it stays, and `generate-candidates` and `curate` leave 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.current.bookmarks import news
 from jobs.current.methods import methods_of, of_method
 from jobs.current.pool import kept_out, pool
 from jobs.current.seed import seed_pairs
-from jobs.lake.materialised import materialised
+from jobs.lake.materialised import is_few, materialised
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
@@ -30,6 +31,8 @@ DECIDING = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS)
 """Nothing is new while these are unchanged."""
 WRITES = UNLABELLED
 UNIT = "segments"
+IS_KEPT = "drop_reason IS NULL"
+WORDS = {"ngram_words", "short_ngram_words"}
 PARAMETERS = Parameters(has_limit=True)
 
 
@@ -43,26 +46,25 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         return
     room = min(settings.size, step.limit or settings.size) - n_drawn
     methods = methods_of(recipe)
-    segments = of_method(lake, SEGMENTS, methods).where(F.col("drop_reason").isNull())
     repeated = of_method(lake, DUPLICATES, methods)
     # By another method than the one they were drawn under, drawn segments may repeat others: those are taken too.
     taken = repeated.join(drawn, "segment_id", "left_semi").select(F.col("keeper_id").alias("segment_id"))
     taken = taken.union(repeated.select("segment_id")).union(drawn.select("segment_id"))
-    free = segments.join(taken, "segment_id", "left_anti")
+    segments = of_method(lake, SEGMENTS, methods).where(IS_KEPT)
+    free = materialised(segments.select("segment_id", "url").join(taken, "segment_id", "left_anti"))
 
-    looked_at = free.select("segment_id", "text").union(drawn) if room > 0 else drawn
-    words = settings.model_dump(include={"ngram_words", "short_ngram_words"})
-    known = _texts_to_keep_out(lake, recipe, prompts)
-    overlaps = materialised(overlaps_from(looked_at, known, experiment=recipe.name, **words))
-    lake.write(OVERLAPS, overlaps, computed=True)
+    lake.write(OVERLAPS, _overlaps(lake, recipe, prompts, free if room > 0 else None), computed=True)
     lake.run.bookmarks[state] = n_drawn
     if room <= 0:
         return
 
     documents = lake.read(DOCUMENTS).select("document_id", "url", "crawled_at")
     superseded = materialised(superseded_from(segments, repeated, documents))  # ids alone, which are asked for thrice
+    texts = (
+        segments.join(F.broadcast(free.select("segment_id")), "segment_id", "left_semi") if is_few(free) else segments
+    )
     draw = Draw(recipe.name, room, settings.sample_seed, settings.exclude_url_prefixes)
-    lake.write(UNLABELLED, unlabelled_from(free, kept_out(lake, recipe), superseded, draw))
+    lake.write(UNLABELLED, unlabelled_from(free, texts, kept_out(lake, recipe), superseded, draw))
     lake.run.bookmarks[state] += lake.run.n_out
 
 
@@ -83,6 +85,27 @@ def _was_looked_at(lake: RunLake, recipe: Recipe, state: str, n_drawn: int) -> b
     """Whether a run has ended well in this state, with as many segments drawn as there are now."""
     ended = (F.col("experiment") == recipe.name) & (F.col("status") == "ok")
     return not lake.read(RUNS).where(ended & (F.col("bookmarks")[state] == n_drawn)).isEmpty()
+
+
+def _overlaps(lake: RunLake, recipe: Recipe, prompts: list[Known], free: DataFrame | None) -> DataFrame:
+    """What drawn and `free` segments have in common with seed and evaluation texts, staged.
+
+    A segment is compared once with the texts that there are: later runs look at what came since.
+    """
+    methods, words = methods_of(recipe), recipe.select_unlabelled.model_dump(include=WORDS)
+    digests = [methods[SEGMENTS.name], methods[DUPLICATES.name]]
+    compared = digest([METHOD_VERSION, recipe.name, words, digests, lake.version(SEED_PAIRS), prompts])
+    since = news(lake, SEGMENTS, UNLABELLED, compared, is_all=free is not None)
+    drawn = since.made.where(F.col("experiment") == recipe.name).select("segment_id", "text")
+    if free is None:
+        looked_at, ids = drawn, drawn.select("segment_id")
+    else:
+        kept = since.source.where(IS_KEPT).where(F.col("method_digest") == methods[SEGMENTS.name])
+        looked_at = drawn.union(kept.select("segment_id", "text"))
+        ids = drawn.select("segment_id").union(free.select("segment_id"))
+    known = _texts_to_keep_out(lake, recipe, prompts)
+    overlaps = overlaps_from(looked_at, known, experiment=recipe.name, **words)
+    return materialised(overlaps.join(ids, "segment_id", "left_semi"))  # of which there are few: no text is moved
 
 
 def _texts_to_keep_out(lake: RunLake, recipe: Recipe, prompts: list[Known]) -> DataFrame:

@@ -29,8 +29,9 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     since = news(lake, SEGMENTS, SIGNATURES, method, is_all=not step.limit)
     is_kept = (F.col("method_digest") == noted_method(lake, SEGMENTS, methods)) & F.col("drop_reason").isNull()
     segments = since.source.where(is_kept)
-    if not since.made.isEmpty():  # else all texts would be sorted to find none
-        segments = segments.join(since.made.select("segment_id"), "segment_id", "left_anti")
+    signed = since.made.where(F.col("method_digest") == method).select("segment_id")
+    if not signed.isEmpty():  # else all texts would be sorted to find none
+        segments = segments.join(signed, "segment_id", "left_anti")
     if step.limit:
         segments = first_by_hash(segments, "segment_id", step.limit)
     if segments.isEmpty():

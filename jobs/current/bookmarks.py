@@ -22,7 +22,7 @@ from schemas.table import Table
 
 @dataclass(frozen=True)
 class News:
-    """The rows of a source that may be new to a method, and those among which is all that it has made of them."""
+    """The rows of a source that may be new to a method, and rows among which is all that it has made of them."""
 
     source: DataFrame
     made: DataFrame
@@ -31,8 +31,8 @@ class News:
 def news(lake: RunLake, source: Table, made: Table, method: str, *, is_all: bool) -> News:
     """What came into `source` since the last bookmark of the method that fills `made`; without one, all rows.
 
-    `made`, which is created where it is missing, is restricted to the method's rows. Where the run will look
-    at everything (`is_all`), its own bookmark is noted.
+    `made` is created where it is missing; its rows may be of other methods too. Where the run will look at everything
+    (`is_all`), its own bookmark is noted.
     """
     lake.create(made)
     ids = [jvm.table_id(lake.spark, lake.path(table)) for table in (source, made) if lake.exists(table)]
@@ -45,7 +45,7 @@ def news(lake: RunLake, source: Table, made: Table, method: str, *, is_all: bool
         since = [_since(lake, table, inputs[table.name]) for table in (source, made)]
         if since[0] is not None and since[1] is not None:
             rows = News(since[0], since[1])
-    return News(rows.source, rows.made.where(F.col("method_digest") == method))
+    return rows
 
 
 def _last_inputs(lake: RunLake, name: str) -> dict[str, int] | None:

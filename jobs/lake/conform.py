@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from jobs.lake.materialised import is_few
 from schemas.ops import PAYLOAD_BYTES
 from schemas.result import REJECTED
 from schemas.table import Table
@@ -77,11 +78,14 @@ def widened(table: Table, rows: DataFrame) -> DataFrame:
     return rows.withColumns({field.name: F.lit(None).cast(field.dataType) for field in missing}) if missing else rows
 
 
-def unmatched(rows: DataFrame, known: DataFrame, keys_first: bool) -> DataFrame:
-    """The rows whose values are not in `known`; `keys_first`: no row is moved, and the keys found fit in memory."""
+def unmatched(rows: DataFrame, known: DataFrame) -> DataFrame:
+    """The staged rows whose key is not in `known`, which has nothing but the key's columns.
+
+    `known` is as large as a table: where the rows are few it is only read, and neither is moved.
+    """
     key = known.columns
-    if keys_first:
-        known = F.broadcast(rows.select(*key).join(known, key, "left_semi"))
+    if is_few(rows):
+        known = F.broadcast(known.join(F.broadcast(rows.select(*key)), key, "left_semi"))
     return rows.join(known, key, "left_anti")
 
 

@@ -7,9 +7,7 @@ their clocks with each other's only by whether a lease has expired: they may dif
 
 import json
 import logging
-import os
 import random
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from pyspark.sql import SparkSession
 from jobs.errors import WaitingError
 from jobs.lake import jvm
 from jobs.lake.files import local_path
+from jobs.lake.process import Process, this_process
 
 log = logging.getLogger(__name__)
 
@@ -33,24 +32,17 @@ TRIES = 3  # of two that start in the same moment, each sees the other
 
 
 @dataclass(frozen=True)
-class Lease:
-    """Who runs an experiment, and until when nobody else may; times in seconds since 1970."""
+class Lease(Process):
+    """The process that runs an experiment, and until when no other may; times in seconds since 1970."""
 
     loop_id: str
-    host: str
-    machine: str
-    """The boot and the process namespace: within it a `pid` says whether the owner is alive."""
-    pid: int
-    started: str
-    """When the process started, as the kernel counts: a process number is used again."""
     since: float
     expires: float
 
     def is_alive(self) -> bool:
         """Whether its owner still runs, as far as this process can know."""
-        if self.machine == _machine():
-            return _process_start(self.pid) == self.started
-        return time.time() < self.expires
+        runs = self.runs()
+        return time.time() < self.expires if runs is None else runs
 
 
 class Holding:
@@ -113,7 +105,7 @@ def held(spark: SparkSession, root: str, experiment: str, loop_id: str) -> Itera
 
 def _taken(folder: "_Folder", experiment: str, loop_id: str) -> Holding:
     now = time.time()
-    mine = Lease(loop_id, socket.gethostname(), _machine(), os.getpid(), _process_start(os.getpid()), now, now + LASTS)
+    mine = Lease(**asdict(this_process()), loop_id=loop_id, since=now, expires=now + LASTS)
     for tries_left in reversed(range(TRIES)):
         folder.put(mine)
         others = [lease for lease in folder.leases() if lease.loop_id != loop_id]
@@ -181,14 +173,3 @@ def _text(path: Path) -> str | None:
         return path.read_text()
     except FileNotFoundError:
         return None
-
-
-def _machine() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
-
-
-def _process_start(pid: int) -> str:
-    """When a process started, in the kernel's ticks; empty where there is none."""
-    stat = _text(Path(f"/proc/{pid}/stat"))
-    return stat.rpartition(")")[2].split()[19] if stat else ""

@@ -1,8 +1,12 @@
 """Rows computed once, now, and cut off from their plan: for what is counted, split and written, or asked of a model."""
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from jobs.lake import jvm
+
+FEW = 1_000_000
+"""Rows of an id or two, some 100 MB."""
 
 
 def materialised(rows: DataFrame) -> DataFrame:
@@ -13,3 +17,13 @@ def materialised(rows: DataFrame) -> DataFrame:
     than do that; those in a checkpoint folder outlive it.
     """
     return rows.checkpoint() if jvm.has_checkpoint_folder(rows.sparkSession) else rows.localCheckpoint()
+
+
+def few(rows: DataFrame) -> DataFrame:
+    """Staged rows of an id or two; where they are few they go to every task, and what they are joined with stays."""
+    return F.broadcast(rows) if is_few(rows) else rows
+
+
+def is_few(rows: DataFrame) -> bool:
+    """Whether every task may hold the ids of these staged rows."""
+    return rows.count() <= FEW

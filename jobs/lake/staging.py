@@ -1,14 +1,14 @@
 """Rows written once to files below the lake, a folder for each part of them: a part is read without the others."""
 
+import json
 import logging
 import os
 import re
-import socket
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -16,6 +16,7 @@ from pyspark.sql.types import StructType
 
 from jobs.lake import jvm
 from jobs.lake.failures import sentence
+from jobs.lake.process import Process, this_process
 from jobs.lake.tables import Lake
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ class Parts:
 
     def alive(self) -> None:
         """Leave a sign of life, for the runs that look for what crashed ones left behind."""
-        jvm.put_text(self.spark, f"{os.path.dirname(self.folder)}/{SIGN_OF_LIFE}", "")
+        sign = json.dumps(asdict(this_process()))
+        jvm.put_text(self.spark, f"{os.path.dirname(self.folder)}/{SIGN_OF_LIFE}", sign)
 
     def _read(self, folder: str, schema: StructType) -> DataFrame:
         return self.spark.read.schema(schema).parquet(re.sub(r"([\\*?\[\]{}])", r"\\\1", folder))
@@ -61,7 +63,7 @@ def staged(lake: Lake, rows: DataFrame, part: str) -> Iterator[Parts]:
     What crashed runs left behind is removed first.
     """
     _sweep(lake)
-    place = f"{lake.root}/{FOLDER}/{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex}"
+    place = f"{lake.root}/{FOLDER}/{uuid.uuid4().hex}"
     names = [*(name for name in rows.columns if name != part), part]
     parts = Parts(lake.spark, f"{place}/rows", StructType([rows.schema[name] for name in names]))
     try:
@@ -77,22 +79,19 @@ def _sweep(lake: Lake) -> None:
     """Remove the folders of processes that ended without doing so."""
     root = f"{lake.root}/{FOLDER}"
     for name in jvm.names_in(lake.spark, root):
-        host, pid, _ = name.rsplit("_", 2)
-        seen = jvm.modified(lake.spark, f"{root}/{name}/{SIGN_OF_LIFE}")
-        is_stale = seen is not None and time.time() - seen > DEAD_AFTER_HOURS * 3600
-        if is_stale or (host == socket.gethostname() and not _is_alive(int(pid))):
+        if _is_left(lake, f"{root}/{name}"):
             log.info("removing rows that a crashed run staged: %s/%s", root, name)
             _remove(lake, f"{root}/{name}")
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
+def _is_left(lake: Lake, place: str) -> bool:
+    """Whether the process that staged rows here is known to have ended, or has long given no sign of life."""
+    signs = jvm.texts_in(lake.spark, place, SIGN_OF_LIFE)
+    runs = Process(**json.loads(signs[0])).runs() if signs and signs[0] else None
+    if runs is None:
+        seen = jvm.modified(lake.spark, f"{place}/{SIGN_OF_LIFE}")
+        return seen is not None and time.time() - seen > DEAD_AFTER_HOURS * 3600
+    return not runs
 
 
 def _remove(lake: Lake, place: str) -> None:

@@ -10,7 +10,6 @@ from delta import exceptions
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
 
 from expectations.rules import with_breaches
 from jobs.errors import JobError
@@ -127,7 +126,6 @@ class RunLake(Lake):
         slice: Mapping[str, object] | None = None,
         transaction: str | None = None,
         computed: bool = False,
-        keys_first: bool = False,
     ) -> int | None:
         """Conform, validate, quarantine, commit and count; the version written, None if nothing was new.
 
@@ -135,16 +133,14 @@ class RunLake(Lake):
         a row that passes) and `rejected`, a struct of the quarantine's `rule`, `detail`,
         `source_file`, `record_offset`, `payload` (null for a sound row). `slice` names the
         partition that a `replace` table swaps; `transaction` makes a repeated commit harmless;
-        `computed` says that `rows` are staged or local, and need not be staged once more; `keys_first`
-        that they are too wide to be moved to where their keys are compared with the table's: those
-        that are there already must then fit in memory.
+        `computed` says that `rows` are staged or local, and need not be staged once more.
 
         Raises:
             SchemaMismatchError: `rows` lacks a column or has one of another type.
             DuplicateKeyError: two of the rows that would be written have one key.
             JobError: another run has used the name of the `transaction`, or commits all the time.
         """
-        judged = self._judged(table, rows, computed, keys_first)
+        judged = self._judged(table, rows, computed)
         n_written = _require_unique(table, judged.groups)
         if any(group.rule is not None for group in judged.groups):
             self._quarantine(table, judged.rows.where(~F.col("sound")), judged.groups)
@@ -152,28 +148,30 @@ class RunLake(Lake):
             self._resolve(table, judged.rows.where("written"))
         return self._persistently(table, lambda: self._commit_new(judged, slice, transaction))
 
-    def _judged(self, table: Table, rows: DataFrame, computed: bool, keys_first: bool) -> "_Judged":
+    def _judged(self, table: Table, rows: DataFrame, computed: bool) -> "_Judged":
         """The rows that are not in the table yet, shaped and judged by its rules."""
+        judged = conform.judged(table, with_breaches(conform.conformed(table, rows), table.rules))
+        judged = judged if computed else materialised(judged)
         seen = self.version(table)
-        shaped = conform.conformed(table, rows)
-        if table.write == "append":
-            shaped = self._without_known(table, shaped, keys_first)
-        judged = conform.judged(table, with_breaches(shaped, table.rules))
-        staged = judged if computed else materialised(judged)
-        looks = table.write != "append" or (computed and seen is not None)
-        return _Judged(table, staged, conform.counted(table, staged), seen, keys_first, looks)
+        new = self._without_known(table, judged)
+        return _Judged(table, new, conform.counted(table, new), seen)
 
     def _commit_new(self, judged: "_Judged", slice: Mapping[str, object] | None, transaction: str | None) -> int | None:
-        """Commit and count what is sound, but for rows that another run has added since they were compared."""
+        """Commit and count what is sound, but for rows that another run has added since they were compared.
+
+        The plan of an append looks for its keys in the table once more, so that Delta refuses the commit if
+        another run's comes in between.
+        """
         table = judged.table
-        if table.write == "append" and (now := self.version(table)) != judged.seen:
-            judged.rows, judged.seen = self._without_known(table, judged.rows, judged.keys_first), now
-            judged.groups, judged.looks = conform.counted(table, judged.rows), True
+        if table.write == "append" and _require_unique(table, judged.groups):
+            self.create(table)
+            if (now := self.version(table)) != judged.seen:
+                judged.rows, judged.seen = self._without_known(table, judged.rows), now
+                judged.groups = conform.counted(table, judged.rows)
         entries = [Entry(group.n, None, group.drop_reason) for group in judged.groups if group.rule is None]
         version = None
         if _require_unique(table, judged.groups) or table.write == "replace":
             written = judged.rows.where("written").select(*table.columns)
-            written = written if judged.looks else self._looking(table, written)
             version = self._commit(table, written, slice, transaction, entries)
         self._enter(table, entries)
         return version
@@ -182,11 +180,11 @@ class RunLake(Lake):
         """Write a few rows that this process made itself."""
         self.write(table, conform.frame_of(table, rows, self.spark), computed=True)
 
-    def _without_known(self, table: Table, rows: DataFrame, keys_first: bool) -> DataFrame:
-        """The rows whose key is not in the table."""
-        if not self.exists(table):
+    def _without_known(self, table: Table, rows: DataFrame) -> DataFrame:
+        """The staged rows that an append adds: those whose key is not in the table."""
+        if table.write != "append" or not self.exists(table):
             return rows
-        return conform.unmatched(rows, self.newest(table).select(*table.key), keys_first)
+        return conform.unmatched(rows, self.newest(table).select(*table.key))
 
     def _quarantine(self, table: Table, bad: DataFrame, groups: list[Row]) -> None:
         """Put defective rows into the quarantine that are not in it yet, and count them.
@@ -301,18 +299,6 @@ class RunLake(Lake):
         with self._named_commits():
             self.spark.sql(f"VACUUM {conform.delta_name(self.path(table))}")
 
-    def _looking(self, table: Table, rows: DataFrame) -> DataFrame:
-        """The same rows, by a plan that looks for nothing in the table, which is created where it is missing.
-
-        Delta then refuses the commit if another run's comes in between, whose rows these were not compared with.
-        """
-        self.create(table)
-        # No partition column: of one, only the partitions named would count.
-        texts = (name for name in table.key if isinstance(table.schema[name].dataType, StringType))
-        key = next(name for name in texts if name not in table.partition_by)
-        nothing = self.newest(table).where(F.col(key) == "").select(key)
-        return rows.join(nothing, key, "left_anti").select(*rows.columns)
-
     def _version_of(self, table: Table, transaction: str) -> int:
         """The version that a transaction made: Delta skips a repeated one, whatever it holds."""
         mine = self.commits(table).where(F.get_json_object("userMetadata", "$.transaction") == transaction)
@@ -334,9 +320,6 @@ class _Judged:
     groups: list[Row]
     """Of `rows`, by rule broken, drop reason and whether they are written."""
     seen: int | None
-    keys_first: bool
-    looks: bool
-    """Whether their plan looks into the table, or need not: Delta then refuses a commit that another overtook."""
 
 
 def _same(rule: str, other: str | None) -> bool:

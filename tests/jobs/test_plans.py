@@ -20,6 +20,7 @@ from jobs import (
 )
 from jobs.errors import StoppedError
 from jobs.inference import ask
+from jobs.lake import materialised
 from jobs.recipe.config import Recipe
 from schemas.bronze import CONVERSATIONS, DOCUMENTS
 from schemas.ops import RUNS
@@ -46,7 +47,7 @@ def found(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[list
         return plain(frame, *told)
 
     monkeypatch.setattr(kind, "localCheckpoint", noted)
-    monkeypatch.setattr(find_duplicates, "FEW", -1)
+    monkeypatch.setattr(materialised, "FEW", -1)
     monkeypatch.setattr(ask, "tasks_of_a_wave", lambda *_, **__: 2)  # one has a wave's rows, which a setting bounds
     with planned_as_for_large_tables(spark):
         yield nodes

@@ -1,14 +1,17 @@
 """Rows staged in parts: computed once, read part by part, and gone afterwards, whatever the ending."""
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs.lake.process import this_process
 from jobs.lake.staging import FOLDER, SIGN_OF_LIFE, staged
 from jobs.lake.tables import Lake
 
@@ -60,19 +63,20 @@ def test_nothing_is_left_after_the_end_or_a_failure(lake: Lake) -> None:
 def test_what_a_killed_run_left_is_removed_and_what_others_are_at_stays(lake: Lake) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    root, host = Path(lake.root) / FOLDER, os.uname().nodename
-    folders = {
-        "killed": f"{host}_{ended.pid}_1",
-        "at work": f"{host}_{os.getpid()}_1",
-        "on another machine": "elsewhere_1_1",
-        "dead on another machine": f"else_where_{os.getpid()}_2",
+    here = this_process()
+    signs = {
+        "killed": replace(here, pid=ended.pid),
+        "killed, its number is used again": replace(here, started="1"),
+        "at work": here,
+        "on another machine": replace(here, machine="another"),
+        "dead on another machine": replace(here, machine="another"),
     }
-    for name in folders.values():
+    root = Path(lake.root) / FOLDER
+    for name, process in signs.items():
         (root / name).mkdir(parents=True)
-        (root / name / SIGN_OF_LIFE).touch()
-    os.utime(root / folders["dead on another machine"] / SIGN_OF_LIFE, (0, 0))
+        (root / name / SIGN_OF_LIFE).write_text(json.dumps(asdict(process)))
+    os.utime(root / "dead on another machine" / SIGN_OF_LIFE, (0, 0))
     with staged(lake, numbered(lake.spark), "wave"):
-        kept = [folders["at work"], folders["on another machine"]]
-        assert {*kept} < {*left_behind(lake)}
+        assert {"at work", "on another machine"} < {*left_behind(lake)}
         assert len(left_behind(lake)) == 3
-    assert left_behind(lake) == sorted(kept)
+    assert left_behind(lake) == ["at work", "on another machine"]

@@ -30,8 +30,10 @@ def reasons(
     superseded: tuple[str, ...] = (),
     room: int = 100,
 ) -> dict[str, str | None]:
+    segments = spark.createDataFrame([segment(name) for name in [*names, "taken"]], SEGMENTS.schema)
     frame = unlabelled_from(
-        spark.createDataFrame([segment(name) for name in names], SEGMENTS.schema),
+        segments.where("segment_id <> 'taken'").select("segment_id", "url"),
+        segments,
         spark.createDataFrame([("test", *row, "id", "phrase") for row in overlaps], OVERLAPS.schema),
         spark.createDataFrame([(name,) for name in superseded], "segment_id string"),
         Draw("test", room, sample_seed="s", exclude_url_prefixes=("http://seed.org/",)),

@@ -28,9 +28,12 @@ class Draw:
     exclude_url_prefixes: Sequence[str]
 
 
-def unlabelled_from(pool: DataFrame, overlaps: DataFrame, superseded: DataFrame, draw: Draw) -> DataFrame:
-    """The fitting segments of `pool` that are drawn, the first by `sample_hash`; the others with `drop_reason` alone.
+def unlabelled_from(
+    free: DataFrame, segments: DataFrame, overlaps: DataFrame, superseded: DataFrame, draw: Draw
+) -> DataFrame:
+    """Draw the first by `sample_hash` of the fitting `free` segments; the others have a `drop_reason` and no text.
 
+    `free` is `segment_id` and `url`; the rows of `segments` with their texts are looked up among others.
     Reasons in this order: `seed_page` (address under an excluded prefix), `superseded` (in the
     frame of that name), `seed_overlap`, `evaluation_overlap` (in `overlaps`), `not_sampled`.
     """
@@ -41,8 +44,7 @@ def unlabelled_from(pool: DataFrame, overlaps: DataFrame, superseded: DataFrame,
     reason = reason.when(F.col("is_superseded"), "superseded").otherwise(F.col("overlap"))
     sample_hash = F.sha2(F.concat_ws(":", F.lit(draw.sample_seed), "segment_id"), 256)
     marked = (
-        pool.select("segment_id", "url")
-        .join(overlaps.groupBy("segment_id").agg(overlap), "segment_id", "left")
+        free.join(overlaps.groupBy("segment_id").agg(overlap), "segment_id", "left")
         .join(superseded.select("segment_id", F.lit(True).alias("is_superseded")), "segment_id", "left")
         .withColumn("experiment", F.lit(draw.experiment))
         .withColumn("sample_hash", sample_hash)
@@ -53,7 +55,7 @@ def unlabelled_from(pool: DataFrame, overlaps: DataFrame, superseded: DataFrame,
     beyond = F.when(F.col("sample_hash") > F.col("last"), "not_sampled")
     judged = marked.crossJoin(last).withColumn("drop_reason", F.coalesce("drop_reason", beyond)).drop("url", "last")
     # By its hash alone a text is left where it is, so that only those that may be drawn are moved.
-    texts = pool.select(*(name for name in UNLABELLED.columns if name in pool.columns)).crossJoin(last)
+    texts = segments.select(*(name for name in UNLABELLED.columns if name in segments.columns)).crossJoin(last)
     texts = texts.where(sample_hash <= F.col("last")).drop("last").withColumnRenamed("segment_id", "text_id")
     is_drawn = (F.col("segment_id") == F.col("text_id")) & F.col("drop_reason").isNull()
     return judged.join(texts, is_drawn, "left").select(*UNLABELLED.columns, "drop_reason")

@@ -1,0 +1,29 @@
+"""Requests for the benchmarks that send many."""
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from model_ops.serving.model import Model
+from transforms.prompting.requests import requests_from
+
+MODEL = Model("m-1", "none", "d", "none")
+
+
+def requests(spark: SparkSession, first: int, last: int, prompt: Column) -> DataFrame:
+    """A request for each of the subjects with the numbers `first` to `last`; `prompt` may use the number, `id`."""
+    nothing = F.lit("")
+    prompts = spark.range(first, last).select(
+        F.col("id").cast("string").alias("subject_id"),
+        nothing.alias("system"),
+        prompt.alias("prompt"),
+        nothing.alias("prefill"),
+        F.lit(None).cast("string").alias("span"),
+    )
+    return requests_from(
+        prompts,
+        stage="candidates",
+        model_id=MODEL.model_id,
+        model_digest=MODEL.digest,
+        prompt_id="p",
+        sampling={"temperature": 0.7, "max_tokens": 9},
+    )
