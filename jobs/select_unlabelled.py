@@ -14,7 +14,8 @@ from jobs.current.bookmarks import news
 from jobs.current.methods import methods_of, of_method
 from jobs.current.pool import kept_out, pool
 from jobs.current.seed import seed_pairs
-from jobs.lake.materialised import is_few, materialised
+from jobs.lake import jvm
+from jobs.lake.materialised import few, materialised
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
@@ -31,6 +32,7 @@ DECIDING = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS)
 """Nothing is new while these are unchanged."""
 WRITES = UNLABELLED
 UNIT = "segments"
+FEW_FILES = 1000
 IS_KEPT = "drop_reason IS NULL"
 WORDS = {"ngram_words", "short_ngram_words"}
 PARAMETERS = Parameters(has_limit=True)
@@ -51,20 +53,20 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     taken = repeated.join(drawn, "segment_id", "left_semi").select(F.col("keeper_id").alias("segment_id"))
     taken = taken.union(repeated.select("segment_id")).union(drawn.select("segment_id"))
     segments = of_method(lake, SEGMENTS, methods).where(IS_KEPT)
-    free = materialised(segments.select("segment_id", "url").join(taken, "segment_id", "left_anti"))
+    free = segments.select("segment_id", "document_id", "url", "_metadata.file_name")
+    free = materialised(free.join(taken, "segment_id", "left_anti"))
 
     lake.write(OVERLAPS, _overlaps(lake, recipe, prompts, free if room > 0 else None), computed=True)
     lake.run.bookmarks[state] = n_drawn
-    if room <= 0:
+    if room <= 0 or free.isEmpty():
         return
 
+    ids = few(free.drop("file_name"))
     documents = lake.read(DOCUMENTS).select("document_id", "url", "crawled_at")
-    superseded = materialised(superseded_from(segments, repeated, documents))  # ids alone, which are asked for thrice
-    texts = (
-        segments.join(F.broadcast(free.select("segment_id")), "segment_id", "left_semi") if is_few(free) else segments
-    )
+    superseded = superseded_from(ids, segments, repeated, documents, lambda rows: few(materialised(rows)))
     draw = Draw(recipe.name, room, settings.sample_seed, settings.exclude_url_prefixes)
-    lake.write(UNLABELLED, unlabelled_from(free, texts, kept_out(lake, recipe), superseded, draw))
+    texts = _in_files_of(lake, free, segments)
+    lake.write(UNLABELLED, unlabelled_from(ids, texts, kept_out(lake, recipe), superseded, draw))
     lake.run.bookmarks[state] += lake.run.n_out
 
 
@@ -106,6 +108,13 @@ def _overlaps(lake: RunLake, recipe: Recipe, prompts: list[Known], free: DataFra
     known = _texts_to_keep_out(lake, recipe, prompts)
     overlaps = overlaps_from(looked_at, known, experiment=recipe.name, **words)
     return materialised(overlaps.join(ids, "segment_id", "left_semi"))  # of which there are few: no text is moved
+
+
+def _in_files_of(lake: RunLake, free: DataFrame, segments: DataFrame) -> DataFrame:
+    """The segments in the files that hold the `free` ones; where these are many, all."""
+    names = [row.file_name for row in free.select("file_name").distinct().limit(FEW_FILES + 1).collect()]
+    rows = jvm.of_files(lake.spark, lake.path(SEGMENTS), names) if len(names) <= FEW_FILES else None
+    return segments if rows is None else rows
 
 
 def _texts_to_keep_out(lake: RunLake, recipe: Recipe, prompts: list[Known]) -> DataFrame:

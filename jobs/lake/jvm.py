@@ -5,7 +5,7 @@ cannot parse a statement without running it, and neither names the cluster's cor
 Under Spark Connect these functions are what has to be replaced.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -276,8 +276,21 @@ def appended(spark: SparkSession, path: str, since: int, until: int) -> DataFram
     added = jvm.java.util.ArrayList()
     for file in files.values():
         added.add(file)
-    rows = jvm.scala.jdk.javaapi.CollectionConverters.asScala(added).toSeq()
-    return DataFrame(snapshot.deltaLog().createDataFrame(snapshot, rows, False, nothing), spark)
+    return _rows_of(spark, snapshot, added)
+
+
+def of_files(spark: SparkSession, path: str, names: Collection[str]) -> DataFrame | None:
+    """The rows of the files with these names (without folders); None if the newest version has not all of them."""
+    snapshot = _snapshot(spark, path)
+    listed = ", ".join(f"'{name}'" for name in names)
+    files = snapshot.allFiles().filter(f"element_at(split(path, '/'), -1) IN ({listed})").collectAsList()
+    return _rows_of(spark, snapshot, files) if files.size() == len(names) else None
+
+
+def _rows_of(spark: SparkSession, snapshot: Any, files: Any) -> DataFrame:
+    jvm: Any = spark._jvm
+    named = jvm.scala.jdk.javaapi.CollectionConverters.asScala(files).toSeq()
+    return DataFrame(snapshot.deltaLog().createDataFrame(snapshot, named, False, jvm.scala.Option.empty()), spark)
 
 
 def _stored(spark: SparkSession, path: str) -> tuple[Any, Any]:

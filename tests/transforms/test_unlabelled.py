@@ -18,8 +18,8 @@ TINY = "how does it work"
 KNOWN = "known_set string, known_id string, text string"
 
 
-def segment(name: str, text: str = "text", document: str = "d") -> tuple[object, ...]:
-    url = "http://seed.org/a" if name == "page" else "http://a.org/"
+def segment(name: str, text: str = "text", document: str = "d", url: str = "http://a.org/") -> tuple[object, ...]:
+    url = "http://seed.org/a" if name == "page" else url
     return ("m", name, document, url, 0, "h", 1, [], text, 1, "en", 1.0, {}, None)
 
 
@@ -117,12 +117,16 @@ def test_the_newest_version_of_a_page_wins_but_keeps_what_stands_for_it(spark: S
         ("unknown", "u", None), ("old", "u", datetime(2023, 1, 1)), ("new", "u", datetime(2024, 1, 1)),
         ("x", "v", datetime(2020, 1, 1)), ("y", "w", None), ("z", "w", None),
     ]  # fmt: skip
-    segments = [segment(f"{document}-{n}", document=document) for document, *_ in documents for n in (0, 1)]
+    rows = [segment(f"{name}-{n}", document=name, url=url) for name, url, _ in documents for n in (0, 1)]
+    segments = spark.createDataFrame(rows, SEGMENTS.schema)
     documents += [("zz", "w", None), ("xx", "v", datetime(2020, 1, 1))]  # their texts, as WET has them: without headers
     repeats = [("m", "new-1", "old-1", "exact", 1.0), ("m", "unknown-0", "old-0", "exact", 1.0)]
     found = superseded_from(
-        spark.createDataFrame(segments, SEGMENTS.schema),
+        segments.where("segment_id <> 'unknown-1'").select("segment_id", "document_id", "url"),
+        segments,
         spark.createDataFrame(repeats, DUPLICATES.schema),
         spark.createDataFrame(documents, "document_id string, url string, crawled_at timestamp"),
     )
-    assert sorted(row.segment_id for row in found.collect()) == ["old-0", "unknown-0", "unknown-1", "y-0", "y-1"]
+    assert sorted(row.segment_id for row in found.collect()) == ["old-0", "unknown-0", "y-0", "y-1"], (
+        "of those that are free"
+    )

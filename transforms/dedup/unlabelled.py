@@ -1,6 +1,6 @@
 """`silver.segments` to `silver.unlabelled`: unique, current, free of seed and evaluation text, drawn by hash."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -14,6 +14,7 @@ from transforms.dedup.shingles import ngrams_of, runs_of, word_count_of
 
 METHOD_VERSION = "unlabelled-2"
 SEED_SET = "seed"  # the `known_set` of seed pairs
+Staged = Callable[[DataFrame], DataFrame]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def unlabelled_from(
     reason = reason.when(F.col("is_superseded"), "superseded").otherwise(F.col("overlap"))
     sample_hash = F.sha2(F.concat_ws(":", F.lit(draw.sample_seed), "segment_id"), 256)
     marked = (
-        free.join(overlaps.groupBy("segment_id").agg(overlap), "segment_id", "left")
+        free.select("segment_id", "url")
+        .join(overlaps.groupBy("segment_id").agg(overlap), "segment_id", "left")
         .join(superseded.select("segment_id", F.lit(True).alias("is_superseded")), "segment_id", "left")
         .withColumn("experiment", F.lit(draw.experiment))
         .withColumn("sample_hash", sample_hash)
@@ -61,24 +63,42 @@ def unlabelled_from(
     return judged.join(texts, is_drawn, "left").select(*UNLABELLED.columns, "drop_reason")
 
 
-def superseded_from(segments: DataFrame, duplicates: DataFrame, documents: DataFrame) -> DataFrame:
-    """The `segment_id` of kept segments whose page was crawled again later: the newest version of a URL wins.
+def superseded_from(
+    free: DataFrame,
+    segments: DataFrame,
+    duplicates: DataFrame,
+    documents: DataFrame,
+    staged: Staged = lambda rows: rows,
+) -> DataFrame:
+    """The rows of `free` whose page was crawled again later: the newest version of a URL wins.
 
-    A segment that stands for a repetition of it on a current page stays, or that text would be
-    lost. `documents` are `document_id`, `url`, `crawled_at`; of an unknown date is the oldest. Of
-    several of one date, as a page and its WET text are, one with kept segments is the newest.
+    A segment that stands for a repetition of it on a current page stays, or that text would be lost. `free`
+    and `segments`, all that are kept, have `segment_id`, `document_id` and `url`; `documents` are
+    `document_id`, `url`, `crawled_at`. `staged` computes what is joined with these next.
     """
-    placed = segments.select("segment_id", "document_id")
-    useful = placed.select("document_id", F.lit(True).alias("is_useful")).distinct()
+    theirs = _outdated(free, segments, documents, staged)
+    stands_for = duplicates.join(theirs, duplicates.keeper_id == theirs.segment_id, "left_semi")
+    stands_for = staged(stands_for.select("segment_id", "keeper_id"))
+    repeats = staged(segments.join(stands_for, "segment_id").select("segment_id", "document_id", "url", "keeper_id"))
+    current = repeats.join(_outdated(repeats, segments, documents, staged), "segment_id", "left_anti")
+    return theirs.join(current.select(F.col("keeper_id").alias("segment_id")), "segment_id", "left_anti")
+
+
+def _outdated(placed: DataFrame, segments: DataFrame, documents: DataFrame, staged: Staged) -> DataFrame:
+    """The rows of `placed` that are of an older version of their page.
+
+    A version of an unknown date is the oldest. Of several of one date, as a page and its WET text are, one with
+    kept segments is the newest.
+    """
+    versions = staged(documents.join(staged(placed.select("url").distinct()), "url", "left_semi"))
+    counts = versions.groupBy("url").agg(F.count(F.lit(1)).alias("n"))
+    several = staged(versions.join(counts.where("n > 1"), "url", "left_semi"))
+    useful = segments.join(several, "document_id", "left_semi").select("document_id").distinct()
+    marked = several.join(useful.withColumn("is_useful", F.lit(True)), "document_id", "left")
     age = F.struct("crawled_at", F.coalesce("is_useful", F.lit(False)), "document_id")
-    versions = documents.groupBy("url").agg(F.count(F.lit(1)).alias("n")).where("n > 1").select("url")
-    several = documents.join(versions, "url").join(useful, "document_id", "left")
-    newest = several.groupBy("url").agg(F.max_by("document_id", age).alias("newest"))
+    newest = marked.groupBy("url").agg(F.max_by("document_id", age).alias("newest"))
     outdated = several.join(newest, "url").where("document_id <> newest").select("document_id")
-    current = placed.join(outdated, "document_id", "left_anti").select("segment_id")
-    needed = duplicates.join(current, "segment_id", "left_semi").select(F.col("keeper_id").alias("segment_id"))
-    theirs = placed.join(outdated, "document_id", "left_semi")
-    return theirs.join(needed, "segment_id", "left_anti").select("segment_id")
+    return staged(placed.join(staged(outdated), "document_id", "left_semi"))
 
 
 def overlaps_from(
