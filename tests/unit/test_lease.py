@@ -150,14 +150,27 @@ def test_the_lease_of_another_host_stands_until_it_expires(tmp_path: Path) -> No
 def test_a_lease_is_renewed_and_without_that_nothing_is_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space is left")
+
+    def is_overdue() -> bool:
+        try:
+            holding.require()
+        except WaitingError:
+            return True
+        return False
+
     monkeypatch.setattr(lease, "RENEWED_EVERY", 0.02)
     monkeypatch.setattr(lease, "LASTS", 0.5)
     with held(NO_SPARK, str(tmp_path), "demo", "first") as holding:
         time.sleep(0.7)
+        deadline = time.monotonic() + 30
+        while is_overdue() and time.monotonic() < deadline:  # a busy machine may be late once
+            time.sleep(0.05)
         holding.require()
         (stored,) = (tmp_path / lease.FOLDER / "demo").glob("*.json")
-        assert json.loads(stored.read_text())["expires"] > time.time()
-        stored.with_suffix(".new").mkdir()  # a store that takes nothing more
+        assert json.loads(stored.read_text())["expires"] > holding.lease.expires
+        monkeypatch.setattr(lease._Folder, "put", full)
         time.sleep(0.7)
         said = f"the lease of this run in {re.escape(str(tmp_path))}/_leases/demo could not be renewed"
         with pytest.raises(WaitingError, match=said):
