@@ -77,5 +77,6 @@ def test_labels_are_numbers_of_one_digit(scale: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("scale", [(5, 1), (3, 3)])
 def test_a_scale_has_two_ends(scale: tuple[int, int]) -> None:
+    assert Written((1, 5)).bounds == (1, 5)
     with pytest.raises(ValueError, match=f"from a lower to a higher number, not from {scale[0]} to {scale[1]}"):
         Written(scale)

@@ -52,7 +52,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(servers, "time", clock)
     monkeypatch.setattr(servers, "asyncio", stand_in)
     monkeypatch.setattr(
-        servers, "random", SimpleNamespace(sample=lambda of, n: list(of)[:n], uniform=lambda low, high: high)
+        servers,
+        "random",
+        SimpleNamespace(sample=lambda of, n: [of[i] for i in range(n)], uniform=lambda low, high: high),
     )
     return clock
 
