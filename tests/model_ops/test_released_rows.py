@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from model_ops.training.dataset import check_rows, read_rows
 from model_ops.training.settings import TrainingError
+from schemas.gold import TRAINING_EXAMPLES
 from tests.tiny_dataset import DATASET, rows, write_table
 
 
@@ -15,6 +18,15 @@ def test_the_pinned_version_is_read_and_verified(tmp_path: Path) -> None:
     check_rows(pinned, DATASET, digest)
     with pytest.raises(TrainingError, match=f"{DATASET} is not what was released: 9 rows with digest .*, expected 8"):
         check_rows(read_rows(table, 2, DATASET), DATASET, digest)
+
+
+def test_a_column_that_a_later_release_added_is_not_read(tmp_path: Path) -> None:
+    table, digest = write_table(tmp_path, rows())
+    wider = pa.Table.from_pylist([row | {"licence": "CC0-1.0"} for row in rows(1, 0, "demo/backward-0")])
+    write_deltalake(table, wider, mode="append", schema_mode="merge")
+    found = read_rows(table, 1, DATASET)
+    assert found.column_names == TRAINING_EXAMPLES.columns
+    check_rows(found, DATASET, digest)
 
 
 def test_the_same_number_of_other_rows_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import math
 import random
-import re
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
@@ -18,7 +17,7 @@ from schemas.bronze import COMPLETIONS
 from schemas.silver import SCORES
 from transforms.prompting.prompts import Template
 from transforms.prompting.requests import requests_from
-from transforms.scoring.answer_kinds import Labels, Written, expected_label, one_of, written_score
+from transforms.scoring.answer_kinds import Written, expected_label, written_score
 from transforms.scoring.scorers import SCORERS, Scorer
 from transforms.scoring.scores import score_prompts, scores_from
 
@@ -132,24 +131,6 @@ def test_written_score(spark: SparkSession, replies: dict[str, float | None], sc
     frame = spark.createDataFrame([(reply,) for reply in replies], "reply string")
     read = frame.select("reply", written_score(F.col("reply"), scale)).collect()
     assert {row[0]: row[1] for row in read} == replies
-
-
-@pytest.mark.parametrize("scale", [(1, 5), (0, 9), (1, 10), (0, 100), (7, 12), (-3, 3)])
-def test_the_grammar_of_a_scale_lets_its_numbers_through_and_no_other(scale: tuple[int, int]) -> None:
-    let_through = [n for n in range(-1200, 1200) if re.fullmatch(one_of(scale), str(n))]
-    assert let_through == list(range(scale[0], scale[1] + 1))
-    assert not any(re.fullmatch(one_of(scale), text) for text in ("", "01", "1.0", " 1", "1|2", "+1"))
-
-
-@pytest.mark.parametrize("scale", [(1, 10), (-1, 3), (5, 1), (3, 3)])
-def test_labels_are_numbers_of_one_digit(scale: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=rf"numbers of one digit; a scale from {scale[0]} to {scale[1]} has others"):
-        Labels(scale)
-
-
-def test_a_scale_has_two_ends() -> None:
-    with pytest.raises(ValueError, match="from a lower to a higher number, not from 5 to 1"):
-        Written((5, 1))
 
 
 LINE = r"[^\\n]{1,1200}\\nScore: "

@@ -36,7 +36,9 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_model_folder_passes(folder: Path) -> None:
+@pytest.mark.parametrize("architecture", ["LlamaForCausalLM", "GPT2LMHeadModel"])
+def test_a_model_folder_passes(folder: Path, architecture: str) -> None:
+    (folder / "config.json").write_text(json.dumps({"architectures": [architecture]}))
     check_model_folder(folder)
 
 
@@ -56,7 +58,8 @@ def test_a_sharded_model_passes_when_whole(folder: Path) -> None:
         ("config.json", None, r"has no config\.json"),
         ("config.json", "{", r"config\.json: not valid JSON"),
         ("config.json", "[]", r"config\.json: not a JSON object"),
-        ("config.json", '{"architectures": ["BertModel"]}', "no causal language model; its architectures: BertModel"),
+        ("config.json", "{}", "no causal language model; its architectures: none$"),
+        ("config.json", '{"architectures": ["BertModel", "T5Model"]}', "its architectures: BertModel, T5Model$"),
         ("model.safetensors", None, r"lacks 1 of 1 weight files in safetensors, e\.g\. model\.safetensors"),
         ("tokenizer.json", None, r"has no tokenizer\.json"),
         ("chat_template.jinja", None, "has no chat template"),
@@ -158,6 +161,8 @@ def test_release_0_2_0_had_the_same_digest_of_a_folder_without_other_files(folde
     assert folder_digest(folder) == of_release_0_2_0
     (folder / "merges.txt").write_text("a b")
     (folder / "adapter" / "adapter_config.json").write_text("{}")
+    (folder / "adapter" / "older").mkdir()
+    (folder / "adapter" / "older" / "adapter_model.safetensors").write_bytes(b"weights")
     assert first_digest(file_digests(folder)) == of_release_0_2_0 != folder_digest(folder)
 
 
@@ -214,12 +219,15 @@ def test_no_file_that_shapes_answers_may_differ(folder: Path, name: str, content
 
 def test_a_model_of_release_0_2_0_is_checked_by_the_digest_of_that_release(folder: Path) -> None:
     (folder / "merges.txt").write_text("a b")
-    values = asdict(replace(MANIFEST, digest=first_digest(file_digests(folder))))
+    digest = first_digest(file_digests(folder))
+    values = asdict(replace(MANIFEST, digest=digest))
     del values["files"]
     (folder / "manifest.json").write_text(json.dumps(values))
     assert check_trained_model(folder).files == {}
     (folder / "tokenizer_config.json").write_text("{}")
-    with pytest.raises(ModelFolderError, match=r"its manifest says \w+; the copy is incomplete or a file was changed"):
+    with pytest.raises(
+        ModelFolderError, match=f"its manifest says {digest}; the copy is incomplete or a file was changed"
+    ):
         check_trained_model(folder)
 
 

@@ -133,6 +133,14 @@ def test_a_model_is_trained_anew_for_its_own_epochs_and_base_model_alone() -> No
     assert not {*usual} & {*found(recipe(base_model="other"))}
 
 
+@pytest.mark.usefixtures("base_models")
+def test_a_new_model_has_the_digest_of_this_release_and_an_old_one_may_have_that_of_the_first() -> None:
+    settings = {k: v for k, v in Finetune().settings("forward", 1).items() if k not in HOW_IT_IS_RUN}
+    known = digests.training_digests(recipe(), "forward", 1)
+    assert known == (digest([settings, "m"]), digest([settings, "as 0.2.0 named m"]))
+    assert digests.training_digest(recipe(), "forward", 1) == known[0]
+
+
 def test_a_digest_is_of_the_values_whatever_their_order_and_stays_as_it_is() -> None:
     """Rows of years are named by these: no release may compute them in another way."""
     assert digest({"b": [1, None], "a": "é"}) == digest({"a": "é", "b": [1, None]}) == "3d92f6368f93f3cb"

@@ -1,7 +1,8 @@
 """How a partition of requests passes through an engine, and when it stops asking."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from model_ops.client.engine import ECHOED, Answer, through
+from schemas.bronze import COMPLETIONS
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,38 @@ class Scripted:
             yield Answer(request["request_id"], status, endpoint=endpoint, error="because" if status != "ok" else None)
 
 
-def statuses(script: str, in_a_row: int) -> str:
+def batches(script: str, in_a_row: int) -> list[str]:
+    """The statuses that come back, batch by batch."""
     frame = pd.DataFrame([dict.fromkeys(ECHOED, "x") | {"request_id": str(n)} for n in range(len(script))])
     run = through(Scripted(script), "run", 1, in_a_row, rows_per_batch=2)
-    return "".join(status[0] for answers in run(iter([frame])) for status in answers["status"])
+    return ["".join(status[0] for status in answers["status"]) for answers in run(iter([frame]))]
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Gives one answer."""
+
+    answer: Answer
+
+    def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
+        return (self.answer for _ in requests)
+
+
+@pytest.mark.parametrize("error", [None, "why"])
+def test_a_row_of_the_ledger_holds_all_that_was_asked_and_answered(error: str | None) -> None:
+    answer = Answer("1", "ok", "So.", {"A": -0.5}, -1.5, 3, "stop", 7, 9, error, "url")
+    request = {name: f"the {name}" for name in ECHOED} | {"request_id": "1", "prompt": "is not kept"}
+    began = datetime.now(UTC)
+    (rows,) = through(Fixed(answer), "run", 2, 5)(iter([pd.DataFrame([request])]))
+    assert rows.columns.tolist() == COMPLETIONS.columns
+    assert {str(rows[name].dtype) for name in ("span_tokens", "n_prompt_tokens", "n_completion_tokens")} == {"Int32"}
+    (row,) = rows.to_dict("records")
+    assert began <= row.pop("created_at") <= datetime.now(UTC)
+    assert row == {name: request[name] for name in ECHOED} | asdict(answer) | {"run_id": "run", "attempt": 2}
+
+
+def test_rows_come_in_batches() -> None:
+    assert batches("ooooo", 3) == ["oo", "oo", "o"]
 
 
 def test_a_reason_that_is_no_text_can_be_stored() -> None:
@@ -49,8 +79,16 @@ def test_a_reason_that_is_no_text_can_be_stored() -> None:
         ("offroooo", "offr"),
         ("offlfoo", "offrf"),
         ("ollllo", "orrrro"),
+        ("fffo", "fff"),
     ],
-    ids=["not in a row", "in a row", "a server's refusals count", "too long does not break a row", "nor makes one"],
+    ids=[
+        "not in a row",
+        "in a row",
+        "a server's refusals count",
+        "too long does not break a row",
+        "nor makes one",
+        "from the start",
+    ],
 )
 def test_failures_in_a_row_end_a_partition(script: str, sent: str) -> None:
-    assert statuses(script, 3) == sent
+    assert "".join(batches(script, 3)) == sent

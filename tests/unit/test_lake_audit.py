@@ -16,7 +16,8 @@ from schemas.bronze import COMPLETIONS
 from schemas.content_digest import content_digest
 from schemas.gold import CURATED, TRAINING_EXAMPLES
 from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
-from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS
+from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
+from schemas.table import Table
 from tests.planted import plant
 
 EXAMPLE = {
@@ -125,12 +126,28 @@ def test_a_number_selects_a_slice(tmp_path: Path) -> None:
     assert faults(str(tmp_path)) == []
 
 
-def test_a_table_that_cannot_be_read_is_one_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", [SEED_PAIRS, RUNS, RELEASES, MODELS])
+def test_a_table_that_cannot_be_read_is_one_fault(tmp_path: Path, table: Table) -> None:
     _trained(tmp_path)
-    (file,) = (tmp_path / SEED_PAIRS.path).glob("*.parquet")
-    file.write_bytes(b"spoilt")
+    _spoil(tmp_path, table)
     (found,) = faults(str(tmp_path))
-    assert found.startswith("silver.seed_pairs: cannot be read: ")
+    assert found.startswith(f"{table.name}: cannot be read: ")
+    assert "Could not open Parquet input source 'part-" in found
+
+
+def test_beside_a_column_that_leads_to_a_spoilt_table_the_others_are_looked_at(tmp_path: Path) -> None:
+    _trained(tmp_path)
+    row = {"candidate_id": "c", "method_digest": "d", "segment_id": "s", "instruction": "Q?", "response": "A.",
+           "model_id": "m", "request_id": "q"}  # fmt: skip
+    plant(tmp_path, CANDIDATES, [row])
+    drawn = {"experiment": "test", "segment_id": "s", "document_id": "d", "url": "u", "position": 0, "header": "",
+             "header_level": 1, "header_path": [], "text": "A.", "n_chars": 2, "language": "en", "language_score": 1.0,
+             "replaced": {}, "sample_hash": "h"}  # fmt: skip
+    plant(tmp_path, UNLABELLED, [drawn])
+    _spoil(tmp_path, UNLABELLED)
+    spoilt, lost = faults(str(tmp_path))
+    assert spoilt.startswith("silver.unlabelled: cannot be read: ")
+    assert lost.startswith("silver.candidates.request_id: values that are not in bronze.completions.request_id: 1")
 
 
 def test_a_training_set_whose_file_is_gone_is_named_everywhere(tmp_path: Path) -> None:
@@ -175,6 +192,12 @@ def test_a_run_that_was_killed_has_no_row_and_is_no_fault(tmp_path: Path) -> Non
     assert faults(str(tmp_path)) == [
         "bronze.completions.run_id: values that are not in ops.runs.run_id: 1, e.g. nobody's\\x1b"
     ]
+
+
+def _spoil(lake: Path, table: Table) -> None:
+    """Overwrite the table's one file."""
+    (file,) = (lake / table.path).rglob("*.parquet")
+    file.write_bytes(b"spoilt")
 
 
 def _trained(lake: Path, digest: str = DIGEST, n_in: int = 0) -> None:

@@ -25,6 +25,8 @@ from transforms.pages.segment_rules import header_fault, is_end_matter, is_repet
         ("See also", "navigation_header"),
         ("Related help topics", "navigation_header"),
         ("Table of Contents", "navigation_header"),
+        (f"Newsletter {'x' * 49}", "navigation_header"),  # 60 characters
+        (f"Newsletter {'x' * 50}", None),
     ],
 )
 def test_header_fault(header: str, expected: str | None) -> None:
@@ -41,7 +43,8 @@ def test_header_fault(header: str, expected: str | None) -> None:
         ("Related", 0.0, True),
         ("Related work", 1.0, False),
         ("Tags", 0.0, False),
-        ("Tags", 0.6, True),
+        ("Tags", 0.5, True),
+        ("Tags", 0.49, False),
         ("Comments", 0.1, False),
         ("Subscribe to a calendar", 0.2, False),
         ("Tea", 1.0, False),
@@ -64,6 +67,9 @@ TWO = "Pour it over the leaves, wait four minutes, then take them out."
         (f"{ONE} {TWO} {ONE.replace('boils', 'cools')}", True),  # 9 of 11 3-grams
         (f"{ONE} {ONE.replace('the stove', 'a table').replace('it boils', 'this cools')}", False),
         ("See below. " * 9, False),
+        ("It boils at noon. " * 2, False),
+        ("It boils today at noon. " * 2, True),
+        (f"{' and '.join((TWO[:-1], ONE[:-1], TWO))} {ONE} {TWO} {ONE}", True),
         (f"```\n{ONE}\n{ONE}\n```\n{TWO}", False),
         (f"| {ONE} |\n| {ONE} |", False),
         (f"````\n{ONE}\n```\n{ONE}\n```\n{ONE}\n````\n\n{TWO}", False),
@@ -74,6 +80,12 @@ TWO = "Pour it over the leaves, wait four minutes, then take them out."
 )
 def test_is_repetitive(text: str, expected: bool) -> None:
     assert is_repetitive(text, 3, 0.7) is expected
+
+
+@pytest.mark.parametrize(("max_jaccard", "expected"), [(0.49, True), (0.5, False)])
+def test_sentences_that_share_just_as_much_as_they_may_are_no_repetition(max_jaccard: float, expected: bool) -> None:
+    text = "One two three four five six. One two three four seven eight."  # 4 of 8 words
+    assert is_repetitive(text, 1, max_jaccard) is expected
 
 
 def test_sentences() -> None:

@@ -1,0 +1,271 @@
+"""Which server a request goes to, and how long it is waited for, by a clock that the tests move."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from model_ops.client import servers
+from model_ops.client.servers import (
+    FAULTS_IN_A_ROW,
+    KNOWN,
+    MisfitError,
+    Server,
+    Servers,
+    SilenceError,
+    Timings,
+)
+
+PATIENCE, TIMEOUT, REST = 10.0, 60.0, 1.5
+
+
+@dataclass
+class Clock:
+    """Time passes where somebody waits."""
+
+    now: float = 1000.0
+    waits: list[float] = field(default_factory=list)
+    at_a_look: Callable[[], None] = lambda: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+    async def wait(self, tasks: list[asyncio.Task[Any]], timeout: float) -> tuple[set[asyncio.Task[Any]], None]:
+        await self.sleep(timeout)
+        self.at_a_look()
+        for _ in range(3):  # rounds of the loop, in which the task sees that
+            await asyncio.sleep(0)
+        return {task for task in tasks if task.done()}, None
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    stand_in = SimpleNamespace(sleep=clock.sleep, wait=clock.wait, ensure_future=asyncio.ensure_future)
+    monkeypatch.setattr(servers, "time", clock)
+    monkeypatch.setattr(servers, "asyncio", stand_in)
+    monkeypatch.setattr(
+        servers,
+        "random",
+        SimpleNamespace(sample=lambda of, n: [of[i] for i in range(n)], uniform=lambda low, high: high),
+    )
+    return clock
+
+
+def made(*urls: str, **timings: float) -> Servers:
+    return Servers(urls or ("a", "b"), TIMEOUT, PATIENCE, Timings(**{"rest": REST} | timings))
+
+
+def taken(of: Servers, avoid: Server | None = None) -> Server:
+    return asyncio.run(of.take(avoid))
+
+
+def each(of: Servers) -> dict[str, Server]:
+    return {server.url: server for server in of._servers}
+
+
+def dead(of: Servers, server: Server) -> list[bool]:
+    return [of.failed(server) for _ in range(FAULTS_IN_A_ROW)]
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_request_goes_to_the_least_loaded() -> None:
+    of = made()
+    a, b = taken(of), taken(of)
+    assert (a.url, b.url, taken(of).url) == ("a", "b", "a")
+    assert (a.open_requests, b.open_requests) == (2, 1)
+    a.open_requests = 0
+    assert taken(of) is a
+
+
+@pytest.mark.usefixtures("clock")
+def test_who_is_to_be_avoided_comes_last() -> None:
+    of = made()
+    a, b = each(of).values()
+    b.open_requests = 7
+    assert taken(of, avoid=a) is b
+    alone = made("a")
+    assert taken(alone, avoid=each(alone)["a"]).url == "a"
+
+
+def test_a_server_rests_after_faults_in_a_row_and_one_request_tries_it_then(clock: Clock) -> None:
+    of = made()
+    a, b = each(of).values()
+    b.open_requests = 7
+    assert dead(of, a) == [True] * (FAULTS_IN_A_ROW - 1) + [False]
+    clock.now += REST / 2
+    assert taken(of) is b
+    clock.now += REST / 2
+    assert [taken(of), taken(of)] == [a, b]
+    clock.now += REST
+    assert taken(of) is a
+    of.answered(a)
+    assert [taken(of), taken(of)] == [a, a]
+    assert dead(of, a)[-2:] == [True, False], "faults before an answer are forgotten"
+    assert clock.waits == []
+
+
+def test_a_server_that_cannot_be_reached_rests_at_once(clock: Clock) -> None:
+    of = made("a")
+    (a,) = each(of).values()
+    assert not of.failed(a, unreachable=True)
+    assert not of.failed(a)
+    assert a.rests_until == clock.now + REST
+
+
+def test_a_server_rests_as_long_as_it_asks_for_if_not_shorter(clock: Clock) -> None:
+    of = made("a")
+    (a,) = each(of).values()
+    for asked, rests in ((None, REST), (0.1, REST), (30.0, 30.0)):
+        assert not of.failed(a, unreachable=True, rest=asked)
+        assert a.rests_until == clock.now + rests
+
+
+def test_where_all_rest_the_first_to_wake_is_waited_for(clock: Clock) -> None:
+    of = made()
+    a, b = each(of).values()
+    of.failed(a, unreachable=True, rest=5.0)
+    of.failed(b, unreachable=True, rest=3.0)
+    assert taken(of) is b
+    assert clock.waits == pytest.approx([3.1])
+
+
+def test_silence_is_that_none_has_answered_for_longer_than_we_wait(clock: Clock) -> None:
+    of = made()
+    a, b = each(of).values()
+    clock.now += PATIENCE
+    assert not of.is_silent
+    clock.now += 0.1
+    assert of.is_silent
+    assert taken(of) is a, "who has not failed is asked for the first time"
+    for server in (a, b):
+        of.failed(server, unreachable=True)
+    for _ in range(2):  # at rest, and awake
+        with pytest.raises(SilenceError, match="no server has answered for 10 s"):
+            taken(of)
+        clock.now += REST
+    assert clock.waits == []
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        lambda of, server: of.answered(server),
+        lambda of, server: of.failed_alive(server, absurd=True),
+        lambda of, server: of.failed_alive(server, absurd=False),
+        lambda of, server: of.misfit(server, "HTTP 401"),
+    ],
+)
+def test_every_sign_of_life_ends_the_silence(clock: Clock, sign: Callable[[Servers, Server], None]) -> None:
+    of = made()
+    clock.now += 2 * PATIENCE
+    sign(of, each(of)["a"])
+    assert not of.is_silent
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_fault_is_no_sign_of_life(clock: Clock) -> None:
+    of = made()
+    clock.now += 2 * PATIENCE
+    of.failed(each(of)["a"])
+    assert of.is_silent
+
+
+def test_an_absurd_server_is_asked_at_once_where_no_other_is(clock: Clock) -> None:
+    of = made()
+    a, b = each(of).values()
+    for _ in range(FAULTS_IN_A_ROW):
+        of.failed_alive(a, absurd=True)
+    b.open_requests = 7
+    assert taken(of) is b
+    of.failed(b, unreachable=True, rest=5.0)
+    assert [taken(of), taken(of)] == [a, a]
+    assert clock.waits == []
+    of.answered(a)
+    assert not a.is_absurd
+    for fault in (of.failed, lambda server: of.failed_alive(server, absurd=False)):
+        a.is_absurd = True
+        fault(a)
+        assert not a.is_absurd
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_server_that_the_settings_do_not_fit_is_asked_no_more() -> None:
+    of = made()
+    a, b = each(of).values()
+    of.misfit(a, "HTTP 401")
+    assert [taken(of), taken(of)] == [b, b]
+    of.misfit(b, "HTTP 404")
+    with pytest.raises(MisfitError, match=r"^HTTP 401$"):
+        taken(of)
+
+
+def waited(of: Servers, clock: Clock, times_hung: int | None) -> float:
+    """How long a request that is never answered is waited for."""
+    began, ended = clock.now, []
+    clock.waits.clear()
+
+    async def never() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    async def ask() -> None:
+        with pytest.raises(TimeoutError) as caught:
+            await of.unless_hung(never(), times_hung)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert str(caught.value) == f"no answer within {clock.now - began:.0f} s"
+
+    asyncio.run(ask())
+    assert ended == ["cancelled"]
+    return clock.now - began
+
+
+def answer(of: Servers, n: int, seconds: float | None) -> None:
+    for _ in range(n):
+        of.answered(each(of)["a"], seconds)
+
+
+def test_a_request_hangs_once_it_takes_far_longer_than_those_before(clock: Clock) -> None:
+    of = made(hung=2.0)
+    assert waited(of, clock, 0) == TIMEOUT
+    answer(of, KNOWN - 1, 1.0)
+    answer(of, 5, None)
+    assert waited(of, clock, 0) == TIMEOUT, "too few answers came to judge"
+    answer(of, 1, 0.5)
+    assert [waited(of, clock, n) for n in (0, 1, 2, 9, None)] == [3.0, 6.0, 12.0, TIMEOUT, TIMEOUT]
+    quick = made(hung=2.5)
+    answer(quick, KNOWN, 0.1)
+    assert waited(quick, clock, 0) == 2.5
+    assert clock.waits == [1.0, 1.0, 0.5]
+
+
+def test_the_limit_of_an_open_request_follows_the_answers_that_come(clock: Clock) -> None:
+    of = made(hung=2.0, look=2.0)
+    answer(of, KNOWN - 1, 1.0)
+    clock.at_a_look = lambda: answer(of, 1, 1.0)
+    assert waited(of, clock, 0) == pytest.approx(2.0 + 1.0), "of 3 seconds it has waited 2"
+
+
+def test_what_is_asked_is_returned(clock: Clock) -> None:
+    of, begins = made(), clock.now
+
+    async def call() -> str:
+        while clock.now < begins + 5:
+            await asyncio.sleep(0)
+        return "so"
+
+    async def ask() -> str:
+        return await of.unless_hung(call(), 0)
+
+    assert asyncio.run(ask()) == "so"
+    assert clock.now == begins + 5
