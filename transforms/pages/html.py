@@ -23,6 +23,7 @@ BLOCKS = SCOPES | _words(
 CODE = _words("code tt kbd samp")
 MAX_DEPTH = 1000  # a browser stops at some 500
 FEW_TAGS = 5000
+STEP = 10_000  # tags that take a parser no second, however deep they lie
 MAX_SECTIONS = 10_000  # a page with more is an index or an attack
 HEADER_TAG = re.compile(r"<h[1-6]\b", re.IGNORECASE)
 TEMPLATE = re.compile(r"<(/?)template\b", re.IGNORECASE)
@@ -115,11 +116,11 @@ def shape_fault(html: str) -> str | None:
 
 def _places(html: str) -> Iterator[int]:
     """Where to stop and look: each time after so few tags that they alone can't take a parser minutes."""
-    number = FEW_TAGS
+    number = STEP
     for n, tag in enumerate(re.finditer("<", html)):
         if n == number:
             yield tag.start()
-            number += max(FEW_TAGS, number // 16)
+            number += max(STEP, number // 16)
     yield len(html)
 
 

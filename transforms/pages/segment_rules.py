@@ -71,7 +71,10 @@ def is_repetitive(text: str, ngram: int, max_jaccard: float) -> bool:
         if len(words) < max(MIN_SENTENCE_WORDS, ngram):
             continue
         grams = set(zip(*(words[i:] for i in range(ngram)), strict=False))
-        may_repeat = len(grams & all_seen) > max_jaccard * len(grams)
+        n_before = len(all_seen)
+        all_seen |= grams
+        n_repeated = len(grams) - (len(all_seen) - n_before)
+        may_repeat = n_repeated > max_jaccard * len(grams)
         for other in seen if may_repeat else ():
             # The sizes alone bound the similarity.
             if min(len(grams), len(other)) <= max_jaccard * max(len(grams), len(other)):
@@ -80,7 +83,6 @@ def is_repetitive(text: str, ngram: int, max_jaccard: float) -> bool:
             if shared > max_jaccard * (len(grams) + len(other) - shared):
                 return True
         seen.append(grams)
-        all_seen |= grams
     return False
 
 
