@@ -6,7 +6,7 @@ CACHE_DIR ?= .cache
 
 BIN := .venv/bin
 UV = $(shell uv --version >/dev/null 2>&1 && echo uv || echo .cache/uv/bin/uv)
-CODE := jobs transforms model_ops schemas expectations tests benchmarks
+CODE := jobs transforms model_ops schemas expectations tests benchmarks docs
 
 DEMO_RECIPE = --recipe jobs/recipes/demo.toml --lake $(DEMO_DIR)/lake \
 	--set 'base_model="$(DEMO_DIR)/base"' \

@@ -26,11 +26,11 @@ FILE = Path(__file__).with_name("results.jsonl")
 ROOT = FILE.parents[1]
 
 MACHINES = {
-    "EPYC, AVX2": "2 cores of an AMD EPYC with AVX2 and no bfloat16 instructions, 24 GB, no GPU: a float32 matrix "
+    "EPYC AVX2": "2 cores of an AMD EPYC with AVX2 and no bfloat16 instructions, 24 GB, no GPU: a float32 matrix "
     "product reaches 140 GFLOPS",
-    "EPYC, 1st generation": "2 cores of a first-generation AMD EPYC, no GPU: 65 GFLOPS",
-    "EPYC, 4th generation": "2 cores of a fourth-generation AMD EPYC with AVX-512 and bfloat16 instructions, no GPU",
-    "Xeon, AVX-512": "2 cores of an Intel Xeon with AVX-512 and bfloat16 instructions and without AMX, no GPU",
+    "EPYC gen 1": "2 cores of a first-generation AMD EPYC, no GPU: 65 GFLOPS",
+    "EPYC gen 4": "2 cores of a fourth-generation AMD EPYC with AVX-512 and bfloat16 instructions, no GPU",
+    "Xeon": "2 cores of an Intel Xeon with AVX-512 and bfloat16 instructions and without AMX, no GPU",
     "H100": "one NVIDIA H100",
 }
 """Short names of the machines that were measured on, and what they are."""

@@ -164,18 +164,18 @@ class Finetune(TrainingSettings, Section):
 
 ADDRESS = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>\d{1,5}))?(/[a-z0-9._~%+/-]*)?", re.IGNORECASE)
 SECRETS = "@?#"
-"""What comes after or before these in an address may be a secret, which the ledger and messages would repeat."""
+"""An address with one of these may contain a secret, which the ledger and messages would repeat."""
 
 
 def _addresses(given: Any) -> Any:
-    """`local` is no address; one that ends with a slash is another's twin."""
+    """No addresses for `local`; addresses without the slash at their end."""
     if given == "local":
         return ()
     return [a.rstrip("/") if isinstance(a, str) else a for a in given] if isinstance(given, list | tuple) else given
 
 
 def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse what is no plain address of a server, without repeating it."""
+    """Refuse a text that is no plain address of a server, without repeating it."""
     for place, address in enumerate(addresses, 1):
         which = f"address {place} of {len(addresses)}"
         if set(SECRETS) & set(address):

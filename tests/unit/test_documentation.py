@@ -13,6 +13,7 @@ from benchmarks import results
 from jobs.__main__ import parser
 from jobs.demo.sources import python_source
 from jobs.lake.conform import arrow_of
+from jobs.lake.session import DELTA
 from jobs.recipe.loading import load_recipe
 from jobs.recipe.reference import reference
 from schemas.__main__ import dictionary
@@ -99,6 +100,12 @@ def test_pages_to_explain_are_in_every_demo() -> None:
     urls = [words[2] for words in map(shlex.split, commands()) if words[1] == "explain"]
     assert {url for url in urls if url != "$url"} == {f"{source.url}tutorial/datastructures.html"}
     assert "tutorial/*.html" in source.pages
+
+
+def test_spark_submit_names_the_versions_of_this_release() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    text = (DOCS / "cluster.md").read_text(encoding="utf-8")
+    assert f"--packages {DELTA} --py-files dist/humpback-{version}-py3-none-any.whl" in text
 
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=lambda block: block.page)
