@@ -37,10 +37,11 @@ def commands() -> list[str]:
 
 
 def sql_queries() -> list[str]:
-    """Every query: SQL blocks, and those of `humpback sql` commands; all can be asked of the demo's lake."""
+    """Every SELECT and WITH: SQL blocks, and those of `humpback sql` commands; all can be asked of the demo's lake."""
     asked = [words for words in map(shlex.split, commands()) if words[1] == "sql"]
     queries = [next(word for word in words[2:] if " " in word) for words in asked]
-    return [*(block.text for block in blocks("sql")), *queries]
+    every = [*(block.text for block in blocks("sql")), *queries]
+    return [query for query in dict.fromkeys(every) if re.match(r"SELECT\b|WITH\b", query)]
 
 
 def query_with(part: str) -> str:
