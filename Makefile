@@ -6,7 +6,7 @@ CACHE_DIR ?= .cache
 
 BIN := .venv/bin
 UV = $(shell uv --version >/dev/null 2>&1 && echo uv || echo .cache/uv/bin/uv)
-CODE := jobs transforms model_ops schemas expectations tests benchmarks
+CODE := jobs transforms model_ops schemas expectations tests benchmarks docs
 
 DEMO_RECIPE = --recipe jobs/recipes/demo.toml --lake $(DEMO_DIR)/lake \
 	--set 'base_model="$(DEMO_DIR)/base"' \
@@ -14,7 +14,7 @@ DEMO_RECIPE = --recipe jobs/recipes/demo.toml --lake $(DEMO_DIR)/lake \
 	--set 'ingest_conversations.paths=["$(DEMO_DIR)/corpus/seed.jsonl"]'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit mutants lint format bootstrap
+.PHONY: help demo test unit mutants docs lint format bootstrap
 
 help: ## say what each target does
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -42,6 +42,10 @@ mutants: bootstrap ## change the code that keeps the contract in many places, on
 	@$(UV) sync --quiet --locked --inexact --group mutants
 	@$(BIN)/mutmut run
 	@$(BIN)/mutmut results | sed '/: no tests$$/d'
+
+docs: bootstrap ## the documentation as a site, docs/_build/index.html; a warning is an error
+	@$(UV) sync --quiet --locked --inexact --group docs
+	@$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build
 
 lint: bootstrap ## style, types, import rules and the lock file
 	@$(BIN)/ruff check $(CODE)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import results
 from model_ops.client.engine import Answer
 from model_ops.client.vllm_client import VllmEngine
 from model_ops.text.chat import ChatFormat
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--requests", type=int, default=4000)
     parser.add_argument("--share", type=float, default=0.1, help="of the replies that are faults")
     parser.add_argument("--outage", type=float, default=20.0, help="seconds")
+    results.add_option(parser)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         save_tokenizer(Path(folder))
@@ -84,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     for answer in [a for a in answers if a.error][:5]:
         sys.stdout.write(f"{answer.status}: {answer.error}\n")
+    if options.record:
+        what = f"speed outside {options.outage:g} s of silence, {options.share:.0%} of the replies faulty"
+        results.record(results.command_of("faults", arguments), [(what, 100 * share, "%")])
     return 0 if whole and share >= 0.85 else 1
 
 

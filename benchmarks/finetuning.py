@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
+from benchmarks import results
 from model_ops.training.dataset import Example, Splits
 from model_ops.training.settings import TrainingSettings
 
@@ -91,12 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--examples", type=int, default=128)
     parser.add_argument("--longest", type=int, default=1024, help="tokens")
     parser.add_argument("--gradient-checkpointing", action=argparse.BooleanOptionalAction, default=True)
+    results.add_option(parser)
     options = parser.parse_args(arguments)
     import torch
 
     from model_ops.devices import served_dtype
 
     logging.basicConfig(level=logging.WARNING)
+    figures: list[results.Found] = []
     for dtype in map(served_dtype, options.dtype):
         limit, weights = peak(dtype), n_weights(options.model, dtype)
         sys.stdout.write(f"{weights / 1e9:.2f} billion weights, matrix product {limit / 1e12:,.3f} TFLOPS in {dtype}\n")
@@ -116,6 +119,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{time.perf_counter() - began:.0f} s with loading and saving\n"
             )
             sys.stdout.flush()
+            name = (
+                f"{method}, {dtype}, {micro} at a time{'' if options.gradient_checkpointing else ', activations kept'}"
+            )
+            figures += [
+                (name, found["tokens_per_second"], "tokens/s"),
+                (f"{name}, share of the matrix product", 100 * operations / limit, "%"),
+                (f"{name}, memory", found["peak_memory_mib"] / 1024, "GiB"),
+            ]
+    if options.record:
+        results.record(results.command_of("finetuning", arguments), figures)
     return 0
 
 

@@ -22,6 +22,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks import results
 from jobs.inference.ask import complete
 from jobs.inference.serving import servers_of
 from jobs.lake.runs import Run
@@ -140,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--rows-per-wave", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1, help="of the points where it is killed")
+    results.add_option(parser)
     options = parser.parse_args(arguments)
     draw, server, sizes = random.Random(options.seed), Server(), (options.rows, options.rows_per_wave)
     with tempfile.TemporaryDirectory() as scratch, serving(server.script) as endpoint:
@@ -164,6 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{'the same as' if same else 'NOT THE SAME AS'} of a whole run; {extra:,} requests asked more than once, "
         f"{per_kill:.2f} waves a kill\n"
     )
+    if options.record:
+        per = f"waves asked again for each SIGKILL, of {kills} at random points"
+        figures: list[results.Found] = [("requests asked more than once", extra, "requests"), (per, per_kill, "waves")]
+        results.record(results.command_of("kills", arguments), figures)
     return 0 if same and per_kill <= 2 else 1
 
 

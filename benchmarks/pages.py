@@ -13,6 +13,7 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser
 
+from benchmarks import results
 from jobs.recipe.config import ExtractSegments, IngestDocuments
 from schemas.bronze import HTML
 from transforms.crawl.documents import file_rows
@@ -30,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print each stage's median of three, in pages/s and MB/s of HTML, and its share of parsing's speed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
-    files: list[Path] = parser.parse_args(arguments).files
+    results.add_option(parser)
+    options = parser.parse_args(arguments)
+    files: list[Path] = options.files
     rows = [row for file in files for row in file_rows(str(file), MAX_BYTES)]
     pages = [row["content"] for row in rows if row.get("media_type") == HTML]
     kept = [piece["text"] for html in pages for piece in _pieces(html) if not piece["fault"]]
@@ -49,13 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "language of pieces": lambda: identify_languages(kept),
         "scrub of pieces": lambda: [scrubbed(text, RULES.scrub, RULES.phone_region) for text in kept],
     }
-    base = 0.0
+    base, found = 0.0, []
     for name, stage in stages.items():
         seconds = statistics.median(_seconds(stage) for _ in range(3))
         base = base or seconds
+        found.append((name, len(pages) / seconds, "pages/s"))
         sys.stdout.write(
             f"{name:<20} {len(pages) / seconds:8,.0f} pages/s {megabytes / seconds:8.1f} MB/s {base / seconds:6.2f}\n"
         )
+    if options.record:
+        results.record(results.command_of("pages", arguments), found)
     return 0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks import results
 from transforms.scoring.answer_kinds import WRITTEN, one_of
 
 OPEN = 64
@@ -44,9 +45,9 @@ def prompts(n: int, n_words: int, fixed: int) -> list[str]:
 
 KINDS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "warm up": (prompts(8, 50, 0), {"max_tokens": 4}),
-    "likelihood of the prompt": (prompts(64, 190, 0), {"max_tokens": 1, "prompt_logprobs": 0}),
-    "one token, half the prompt shared": (prompts(48, 390, 200), {"max_tokens": 1, "logprobs": 5}),
-    "12 tokens": (prompts(48, 220, 0), {"max_tokens": 12, "min_tokens": 12}),
+    "likelihood of a 192-token prompt": (prompts(64, 190, 0), {"max_tokens": 1, "prompt_logprobs": 0}),
+    "one token after 390, half of them shared": (prompts(48, 390, 200), {"max_tokens": 1, "logprobs": 5}),
+    "12 tokens after 220": (prompts(48, 220, 0), {"max_tokens": 12, "min_tokens": 12}),
     "a rating in words, by a grammar": (
         prompts(24, 120, 100),
         {"max_tokens": 176, "structured_outputs": {"regex": WRITTEN % (160, one_of((1, 5)))}},
@@ -54,8 +55,9 @@ KINDS: dict[str, tuple[list[str], dict[str, Any]]] = {
 }
 
 
-async def measure(endpoint: str, model: str) -> None:
-    """Print requests/s and tokens/s of each kind, 64 requests open at once."""
+async def measure(endpoint: str, model: str) -> list[results.Found]:
+    """Print requests/s and tokens/s of each kind, 64 requests open at once; the requests/s, but for the warm-up."""
+    found: list[results.Found] = []
     connector = aiohttp.TCPConnector(limit=OPEN)
     async with aiohttp.ClientSession(connector=connector, raise_for_status=True) as session:
 
@@ -68,9 +70,11 @@ async def measure(endpoint: str, model: str) -> None:
             began = time.perf_counter()
             tokens = await asyncio.gather(*(ask(text, options) for text in texts))
             seconds = time.perf_counter() - began
+            found.append((kind, len(texts) / seconds, "requests/s"))
             sys.stdout.write(
-                f"{kind:<36} {len(texts) / seconds:6.2f} requests/s {sum(tokens) / seconds:8,.0f} tokens/s\n"
+                f"{kind:<40} {len(texts) / seconds:6.2f} requests/s {sum(tokens) / seconds:8,.0f} tokens/s\n"
             )
+    return found[1:]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,8 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
     parser.add_argument("endpoint")
     parser.add_argument("model")
+    results.add_option(parser)
     options = parser.parse_args(arguments)
-    asyncio.run(measure(options.endpoint.rstrip("/"), options.model))
+    found = asyncio.run(measure(options.endpoint.rstrip("/"), options.model))
+    if options.record:
+        results.record("python -m benchmarks.server URL MODEL", found)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The training set of one model: the seed, and from iteration 1 on what was curated; published.
+"""Publish the training set of one model: the seed, and from iteration 1 on the curated pairs too.
 
 humpback build-training-examples --direction forward --iteration 1 --recipe FILE --lake URI
 """

@@ -1,4 +1,4 @@
-"""A_k of one iteration: the candidates that the current model rates high enough, published.
+"""Publish A_k of one iteration: the candidates that the current model rates high enough.
 
 humpback curate --iteration 1 --recipe FILE --lake URI
 """

@@ -1,4 +1,4 @@
-"""Find the segments that repeat another one, `silver.duplicates`.
+"""Find the segments that duplicate another one, `silver.duplicates`.
 
     humpback find-duplicates --recipe FILE --lake URI
 

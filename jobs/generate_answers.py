@@ -1,4 +1,4 @@
-"""A model's answers to evaluation prompts, with both tags, as the paper asks at inference.
+"""Ask a forward model the evaluation prompts, with both tags, as the paper does at inference.
 
 humpback generate-answers --iteration 2 --recipe FILE --lake URI
 """

@@ -1,4 +1,4 @@
-"""Self-augmentation: the instruction that each segment of the pool would answer, by the backward model.
+"""Self-augmentation: the backward model writes the instruction that each segment of the pool would answer.
 
 humpback generate-candidates --recipe FILE --lake URI
 """

@@ -1,4 +1,4 @@
-"""Read human conversations, OpenAssistant trees or instruction-response pairs, one JSON value per line.
+"""Read human conversations: OpenAssistant trees or instruction-response pairs, one JSON value per line.
 
 A pair's system text, context and input are part of its prompt; `transforms/seed/conversations.py` says which fields.
 

@@ -1,4 +1,4 @@
-"""Read crawl files into `bronze.documents`, those files only that have not been read yet.
+"""Read new crawl files into `bronze.documents`.
 
     humpback ingest-documents --recipe FILE --lake URI [--limit N: the first N new files]
 

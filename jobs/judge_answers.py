@@ -1,4 +1,4 @@
-"""Which of two models answers better: a judge's verdict on every evaluation prompt, asked in both orders.
+"""Ask a judge which of two models answers each evaluation prompt better, in both orders.
 
 humpback judge-answers --iteration 2 --recipe FILE --lake URI
 """

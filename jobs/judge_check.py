@@ -1,4 +1,4 @@
-"""Does the judge know anything? What the scorers say of pairs whose truth is known.
+"""Check the scorers: they rate pairs whose quality is known.
 
 humpback judge-check --iteration 0 --recipe FILE --lake URI [--pairs FILE] [--precision 0.9]
 """

@@ -1,4 +1,4 @@
-"""Register a model that was trained here or elsewhere, once its files and manifest are found in order.
+"""Check the files and the manifest of a trained model, and register it.
 
 humpback register-model DIR --recipe FILE --lake URI
 """

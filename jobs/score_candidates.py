@@ -1,4 +1,4 @@
-"""Self-curation: what the current forward model thinks of every candidate, by each scorer.
+"""Self-curation: the current forward model rates every candidate, by each scorer.
 
 humpback score-candidates --iteration 1 --recipe FILE --lake URI
 """

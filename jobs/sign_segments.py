@@ -1,4 +1,4 @@
-"""Compute the MinHash of every new kept segment, `silver.signatures`.
+"""Compute the MinHash signature of every new kept segment, `silver.signatures`.
 
 humpback sign-segments --recipe FILE --lake URI [--limit N: N segments]
 """

@@ -13,7 +13,7 @@ DtypeSetting = Literal["auto", "bfloat16", "float32"]
 PATIENCE = 30.0  # seconds for nvidia-smi, which takes some 5 where GPUs sleep
 
 # What /proc/cpuinfo says of CPUs that multiply faster in bfloat16. Others emulate it (2 cores with AVX2: 19 GFLOPS, and
-# 164 in float32), and Intel's without AMX do it at some 60 % of the speed of float32 (README, Numbers).
+# 164 in float32), and Intel's without AMX do it at some 60 % of the speed of float32 (docs/numbers.md).
 FAST_BFLOAT16: tuple[set[str], ...] = ({"amx_bf16"}, {"avx512_bf16", "AuthenticAMD"})
 
 

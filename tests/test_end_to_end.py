@@ -21,15 +21,15 @@ from jobs.recipe.step import job_name
 from schemas import TABLES
 from schemas.ops import PROMPTS
 from tests.conftest import Command
+from tests.documented import query_with
 from tests.jvm import QUICK
 from tests.pages import write_warc
-from tests.readme import blocks
 
 pytestmark = [pytest.mark.spark, pytest.mark.model, pytest.mark.timeout(2700)]  # hosts differ by three times
 
 ROOT = Path(__file__).parent.parent
 PORT = 8791
-(TRACE,) = blocks("sql")
+TRACE = query_with("gold.training_examples e")
 
 
 def process(*words: object) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""The command line's grammar: every command with its options, the jobs' as they declare them."""
+"""The parser of the command line: every command with its options; a job declares the options it takes."""
 
 import argparse
 from collections.abc import Callable
@@ -71,18 +71,20 @@ def _shared() -> _Shared:
         "--limit",
         type=_at_least(1),
         metavar="N",
-        help="at most N new inputs of each job that can take less, for a quick try",
+        help="process at most N new inputs per job, for a quick try; jobs that need all of their input ignore it",
     )
     return _Shared(anyone, lake, recipe, limit)
 
 
 def _add_run(commands: Any, shared: _Shared) -> None:
     parents = [shared.recipe, shared.lake, shared.limit, shared.any]
-    run = commands.add_parser("run", parents=parents, help="the whole loop; stops and resumes anywhere")
+    run = commands.add_parser("run", parents=parents, help="run the whole loop; it resumes after any interruption")
     run.add_argument(
-        "--dry-run", action="store_true", help="only say what would be done: inputs, requests, tokens, trainings"
+        "--dry-run", action="store_true", help="print the inputs, requests, tokens and trainings to expect; do nothing"
     )
-    run.add_argument("--report", type=Path, metavar="FILE", help="write the HTML report there at the end, if it is due")
+    run.add_argument(
+        "--report", type=Path, metavar="FILE", help="write the HTML report to FILE at the end, if it has anything new"
+    )
 
 
 def _add_job(commands: Any, shared: _Shared, job: Any) -> None:
@@ -98,10 +100,10 @@ def _add_job(commands: Any, shared: _Shared, job: Any) -> None:
     parser.set_defaults(job=job)
     first = parameters.first_iteration
     if first is not None:
-        about = f"self-curation round, from {first} on; models count from 0"
+        about = f"iteration of the loop, at least {first}; models are numbered from 0"
         parser.add_argument("--iteration", type=_at_least(first), required=True, metavar="T", help=about)
     if parameters.has_direction:
-        about = "which of the two models"
+        about = "backward writes instructions, forward answers and rates"
         parser.add_argument("--direction", choices=["backward", "forward"], required=True, help=about)
     if parameters.argument:
         name, about = parameters.argument
@@ -120,29 +122,37 @@ def _add_job(commands: Any, shared: _Shared, job: Any) -> None:
 def _add_looks(commands: Any, shared: _Shared) -> None:
     """The commands that only look at a lake, and `vacuum`."""
     parents = [shared.lake, shared.any]
-    sql = commands.add_parser("sql", parents=parents, help="Spark SQL over the lake's tables, VERSION AS OF included")
+    sql = commands.add_parser(
+        "sql", parents=parents, help="run a SQL query over the lake's tables, also of old versions (VERSION AS OF)"
+    )
     sql.add_argument("query", help='e.g. "SELECT drop_reason, count(*) FROM silver.segments GROUP BY 1"')
-    commands.add_parser("tables", parents=parents, help="what is there: tables, versions, rows, sizes")
-    history = commands.add_parser("history", parents=parents, help="how a table came to be, commit by commit")
+    commands.add_parser("tables", parents=parents, help="list the tables with versions, rows and sizes")
+    history = commands.add_parser(
+        "history", parents=parents, help="list the versions of a table and the runs that wrote them"
+    )
     history.add_argument("table", help="e.g. gold.curated")
-    commands.add_parser("releases", parents=parents, help="what is published")
-    vacuum = commands.add_parser("vacuum", parents=parents, help="delete files that no release and no model needs")
-    vacuum.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
-    about = "the contract of the whole lake: keys, rules, references, accounts, releases; 3 where it is broken"
+    commands.add_parser("releases", parents=parents, help="list the published slices of tables")
+    vacuum = commands.add_parser(
+        "vacuum", parents=parents, help="delete files that no current, released or trained-on version needs"
+    )
+    vacuum.add_argument("--dry-run", action="store_true", help="print what would be deleted; delete nothing")
+    about = "check the whole lake: keys, rules, references, accounts, releases; exit code 3 if a check fails"
     commands.add_parser("audit", parents=parents, help=about)
-    explain = commands.add_parser("explain", parents=parents, help="what became of a page, down to its scores")
+    explain = commands.add_parser(
+        "explain", parents=parents, help="tell what became of a page, down to scores and releases"
+    )
     explain.add_argument("subject", metavar="URL_OR_ID", help="a URL, or a document, segment or candidate id")
-    report = commands.add_parser("report", parents=parents, help="the HTML report")
+    report = commands.add_parser("report", parents=parents, help="write the HTML report")
     report.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: <lake>/reports/report.html)"
     )
 
 
 def _add_doctor(commands: Any, shared: _Shared) -> None:
-    about = "is this machine fit: versions, Java, jars, store, endpoints"
+    about = "check this machine: versions, Java, jars, store, endpoints"
     doctor = commands.add_parser("doctor", parents=[shared.any], help=about)
-    doctor.add_argument("--lake", metavar="URI", help="also look at this lake")
-    doctor.add_argument("--recipe", metavar="FILE", help="also look at this recipe's model and endpoints")
+    doctor.add_argument("--lake", metavar="URI", help="also check this lake")
+    doctor.add_argument("--recipe", metavar="FILE", help="also check this recipe's model and endpoints")
     doctor.add_argument("--set", **OVERRIDE)
 
 

@@ -1,6 +1,8 @@
-"""The recipe: one frozen section per job. Each default is written here once, with its source.
+"""The recipe: one frozen section per job.
 
-Sources: "paper" is arXiv 2308.06259; the rest says what it is.
+Each default is written here once. A key's description says what the key does and ends with the source of its default
+in brackets, "paper" being arXiv 2308.06259; a description without brackets marks a default of ours.
+`docs/recipe-reference.md` lists all keys; `python -m jobs.recipe.reference` prints it.
 """
 
 import re
@@ -19,25 +21,25 @@ Direction = Literal["backward", "forward"]
 
 
 class IngestDocuments(Section):
-    """Which crawl files to read, and the columns of those that are tables of texts."""
+    """Which crawl files to read, and the column names of Parquet and JSONL files."""
 
-    paths: tuple[str, ...] = Field((), description="files, globs, or folders with WARC, Parquet or JSONL files below")
-    url_column: str = Field("url", description="of Parquet and JSONL; the four defaults are FineWeb's")
-    text_column: str = "text"
-    date_column: str = Field("date", description="ISO 8601, or Parquet's dates and timestamps; files may lack it")
-    id_column: str = Field("id", description="files may lack it")
-    split_bytes: int = Field(256 * 2**20, ge=2**20, description="a larger file is read by several tasks")
+    paths: tuple[str, ...] = Field((), description="crawl files: paths, globs, or folders that are searched for them")
+    url_column: str = Field("url", description="column of the address in Parquet and JSONL files (FineWeb)")
+    text_column: str = Field("text", description="column of the page's text (FineWeb)")
+    date_column: str = Field("date", description="optional column of the crawl date: ISO 8601 or a timestamp (FineWeb)")
+    id_column: str = Field("id", description="optional column of the source's id (FineWeb)")
+    split_bytes: int = Field(256 * 2**20, ge=2**20, description="several tasks read a file that is larger, in bytes")
     commit_bytes: int = Field(
         2 * 2**30,
         ge=2**20,
-        description="of crawl files that are read, staged and written at a time, or one larger file: "
-        "a crash costs no more, and their pages, some five times as many bytes, fit on the local disk meanwhile",
+        description="bytes of crawl files that one commit covers, or one larger file; a crash loses at most this work, "
+        "and the local disk must hold about five times as many bytes",
     )
     max_record_bytes: int = Field(
         MAX_PAGE_BYTES,
         gt=0,
         le=MAX_PAGE_BYTES,
-        description="larger pages are quarantined; the default is the table's own limit",
+        description="a larger page is quarantined; the default is the limit of bronze.documents",
     )
 
 
@@ -45,74 +47,98 @@ PersonalData = Literal["email", "card", "ip", "phone"]
 
 
 class ExtractSegments(Section):
-    """The paper's rules for a self-contained segment."""
+    """The rules that a piece of a page must pass to become a segment."""
 
-    min_chars: int = Field(600, ge=1, description="paper, appendix: total length 600 to 3,000 characters")
-    max_chars: int = Field(3000, ge=1)
+    min_chars: int = Field(600, ge=1, description="shortest segment, in characters (paper, appendix)")
+    max_chars: int = Field(3000, ge=1, description="longest segment, in characters (paper, appendix)")
     headerless: bool = Field(
-        False, description="cut pages without headers, as plain text is, by paragraphs; the paper leaves them out"
+        False,
+        description="cut pages without headers, such as plain text, by paragraphs; the default drops them (paper)",
     )
-    language: str = Field("en", description="paper: the English part of ClueWeb22")
-    max_sentence_jaccard: float = Field(0.7, gt=0, le=1, description="own choice: the paper names no threshold")
-    sentence_ngram: int = Field(3, ge=1, description="own choice: the paper names no n")
+    language: str = Field("en", description="ISO 639-1 code of the language to keep (paper)")
+    max_sentence_jaccard: float = Field(
+        0.7, gt=0, le=1, description="a segment with two sentences that are more alike is repetitive"
+    )
+    sentence_ngram: int = Field(3, ge=1, description="words per n-gram when sentences are compared")
     quality: Quality = Quality()
-    url_block_lists: tuple[str, ...] = Field((), description="files of domains and address prefixes, e.g. UT1's")
-    word_block_lists: tuple[str, ...] = Field((), description="files of words and phrases")
-    max_blocked_words: int = Field(0, ge=0, description="C4 drops a page for one")
+    url_block_lists: tuple[str, ...] = Field(
+        (), description="files of blocked domains and address prefixes, one a line, such as the UT1 lists"
+    )
+    word_block_lists: tuple[str, ...] = Field((), description="files of blocked words and phrases, one a line")
+    max_blocked_words: int = Field(0, ge=0, description="a segment with more blocked words is dropped (C4)")
     scrub: tuple[PersonalData, ...] = Field(
-        ("email", "card", "ip", "phone"), description="replaced: email and ip as in FineWeb, phone as in Dolma"
+        ("email", "card", "ip", "phone"), description="kinds of personal data to replace (FineWeb, Dolma)"
     )
     phone_region: str | None = Field(
-        None, pattern="^[A-Z]{2}$", description="ISO 3166: whose phone numbers count without their +; none: no one's"
+        None,
+        pattern="^[A-Z]{2}$",
+        description="ISO 3166 code of the country whose phone numbers are recognised without a +; unset: no country",
     )
 
 
 class SignSegments(Section):
-    """MinHash signatures, FineWeb's bands."""
+    """MinHash signatures of segments, split into bands for locality-sensitive hashing."""
 
-    shingle_words: int = Field(5, ge=1)
-    bands: int = Field(14, ge=1)
-    rows_per_band: int = Field(8, ge=1)
-    seed: int = 42
+    shingle_words: int = Field(5, ge=1, description="words per shingle (FineWeb)")
+    bands: int = Field(
+        14, ge=1, description="bands per signature; two segments that share a band are compared (FineWeb)"
+    )
+    rows_per_band: int = Field(8, ge=1, description="hash values per band (FineWeb)")
+    seed: int = Field(42, description="seed of the hash functions")
 
 
 class FindDuplicates(Section):
-    """When a segment counts as a repetition."""
+    """When a segment counts as a duplicate of another one."""
 
-    min_jaccard: float = Field(0.8, gt=0, le=1, description="every candidate pair is verified against it")
+    min_jaccard: float = Field(0.8, gt=0, le=1, description="least exact Jaccard similarity of the word shingles")
 
 
 class SelectUnlabelled(Section):
-    """The pool that is drawn for this experiment."""
+    """The experiment's pool of unlabelled segments, and the texts that must not be in it."""
 
-    size: int = Field(502_133, ge=1, description="paper, table 2")
-    sample_seed: str = "humpback"
-    exclude_url_prefixes: tuple[str, ...] = Field((), description="pages the seed was taken from")
-    evaluation_paths: tuple[str, ...] = Field((), description="JSONL prompt sets that must not be in the pool")
-    ngram_words: int = Field(13, ge=2, description="overlap of this many words with seed or evaluation text (GPT-3)")
-    short_ngram_words: int = Field(8, ge=2, description="the same for seed and evaluation texts under ngram_words")
+    size: int = Field(502_133, ge=1, description="segments in the pool (paper, table 2)")
+    sample_seed: str = Field("humpback", description="seed of the hash that decides the order of drawing")
+    exclude_url_prefixes: tuple[str, ...] = Field(
+        (), description="address prefixes of pages to leave out, such as those that the seed was taken from"
+    )
+    evaluation_paths: tuple[str, ...] = Field(
+        (), description="JSONL files of evaluation prompts to keep out of the pool"
+    )
+    ngram_words: int = Field(
+        13, ge=2, description="a segment is left out if it shares this many words in a row with a known text (GPT-3)"
+    )
+    short_ngram_words: int = Field(
+        8, ge=2, description="the same for seed and evaluation texts of fewer than ngram_words words"
+    )
 
 
 class IngestConversations(Section):
-    """Where the seed comes from."""
+    """Where the human seed data comes from."""
 
-    paths: tuple[str, ...] = Field((), description="OpenAssistant trees or instruction-response JSONL, plain or .gz")
-    licence: str | None = None
+    paths: tuple[str, ...] = Field(
+        (), description="files of OpenAssistant trees or of instruction-response pairs: JSONL, plain or .gz"
+    )
+    licence: str | None = Field(None, description="licence of the pairs whose line names none, as an SPDX name")
 
 
 class SelectSeed(Section):
-    """The paper's seed rule, section 3.1: English, first turn, human, rank 0."""
+    """Which conversations become seed pairs: the first turn, written by a person, the best-ranked reply."""
 
-    language: str = "en"
-    size: int = Field(3200, ge=1, description="paper, section 3.1; drawn by hash")
-    dev_share: float = Field(0.1, ge=0, lt=1, description="held out by hash of the pair")
+    language: str = Field("en", description="BCP 47 code of the language to keep (paper, section 3.1)")
+    size: int = Field(3200, ge=1, description="seed pairs, drawn by hash (paper, section 3.1)")
+    dev_share: float = Field(0.1, ge=0, lt=1, description="share of the pairs that is held out from training, by hash")
 
 
 class BuildTrainingExamples(Section):
-    """How a pair becomes prompt and completion."""
+    """How a pair becomes a prompt and a completion."""
 
-    seed_tag: str = "Answer in the style of an AI Assistant."  # paper, section 2.3
-    augmented_tag: str = "Answer with knowledge from web search."  # paper, section 2.3
+    seed_tag: str = Field(
+        "Answer in the style of an AI Assistant.", description="system message of seed examples (paper, section 2.3)"
+    )
+    augmented_tag: str = Field(
+        "Answer with knowledge from web search.",
+        description="system message of augmented examples (paper, section 2.3)",
+    )
 
     @property
     def inference_tag(self) -> str:
@@ -121,31 +147,35 @@ class BuildTrainingExamples(Section):
 
 
 class Finetune(TrainingSettings, Section):
-    """Training settings, and where and for how long each model is trained."""
+    """How and where each model is trained."""
 
-    launcher: Literal["local", "external"] = "local"
-    epochs_of: dict[str, float] = Field({}, description="e.g. {forward-1 = 1.0}; for the others: epochs")
+    launcher: Literal["local", "external"] = Field(
+        "local", description="local: the run trains; external: the run stops and prints the training command"
+    )
+    epochs_of: dict[str, float] = Field(
+        {}, description="epochs of single models, e.g. {forward-1 = 1.0}; other models use epochs"
+    )
 
     def settings(self, direction: Direction, iteration: int) -> dict[str, Any]:
-        """What the trainer is told for one model."""
+        """The settings of one model's training, as the trainer takes them."""
         values = self.model_dump(mode="json", include=set(TrainingSettings.model_fields))
         return values | {"epochs": self.epochs_of.get(f"{direction}-{iteration}", self.epochs)}
 
 
 ADDRESS = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>\d{1,5}))?(/[a-z0-9._~%+/-]*)?", re.IGNORECASE)
 SECRETS = "@?#"
-"""What comes after or before these in an address may be a secret, which the ledger and messages would repeat."""
+"""An address with one of these may contain a secret, which the ledger and messages would repeat."""
 
 
 def _addresses(given: Any) -> Any:
-    """`local` is no address; one that ends with a slash is another's twin."""
+    """No addresses for `local`; addresses without the slash at their end."""
     if given == "local":
         return ()
     return [a.rstrip("/") if isinstance(a, str) else a for a in given] if isinstance(given, list | tuple) else given
 
 
 def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse what is no plain address of a server, without repeating it."""
+    """Refuse a text that is no plain address of a server, without repeating it."""
     for place, address in enumerate(addresses, 1):
         which = f"address {place} of {len(addresses)}"
         if set(SECRETS) & set(address):
@@ -160,13 +190,17 @@ def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Serving(ServerOptions, Section):
-    """Where models answer: a recipe's endpoints, or a server that the run starts itself."""
+    """Where models answer: servers that run already, or servers that the run starts."""
 
     endpoints: Annotated[tuple[str, ...], BeforeValidator(_addresses), AfterValidator(_plain)] = Field(
-        (), description='e.g. ["http://gpu1:8000/v1"]; "local" or empty: start one here'
+        (), description='addresses of running servers, e.g. ["http://gpu1:8000/v1"]; "local" or empty: start servers'
     )
-    executors: int = Field(0, ge=0, description="so many servers of merged models on Spark's executors instead")
-    mode: Literal["adapters", "merged"] = "adapters"
+    executors: int = Field(
+        0, ge=0, description="number of servers to start on Spark's executors; 0: start them on this machine"
+    )
+    mode: Literal["adapters", "merged"] = Field(
+        "adapters", description="adapters: a server of the base model loads adapters; merged: a server per model"
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -180,56 +214,77 @@ class Serving(ServerOptions, Section):
 class Inference(Section):
     """How requests travel from Spark to the servers."""
 
-    rows_per_wave: int = Field(2048, ge=1, description="one commit each; two are open, and a crash costs those")
-    partitions: int = Field(2, ge=1, description="tasks of one wave, at most; two waves take half of the cores each")
-    in_flight: int = Field(64, ge=1, description="requests a wave keeps open at each server: what it answers at once")
-    timeout: float = Field(600, gt=0, description="seconds for one request")
+    rows_per_wave: int = Field(
+        2048, ge=1, description="requests per wave; each wave is one commit, and a crash loses at most two waves"
+    )
+    partitions: int = Field(2, ge=1, description="Spark tasks of one wave, at most; two waves use at most all cores")
+    in_flight: int = Field(64, ge=1, description="requests that one wave keeps open at each server")
+    timeout: float = Field(600, gt=0, description="seconds that one request may take")
     patience: float = Field(
-        300, ge=0, description="seconds that all servers may be silent or busy, from the first look on"
+        300, ge=0, description="seconds for which all servers may be silent or busy before the job fails"
     )
     attempts: int = Field(4, ge=1, description="tries of one request before it counts as failed")
-    max_failed_share: float = Field(0.02, ge=0, le=1, description="above it the job stops with exit code 3")
-    max_failed_in_a_row: int = Field(50, ge=1, description="so many, and the job sends no more and stops likewise")
-    ask_again: tuple[Literal["failed", "empty", "cut", "refused"], ...] = ("failed", "empty")  # once more
-    engine: Literal["vllm", "fake"] = Field("vllm", description="fake: deterministic, without weights, for tests")
+    max_failed_share: float = Field(
+        0.02, ge=0, le=1, description="the job stops with exit code 3 if a larger share of the requests fails"
+    )
+    max_failed_in_a_row: int = Field(
+        50,
+        ge=1,
+        description="the job sends no more requests, and stops with exit code 3, after this many failures in a row",
+    )
+    ask_again: tuple[Literal["failed", "empty", "cut", "refused"], ...] = Field(
+        ("failed", "empty"),
+        description="send a request once more whose answer has one of these statuses, at the end or in a later run",
+    )
+    engine: Literal["vllm", "fake"] = Field(
+        "vllm", description="fake: deterministic answers without a model, for tests"
+    )
 
 
 class GenerateCandidates(Section):
-    """Self-augmentation: one instruction per segment."""
+    """Self-augmentation: the backward model writes one instruction per segment."""
 
-    n_segments: int | None = Field(None, ge=1, description="at most this many of the pool, in drawing order")
-    max_chars: int | None = Field(None, ge=1, description="only segments up to this length go to the models")
-    temperature: float = Field(0.7, ge=0)  # paper, section 3.1
-    top_p: float = Field(0.9, gt=0, le=1)  # paper, section 3.1
-    max_tokens: int = Field(256, ge=1)
+    n_segments: int | None = Field(
+        None, ge=1, description="use only this many segments of the pool, in the order of drawing; unset: all"
+    )
+    max_chars: int | None = Field(None, ge=1, description="leave out longer segments, in characters; unset: none")
+    temperature: float = Field(0.7, ge=0, description="sampling temperature (paper, section 3.1)")
+    top_p: float = Field(0.9, gt=0, le=1, description="nucleus sampling (paper, section 3.1)")
+    max_tokens: int = Field(256, ge=1, description="longest instruction, in tokens")
 
 
 class GenerateAnswers(Section):
-    """Answers to evaluation prompts."""
+    """The forward models answer evaluation prompts."""
 
-    prompts: str | None = Field(None, description="JSONL with id and prompt; none: the project's own small set")
-    prompt_set: str = "humpback"
-    iterations: tuple[int, ...] = Field((), description="which forward models answer; empty: the first and the last")
-    temperature: float = Field(0.7, ge=0)  # paper, section 3.1
-    top_p: float = Field(0.9, gt=0, le=1)  # paper, section 3.1
-    max_tokens: int = Field(512, ge=1)
+    prompts: str | None = Field(
+        None, description="JSONL file of evaluation prompts; unset: the small set of the project"
+    )
+    prompt_set: str = Field("humpback", description="name of the set in gold.generations")
+    iterations: tuple[int, ...] = Field(
+        (), description="iterations of the forward models that answer; empty: the first and the last"
+    )
+    temperature: float = Field(0.7, ge=0, description="sampling temperature (paper, section 3.1)")
+    top_p: float = Field(0.9, gt=0, le=1, description="nucleus sampling (paper, section 3.1)")
+    max_tokens: int = Field(512, ge=1, description="longest answer, in tokens")
 
 
 class JudgeAnswers(Section):
-    """Which of two models' answers a judge prefers."""
+    """A judge compares the answers of two forward models."""
 
-    judge: str | None = Field(None, description="a model_id of ops.models; none: the last forward model")
-    reference: int = Field(0, ge=0, description="the forward model whose answers are compared with")
-    iterations: tuple[int, ...] = Field((), description="forward models that `humpback run` judges; empty: none")
+    judge: str | None = Field(None, description="model_id of the judge in ops.models; unset: the last forward model")
+    reference: int = Field(0, ge=0, description="iteration of the forward model that the others are compared with")
+    iterations: tuple[int, ...] = Field(
+        (), description="iterations of the forward models that `humpback run` judges; empty: none"
+    )
 
 
 class Recipe(Section):
-    """A full set of parameters: one experiment."""
+    """All parameters of one experiment."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="the experiment's name")
-    base_model: str = Field(description="folder of a Hugging Face causal language model in safetensors")
-    iterations: int = Field(2, ge=1)  # paper, section 3.1
-    models_dir: str | None = Field(None, description="where trained models go; none: <lake>/models")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="name of the experiment")
+    base_model: str = Field(description="folder of a causal language model in Hugging Face's format, with safetensors")
+    iterations: int = Field(2, ge=1, description="rounds of self-curation (paper, section 3.1)")
+    models_dir: str | None = Field(None, description="folder for trained models; unset: the folder models in the lake")
     ingest_documents: IngestDocuments = IngestDocuments()
     extract_segments: ExtractSegments = ExtractSegments()
     sign_segments: SignSegments = SignSegments()

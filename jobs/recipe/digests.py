@@ -20,7 +20,7 @@ from transforms.scoring.scorers import SCORERS
 
 
 def segments_digest(recipe: Recipe) -> str:
-    """`method_digest` of this recipe's rows in `silver.segments`; of its lists what they say, not where they lie.
+    """`method_digest` of this recipe's rows in `silver.segments`; lists count by their entries, not by their paths.
 
     Raises:
         RecipeError: a list cannot be read.
@@ -63,7 +63,7 @@ def candidate_sampling(recipe: Recipe) -> dict[str, float]:
 
 
 def answers_digest(recipe: Recipe) -> str:
-    """`method_digest` of this recipe's rows in `gold.generations`: the prompts, how they are put, and sampling.
+    """`method_digest` of this recipe's rows in `gold.generations`: the prompts, the system message and the sampling.
 
     Raises:
         RecipeError: the prompts cannot be read.
@@ -92,7 +92,7 @@ def training_digest(recipe: Recipe, direction: Direction, iteration: int) -> str
 
 
 def training_digests(recipe: Recipe, direction: Direction, iteration: int) -> tuple[str, ...]:
-    """`training_digest`, and the one that release 0.2.0 formed of the same: a model with either is the one meant."""
+    """`training_digest`, and the digest that release 0.2.0 made of the same settings; either one counts."""
     settings = recipe.finetune.settings(direction, iteration)
     del settings["micro_batch_size"], settings["gradient_checkpointing"]  # how it is run, not what comes out
     return tuple(digest([settings, of_base]) for of_base in base_digests(recipe.base_model))

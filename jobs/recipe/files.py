@@ -1,4 +1,4 @@
-"""The text files that a recipe names: read whole, or refused in one sentence."""
+"""Read the text files that a recipe names."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A recipe read from its TOML file, with what the command line overrides."""
+"""Read a recipe from its TOML file, with the overrides of the command line."""
 
 import tomllib
 from pathlib import Path
@@ -36,7 +36,7 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
 
 
 def _shown(text: str) -> str:
-    """What was given, unless it may be an address with a secret."""
+    """The text, unless it may be an address with a secret."""
     return "…" if set(SECRETS) & set(text) else text
 
 

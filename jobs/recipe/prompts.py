@@ -51,7 +51,7 @@ def prompt_id(line: str, text: str) -> str:
 
 
 def evaluation_texts(recipe: Recipe) -> Iterator[Known]:
-    """(set, prompt's id, text) of every evaluation set that the recipe names, the one it answers included.
+    """(set, prompt's id, text) of every evaluation set that the recipe names, with the set of `generate_answers`.
 
     Raises:
         RecipeError: a file cannot be read, or a line holds no prompt; names the line.

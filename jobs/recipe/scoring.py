@@ -1,4 +1,4 @@
-"""The recipe's sections on ratings: who rates, whether to trust it, and what is kept."""
+"""The recipe's sections on ratings: the scorers, the check of the scorers, and the selection of pairs."""
 
 from typing import Annotated, Literal, Self
 
@@ -19,18 +19,24 @@ ScorerName = Annotated[str, AfterValidator(_known)]
 
 
 class ScoreCandidates(Section):
-    """Self-curation: which scorers rate the candidates."""
+    """Self-curation: which scorers rate the candidates, and how they ask."""
 
-    scorers: tuple[ScorerName, ...] = Field(("rubric",), min_length=1)
-    limits: dict[ScorerName, int] = Field({}, description="scorer -> at most this many candidates, by hash")
-    temperature: float = Field(0.0, ge=0, description="of written ratings")
+    scorers: tuple[ScorerName, ...] = Field(
+        ("rubric",), min_length=1, description="scorers that rate the candidates (paper, table 1)"
+    )
+    limits: dict[ScorerName, int] = Field(
+        {}, description="most candidates that a scorer rates, chosen by hash, e.g. {rubric = 1000}"
+    )
+    temperature: float = Field(0.0, ge=0, description="sampling temperature of written ratings")
     samples: int = Field(
-        1, ge=1, description="written ratings of one pair, averaged; more than one needs a temperature"
+        1, ge=1, description="written ratings of one pair, which are averaged; more than one needs a temperature"
     )
     constrain: Literal["always", "unparsed"] = Field(
-        "always", description="force a written rating's last line: at once, or only where a free answer can't be read"
+        "always",
+        description="always: a grammar forces the last line of a written rating; unparsed: only after a free answer "
+        "without a readable score",
     )
-    rationale_chars: int = Field(1200, ge=1, description="a written rating's rationale is at most this long")
+    rationale_chars: int = Field(1200, ge=1, description="longest rationale of a written rating, in characters")
 
     @model_validator(mode="after")
     def _samples_differ(self) -> Self:
@@ -40,21 +46,37 @@ class ScoreCandidates(Section):
 
 
 class JudgeCheck(Section):
-    """Whether the scorers know anything: what they say of pairs whose truth is known."""
+    """Whether the scorers can tell good pairs from bad ones: they rate pairs whose quality is known."""
 
-    pairs: int = Field(200, ge=1, description="held-out seed pairs, each as it is and spoilt in every way of kinds")
-    kinds: tuple[Kind, ...] = Field(("mismatched", "cut", "hollowed", "cluttered"), min_length=1)
-    file: str | None = Field(None, description="instead: your own JSONL of instruction, response and label")
-    scorers: tuple[ScorerName, ...] = Field((), description="empty: those of score_candidates")
-    iterations: tuple[int, ...] = Field((), description="forward models that `humpback run` checks; empty: none")
-    precision: float = Field(0.9, gt=0, le=1, description="the threshold that reaches it is said")
+    pairs: int = Field(
+        200, ge=1, description="held-out seed pairs to rate, each intact and spoilt in every way of kinds"
+    )
+    kinds: tuple[Kind, ...] = Field(
+        ("mismatched", "cut", "hollowed", "cluttered"), min_length=1, description="ways to spoil a pair"
+    )
+    file: str | None = Field(
+        None, description="JSONL file of instruction, response and label to rate instead of seed pairs"
+    )
+    scorers: tuple[ScorerName, ...] = Field((), description="scorers to check; empty: those of score_candidates")
+    iterations: tuple[int, ...] = Field(
+        (), description="iterations of the forward models that `humpback run` checks; empty: none"
+    )
+    precision: float = Field(0.9, gt=0, le=1, description="the check reports the lowest threshold with this precision")
 
 
 class Curate(Section):
-    """A_k: which candidates are good enough."""
+    """A_k: which pairs are kept for training."""
 
-    scorers: tuple[ScorerName, ...] = Field(("rubric",), min_length=1, description="several: their mean rank")
-    threshold: float | None = Field(4.5, description="paper, section 3.3: k = 5 means a score of 4.5 or more")
-    top_fraction: float | None = Field(None, gt=0, le=1, description="instead of a threshold, after the gates")
-    gates: dict[ScorerName, float] = Field({}, description="scorer -> least score, for all that is kept")
-    min_rows: int = Field(1, ge=0, description="fewer curated rows stop the run with exit code 3")
+    scorers: tuple[ScorerName, ...] = Field(
+        ("rubric",), min_length=1, description="the scorer that decides; of several, the mean percentile rank (paper)"
+    )
+    threshold: float | None = Field(
+        4.5, description="least score of a kept pair; k = 5 means 4.5 or more (paper, section 3.3)"
+    )
+    top_fraction: float | None = Field(
+        None, gt=0, le=1, description="keep this share of the pairs that pass the gates; replaces threshold"
+    )
+    gates: dict[ScorerName, float] = Field(
+        {}, description="least scores by other scorers that every kept pair must reach, e.g. {expected = 1.5}"
+    )
+    min_rows: int = Field(1, ge=0, description="fewer kept pairs stop the run with exit code 3")

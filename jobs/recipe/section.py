@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A part of the recipe: frozen, and a misspelt key is an error, as is a number that is none.
+    """A part of the recipe, frozen. An unknown key is an error, and so are NaN and infinity.
 
-    Pydantic's own messages would repeat what was given: a password, say.
+    Errors do not repeat the input, which may be a password.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)

@@ -1,4 +1,4 @@
-"""What a job declares, what it is told, and what it would do."""
+"""The declaration of a job, its parameters, and its plan for the dry run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Servers(Protocol):
         ...
 
     def stop(self) -> None:
-        """Stop those that this process has started."""
+        """Stop the servers that this process has started."""
         ...
 
 
@@ -57,13 +57,13 @@ class Option:
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a job has to be told on the command line, beside recipe and lake."""
+    """The parameters of a job's command, besides recipe and lake."""
 
     first_iteration: int | None = None
     """The first iteration the job exists for; None for a job without iterations."""
     has_direction: bool = False
     has_limit: bool = False
-    """Whether it can stop after some of its new inputs; the others judge or train on all or nothing."""
+    """Whether the job can stop after some of its new inputs; other jobs need all of them."""
     argument: tuple[str, str] | None = None
     """Name and help of a positional argument."""
     options: tuple[Option, ...] = ()
@@ -80,7 +80,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Step:
-    """One job with what it is told: an iteration, a direction, a limit, an argument, and the servers it may ask."""
+    """One job with its parameters: iteration, direction, limit, argument, and the servers that it may ask."""
 
     job: ModuleType
     iteration: int | None = None

@@ -12,14 +12,18 @@ class ServerOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gpus: int = Field(1, ge=0, description="to each server of ours; on executors: of Spark's resource gpu, 0 on CPUs")
-    port: int = Field(8765, ge=1, le=65535, description="of the server here; the first of those on executors")
-    dtype: DtypeSetting = "auto"
-    max_model_len: int = Field(2048, ge=64)
-    max_num_seqs: PositiveInt | None = Field(None, description="unset: inference.in_flight")
-    eager: bool = Field(False, description="start faster, run slower")
-    start_timeout: float = Field(600, gt=0, description="seconds")
-    kv_cache_gb: int = Field(2, ge=1, description="on the CPU only")
+    gpus: int = Field(1, ge=0, description="GPUs of each server that the run starts; 0 on CPUs")
+    port: int = Field(
+        8765, ge=1, le=65535, description="port of the server on this machine; the first of the ports on executors"
+    )
+    dtype: DtypeSetting = Field("auto", description="number format of the weights; auto: the fastest on the device")
+    max_model_len: int = Field(2048, ge=64, description="longest prompt and answer together, in tokens")
+    max_num_seqs: PositiveInt | None = Field(
+        None, description="sequences that a server computes at once; unset: inference.in_flight"
+    )
+    eager: bool = Field(False, description="skip compilation: the server starts faster and runs slower")
+    start_timeout: float = Field(600, gt=0, description="seconds that a server may take to start")
+    kv_cache_gb: int = Field(2, ge=1, description="memory for the key-value cache, in GB, on CPUs only")
 
 
 class ServerSettings(ServerOptions):

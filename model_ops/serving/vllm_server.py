@@ -19,7 +19,7 @@ from model_ops.serving.settings import LORA_RANKS, ServerSettings
 PR_SET_PDEATHSIG = 1
 
 # No sampling of the model's own, and llguidance for constraints: xgrammar, vLLM's first choice, is slow at a rating's
-# `[^\n]{1,1200}`, and all requests share the loop in which it works (README, Numbers).
+# `[^\n]{1,1200}`, and all requests share the loop in which it works (docs/numbers.md).
 SAME_FOR_ALL = ("--generation-config", "vllm", "--structured-outputs-config", '{"backend": "guidance"}')
 
 

@@ -21,23 +21,31 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Literal["lora", "full"] = "full"
-    learning_rate: float = Field(1e-5, gt=0)
-    final_learning_rate: float = Field(9e-6, ge=0, validate_default=True, description="linear decay ends here")
-    weight_decay: float = Field(0.1, ge=0)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    batch_size: int = Field(32, ge=1)
-    small_batch_size: int = Field(8, ge=1, description=f"used under {SMALL:,} examples")
-    micro_batch_size: int = Field(4, ge=1, description="examples per forward pass on one device")
-    gradient_checkpointing: bool = Field(True, description="compute activations twice, to keep few of them")
-    epochs: float = Field(3.0, gt=0, description="paper, table 18: about 3 at most sizes")
-    max_length: int = Field(2048, ge=16, description="tokens; a longer example is an error, never cut silently")
-    dev_examples: int = Field(256, ge=0, description="held-out examples whose loss is taken before and after")
-    lora_rank: int = Field(16, ge=1, le=LORA_RANKS[-1], description="the most is what vLLM serves")
-    lora_alpha: int = Field(32, ge=1)
-    lora_layers_from: int = Field(0, ge=0, description="layers below it get no adapter and no gradient")
-    dtype: DtypeSetting = "auto"
-    seed: int = 0
+    method: Literal["lora", "full"] = Field("full", description="train adapters (lora) or all weights (paper)")
+    learning_rate: float = Field(1e-5, gt=0, description="learning rate at the first step (paper, section 3.1)")
+    final_learning_rate: float = Field(
+        9e-6, ge=0, validate_default=True, description="end of the linear decay (paper, section 3.1)"
+    )
+    weight_decay: float = Field(0.1, ge=0, description="weight decay of the optimizer (paper, section 3.1)")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout probability (paper, section 3.1)")
+    batch_size: int = Field(32, ge=1, description="examples per step of the optimizer (paper, section 3.1)")
+    small_batch_size: int = Field(
+        8, ge=1, description=f"batch size below {SMALL:,} training examples (paper, section 3.1)"
+    )
+    micro_batch_size: int = Field(4, ge=1, description="examples per forward pass on one device, at most")
+    gradient_checkpointing: bool = Field(
+        True, description="compute activations again in the backward pass instead of keeping them in memory"
+    )
+    epochs: float = Field(3.0, gt=0, description="passes over the training set (paper, table 18: about 3)")
+    max_length: int = Field(2048, ge=16, description="longest example, in tokens; a longer one ends the training")
+    dev_examples: int = Field(
+        256, ge=0, description="held-out examples whose loss is measured before and after the training"
+    )
+    lora_rank: int = Field(16, ge=1, le=LORA_RANKS[-1], description="rank of the adapters; the maximum is vLLM's")
+    lora_alpha: int = Field(32, ge=1, description="scale of the adapters")
+    lora_layers_from: int = Field(0, ge=0, description="first layer with an adapter; lower layers get no gradient")
+    dtype: DtypeSetting = Field("auto", description="number format of the weights; auto: the fastest on the device")
+    seed: int = Field(0, description="seed of initialisation, dropout and the order of the examples")
 
     @field_validator("final_learning_rate")
     @classmethod

@@ -1,6 +1,5 @@
 """The story of a page, from a lake whose rows are known."""
 
-import shlex
 from collections.abc import Callable
 from functools import cache
 
@@ -12,8 +11,8 @@ from jobs.lake.catalog import sql
 from jobs.lake.tables import Lake
 from schemas.gold import CURATED
 from schemas.silver import OVERLAPS, SCORES, SEGMENTS
+from tests.documented import query_with
 from tests.jobs.synthetic_lake import key, url
-from tests.readme import blocks
 
 pytestmark = pytest.mark.spark
 Told = Callable[[str], str]
@@ -53,9 +52,8 @@ def test_replaced_personal_data_and_overlaps_are_told(finished_lake: Lake, told:
     assert ": kept\n    replaced email 2\n" in told(mailed.segment_id)
 
 
-def test_the_readmes_query_says_which_prompt_kept_a_segment_out(finished_lake: Lake) -> None:
-    [command] = [line for block in blocks("sh") for line in block.splitlines() if "silver.overlaps" in line]
-    [row] = sql(finished_lake, shlex.split(command)[2]).collect()
+def test_the_documented_query_says_which_prompt_kept_a_segment_out(finished_lake: Lake) -> None:
+    [row] = sql(finished_lake, query_with("silver.overlaps")).collect()
     assert (row.known_set, row.known_id, row.url) == ("eval/koala.jsonl", "7", url(int(row.url.split("/")[-1][:-5])))
 
 

@@ -75,7 +75,7 @@ class Rule:
 
 
 class Quality(BaseModel):
-    """The rules in the order they are applied, each with its limit; a rule whose limit is None is not applied.
+    """Limits of the quality rules, in the order in which the rules are applied; an unset limit switches its rule off.
 
     Where a limit is not the published one, it was set on the demo's 2,515 pieces of Debian's
     documentation that pass the paper's rules: `python -m benchmarks.quality` shows what each drops.
@@ -84,47 +84,48 @@ class Quality(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_words: Annotated[int | None, Rule("few_words", lambda t, n: F.size(t.words) < n)] = Field(
-        20, description="outside code; Gopher's 50 drops examples that are well explained"
+        20, description="words outside code, at least; Gopher's limit of 50 drops well-explained examples"
     )
     min_word_chars: Annotated[float | None, Rule("short_words", lambda t, n: t.mean_word_chars() < n)] = Field(
-        3, description="Gopher"
+        3, description="mean word length in characters, at least (Gopher)"
     )
     max_word_chars: Annotated[float | None, Rule("long_words", lambda t, n: t.mean_word_chars() > n)] = Field(
-        10, description="Gopher"
+        10, description="mean word length in characters, at most (Gopher)"
     )
     max_symbols: Annotated[
         float | None, Rule("symbols", lambda t, n: F.greatest(t.words_where("#"), t.words_where(ELLIPSIS)) > n)
-    ] = Field(0.1, description="Gopher: words with #, or with an ellipsis")
+    ] = Field(0.1, description="share of words with #, or with an ellipsis, at most (Gopher)")
     min_letters: Annotated[float | None, Rule("few_letters", lambda t, n: t.words_where(r"\p{L}") < n)] = Field(
-        0.8, description="Gopher: words with a letter"
+        0.8, description="share of words with a letter, at least (Gopher)"
     )
     min_stop_words: Annotated[int | None, Rule("few_stop_words", lambda t, n: t.n_stop_words() < n)] = Field(
-        2, description="Gopher: of the, be, to, of, and, that, have, with"
+        2, description="different words of the, be, to, of, and, that, have, with, at least (Gopher)"
     )
     max_bullets: Annotated[float | None, Rule("bullets", lambda t, n: t.lines_where(BULLET) > n)] = Field(
         None,
-        description="lines; Gopher's 0.9 drops sections that are a list of sentences, lists of links fall elsewhere",
+        description="share of lines that are list items, at most; Gopher's limit of 0.9 drops lists of sentences",
     )
     max_ellipses: Annotated[float | None, Rule("ellipses", lambda t, n: t.lines_where(ELLIPSIS + r"\s*$") > n)] = Field(
-        0.5, description="lines that end in one; Gopher's 0.3 is one of three here"
+        0.5,
+        description="share of lines that end in an ellipsis, at most; Gopher's limit of 0.3 drops one line of three",
     )
     max_repeated_lines: Annotated[float | None, Rule("repeated_lines", lambda t, n: t.repeated_lines() > n)] = Field(
-        0.3, description="Gopher"
+        0.3, description="share of lines that repeat an earlier line, at most (Gopher)"
     )
     min_ended_lines: Annotated[float | None, Rule("unended_lines", lambda t, n: t.lines_where(ENDED) < n)] = Field(
-        0.12, description="FineWeb: lines that end in punctuation"
+        0.12, description="share of lines that end in punctuation, at least (FineWeb)"
     )
     max_short_lines: Annotated[float | None, Rule("short_lines", lambda t, n: t.lines_where(SHORT) > n)] = Field(
-        0.67, description="FineWeb: lines of at most 30 characters"
+        0.67, description="share of lines of at most 30 characters, at most (FineWeb)"
     )
     max_lines_per_word: Annotated[float | None, Rule("many_lines", lambda t, n: _share(t.lines, t.words) > n)] = Field(
-        0.3, description="FineWeb"
+        0.3, description="lines per word, at most (FineWeb)"
     )
     max_policy: Annotated[int | None, Rule("policy", lambda t, n: _mentions(t.lower, POLICY) > n)] = Field(
-        0, description="phrases such as privacy policy; C4 drops their line"
+        0, description="number of phrases such as privacy policy, at most; C4 drops only the line"
     )
     max_lorem_ipsum: Annotated[int | None, Rule("lorem_ipsum", lambda t, n: _mentions(t.lower, (LOREM,)) > n)] = Field(
-        0, description="C4"
+        0, description="number of times that lorem ipsum occurs, at most (C4)"
     )
 
 

@@ -1,0 +1,119 @@
+"""Print the reference of the recipe as Markdown: every key with its type, default, meaning and source.
+
+python -m jobs.recipe.reference
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from jobs.recipe.config import Recipe
+
+SOURCE = re.compile(r"(.*) \(((?:paper|FineWeb|Gopher|C4|Dolma|GPT-3)[^()]*)\)")
+"""A description that ends with the source of the key's default."""
+OURS = "ours"
+NAMES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+HEAD = """# Recipe reference
+
+This page is the output of `python -m jobs.recipe.reference`; the code that reads recipes is `jobs/recipe/config.py`.
+[Recipes](recipes.md) shows how the keys work together.
+
+A recipe is a TOML file. A key that is not in the file has its default. An unknown key, or a value outside the limits,
+is an error that names the key. *Unset* as a default means that the key has no value; TOML has no word for that, so
+leave the key out. The last column is the source of the default: *paper* is arXiv 2308.06259, and *ours* is a choice of
+this project.
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *_section("The recipe's own keys", 2, Recipe, "")])
+
+
+def _section(title: str, level: int, section: type[BaseModel], path: str) -> Iterator[str]:
+    """The heading, the summary and the keys of a section, then the sections in it."""
+    yield f"{'#' * level} {title}\n"
+    yield f"{(section.__doc__ or '').partition(chr(10))[0]}\n"
+    inner = {name: field for name, field in section.model_fields.items() if _is_section(field)}
+    yield "| key | type | default | meaning | source |"
+    yield "|---|---|---|---|---|"
+    for name, field in section.model_fields.items():
+        if name not in inner:
+            meaning, source = meaning_and_source(field)
+            cells = (f"`{name}`", _type(field), _default(field), meaning, source)
+            yield f"| {' | '.join(cells)} |"
+    yield ""
+    for name, field in inner.items():
+        assert isinstance(field.annotation, type)
+        yield from _section(f"{path}{name}", level + bool(path), field.annotation, f"{path}{name}.")
+
+
+def _is_section(field: FieldInfo) -> bool:
+    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+
+
+def meaning_and_source(field: FieldInfo) -> tuple[str, str]:
+    """What a key does, and where its default comes from; empty for a key without a default."""
+    description = field.description or ""
+    found = SOURCE.fullmatch(description)
+    is_given = not field.is_required() and field.default not in (None, (), {})
+    return (found[1], found[2]) if found else (description, OURS if is_given else "")
+
+
+def _type(field: FieldInfo) -> str:
+    limits = [
+        f"{sign} {_number(getattr(rule, name))}"
+        for rule in field.metadata
+        for name, sign in SIGNS.items()
+        if getattr(rule, name, None) is not None
+    ]
+    return ", ".join([_named(field.annotation), *limits])
+
+
+def _named(annotation: Any) -> str:
+    """The type in the words of TOML."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _named(inner[0])
+    if origin is Literal:
+        return " or ".join(f"`{json.dumps(value)}`" for value in inner)
+    if origin in (Union, UnionType):
+        return " or ".join(_named(kind) for kind in inner if kind is not NoneType)
+    if origin is tuple:
+        return f"list of {_several(inner[0])}"
+    if origin is dict:
+        return f"table of {_several(inner[1])}"
+    return NAMES[annotation]
+
+
+def _several(annotation: Any) -> str:
+    name = _named(annotation)
+    return name if name.startswith("`") else f"{name}s"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default
+    if value is None:
+        return "unset"
+    if isinstance(value, tuple):
+        return f"`{json.dumps(list(value))}`"
+    if isinstance(value, dict):
+        return "`{}`"
+    return f"`{json.dumps(value) if isinstance(value, str | bool) else value}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
