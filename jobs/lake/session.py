@@ -26,15 +26,8 @@ SETTINGS = {
     "spark.log.level": "ERROR",
     "spark.sql.variable.substitute": "false",  # a `${...}` in a query or a slice is text, not a setting of Spark
 }
-# The JVM's second compiler takes more time than it saves in the minutes that a command lives. So it compiles only what
-# runs ten times as often as it asks for by default.
-COMPILE_LATE = (
-    "-XX:+IgnoreUnrecognizedVMOptions -XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000"
-    " -XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
-)
 LOCAL = {  # one machine: the defaults, made for a cluster, turn every small commit into seconds
     "spark.master": "local[*]",
-    "spark.driver.extraJavaOptions": COMPILE_LATE,
     "spark.sql.codegen.cache.maxEntries": "1000",  # 100 by default, and a plan that fell out is compiled anew
     "spark.jars.packages": DELTA,
     "spark.jars.excludes": NOT_DELTA,
