@@ -19,6 +19,7 @@ from pathlib import Path
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks import results
 from benchmarks.waves import processor_seconds
 from jobs import extract_segments, find_duplicates, ingest_documents, select_unlabelled, sign_segments
 from jobs.current.methods import methods_of
@@ -146,19 +147,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.append", description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000], metavar="N", help="in the lake")
     parser.add_argument("--new", type=int, default=200, metavar="N", help="pages that come")
+    results.add_option(parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger(__name__).setLevel(logging.INFO)
     spark = spark_session()
-    found = {n: measure(spark, n, options.new) for n in (options.rows[0], *options.rows)}  # the first warms up
-    least = found[options.rows[0]]
-    for n, costs in found.items():
+    measured = {n: measure(spark, n, options.new) for n in (options.rows[0], *options.rows)}  # the first warms up
+    smallest = measured[options.rows[0]]
+    figures = []
+    for n, costs in measured.items():
         for name, (seconds, used) in costs.items():
             sys.stdout.write(
                 f"{n:>10,} rows {name:18} {seconds:6.1f} s, {used:6.1f} processor seconds, "
-                f"{used / least[name][1]:.1f} times those at {options.rows[0]:,}\n"
+                f"{used / smallest[name][1]:.1f} times those at {options.rows[0]:,}\n"
             )
+            what = f"{name}, processor seconds, {options.new:,} new pages on a lake of {n:,}"
+            figures.append((what, used, "s"))
     spark.stop()
+    if options.record:
+        results.record(results.command_of("append", arguments), figures)
     return 0
 
 
