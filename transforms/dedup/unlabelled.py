@@ -77,6 +77,8 @@ def superseded_from(
     `document_id`, `url`, `crawled_at`. `staged` computes what is joined with these next.
     """
     theirs = _outdated(free, segments, documents, staged)
+    if theirs.isEmpty():
+        return theirs
     stands_for = duplicates.join(theirs, duplicates.keeper_id == theirs.segment_id, "left_semi")
     stands_for = staged(stands_for.select("segment_id", "keeper_id"))
     repeats = staged(segments.join(stands_for, "segment_id").select("segment_id", "document_id", "url", "keeper_id"))
