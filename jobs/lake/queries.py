@@ -7,10 +7,10 @@ A statement is judged twice: as Spark's parser sees it, before any name is looke
 from collections.abc import Iterable
 
 from jobs.errors import JobError
+from jobs.lake.drift import DRIFT_VIEW
 from jobs.lake.jvm import PlanNode
+from jobs.lake.names import meant
 from schemas import BY_NAME
-
-DRIFT_VIEW = "drift"
 
 
 def _words(text: str) -> frozenset[str]:
@@ -108,9 +108,7 @@ def _require_table(node: PlanNode, subqueries: set[str]) -> None:
     if node.has_options:
         raise JobError(f"sql: {table} is read with options; leave out its WITH (...)")
     if table not in BY_NAME and table != DRIFT_VIEW and not (len(node.name) == 1 and table in subqueries):
-        raise JobError(
-            f"sql: {table} is no table of this lake, which has {', '.join(BY_NAME)} and the view {DRIFT_VIEW}"
-        )
+        raise no_such_table(table)
 
 
 def _require_computing(node: PlanNode) -> None:
@@ -120,3 +118,10 @@ def _require_computing(node: PlanNode) -> None:
             f"sql: the function {'.'.join(node.name)} is not run; only Spark's own functions are, without those that "
             "load code, files or addresses (reflection, XML, Avro, Protobuf)"
         )
+
+
+def no_such_table(name: str) -> JobError:
+    """The error that names the table meant, or all."""
+    near = meant(name, (*BY_NAME, DRIFT_VIEW))
+    others = f", which has {', '.join(BY_NAME)} and the view {DRIFT_VIEW}"
+    return JobError(f"sql: {name} is no table of this lake{near or others}")

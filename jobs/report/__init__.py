@@ -10,9 +10,10 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from jobs.lake import catalog
+from jobs.lake import contents
 from jobs.lake.files import local_path
 from jobs.lake.tables import Lake
+from jobs.lake.view import LakeView
 from jobs.report import facts, ratings, trust
 from jobs.report.page import page
 from schemas.gold import CURATED
@@ -36,6 +37,8 @@ def write(shown: Mapping[str, Any], root: str, out: Path) -> Path:
 
 def gather(lake: Lake, experiment: str | None = None) -> dict[str, Any]:
     """All that the page shows, as small plain values."""
+    with LakeView(lake.root) as view:
+        tables = contents.tables(view)
     subject = facts.experiment(lake, experiment)
     pieces = facts.pieces_by_reason(lake, subject)
     curated = lake.read(CURATED).where(F.col("experiment") == subject.name)
@@ -62,5 +65,5 @@ def gather(lake: Lake, experiment: str | None = None) -> dict[str, Any]:
         "models": subject.models,
         "releases": facts.releases(lake, subject),
         "work": facts.last_work(subject.runs),
-        "tables": facts.rows(catalog.tables(lake)),
+        "tables": tables,
     }

@@ -6,10 +6,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from pyspark.sql import SparkSession
 
 from jobs.lake.conform import predicate
-from jobs.lake.tables import Lake
 from schemas.bronze import DOCUMENTS
 from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
 from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
@@ -48,7 +46,7 @@ def url(page: int) -> str:
     return f"https://docs.example.org/{TOPICS[page % len(TOPICS)].replace(' ', '-')}/{page}.html"
 
 
-def synthetic_lake(spark: SparkSession, root: str) -> Lake:
+def synthetic_lake(root: str) -> None:
     """Write the lake below `root`."""
     draw = np.random.default_rng(3)
     segments = _segments(draw)
@@ -116,7 +114,6 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
         "payload": "GET https://docs.example.org/broken.html",
     }])  # fmt: skip
     plant(root, RUNS, _runs())
-    return Lake(spark, root)
 
 
 def _document(page: int) -> Row:

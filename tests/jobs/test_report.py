@@ -8,8 +8,10 @@ from jobs.lake import catalog
 from jobs.lake.tables import Lake
 from jobs.report import gather, report, write
 from jobs.report.facts import Stage
+from schemas.ops import RUNS
 from schemas.silver import SEGMENTS
 from tests.jobs.synthetic_lake import BACKWARD, FORWARD, THRESHOLD
+from tests.planted import plant
 from transforms.pages.segments import DROP_REASONS
 
 pytestmark = pytest.mark.spark
@@ -141,5 +143,7 @@ def test_report_is_written_beside_the_lake_it_links_into(made: tuple[dict, str])
 
 
 def test_report_of_an_empty_lake(open_lake, tmp_path: Path) -> None:
-    html = report(open_lake(), tmp_path / "report.html").read_text(encoding="utf-8")
+    lake = open_lake()
+    plant(lake.root, RUNS, [])
+    html = report(lake, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "No documents have been ingested yet" in html

@@ -1,0 +1,36 @@
+"""The commands that only look at a lake: they read it by delta-rs and DuckDB, and start no JVM."""
+
+import argparse
+import json
+
+from jobs.cli import printing
+from jobs.cli.printing import say, say_rows
+from jobs.lake import audit, contents
+from jobs.lake.rows import rows_of_dicts
+from jobs.lake.view import LakeView
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out a command; returns the exit code."""
+    if options.command == "audit":
+        return _audit(options)
+    with LakeView(options.lake) as view:
+        view.require_lake()
+        match options.command:
+            case "tables":
+                say_rows(rows_of_dicts(contents.ABOUT, contents.tables(view)), options.json)
+            case "history":
+                say_rows(contents.history(view, options.table), options.json)
+            case "releases":
+                say_rows(contents.releases(view), options.json)
+    return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    """Each fault of the lake on a line; exit code 3 where there is one."""
+    faults = audit.faults(options.lake)
+    if options.json:
+        say(json.dumps({"fault": fault}) for fault in faults)
+    else:
+        say(map(printing.plain, faults or ["the lake is in order"]))
+    return 3 if faults else 0
