@@ -12,7 +12,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from jobs.cli import looks
-from jobs.cli.arguments import LOOKS, parser
+from jobs.cli.arguments import parser
 from jobs.cli.ending import ending_in_time
 from jobs.errors import JobError
 from jobs.lake.failures import sentence
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None, session: "Session | None" = None) -
     logging.getLogger("jobs").setLevel(logging.INFO)
     with ending_in_time() as ending:
         try:
-            return looks.run(options) if options.command in LOOKS else _run(options, session)
+            return looks.run(options) if looks.is_look(options) else _run(options, session)
         except KeyboardInterrupt:
             return ending.done()
         except Exception as error:

@@ -134,6 +134,8 @@ def _add_looks(commands: Any, shared: _Shared) -> None:
     """The commands that only look at a lake, and `vacuum`."""
     parents = [shared.lake, shared.any]
     sql = commands.add_parser("sql", parents=parents, help="Spark SQL over the lake's tables, VERSION AS OF included")
+    about = "spark (the default) or duckdb, which starts at once, without a JVM, and runs queries only"
+    sql.add_argument("--engine", choices=["spark", "duckdb"], default="spark", help=about)
     sql.add_argument("query", help='e.g. "SELECT drop_reason, count(*) FROM silver.segments GROUP BY 1"')
     commands.add_parser("tables", parents=parents, help="what is there: tables, versions, rows, sizes")
     history = commands.add_parser("history", parents=parents, help="how a table came to be, commit by commit")

@@ -17,6 +17,7 @@ from jobs.lake.rows import Rows, rows_of_frame
 from jobs.lake.runs import LOOP, Run
 from jobs.lake.session import spark_session
 from jobs.lake.tables import Lake
+from jobs.lake.view import LakeView
 from jobs.lake.writing import RunLake
 from jobs.loop.plan import plan
 from jobs.loop.runner import Runner
@@ -24,6 +25,7 @@ from jobs.recipe.config import Recipe
 from jobs.recipe.step import Servers, Step
 from jobs.report import report
 from schemas.ops import RUNS
+from schemas.place import local_path
 
 UNCHANGED = "nothing to do: nothing has changed"
 Session = Callable[[], AbstractContextManager[SparkSession]]
@@ -49,6 +51,8 @@ def run(options: argparse.Namespace, recipe: Recipe | None, session: Session) ->
     """Carry out a command; returns the exit code."""
     if options.command == "doctor":
         return _doctor(options, recipe, session)
+    if recipe is None:
+        _require_lake(options.lake)
     with session() as spark:
         if recipe is None:
             return _look(options, spark)
@@ -57,6 +61,13 @@ def run(options: argparse.Namespace, recipe: Recipe | None, session: Session) ->
             return _with_recipe(options, recipe, spark, servers)
         finally:
             servers.stop()  # before the session: servers on executors are let go over Spark
+
+
+def _require_lake(root: str) -> None:
+    """Look for the lake before Spark is started; one elsewhere is left to Spark, which has its credentials."""
+    if local_path(root):
+        with LakeView(root) as view:
+            view.require_lake()
 
 
 def _with_recipe(options: argparse.Namespace, recipe: Recipe, spark: SparkSession, servers: Servers) -> int:

@@ -4,10 +4,16 @@ import argparse
 import json
 
 from jobs.cli import printing
+from jobs.cli.arguments import LOOKS
 from jobs.cli.printing import say, say_rows
-from jobs.lake import audit, contents
-from jobs.lake.rows import rows_of_dicts
+from jobs.lake import contents
+from jobs.lake.rows import Rows, rows_of_dicts
 from jobs.lake.view import LakeView
+
+
+def is_look(options: argparse.Namespace) -> bool:
+    """Whether a command is one of these; `sql` is Spark's unless it names the other engine."""
+    return options.command in LOOKS and (options.command != "sql" or options.engine == "duckdb")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -17,6 +23,8 @@ def run(options: argparse.Namespace) -> int:
     with LakeView(options.lake) as view:
         view.require_lake()
         match options.command:
+            case "sql":
+                say_rows(_answer(view, options.query), options.json)
             case "tables":
                 say_rows(rows_of_dicts(contents.ABOUT, contents.tables(view)), options.json)
             case "history":
@@ -26,8 +34,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _answer(view: LakeView, query: str) -> Rows:
+    from jobs.lake import translated  # brings sqlglot, which takes as long as the other looks
+
+    return translated.answer(view, query)
+
+
 def _audit(options: argparse.Namespace) -> int:
     """Each fault of the lake on a line; exit code 3 where there is one."""
+    from jobs.lake import audit  # brings more of Arrow than the other looks need
+
     faults = audit.faults(options.lake)
     if options.json:
         say(json.dumps({"fault": fault}) for fault in faults)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from jobs.errors import JobError
@@ -38,11 +37,12 @@ def tables(view: LakeView) -> list[Row]:
 def _state(delta: DeltaTable) -> tuple[int, int, int, datetime | None]:
     """Version, rows and bytes from the log's statistics, and the time of the newest commit."""
     files = pa.RecordBatchReader.from_stream(delta.get_add_actions()).read_all()
-    counted = files["num_records"]
+    counted = [n for n in files["num_records"].to_pylist() if n is not None]
     # A writer without statistics leaves no numbers.
-    n_rows = delta.to_pyarrow_dataset().count_rows() if counted.null_count else pc.sum(counted).as_py()
+    n_rows = sum(counted) if len(counted) == len(files) else delta.to_pyarrow_dataset().count_rows()
+    n_bytes = sum(n for n in files["size_bytes"].to_pylist() if n is not None)
     newest = delta.history(1)
-    return delta.version(), n_rows or 0, pc.sum(files["size_bytes"]).as_py() or 0, _time(newest[0]) if newest else None
+    return delta.version(), n_rows, n_bytes, _time(newest[0]) if newest else None
 
 
 def history(view: LakeView, name: str) -> Rows:

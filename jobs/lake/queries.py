@@ -64,7 +64,7 @@ _FUNCTIONS = _words(
 names, from files or addresses), Avro and Protobuf (load classes and files)."""
 _REACH_OUT = frozenset({"reflect", "try_reflect", "java_method", "python_worker_logs"})
 _BUILTIN = ((), ("builtin",), ("system", "builtin"))
-_CATALOG = "spark_catalog"
+CATALOG = "spark_catalog"
 
 
 def require_reading(nodes: Iterable[PlanNode]) -> None:
@@ -100,7 +100,7 @@ def is_look(node: PlanNode) -> bool:
 
 def _table(node: PlanNode) -> str:
     parts = [part.lower() for part in node.name]
-    return ".".join(parts[1:] if len(parts) == 3 and parts[0] == _CATALOG else parts)
+    return ".".join(parts[1:] if len(parts) == 3 and parts[0] == CATALOG else parts)
 
 
 def _require_table(node: PlanNode, subqueries: set[str]) -> None:

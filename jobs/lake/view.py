@@ -156,7 +156,10 @@ class LakeView:
             raise UnreadableError(self.root, ", ".join(_tables_in(query)), error) from error
 
     def answer(self, query: str, values: Mapping[str, Any] | None = None) -> Rows:
-        """The answer to a query, with what DuckDB or delta-rs raises left as it is."""
+        """The answer to a query, with what DuckDB or delta-rs raises left as it is.
+
+        Its rows are walked before the view is asked for anything else.
+        """
         for name in _tables_in(query):
             self.open(BY_NAME[name])
         wanted = set(re.findall(r"\$([a-z_]\w*)", query))

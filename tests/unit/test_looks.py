@@ -12,8 +12,9 @@ from deltalake import write_deltalake
 
 from jobs.lake.conform import arrow_of
 from jobs.lake.view import LakeView
+from schemas.bronze import CONVERSATIONS
 from schemas.gold import CURATED
-from schemas.ops import MODELS, PROMPTS, QUARANTINE, RUNS
+from schemas.ops import MODELS, QUARANTINE, RUNS
 from schemas.silver import OVERLAPS
 from tests.conftest import Command
 from tests.jobs.synthetic_lake import FORWARD
@@ -32,7 +33,7 @@ def test_tables_tell_what_is_there(look: Command, finished_root: str) -> None:
     assert (found["gold.curated"]["version"], found["gold.curated"]["rows"]) == (1, 30)
     assert found["gold.curated"]["bytes"] > 0
     assert found["gold.curated"]["last_written"].endswith("Z")
-    assert (found["ops.prompts"]["version"], found["ops.prompts"]["rows"]) == (None, 0)
+    assert (found["bronze.conversations"]["version"], found["bronze.conversations"]["rows"]) == (None, 0)
 
 
 def test_rows_are_counted_where_the_log_has_no_numbers(tmp_path: Path, look: Command) -> None:
@@ -159,8 +160,10 @@ def test_a_version_is_a_table_of_its_own(finished_root: str) -> None:
         assert counts == [17, 30, 30]
         with pytest.raises(Exception, match=r"^gold\.curated: no version 2 in .*; its versions are 0 to 1$"):
             view.open(CURATED, 2)
-        with pytest.raises(Exception, match=r"^ops\.prompts: no version 0 in .*; it has not been written yet$"):
-            view.open(PROMPTS, 0)
+        with pytest.raises(
+            Exception, match=r"^bronze\.conversations: no version 0 in .*; it has not been written yet$"
+        ):
+            view.open(CONVERSATIONS, 0)
 
 
 def test_values_are_bound_and_never_text_of_the_query(finished_root: str) -> None:
