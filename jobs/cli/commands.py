@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.cli import doctor, printing
-from jobs.cli.explain import explain
 from jobs.cli.printing import say, say_rows
 from jobs.inference.serving import servers_of
 from jobs.lake import catalog
@@ -110,9 +109,6 @@ def _look(options: argparse.Namespace, spark: SparkSession) -> int:
             _say_frame(catalog.sql(lake, options.query), options.json)
         case "vacuum":
             _vacuum(options, spark)
-        case "explain":
-            story = explain(lake, options.subject)
-            say([json.dumps({"story": story.splitlines()}) if options.json else story])
         case "report":
             out = report(lake, options.out or lake.folder("reports") / "report.html")
             say([json.dumps({"report": str(out)}) if options.json else f"report: {out}"])

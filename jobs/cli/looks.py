@@ -31,6 +31,9 @@ def run(options: argparse.Namespace) -> int:
                 say_rows(contents.history(view, options.table), options.json)
             case "releases":
                 say_rows(contents.releases(view), options.json)
+            case "explain":
+                story = _story(view, options.subject)
+                say([json.dumps({"story": story.splitlines()}) if options.json else story])
     return 0
 
 
@@ -38,6 +41,12 @@ def _answer(view: LakeView, query: str) -> Rows:
     from jobs.lake import translated  # brings sqlglot, which takes as long as the other looks
 
     return translated.answer(view, query)
+
+
+def _story(view: LakeView, subject: str) -> str:
+    from jobs.cli.explain import explain  # reads files itself, by more of Arrow
+
+    return explain(view, subject)
 
 
 def _audit(options: argparse.Namespace) -> int:

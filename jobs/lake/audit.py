@@ -5,19 +5,16 @@ was released and trained on is readable and unchanged.
 """
 
 import json
-import re
 from collections.abc import Iterator
-from functools import reduce
-from operator import and_
 from typing import Any
 
-import pyarrow.compute as pc
 from pyspark.sql.types import ArrayType
 
 from jobs.errors import JobError
 from jobs.lake.compatibility import OtherReleaseError
 from jobs.lake.conform import predicate
 from jobs.lake.local import delta_table
+from jobs.lake.slices import condition
 from jobs.lake.view import READING, LakeView, UnreadableError
 from schemas import BY_NAME, TABLES
 from schemas.content_digest import Digest, content_digest
@@ -26,7 +23,6 @@ from schemas.ops import RUNS
 from schemas.table import Table
 
 SHOWN = 200  # characters of a value from the lake in a message
-TERM = r"(\w+) = (-?\d+|'(?:[^'\\]|\\.)*')"  # as `conform.predicate` writes it
 
 
 def faults(root: str) -> list[str]:
@@ -162,12 +158,12 @@ class _Audit:
         if known not in self._digests:
             if name not in BY_NAME:
                 raise ValueError("no such table")
-            wanted = [pc.field(column) == value for column, value in _terms(slice)]
+            wanted = condition(slice)
             with delta_table(f"{self._view.root}/{BY_NAME[name].path}", version) as delta:
                 if delta is None:
                     raise ValueError("the table is gone")
                 rows = delta.to_pyarrow_dataset()
-                self._digests[known] = content_digest(rows.scanner(filter=reduce(and_, wanted)).to_batches())
+                self._digests[known] = content_digest(rows.scanner(filter=wanted).to_batches())
         return self._digests[known]
 
     def _all(self, query: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -176,20 +172,6 @@ class _Audit:
     def _row(self, query: str, values: dict[str, Any] | None = None) -> tuple[Any, ...]:
         [row] = self._all(query, values)
         return row
-
-
-def _terms(slice: str) -> list[tuple[str, str | int]]:
-    """The columns and values of a predicate as the jobs write it; nothing else that may stand there is evaluated.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    if not re.fullmatch(f"{TERM}(?: AND {TERM})*", slice, re.DOTALL):
-        raise ValueError("the slice is no conjunction of column = literal")
-    return [
-        (column, re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL) if text.startswith("'") else int(text))
-        for column, text in re.findall(TERM, slice, re.DOTALL)
-    ]
 
 
 def _values(place: str) -> str:

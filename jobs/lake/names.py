@@ -8,9 +8,9 @@ from schemas import BY_NAME
 from schemas.table import Table
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """`; did you mean gold.curated?` where a known name is like this one, else nothing."""
-    found = get_close_matches(name, list(known), n=1)
+def meant(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """`; did you mean gold.curated?` where a known name is at least so much like this one (0 to 1), else nothing."""
+    found = get_close_matches(name, list(known), n=1, cutoff=likeness)
     return f"; did you mean {found[0]}?" if found else ""
 
 

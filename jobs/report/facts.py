@@ -7,8 +7,9 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.current.methods import NONE, Methods, noted_methods, of_method
+from jobs.current.methods import Methods, of_method
 from jobs.current.models import model_name
+from jobs.current.notes import NONE, last_noted
 from jobs.current.pairs import pairs
 from jobs.current.pool import pool
 from jobs.current.seed import seed_pairs as pairs_of_seed
@@ -53,7 +54,8 @@ def experiment(lake: Lake, name: str | None = None) -> Experiment:
         name = last.experiment if last else "no experiment yet"
     mine = lake.read(RUNS).where((F.col("experiment") == name) & (F.col("job") != LOOP))
     runs = rows(mine.orderBy(F.desc("started_at")).limit(MAX_RUNS))[::-1]
-    methods = noted_methods(lake, name)
+    notes = last_noted(rows(lake.read(RUNS).where("status = 'ok'")))
+    methods = Methods(name, lambda method: notes.get((name, method), NONE))
     models = rows(lake.read(MODELS).where(F.col("experiment") == name).orderBy("direction", "iteration", "model_id"))
     current: dict[str, dict[int, str]] = {"forward": {}, "backward": {}}
     for model in models:

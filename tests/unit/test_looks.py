@@ -17,11 +17,17 @@ from schemas.gold import CURATED
 from schemas.ops import MODELS, QUARANTINE, RUNS
 from schemas.silver import OVERLAPS
 from tests.conftest import Command
-from tests.jobs.synthetic_lake import FORWARD
+from tests.jobs.synthetic_lake import FORWARD, url
 from tests.planted import plant
 
 ROOT = Path(__file__).parents[2]
-LOOKS = (["tables"], ["history", "gold.curated"], ["releases"])
+LOOKS = (
+    ["tables"],
+    ["history", "gold.curated"],
+    ["releases"],
+    ["explain", url(2)],
+    ["sql", "SELECT 1", "--engine", "duckdb"],
+)
 
 
 def rows(said: str) -> list[dict[str, Any]]:
