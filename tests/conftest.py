@@ -37,7 +37,7 @@ hypothesis.settings.load_profile("untimed")
 
 TOGETHER = {
     "models": ("tests/model_ops/", "tests/jobs/test_cluster.py", "tests/test_end_to_end.py"),  # one at a time
-    "finished lake": ("tests/jobs/test_report.py", "tests/jobs/test_engines.py"),
+    "finished lake": ("tests/jobs/test_counting.py", "tests/jobs/test_engines.py"),
 }
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace, recipe: Recipe | None, session: Session) ->
         _require_lake(options.lake)
     with session() as spark:
         if recipe is None:
-            return _look(options, spark)
+            return _without_recipe(options, spark)
         servers = servers_of(recipe, spark, Lake(spark, options.lake).folder("logs"))
         try:
             return _with_recipe(options, recipe, spark, servers)
@@ -82,9 +82,10 @@ def _with_recipe(options: argparse.Namespace, recipe: Recipe, spark: SparkSessio
 def _loop(options: argparse.Namespace, runner: Runner) -> int:
     """The whole loop, and the report on it where one is asked for and something is new in it."""
     runs = runner.loop(options.limit)
-    if options.report and (any(run.is_news for run in runs) or not options.report.exists()):
-        report(Lake(runner.spark, options.lake), options.report, runner.recipe.name)
     _say_runs(runs, options.json)
+    if options.report and (any(run.is_news for run in runs) or not options.report.exists()):
+        with LakeView(options.lake) as view:
+            report(view, options.report, runner.recipe.name)
     if options.report and not options.json:
         say([f"report: {options.report}"])
     return 0
@@ -101,17 +102,12 @@ def _job(options: argparse.Namespace, runner: Runner) -> int:
     return 0
 
 
-def _look(options: argparse.Namespace, spark: SparkSession) -> int:
-    """The commands that only look at a lake, and `vacuum`."""
-    lake = Lake(spark, options.lake)
-    match options.command:
-        case "sql":
-            _say_frame(catalog.sql(lake, options.query), options.json)
-        case "vacuum":
-            _vacuum(options, spark)
-        case "report":
-            out = report(lake, options.out or lake.folder("reports") / "report.html")
-            say([json.dumps({"report": str(out)}) if options.json else f"report: {out}"])
+def _without_recipe(options: argparse.Namespace, spark: SparkSession) -> int:
+    """`sql` by Spark, and `vacuum`."""
+    if options.command == "vacuum":
+        _vacuum(options, spark)
+    else:
+        _say_frame(catalog.sql(Lake(spark, options.lake), options.query), options.json)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from pathlib import Path
 
 from jobs.cli import printing
 from jobs.cli.arguments import LOOKS
@@ -34,6 +35,9 @@ def run(options: argparse.Namespace) -> int:
             case "explain":
                 story = _story(view, options.subject)
                 say([json.dumps({"story": story.splitlines()}) if options.json else story])
+            case "report":
+                out = _report(view, options.out)
+                say([json.dumps({"report": str(out)}) if options.json else f"report: {out}"])
     return 0
 
 
@@ -47,6 +51,12 @@ def _story(view: LakeView, subject: str) -> str:
     from jobs.cli.explain import explain  # reads files itself, by more of Arrow
 
     return explain(view, subject)
+
+
+def _report(view: LakeView, out: Path | None) -> Path:
+    from jobs.report import report  # draws, by matplotlib
+
+    return report(view, out or view.folder("reports") / "report.html")
 
 
 def _audit(options: argparse.Namespace) -> int:

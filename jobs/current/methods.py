@@ -49,11 +49,6 @@ def _by_recipe(recipe: Recipe, name: str) -> str:
     return digests.scores_digest(recipe, scorer)
 
 
-def scorer_method(name: str) -> str:
-    """A scorer's name among the methods."""
-    return f"scores/{name}"
-
-
 def noted_method(lake: Lake, table: Table, methods: Methods) -> str:
     """The digest of the method that counts now for a table; notes that it counted."""
     lake.methods_read[table.name] = methods[table.name]

@@ -12,6 +12,16 @@ Notes = Mapping[tuple[str, str], str]
 """Experiment and table, scorer or model's name -> the method digest or model id that counts."""
 
 
+def scorer_method(name: str) -> str:
+    """A scorer's name among the methods: `scores/rubric`."""
+    return f"scores/{name}"
+
+
+def model_name(direction: str, iteration: int) -> str:
+    """A model's name among the methods: `forward-1`."""
+    return f"{direction}-{iteration}"
+
+
 def noted(view: LakeView) -> Notes:
     """What counts by the runs of a lake."""
     return last_noted(view.rows("SELECT * FROM ops.runs WHERE status = 'ok'"))
