@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import hypothesis
 import pytest
@@ -24,6 +24,7 @@ from model_ops.client.engine import Engine
 from model_ops.client.fake_engine import FakeEngine
 from model_ops.training import base_model
 from schemas.ops import RUNS
+from tests.jobs.synthetic_lake import synthetic_lake
 from tests.jvm import QUICK
 from tests.tiny_model import save_model
 
@@ -36,7 +37,7 @@ hypothesis.settings.load_profile("untimed")
 
 TOGETHER = {
     "models": ("tests/model_ops/", "tests/jobs/test_cluster.py", "tests/test_end_to_end.py"),  # one at a time
-    "finished lake": ("tests/jobs/test_report.py", "tests/jobs/test_explain.py"),
+    "finished lake": ("tests/jobs/test_counting.py", "tests/jobs/test_engines.py"),
 }
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -74,6 +75,14 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.stop()
 
 
+@pytest.fixture(scope="session")
+def finished_root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The root of a finished lake, written once, only to be read."""
+    root = str(tmp_path_factory.mktemp("finished") / "lake")
+    synthetic_lake(root)
+    return root
+
+
 @dataclass(frozen=True)
 class Said:
     """How a command ended, and what it wrote."""
@@ -84,6 +93,22 @@ class Said:
 
 
 Command = Callable[..., Said]
+
+
+@pytest.fixture
+def look(capsys: pytest.CaptureFixture[str]) -> Command:
+    """`look("tables", "--lake", ...)`: a command that needs no Spark, as typed."""
+
+    def said(*words: object) -> Said:
+        capsys.readouterr()
+        code = main([str(w) for w in words], session=no_session)
+        return Said(code, *capsys.readouterr())
+
+    return said
+
+
+def no_session() -> NoReturn:
+    raise AssertionError("a look asks for no session")
 
 
 @pytest.fixture

@@ -4,10 +4,13 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobs.loop.steps import JOBS
-from jobs.recipe.step import Parameters, job_name
+if TYPE_CHECKING:  # they bring all that the jobs need
+    from jobs.recipe.step import Parameters
+
+LOOKS = ("sql", "tables", "history", "releases", "audit", "explain", "report")
+"""The commands that only look at a lake; `sql` does so by Spark, too."""
 
 EPILOG = """examples:
   humpback run --recipe jobs/recipes/demo.toml --lake demo/lake
@@ -38,8 +41,11 @@ class _Shared:
     limit: argparse.ArgumentParser
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line, with help that teaches."""
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line, with help that teaches; of a `command` that only looks nothing but the looks.
+
+    They need none of the jobs, whose modules take a second to load.
+    """
     top = argparse.ArgumentParser(
         prog="humpback",
         description="Instruction backtranslation as a data lakehouse.",
@@ -48,9 +54,9 @@ def parser() -> argparse.ArgumentParser:
     )
     shared = _shared()
     commands = top.add_subparsers(dest="command", required=True, metavar="command", title="commands")
-    _add_run(commands, shared)
-    for job in JOBS:
-        _add_job(commands, shared, job)
+    if command not in LOOKS:
+        _add_run(commands, shared)
+        _add_jobs(commands, shared)
     _add_looks(commands, shared)
     _add_doctor(commands, shared)
     return top
@@ -87,17 +93,24 @@ def _add_run(commands: Any, shared: _Shared) -> None:
     )
 
 
-def _add_job(commands: Any, shared: _Shared, job: Any) -> None:
-    parameters: Parameters = job.PARAMETERS
-    parents = [shared.recipe, shared.lake, *([shared.limit] if parameters.has_limit else []), shared.any]
-    parser = commands.add_parser(
-        job_name(job),
-        parents=parents,
-        help=(job.__doc__ or "").partition("\n")[0],
-        description=job.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(job=job)
+def _add_jobs(commands: Any, shared: _Shared) -> None:
+    from jobs.loop.steps import JOBS
+    from jobs.recipe.step import job_name
+
+    for job in JOBS:
+        parameters: Parameters = job.PARAMETERS
+        parser = commands.add_parser(
+            job_name(job),
+            parents=[shared.recipe, shared.lake, *([shared.limit] if parameters.has_limit else []), shared.any],
+            help=(job.__doc__ or "").partition("\n")[0],
+            description=job.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.set_defaults(job=job)
+        _add_parameters(parser, parameters)
+
+
+def _add_parameters(parser: argparse.ArgumentParser, parameters: "Parameters") -> None:
     first = parameters.first_iteration
     if first is not None:
         about = f"iteration of the loop, at least {first}; models are numbered from 0"
@@ -125,6 +138,8 @@ def _add_looks(commands: Any, shared: _Shared) -> None:
     sql = commands.add_parser(
         "sql", parents=parents, help="run a SQL query over the lake's tables, also of old versions (VERSION AS OF)"
     )
+    about = "spark (the default), or duckdb, which needs no JVM, answers within seconds and runs queries only"
+    sql.add_argument("--engine", choices=["spark", "duckdb"], default="spark", help=about)
     sql.add_argument("query", help='e.g. "SELECT drop_reason, count(*) FROM silver.segments GROUP BY 1"')
     commands.add_parser("tables", parents=parents, help="list the tables with versions, rows and sizes")
     history = commands.add_parser(

@@ -2,20 +2,21 @@
 
 import argparse
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.cli import doctor, printing
-from jobs.cli.explain import explain
+from jobs.cli.printing import say, say_rows
 from jobs.inference.serving import servers_of
-from jobs.lake import audit, catalog
+from jobs.lake import catalog
+from jobs.lake.rows import Rows, rows_of_frame
 from jobs.lake.runs import LOOP, Run
 from jobs.lake.session import spark_session
 from jobs.lake.tables import Lake
+from jobs.lake.view import LakeView
 from jobs.lake.writing import RunLake
 from jobs.loop.plan import plan
 from jobs.loop.runner import Runner
@@ -23,6 +24,7 @@ from jobs.recipe.config import Recipe
 from jobs.recipe.step import Servers, Step
 from jobs.report import report
 from schemas.ops import RUNS
+from schemas.place import local_path
 
 UNCHANGED = "nothing to do: nothing has changed"
 Session = Callable[[], AbstractContextManager[SparkSession]]
@@ -48,11 +50,11 @@ def run(options: argparse.Namespace, recipe: Recipe | None, session: Session) ->
     """Carry out a command; returns the exit code."""
     if options.command == "doctor":
         return _doctor(options, recipe, session)
-    if options.command == "audit":
-        return _audit(options)
+    if recipe is None:
+        _require_lake(options.lake)
     with session() as spark:
         if recipe is None:
-            return _look(options, spark)
+            return _without_recipe(options, spark)
         servers = servers_of(recipe, spark, Lake(spark, options.lake).folder("logs"))
         try:
             return _with_recipe(options, recipe, spark, servers)
@@ -60,12 +62,19 @@ def run(options: argparse.Namespace, recipe: Recipe | None, session: Session) ->
             servers.stop()  # before the session: servers on executors are let go over Spark
 
 
+def _require_lake(root: str) -> None:
+    """Look for the lake before Spark is started; one elsewhere is left to Spark, which has its credentials."""
+    if local_path(root):
+        with LakeView(root) as view:
+            view.require_lake()
+
+
 def _with_recipe(options: argparse.Namespace, recipe: Recipe, spark: SparkSession, servers: Servers) -> int:
     runner = Runner(spark, options.lake, recipe, servers)
     if options.command != "run":
         return _job(options, runner)
     if options.dry_run:
-        _print(plan(Lake(spark, options.lake), recipe, servers, options.limit), options.json)
+        _say_frame(plan(Lake(spark, options.lake), recipe, servers, options.limit), options.json)
         return 0
     return _loop(options, runner)
 
@@ -73,11 +82,12 @@ def _with_recipe(options: argparse.Namespace, recipe: Recipe, spark: SparkSessio
 def _loop(options: argparse.Namespace, runner: Runner) -> int:
     """The whole loop, and the report on it where one is asked for and something is new in it."""
     runs = runner.loop(options.limit)
-    if options.report and (any(run.is_news for run in runs) or not options.report.exists()):
-        report(Lake(runner.spark, options.lake), options.report, runner.recipe.name)
     _say_runs(runs, options.json)
+    if options.report and (any(run.is_news for run in runs) or not options.report.exists()):
+        with LakeView(options.lake) as view:
+            report(view, options.report, runner.recipe.name)
     if options.report and not options.json:
-        _say([f"report: {options.report}"])
+        say([f"report: {options.report}"])
     return 0
 
 
@@ -87,85 +97,55 @@ def _job(options: argparse.Namespace, runner: Runner) -> int:
     done = runner.step(step)
     result: Callable[[Lake, Recipe, Step], DataFrame] | None = getattr(options.job, "result", None)
     if result:
-        _print(result(Lake(runner.spark, options.lake), runner.recipe, step), options.json)
+        _say_frame(result(Lake(runner.spark, options.lake), runner.recipe, step), options.json)
     _say_runs([done], options.json)
     return 0
 
 
-def _look(options: argparse.Namespace, spark: SparkSession) -> int:
-    """The commands that only look at a lake, and `vacuum`."""
-    lake = Lake(spark, options.lake)
-    match options.command:
-        case "sql":
-            _print(catalog.sql(lake, options.query), options.json)
-        case "tables":
-            _print(catalog.tables(lake), options.json)
-        case "history":
-            _print(catalog.history(lake, options.table), options.json)
-        case "releases":
-            _print(catalog.releases(lake), options.json)
-        case "vacuum":
-            _vacuum(options, spark)
-        case "explain":
-            story = explain(lake, options.subject)
-            _say([json.dumps({"story": story.splitlines()}) if options.json else story])
-        case "report":
-            out = report(lake, options.out or lake.folder("reports") / "report.html")
-            _say([json.dumps({"report": str(out)}) if options.json else f"report: {out}"])
+def _without_recipe(options: argparse.Namespace, spark: SparkSession) -> int:
+    """`sql` by Spark, and `vacuum`."""
+    if options.command == "vacuum":
+        _vacuum(options, spark)
+    else:
+        _say_frame(catalog.sql(Lake(spark, options.lake), options.query), options.json)
     return 0
 
 
 def _vacuum(options: argparse.Namespace, spark: SparkSession) -> None:
     lake = RunLake(spark, options.lake, Run("vacuum", "", "", RUNS))
     removed = [(v.table, list(v.kept_versions), len(v.files)) for v in catalog.vacuum(lake, options.dry_run)]
-    columns = "table string, kept_versions array<bigint>, files bigint"
-    _print(spark.createDataFrame(removed, columns), options.json)
-
-
-def _audit(options: argparse.Namespace) -> int:
-    """Each fault of the lake on a line; exit code 3 where there is one."""
-    faults = audit.faults(options.lake)
-    if options.json:
-        _say(json.dumps({"fault": fault}) for fault in faults)
-    else:
-        _say(map(printing.plain, faults or ["the lake is in order"]))
-    return 3 if faults else 0
+    say_rows(Rows(("table", "kept_versions", "files"), removed), options.json)
 
 
 def _doctor(options: argparse.Namespace, recipe: Recipe | None, session: Session) -> int:
     checks = doctor.checks(session, lake=options.lake, recipe=recipe)
     if options.json:
-        _say(json.dumps(asdict(c)) for c in checks)
+        say(json.dumps(asdict(c)) for c in checks)
     else:
-        _say(f"{'ok  ' if c.ok else 'FAIL'} {c.name}: {c.detail}{'' if c.ok else '; ' + c.advice}" for c in checks)
+        say(f"{'ok  ' if c.ok else 'FAIL'} {c.name}: {c.detail}{'' if c.ok else '; ' + c.advice}" for c in checks)
     return 0 if all(c.ok for c in checks) else 1
 
 
 def _say_runs(runs: Sequence[Run], as_json: bool) -> None:
     rows = [r.row("ok") | {"started_at": r.started_at.isoformat()} for r in runs]
     if as_json:
-        _say(json.dumps(row) for row in rows)
+        say(json.dumps(row) for row in rows)
         return
     steps = [(run, row) for run, row in zip(runs, rows, strict=True) if run.job != LOOP]
     if not steps:
-        _say([UNCHANGED])
+        say([UNCHANGED])
         return
-    _say(
+    say(
         f"{_step_name(run):<34} {r['unit']:<10} in {r['n_in']:>8,}  out {r['n_out']:>8,}  calls {r['n_calls']:>6,}  "
         f"tokens {r['n_tokens']:>9,}  {r['seconds']:>7,.1f} s"
         for run, r in steps
     )
-    _say([f"{len(steps)} jobs, {sum(float(str(r['seconds'])) for _, r in steps):,.0f} s"])
+    say([f"{len(steps)} jobs, {sum(float(str(r['seconds'])) for _, r in steps):,.0f} s"])
 
 
 def _step_name(run: Run) -> str:
     return " ".join(str(word) for word in (run.job, run.direction, run.iteration) if word is not None)
 
 
-def _print(frame: DataFrame, as_json: bool) -> None:
-    _say(printing.as_json_lines(frame) if as_json else printing.as_text(frame))
-
-
-def _say(lines: Iterable[str]) -> None:
-    for line in lines:
-        sys.stdout.write(line + "\n")
+def _say_frame(frame: DataFrame, as_json: bool) -> None:
+    say_rows(rows_of_frame(frame, None if as_json else printing.MAX_ROWS + 1), as_json)

@@ -6,115 +6,136 @@ Command line: `humpback explain URL_OR_ID --lake URI`.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from functools import reduce
-from typing import Any
-
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from jobs.cli.printing import plain
-from jobs.current.methods import noted_by_any
+from jobs.current.notes import noted
 from jobs.errors import JobError
-from jobs.lake.tables import Lake
+from jobs.lake.names import meant
+from jobs.lake.slices import slices_with
+from jobs.lake.view import LakeView, Row
 from schemas import BY_NAME
-from schemas.bronze import DOCUMENTS
 from schemas.gold import CURATED, TRAINING_EXAMPLES
-from schemas.ops import QUARANTINE, RELEASES
-from schemas.silver import CANDIDATES, DUPLICATES, OVERLAPS, SCORES, SEGMENTS, UNLABELLED
 
 SHORT = 12  # characters of an id that are printed; as many are enough to ask with
 LEAST_PREFIX = 8
 MAX_SHOWN = 5
 MAX_REJECTED = 20
+LIKENESS = 0.8  # of an address to one of the lake that may have been meant
 PAIR_IN = {CURATED.name: "pair_id", TRAINING_EXAMPLES.name: "source_id"}
-Row = dict[str, Any]
 
 
-def explain(lake: Lake, subject: str) -> str:
+def explain(view: LakeView, subject: str) -> str:
     """The story of a page as text. `subject`: its URL, or a document's, segment's or candidate's id or its start.
 
     Raises:
         JobError: nothing in the lake goes by that name.
     """
-    pages, pieces = _found(lake, subject)
-    rejected = _rejected(lake, subject, pages)
+    pages, pieces = _found(view, subject)
+    rejected = _rejected(view, subject, pages)
     if not pages and not pieces and not rejected:
-        raise JobError(
-            f"{subject}: no URL, document, segment or candidate of this name in {lake.root}; "
-            f"an id may be shortened to its first {LEAST_PREFIX} characters or more"
-        )
-    story = _Story(lake, [piece["segment_id"] for piece in pieces])
+        advice = f"; an id may be shortened to its first {LEAST_PREFIX} characters or more"
+        what = f"{subject}: no URL, document, segment or candidate of this name in {view.root}"
+        raise JobError(what + (plain(_meant(view, subject)) or advice))
+    story = _Story(view, [piece["segment_id"] for piece in pieces])
     lines = [line for url, versions in _by(pages, "url").items() for line in _page_lines(url, versions, pieces, story)]
     lines += [f"quarantined from {r['table']}: {r['rule']} ({r['detail']})" for r in rejected]
     return "\n".join(plain(line) for line in lines)
 
 
-def _found(lake: Lake, subject: str) -> tuple[list[Row], list[Row]]:
+def _meant(view: LakeView, subject: str) -> str:
+    """The address most like the subject, if it is one."""
+    if "://" not in subject:
+        return ""
+    like = "SELECT DISTINCT url, jaro_winkler_similarity(url, $subject) AS likeness FROM bronze.documents"
+    near = view.rows(f"SELECT url FROM ({like}) ORDER BY likeness DESC, url LIMIT 10", {"subject": subject})
+    return meant(subject, [row["url"] for row in near], LIKENESS)
+
+
+FOUND = """
+SELECT url FROM silver.segments
+WHERE url = $subject OR starts_with(document_id, $start) OR starts_with(segment_id, $start)
+   OR segment_id IN (SELECT segment_id FROM silver.candidates WHERE starts_with(candidate_id, $start))
+UNION SELECT url FROM bronze.documents WHERE url = $subject OR starts_with(document_id, $start)
+"""
+PAGES = """
+SELECT * EXCLUDE (content) FROM bronze.documents WHERE url IN (SELECT unnest($urls::VARCHAR[]))
+ORDER BY url, crawled_at NULLS FIRST, document_id
+"""
+PIECES = """
+SELECT * EXCLUDE (text) FROM silver.segments WHERE url IN (SELECT unnest($urls::VARCHAR[]))
+ORDER BY method_digest, position
+"""
+
+
+def _found(view: LakeView, subject: str) -> tuple[list[Row], list[Row]]:
     """The documents and pieces of every page that the subject names, all versions of it, oldest first."""
-    documents = lake.read(DOCUMENTS).drop("content")
-    pieces = lake.read(SEGMENTS).drop("text")
-    by_page = (F.col("url") == subject) | _starts("document_id", subject)
-    candidates = lake.read(CANDIDATES).where(_starts("candidate_id", subject)).select("segment_id")
-    named = pieces.where(by_page | _starts("segment_id", subject)).select("url")
-    named = named.union(pieces.join(candidates, "segment_id", "left_semi").select("url"))
-    named = named.union(documents.where(by_page).select("url"))
-    mine = F.col("url").isin([row.url for row in named.distinct().collect()])
-    pages = documents.where(mine).orderBy("url", "crawled_at", "document_id")
-    return _rows(pages), _rows(pieces.where(mine).orderBy("method_digest", "position"))
+    named = view.rows(FOUND, {"subject": subject, "start": _start(subject)})
+    urls = {"urls": [row["url"] for row in named]}
+    return view.rows(PAGES, urls), view.rows(PIECES, urls)
 
 
-def _starts(column: str, subject: str) -> Any:
-    return F.col(column).startswith(subject) if len(subject) >= LEAST_PREFIX else F.lit(False)
+def _start(subject: str) -> str | None:
+    """What an id may start with; null, which starts none, where that is too short."""
+    return subject if len(subject) >= LEAST_PREFIX else None
 
 
-def _rejected(lake: Lake, subject: str, pages: list[Row]) -> list[Row]:
-    """Defective rows that name the subject or one of its documents."""
-    named = F.lit(False)
-    if len(subject) >= LEAST_PREFIX:  # a shorter text is in every payload
-        told = F.concat_ws(" ", "row_id", "detail", "payload")
-        named = F.contains(told, F.lit(subject))
-    for page in pages:
-        same = (F.col("source_file") == page["source_file"]) & (F.col("record_offset") == page["record_offset"])
-        named = named | F.contains("row_id", F.lit(page["document_id"])) | F.coalesce(same, F.lit(False))
-    rejected = (
-        lake.read(QUARANTINE).where(named & F.col("resolved_by").isNull()).select("table", "rule", "detail").distinct()
-    )
-    return _rows(rejected.orderBy("table", "rule", "detail").limit(MAX_REJECTED))
+REJECTED = f"""
+SELECT DISTINCT "table", rule, detail FROM ops.quarantine q
+WHERE resolved_by IS NULL AND (
+    contains(concat_ws(' ', row_id, detail, payload), $start)
+    OR EXISTS (SELECT 1 FROM (SELECT unnest($documents::VARCHAR[]) AS id) d WHERE contains(q.row_id, d.id))
+    OR (source_file, record_offset) IN (SELECT unnest($files::VARCHAR[]), unnest($offsets::BIGINT[])))
+ORDER BY "table", rule, detail NULLS FIRST LIMIT {MAX_REJECTED}
+"""
+
+
+def _rejected(view: LakeView, subject: str, pages: list[Row]) -> list[Row]:
+    """Defective rows that name the subject (a shorter text is in every payload) or one of its documents."""
+    names = {"documents": "document_id", "files": "source_file", "offsets": "record_offset"}
+    values = {name: [page[column] for page in pages] for name, column in names.items()}
+    return view.rows(REJECTED, {"start": _start(subject), **values})
+
+
+MINE = "segment_id IN (SELECT unnest($segments::VARCHAR[]))"
+ASKED = "pair_id IN (SELECT unnest($pairs::VARCHAR[]))"
+KEEPERS = """
+SELECT segment_id, header, url FROM silver.segments WHERE segment_id IN (SELECT unnest($keepers::VARCHAR[]))
+"""
+KEPT_FOR = f"""
+SELECT keeper_id, count(DISTINCT segment_id) AS n, list_sort(list(DISTINCT segment_id))[1:{MAX_SHOWN}] AS some
+FROM silver.duplicates WHERE keeper_id IN (SELECT unnest($segments::VARCHAR[])) GROUP BY keeper_id
+"""
+CANDIDATES = f"""
+SELECT * EXCLUDE (response) FROM silver.candidates WHERE {MINE} ORDER BY model_id, candidate_id
+"""
+CURATED_AS = f"""
+SELECT * EXCLUDE (instruction, response, url) FROM gold.curated WHERE {ASKED} ORDER BY experiment, iteration
+"""
 
 
 class _Story:
     """All that the later tables say about some segments, by segment or candidate."""
 
-    def __init__(self, lake: Lake, segment_ids: list[str]) -> None:
-        self.current = noted_by_any(lake)
-        mine = F.col("segment_id").isin(segment_ids)
-        repeats = _rows(lake.read(DUPLICATES).where(mine).orderBy("method_digest"))
+    def __init__(self, view: LakeView, segment_ids: list[str]) -> None:
+        self.current = set(noted(view).values())
+        mine = {"segments": segment_ids}
+        repeats = view.rows(f"SELECT * FROM silver.duplicates WHERE {MINE} ORDER BY method_digest", mine)
         self.keeper = _by(repeats, "segment_id")
-        theirs = F.col("segment_id").isin([repeat["keeper_id"] for repeat in repeats])
-        keepers = _rows(lake.read(SEGMENTS).where(theirs).select("segment_id", "header", "url"))
+        keepers = view.rows(KEEPERS, {"keepers": [repeat["keeper_id"] for repeat in repeats]})
         self.place = {keeper["segment_id"]: f"{keeper['header']} on {keeper['url']}" for keeper in keepers}
-        kept_for = (
-            lake.read(DUPLICATES)
-            .where(F.col("keeper_id").isin(segment_ids))
-            .groupBy("keeper_id")
-            .agg(
-                F.count_distinct("segment_id").alias("n"),
-                F.slice(F.sort_array(F.collect_set("segment_id")), 1, MAX_SHOWN).alias("some"),
-            )
-        )
-        self.kept_for = _by(_rows(kept_for), "keeper_id")
-        self.drawn = _by(_rows(lake.read(UNLABELLED).where(mine).select("segment_id", "experiment")), "segment_id")
-        overlaps = _rows(lake.read(OVERLAPS).where(mine).orderBy("experiment", "known_set", "known_id"))
+        self.kept_for = _by(view.rows(KEPT_FOR, mine), "keeper_id")
+        drawn = view.rows(f"SELECT segment_id, experiment FROM silver.unlabelled WHERE {MINE}", mine)
+        self.drawn = _by(drawn, "segment_id")
+        order = "ORDER BY experiment, known_set, known_id"
+        overlaps = view.rows(f"SELECT * FROM silver.overlaps WHERE {MINE} {order}", mine)
         self.overlaps = _by(overlaps, "segment_id")
-        candidates = _rows(lake.read(CANDIDATES).where(mine).drop("response").orderBy("model_id", "candidate_id"))
+        candidates = view.rows(CANDIDATES, mine)
         self.candidates = _by(candidates, "segment_id")
-        ids = [candidate["candidate_id"] for candidate in candidates]
-        asked = F.col("pair_id").isin(ids)
-        scores = lake.read(SCORES).where(asked).orderBy("model_id", "scorer", "method_digest")
-        self.scores = _by(_rows(scores), "pair_id")
-        curated = lake.read(CURATED).where(asked).drop("instruction", "response", "url")
-        self.curated = _by(_rows(curated.orderBy("experiment", "iteration")), "pair_id")
-        self.released = _by(_released(lake, ids) if ids else [], "pair_id")
+        asked = {"pairs": [candidate["candidate_id"] for candidate in candidates]}
+        order = "ORDER BY model_id, scorer, method_digest"
+        self.scores = _by(view.rows(f"SELECT * FROM silver.scores WHERE {ASKED} {order}", asked), "pair_id")
+        self.curated = _by(view.rows(CURATED_AS, asked), "pair_id")
+        self.released = _by(_released(view, asked["pairs"]) if candidates else [], "pair_id")
 
     def counts(self, row: Row) -> str:
         """The row's method digest, and a note where no experiment goes by it any more."""
@@ -122,19 +143,18 @@ class _Story:
         return digest if digest in self.current else f"{digest} (no longer counts)"
 
 
-def _released(lake: Lake, pair_ids: list[str]) -> list[Row]:
-    """In which released slices the pairs are, whatever the tables hold now."""
-    releases = lake.read(RELEASES).where(F.col("table").isin([*PAIR_IN])).orderBy("table", "version").collect()
-    found = [
-        lake.at(BY_NAME[r.table], r.version)
-        .where(F.expr(r.slice) & F.col(PAIR_IN[r.table]).isin(pair_ids))
-        .select(
-            F.col(PAIR_IN[r.table]).alias("pair_id"),
-            F.lit(f"{r.table} VERSION AS OF {r.version} where {r.slice}").alias("place"),
-        )
-        for r in releases
+def _released(view: LakeView, pair_ids: list[str]) -> list[Row]:
+    """In which released slices the pairs are, whatever the tables hold now; by table, version and slice."""
+    releases = view.rows('SELECT "table", version, slice FROM ops.releases')
+    found = []
+    for name, column in PAIR_IN.items():
+        slices = sorted({(row["version"], row["slice"]) for row in releases if row["table"] == name})
+        for pair_id, version, slice in slices_with(view, BY_NAME[name], slices, column, pair_ids):
+            found.append((name, version, slice, pair_id))
+    return [
+        {"pair_id": pair_id, "place": f"{name} VERSION AS OF {version} where {slice}"}
+        for name, version, slice, pair_id in sorted(found)
     ]
-    return _rows(reduce(DataFrame.union, found)) if found else []
 
 
 def _page_lines(url: str, versions: list[Row], pieces: list[Row], story: _Story) -> Iterator[str]:
@@ -197,10 +217,6 @@ def _piece_lines(segment_id: str, story: _Story) -> Iterator[str]:
             yield "  in no curated set now"
         for release in story.released[candidate["candidate_id"]]:
             yield f"  released in {release['place']}"
-
-
-def _rows(frame: DataFrame) -> list[Row]:
-    return [row.asDict() for row in frame.collect()]
 
 
 def _by(rows: Iterable[Row], key: str) -> dict[str, list[Row]]:

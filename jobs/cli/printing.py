@@ -1,34 +1,56 @@
 """Rows as the lines that a command prints."""
 
+import json
+import math
 import re
-from collections.abc import Iterator
+import sys
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any
 
-import pandas as pd
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.types import NumericType
+from jobs.lake.rows import Rows
 
 MAX_CELL = 80
+MAX_ROWS = 1000
 
 # Page text reaches the terminal here: escape sequences in it must not.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
 
-def as_text(frame: DataFrame, max_rows: int = 1000) -> Iterator[str]:
-    """The rows as the lines of an aligned table; says so where there are more than `max_rows`."""
-    rows = [[_cell(value) for value in row] for row in frame.limit(max_rows + 1).collect()]
-    more = len(rows) > max_rows
-    if not rows:
+def say(lines: Iterable[str]) -> None:
+    """Write lines to stdout."""
+    for line in lines:
+        sys.stdout.write(line + "\n")
+
+
+def say_rows(answer: Rows, as_json: bool) -> None:
+    """Write rows to stdout, as a table or as JSON."""
+    say(as_json_lines(answer) if as_json else as_text(answer))
+
+
+def as_text(answer: Rows, max_rows: int = MAX_ROWS) -> Iterator[str]:
+    """The rows as the lines of an aligned table, numbers to the right; says so where there are more than `max_rows`."""
+    found = list(islice(answer.values, max_rows + 1))
+    shown = found[:max_rows]
+    if not shown:
         yield "(no rows)"
         return
-    cells = pd.DataFrame(rows[:max_rows])
-    for place, field in enumerate(frame.schema):
-        if not isinstance(field.dataType, NumericType):
-            width = max(len(field.name), int(cells[place].str.len().max()))
-            cells[place] = cells[place].str.ljust(width)
-    yield from cells.to_string(index=False, header=frame.columns, justify="left").splitlines()
-    if more:
+    columns = []
+    for name, values in zip(answer.columns, zip(*shown, strict=True), strict=True):
+        cells = [_cell(value) for value in values]
+        width = max(map(len, (name, *cells)))
+        is_number = all(value is None or _is_number(value) for value in values)
+        columns.append([name.ljust(width), *(cell.rjust(width) if is_number else cell.ljust(width) for cell in cells)])
+    yield from map(" ".join, zip(*columns, strict=True))
+    if len(found) > max_rows:
         yield f"(the first {max_rows:,} rows; there are more)"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
 def plain(text: str) -> str:
@@ -41,11 +63,32 @@ def _cell(value: object) -> str:
     return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
 
 
-def as_json_lines(frame: DataFrame) -> Iterator[str]:
-    """Every row as one JSON object, nulls included, one partition in memory at a time."""
-    line = F.to_json(F.struct("*"), {"ignoreNullFields": "false"}).alias("line")
-    for row in frame.select(line).toLocalIterator():
-        yield _CONTROL.sub(_escaped, row.line)
+def as_json_lines(answer: Rows) -> Iterator[str]:
+    """Every row as one JSON object, nulls included."""
+    for values in answer.values:
+        cells = (f"{_json(name)}:{_json(value)}" for name, value in zip(answer.columns, values, strict=True))
+        yield _CONTROL.sub(_escaped, "{" + ",".join(cells) + "}")
+
+
+def _json(value: object) -> str:
+    return json.dumps(_as_json(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def _as_json(value: Any) -> Any:
+    """A value as JSON has it; a time as UTC's, as Spark writes it."""
+    if isinstance(value, dict):
+        return {str(_as_json(key)): _as_json(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_as_json(one) for one in value]
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03}Z"
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, (bytes, bytearray)):
+        return b64encode(value).decode()
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
 def _escaped(found: re.Match[str]) -> str:

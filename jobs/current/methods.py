@@ -1,10 +1,10 @@
-"""Which methods count for an experiment now: by its recipe, or as its last runs noted them."""
+"""Which methods count for an experiment now, by its recipe; `notes` has what its runs say."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.lake.tables import Lake
@@ -12,7 +12,6 @@ from jobs.recipe import digests
 from jobs.recipe.config import Recipe
 from jobs.recipe.scoring import ScorerName
 from schemas.gold import GENERATIONS, JUDGEMENTS
-from schemas.ops import RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, SEGMENTS, SIGNATURES
 from schemas.table import Table
 
@@ -24,8 +23,6 @@ OF_TABLE: Mapping[str, Callable[[Recipe], str]] = {
     GENERATIONS.name: digests.answers_digest,
     JUDGEMENTS.name: digests.verdicts_digest,
 }
-NONE = "none"
-"""Stands for a digest or model that no run has noted: no row carries it."""
 
 
 @dataclass(frozen=True)
@@ -50,30 +47,6 @@ def _by_recipe(recipe: Recipe, name: str) -> str:
         return OF_TABLE[name](recipe)
     scorer: ScorerName = name.removeprefix("scores/")
     return digests.scores_digest(recipe, scorer)
-
-
-def noted_methods(lake: Lake, experiment: str) -> Methods:
-    """What the experiment's last runs noted: for commands that have no recipe, or not its files."""
-    found = {row.name: row.value for row in _noted(lake) if row.experiment == experiment}
-    return Methods(experiment, lambda name: found.get(name, NONE))
-
-
-def noted_by_any(lake: Lake) -> set[str]:
-    """The method digests and model ids that count for some experiment of the lake."""
-    return {row.value for row in _noted(lake)}
-
-
-def _noted(lake: Lake) -> list[Row]:
-    """`experiment`, `name` and the `value` that the last run that ended well noted for it."""
-    ended = lake.read(RUNS).where(F.col("status") == "ok")
-    noted = ended.select("experiment", "started_at", F.explode("methods").alias("name", "value"))
-    newest = F.max_by("value", F.struct("started_at", "value")).alias("value")
-    return noted.groupBy("experiment", "name").agg(newest).collect()
-
-
-def scorer_method(name: str) -> str:
-    """A scorer's name among the methods."""
-    return f"scores/{name}"
 
 
 def noted_method(lake: Lake, table: Table, methods: Methods) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from jobs.current.notes import model_name
 from jobs.errors import JobError, RecipeError
 from jobs.lake.publish import Release, newest_release
 from jobs.lake.tables import Lake
@@ -56,11 +57,6 @@ def model_if_trained(lake: Lake, recipe: Recipe, direction: Direction, iteration
     if newest_release(lake, TRAINING_EXAMPLES, dataset) is None:
         return None
     return trained_model(lake, recipe, direction, iteration)
-
-
-def model_name(direction: Direction, iteration: int) -> str:
-    """A model's name among the methods: `forward-1`."""
-    return f"{direction}-{iteration}"
 
 
 def named_model(lake: Lake, model_id: str) -> Model:

@@ -1,14 +1,12 @@
 """The models that rate in an iteration, and the scores that count."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
-from operator import or_
+from collections.abc import Iterable, Mapping
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from jobs.current.methods import Methods, scorer_method
+from jobs.current.methods import Methods
 from jobs.current.models import model_if_trained, required_model
+from jobs.current.notes import scorer_method
 from jobs.lake.tables import Lake
 from jobs.recipe.config import Direction, Recipe
 from model_ops.serving.model import Model
@@ -45,10 +43,3 @@ def scores(lake: Lake, table: Table, methods: Methods, models: Judges, scorers: 
     count = counting(methods, models, scorers)
     lake.methods_read.update({scorer_method(name): digest for name, (_, digest) in count.items()})
     return made_by(lake.read(table), count)
-
-
-def scores_of_models(lake: Lake, table: Table, methods: Methods, model_ids: Sequence[str]) -> DataFrame:
-    """The rows of a table of scores by any of these models, by the methods that count."""
-    of_scorer = {name: methods[scorer_method(name)] for name in SCORERS}
-    each = [(F.col("scorer") == name) & (F.col("method_digest") == digest) for name, digest in of_scorer.items()]
-    return lake.read(table).where(F.col("model_id").isin(list(model_ids)) & reduce(or_, each))

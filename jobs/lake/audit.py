@@ -5,24 +5,17 @@ was released and trained on is readable and unchanged.
 """
 
 import json
-import re
 from collections.abc import Iterator
-from contextlib import ExitStack
-from functools import reduce
-from operator import and_
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
-from deltalake.exceptions import DeltaError
 from pyspark.sql.types import ArrayType
 
 from jobs.errors import JobError
-from jobs.lake.conform import arrow_of, predicate
-from jobs.lake.files import local_path
+from jobs.lake.compatibility import OtherReleaseError
+from jobs.lake.conform import predicate
 from jobs.lake.local import delta_table
+from jobs.lake.slices import condition
+from jobs.lake.view import READING, LakeView, UnreadableError
 from schemas import BY_NAME, TABLES
 from schemas.content_digest import Digest, content_digest
 from schemas.gold import TRAINING_EXAMPLES
@@ -30,13 +23,6 @@ from schemas.ops import RUNS
 from schemas.table import Table
 
 SHOWN = 200  # characters of a value from the lake in a message
-READING = (
-    DeltaError,
-    OSError,
-    pa.ArrowException,
-    duckdb.Error,
-)  # what the readers raise where files or logs are damaged
-TERM = r"(\w+) = (-?\d+|'(?:[^'\\]|\\.)*')"  # as `conform.predicate` writes it
 
 
 def faults(root: str) -> list[str]:
@@ -45,22 +31,12 @@ def faults(root: str) -> list[str]:
     Raises:
         JobError: there is no lake at `root`.
     """
-    local = local_path(root)
-    place = str(local) if local else root.rstrip("/")
-    if local and not local.is_dir():
-        raise JobError(f"{root}: no such folder; name the lake that `humpback run` wrote")
-    with delta_table(f"{place}/{RUNS.path}") as runs:
-        is_lake = runs is not None
-    if not is_lake:
-        raise JobError(f"{root}: no lake, for it has no table {RUNS.name}; name the folder that `humpback run` wrote")
-    with (
-        ExitStack() as files,
-        TemporaryDirectory() as spill,
-        duckdb.connect(config={"temp_directory": spill}) as tables,
-    ):
-        # The rules are Spark's SQL; but for this one function it is DuckDB's too.
-        tables.execute("CREATE MACRO octet_length(text) AS strlen(text)")
-        audit = _Audit(place, tables, files)
+    with LakeView(root) as view:
+        if view.delta(RUNS) is None:
+            raise JobError(
+                f"{root}: no lake, for it has no table {RUNS.name}; name the folder that `humpback run` wrote"
+            )
+        audit = _Audit(view)
         # Which tables cannot be read is known once each has been looked at.
         return [*audit.rows(), *audit.references(), *audit.accounts(), *audit.releases(), *audit.models()]
 
@@ -68,8 +44,8 @@ def faults(root: str) -> list[str]:
 class _Audit:
     """The checks of one lake; each yields what it finds."""
 
-    def __init__(self, root: str, tables: duckdb.DuckDBPyConnection, files: ExitStack) -> None:
-        self._root, self._tables, self._files = root, tables, files
+    def __init__(self, view: LakeView) -> None:
+        self._view = view
         self._unreadable: set[str] = set()
         self._digests: dict[tuple[str, int, str], Digest] = {}
 
@@ -77,30 +53,19 @@ class _Audit:
         """Keys that occur more than once and rows that break rules, with an example of each."""
         for table in TABLES:
             try:
-                yield from self._opened(table)
-                if table.name not in self._unreadable:
-                    yield from self._repeated(table)
-                    yield from self._broken(table)
-            except READING as error:
+                self._view.open(table)
+                yield from self._repeated(table)
+                yield from self._broken(table)
+            except OtherReleaseError as error:
+                self._unreadable.add(table.name)
+                yield f"{table.name}: was written by another release of humpback: it {error.difference}"
+            except (UnreadableError, *READING) as error:
                 self._unreadable.add(table.name)
                 yield f"{table.name}: cannot be read: {_line(error)}"
 
-    def _opened(self, table: Table) -> Iterator[str]:
-        """Make the table known to DuckDB; no rows where it is missing, null where a column is that may be null."""
-        delta = self._files.enter_context(delta_table(f"{self._root}/{table.path}"))
-        rows: Any = delta.to_pyarrow_dataset() if delta else arrow_of(table, [])
-        lacking = [f for f in table.schema if f.name not in rows.schema.names]
-        if needed := [f.name for f in lacking if not f.nullable]:
-            self._unreadable.add(table.name)
-            yield f"{table.name}: has no column {', '.join(needed)}; another version of humpback wrote it"
-        stored = f"{table.name}, as stored"
-        self._tables.register(stored, rows)
-        added = "".join(f', NULL AS "{f.name}"' for f in lacking)
-        self._tables.execute(f'CREATE VIEW "{table.name}" AS SELECT *{added} FROM "{stored}"')
-
     def _repeated(self, table: Table) -> Iterator[str]:
         key = ", ".join(f'"{column}"' for column in table.key)
-        groups = f'SELECT {_row_id(table)} AS value FROM "{table.name}" GROUP BY {key} HAVING count(*) > 1'
+        groups = f"SELECT {_row_id(table)} AS value FROM {table.name} GROUP BY {key} HAVING count(*) > 1"
         n, example = self._row(f"SELECT count(*), min(value) FROM ({groups})")
         if n:
             yield f"{table.name}: keys that occur more than once: {n:,}, e.g. {_shown(example)}"
@@ -109,7 +74,7 @@ class _Audit:
         rules = table.rules_quoted('"')
         breaks = [f"NOT coalesce({rule}, false)" for rule in rules.values()]
         counts = [f"count(*) FILTER ({broken}), min({_row_id(table)}) FILTER ({broken})" for broken in breaks]
-        found = self._row(f'SELECT {", ".join(counts)} FROM "{table.name}"')
+        found = self._row(f"SELECT {', '.join(counts)} FROM {table.name}")
         for name, n, example in zip(rules, found[::2], found[1::2], strict=True):
             if n:
                 yield f"{table.name}: rows that break {name}: {n:,}, e.g. {_shown(example)}"
@@ -138,8 +103,8 @@ class _Audit:
 
     def _committers(self, table: Table) -> tuple[str, ...]:
         """The runs that the table's commits name."""
-        with delta_table(f"{self._root}/{table.path}") as delta:
-            commits = delta.history() if delta else []
+        delta = self._view.delta(table)
+        commits = delta.history() if delta else []
         found = set()
         for commit in commits:
             try:
@@ -153,7 +118,7 @@ class _Audit:
         if RUNS.name in self._unreadable:
             return
         lost = "coalesce(list_sum(map_values(dropped)), 0) + coalesce(list_sum(map_values(quarantined)), 0)"
-        accounts = f"SELECT job, run_id, n_in, n_out + {lost} AS out FROM \"ops.runs\" WHERE status = 'ok'"
+        accounts = f"SELECT job, run_id, n_in, n_out + {lost} AS out FROM ops.runs WHERE status = 'ok'"
         for job, run_id, n_in, n_out in self._all(f"SELECT * FROM ({accounts}) WHERE n_in <> out ORDER BY run_id"):
             yield f"ops.runs: the account of {_shown(job)}, run {_shown(run_id)}, is open: {n_in:,} in, {n_out:,} out"
 
@@ -162,7 +127,7 @@ class _Audit:
         if "ops.releases" in self._unreadable:
             return
         facts = '"table", version, slice, n_rows, content_digest'
-        for name, version, slice, *released in self._all(f'SELECT {facts} FROM "ops.releases" ORDER BY {facts}'):
+        for name, version, slice, *released in self._all(f"SELECT {facts} FROM ops.releases ORDER BY {facts}"):
             place = f"{_shown(name)}@{version} where {_shown(slice)}"
             try:
                 if self._digest(name, version, slice) != tuple(released):
@@ -175,7 +140,7 @@ class _Audit:
         if "ops.models" in self._unreadable:
             return
         facts = "model_id, dataset, table_version, content_digest"
-        for model, dataset, version, trained_on in self._all(f'SELECT {facts} FROM "ops.models" ORDER BY {facts}'):
+        for model, dataset, version, trained_on in self._all(f"SELECT {facts} FROM ops.models ORDER BY {facts}"):
             try:
                 n, digest = self._digest(TRAINING_EXAMPLES.name, version, predicate({"dataset": dataset}))
                 if digest != trained_on:
@@ -193,34 +158,20 @@ class _Audit:
         if known not in self._digests:
             if name not in BY_NAME:
                 raise ValueError("no such table")
-            wanted = [pc.field(column) == value for column, value in _terms(slice)]
-            with delta_table(f"{self._root}/{BY_NAME[name].path}", version) as delta:
+            wanted = condition(slice)
+            with delta_table(f"{self._view.root}/{BY_NAME[name].path}", version) as delta:
                 if delta is None:
                     raise ValueError("the table is gone")
                 rows = delta.to_pyarrow_dataset()
-                self._digests[known] = content_digest(rows.scanner(filter=reduce(and_, wanted)).to_batches())
+                self._digests[known] = content_digest(rows.scanner(filter=wanted).to_batches())
         return self._digests[known]
 
     def _all(self, query: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        return self._tables.execute(query, values or {}).fetchall()
+        return list(map(tuple, self._view.answer(query, values).values))
 
     def _row(self, query: str, values: dict[str, Any] | None = None) -> tuple[Any, ...]:
         [row] = self._all(query, values)
         return row
-
-
-def _terms(slice: str) -> list[tuple[str, str | int]]:
-    """The columns and values of a predicate as the jobs write it; nothing else that may stand there is evaluated.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    if not re.fullmatch(f"{TERM}(?: AND {TERM})*", slice, re.DOTALL):
-        raise ValueError("the slice is no conjunction of column = literal")
-    return [
-        (column, re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL) if text.startswith("'") else int(text))
-        for column, text in re.findall(TERM, slice, re.DOTALL)
-    ]
 
 
 def _values(place: str) -> str:
@@ -228,7 +179,7 @@ def _values(place: str) -> str:
     table, _, column = place.rpartition(".")
     is_array = isinstance(BY_NAME[table].schema[column].dataType, ArrayType)
     value = f'unnest("{column}")' if is_array else f'"{column}"'
-    return f'SELECT value FROM (SELECT {value} AS value FROM "{table}") WHERE value IS NOT NULL'
+    return f"SELECT value FROM (SELECT {value} AS value FROM {table}) WHERE value IS NOT NULL"
 
 
 def _row_id(table: Table) -> str:
@@ -244,4 +195,6 @@ def _shown(value: object) -> str:
 
 def _line(error: BaseException) -> str:
     """What a reader says, without its trace."""
+    if isinstance(error, UnreadableError):
+        return _shown(error.reason)
     return _shown((str(error).strip() or type(error).__name__).splitlines()[0])

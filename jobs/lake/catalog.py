@@ -1,6 +1,6 @@
-"""What is in the lake: its tables by name, their versions and history, what is published, and cleaning.
+"""The lake's tables by their names in Spark, SQL over them, and cleaning.
 
-Command line: `humpback sql`, `tables`, `history`, `releases`, `vacuum`.
+Command line: `humpback sql --engine spark`, `vacuum`.
 """
 
 import tempfile
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from deltalake import CommitProperties
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from jobs.errors import JobError
 from jobs.lake import jvm
 from jobs.lake.conform import delta_name, quoted
+from jobs.lake.drift import DRIFT, DRIFT_VIEW
 from jobs.lake.files import local_path
 from jobs.lake.local import delta_table
-from jobs.lake.queries import DRIFT_VIEW, is_look, require_reading, tables_named
+from jobs.lake.queries import is_look, require_reading, tables_named
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from schemas import BY_NAME, TABLES
@@ -28,21 +28,6 @@ from schemas.silver import SCORES
 from schemas.table import Table
 
 GRACE_HOURS = 168  # Delta's own default: longer than any reader or writer is at work
-# How many candidates changed sides of their iteration's threshold from one model to the next.
-DRIFT = """
-WITH k AS (SELECT DISTINCT experiment, iteration, scorer, model_id, method_digests[0] AS method_digest, threshold
-           FROM gold.curated),
-rated AS (SELECT k.*, s.pair_id, s.score >= k.threshold AS kept
-          FROM k JOIN silver.scores s USING (scorer, model_id, method_digest)
-          WHERE s.status = 'ok')
-SELECT a.experiment, a.scorer, a.iteration AS before, b.iteration AS after, count(*) AS pairs,
-       count_if(a.kept AND NOT b.kept) AS falls, count_if(b.kept AND NOT a.kept) AS rises
-FROM rated a
-JOIN rated b ON (b.experiment, b.scorer, b.pair_id) = (a.experiment, a.scorer, a.pair_id)
-            AND b.iteration = a.iteration + 1
-GROUP BY 1, 2, 3, 4
-"""
-COMMIT_FACTS = ("job", "experiment", "iteration", "run_id", "recipe_digest", "code_version", "inputs")
 
 
 def register(lake: Lake, tables: Iterable[Table] = TABLES) -> None:
@@ -120,43 +105,6 @@ def sql(lake: Lake, text: str) -> DataFrame:
     if not is_look(statement[0]):  # else it has run
         require_reading(jvm.analysed(answer))
     return answer
-
-
-def tables(lake: Lake) -> DataFrame:
-    """One row per declared table, in the order of the flow: version, rows, bytes, when last written."""
-    found: list[tuple[object, ...]] = []
-    for table in TABLES:
-        state = lake.state(table)
-        if state is None:
-            found.append((table.name, table.comment, None, 0, 0, None))
-            continue
-        rows = lake.at(table, state.version).count()  # from the log's statistics: no file is opened
-        found.append((table.name, table.comment, state.version, rows, state.n_bytes, state.committed_at))
-    columns = "name string, comment string, version bigint, rows bigint, bytes bigint, last_written timestamp"
-    return lake.spark.createDataFrame(found, columns)
-
-
-def history(lake: Lake, name: str) -> DataFrame:
-    """How a table came to be, newest version first: which run of which job wrote what.
-
-    Raises:
-        JobError: no table of that name is declared, or it does not exist yet.
-    """
-    table = BY_NAME.get(name)
-    if table is None:
-        raise JobError(f"{name}: no such table; the lake has {', '.join(BY_NAME)}")
-    if not lake.exists(table):
-        raise JobError(f"{name}: not written yet in {lake.root}")
-
-    written = F.element_at("operationMetrics", F.lit("numOutputRows")).cast("bigint").alias("rows")
-    facts = [F.get_json_object("userMetadata", f"$.{key}").alias(key) for key in COMMIT_FACTS]
-    commits = lake.spark.sql(f"DESCRIBE HISTORY {delta_name(lake.path(table))}").orderBy(F.desc("version"))
-    return commits.select("version", "timestamp", "operation", written, *facts)
-
-
-def releases(lake: Lake) -> DataFrame:
-    """What is published, oldest first; each row names the table, the version and the slice to read."""
-    return lake.read(RELEASES).orderBy("published_at", "release_id")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow.compute as pc
 from deltalake import DeltaTable
@@ -50,3 +51,9 @@ def count_rows(root: str, table: Table, column: str, value: str) -> int | None:
             return int(rows.count_rows(filter=pc.field(column) == value)) if column in rows.schema.names else 0
     except DeltaError:
         return None
+
+
+def folder(root: str, name: str) -> Path:
+    """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""
+    lake = local_path(root)
+    return lake / name if lake else Path(f"humpback-{name}")

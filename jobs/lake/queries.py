@@ -7,10 +7,10 @@ A statement is judged twice: as Spark's parser sees it, before any name is looke
 from collections.abc import Iterable
 
 from jobs.errors import JobError
+from jobs.lake.drift import DRIFT_VIEW
 from jobs.lake.jvm import PlanNode
+from jobs.lake.names import meant
 from schemas import BY_NAME
-
-DRIFT_VIEW = "drift"
 
 
 def _words(text: str) -> frozenset[str]:
@@ -64,7 +64,7 @@ _FUNCTIONS = _words(
 names, from files or addresses), Avro and Protobuf (load classes and files)."""
 _REACH_OUT = frozenset({"reflect", "try_reflect", "java_method", "python_worker_logs"})
 _BUILTIN = ((), ("builtin",), ("system", "builtin"))
-_CATALOG = "spark_catalog"
+CATALOG = "spark_catalog"
 
 
 def require_reading(nodes: Iterable[PlanNode]) -> None:
@@ -100,7 +100,7 @@ def is_look(node: PlanNode) -> bool:
 
 def _table(node: PlanNode) -> str:
     parts = [part.lower() for part in node.name]
-    return ".".join(parts[1:] if len(parts) == 3 and parts[0] == _CATALOG else parts)
+    return ".".join(parts[1:] if len(parts) == 3 and parts[0] == CATALOG else parts)
 
 
 def _require_table(node: PlanNode, subqueries: set[str]) -> None:
@@ -108,9 +108,7 @@ def _require_table(node: PlanNode, subqueries: set[str]) -> None:
     if node.has_options:
         raise JobError(f"sql: {table} is read with options; leave out its WITH (...)")
     if table not in BY_NAME and table != DRIFT_VIEW and not (len(node.name) == 1 and table in subqueries):
-        raise JobError(
-            f"sql: {table} is no table of this lake, which has {', '.join(BY_NAME)} and the view {DRIFT_VIEW}"
-        )
+        raise no_such_table(table)
 
 
 def _require_computing(node: PlanNode) -> None:
@@ -120,3 +118,10 @@ def _require_computing(node: PlanNode) -> None:
             f"sql: the function {'.'.join(node.name)} is not run; only Spark's own functions are, without those that "
             "load code, files or addresses (reflection, XML, Avro, Protobuf)"
         )
+
+
+def no_such_table(name: str) -> JobError:
+    """The error that names the table meant, or all."""
+    near = meant(name, (*BY_NAME, DRIFT_VIEW))
+    others = f", which has {', '.join(BY_NAME)} and the view {DRIFT_VIEW}"
+    return JobError(f"sql: {name} is no table of this lake{near or others}")

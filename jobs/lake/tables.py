@@ -6,9 +6,10 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.errors import JobError
 from jobs.lake import conform, jvm
-from jobs.lake.files import local_path
+from jobs.lake.compatibility import require_known_columns
+from jobs.lake.local import folder
+from schemas.place import local_path
 from schemas.table import ROW_TRACKING, Table
 
 RECENT_COMMITS = 20  # among them is one that has just been made, whatever other writers did meanwhile
@@ -105,25 +106,4 @@ class Lake:
 
     def folder(self, name: str) -> Path:
         """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""
-        local = local_path(self.root)
-        return local / name if local else Path(f"humpback-{name}")
-
-
-def require_known_columns(table: Table, columns: tuple[str, ...], root: str) -> None:
-    """Make sure that a stored table is one that this release can read and add to.
-
-    A nullable column that the stored table lacks is added by the next write; nothing else is.
-
-    Raises:
-        JobError: another release wrote it; names the columns.
-    """
-    lacks = [field.name for field in table.schema if not field.nullable and field.name not in columns]
-    unknown = [name for name in columns if name not in table.columns]
-    if lacks or unknown:
-        differences = [f"lacks {', '.join(lacks)}"] if lacks else []
-        differences += [f"has {', '.join(unknown)}, which this release does not know"] if unknown else []
-        raise JobError(
-            f"{root}: {table.name} was written by another release of humpback: it {' and '.join(differences)}; use the "
-            "lake with the release that made it (code_version in ops.runs), or start a new lake: crawl files and seed "
-            "can be read again, tables of release 0.1 are not converted"
-        )
+        return folder(self.root, name)

@@ -8,21 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import functions as F
-
-from jobs.lake import catalog
-from jobs.lake.files import local_path
-from jobs.lake.tables import Lake
+from jobs.lake import contents
+from jobs.lake.view import LakeView
 from jobs.report import facts, ratings, trust
 from jobs.report.page import page
-from schemas.gold import CURATED
-from schemas.silver import KNOWN_SCORES, SCORES
+from schemas.place import local_path
 from transforms.scoring.judge_check import PAPER
 
+THRESHOLDS = (
+    "SELECT DISTINCT scorer, iteration, threshold FROM gold.curated WHERE experiment = $experiment ORDER BY ALL"
+)
 
-def report(lake: Lake, out: Path, experiment: str | None = None) -> Path:
+
+def report(view: LakeView, out: Path, experiment: str | None = None) -> Path:
     """Write the report on an experiment, or on the one that ran last, to `out`."""
-    return write(gather(lake, experiment), lake.root, out)
+    return write(gather(view, experiment), view.root, out)
 
 
 def write(shown: Mapping[str, Any], root: str, out: Path) -> Path:
@@ -34,33 +34,31 @@ def write(shown: Mapping[str, Any], root: str, out: Path) -> Path:
     return out
 
 
-def gather(lake: Lake, experiment: str | None = None) -> dict[str, Any]:
+def gather(view: LakeView, experiment: str | None = None) -> dict[str, Any]:
     """All that the page shows, as small plain values."""
-    subject = facts.experiment(lake, experiment)
-    pieces = facts.pieces_by_reason(lake, subject)
-    curated = lake.read(CURATED).where(F.col("experiment") == subject.name)
-    thresholds = facts.rows(curated.select("scorer", "iteration", "threshold").distinct())
-    scores, known_scores = (ratings.current(lake, table, subject) for table in (SCORES, KNOWN_SCORES))
+    subject = facts.experiment(view, experiment)
+    pieces = facts.pieces_by_reason(view, subject)
+    thresholds = view.rows(THRESHOLDS, subject.values)
     return {
         "experiment": subject.name,
-        "root": lake.root,
+        "root": view.root,
         "last_run": subject.runs[-1] if subject.runs else None,
-        "funnel": facts.funnel(lake, subject, pieces),
+        "funnel": facts.funnel(view, subject, pieces),
         "rules": facts.rules(pieces),
-        "replaced": facts.replaced(lake, subject),
-        "seed": facts.seed_pairs(lake, subject),
+        "replaced": facts.replaced(view, subject),
+        "seed": facts.seed_pairs(view, subject),
         "accounts": facts.accounts(subject.runs),
-        "histograms": ratings.histograms(scores, subject),
+        "histograms": ratings.histograms(view, subject),
         "thresholds": thresholds,
-        "checks": trust.known_checks(known_scores, subject, thresholds),
+        "checks": trust.known_checks(view, subject, thresholds),
         "paper": PAPER,
-        "drift": trust.drift(scores, subject, thresholds),
-        "lengths": ratings.lengths(lake, subject),
-        "examples": ratings.examples(lake, scores, subject),
-        "answers": ratings.answers(lake, subject),
-        "win_rates": trust.win_rates(lake, subject),
+        "drift": trust.drift(view, subject, thresholds),
+        "lengths": ratings.lengths(view, subject),
+        "examples": ratings.examples(view, subject),
+        "answers": ratings.answers(view, subject),
+        "win_rates": trust.win_rates(view, subject),
         "models": subject.models,
-        "releases": facts.releases(lake, subject),
+        "releases": facts.releases(view, subject),
         "work": facts.last_work(subject.runs),
-        "tables": facts.rows(catalog.tables(lake)),
+        "tables": contents.tables(view),
     }

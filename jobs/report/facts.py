@@ -1,65 +1,50 @@
-"""The numbers of the report, gathered by Spark as small plain values: the corpus is never collected."""
+"""The numbers of the report, gathered by DuckDB as small plain values: the corpus is never collected."""
 
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
-from jobs.current.methods import NONE, Methods, noted_methods, of_method
-from jobs.current.models import model_name
-from jobs.current.pairs import pairs
-from jobs.current.pool import pool
-from jobs.current.seed import seed_pairs as pairs_of_seed
-from jobs.lake.runs import LOOP
-from jobs.lake.tables import Lake
-from schemas.bronze import DOCUMENTS
-from schemas.gold import CURATED
-from schemas.ops import MODELS, RELEASES, RUNS
-from schemas.silver import DUPLICATES, SCORES, SEGMENTS
+from jobs.current.counting import PAIRS, POOL, SEED_PAIRS, of_method, values
+from jobs.current.notes import model_name, noted
+from jobs.lake.view import LakeView, Row
+from schemas.silver import DUPLICATES, SEGMENTS
 from transforms.pages.segments import DROP_REASONS
 
 MAX_RUNS = 5000
 KEPT = "kept"
-Row = dict[str, Any]
-
-
-def rows(frame: DataFrame) -> list[Row]:
-    """The frame's rows as plain dicts; for frames that are small by construction."""
-    return [row.asDict(recursive=True) for row in frame.collect()]
+LAST = "SELECT experiment FROM ops.runs WHERE experiment <> '' ORDER BY started_at DESC LIMIT 1"
+RUNS = f"""
+SELECT * FROM ops.runs WHERE experiment = $experiment AND job <> 'run' ORDER BY started_at DESC LIMIT {MAX_RUNS}
+"""
+MODELS = "SELECT * FROM ops.models WHERE experiment = $experiment ORDER BY direction, iteration, model_id"
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the report is about: the methods and models that count, by its runs' notes, and the runs, oldest first."""
+    """What the report is about: the models that count, by its runs' notes, and the runs, oldest first."""
 
     name: str
-    methods: Methods
+    values: dict[str, Any]
+    """Of the queries of `counting`."""
     forward: dict[int, str]
     backward: dict[int, str]
     models: list[Row]
     runs: list[Row]
 
-    def pairs(self, lake: Lake) -> DataFrame:
-        """The pairs that are rated."""
-        return pairs(lake, self.methods, self.backward.get(0, NONE))
 
-
-def experiment(lake: Lake, name: str | None = None) -> Experiment:
+def experiment(view: LakeView, name: str | None = None) -> Experiment:
     """The experiment of that name, or the one that ran last."""
     if name is None:
-        last = lake.read(RUNS).where("experiment <> ''").orderBy(F.desc("started_at")).select("experiment").first()
-        name = last.experiment if last else "no experiment yet"
-    mine = lake.read(RUNS).where((F.col("experiment") == name) & (F.col("job") != LOOP))
-    runs = rows(mine.orderBy(F.desc("started_at")).limit(MAX_RUNS))[::-1]
-    methods = noted_methods(lake, name)
-    models = rows(lake.read(MODELS).where(F.col("experiment") == name).orderBy("direction", "iteration", "model_id"))
+        last = view.rows(LAST)
+        name = last[0]["experiment"] if last else "no experiment yet"
+    runs = view.rows(RUNS, {"experiment": name})[::-1]
+    models = view.rows(MODELS, {"experiment": name})
+    notes = noted(view)
     current: dict[str, dict[int, str]] = {"forward": {}, "backward": {}}
     for model in models:
-        if methods[model_name(model["direction"], model["iteration"])] == model["model_id"]:
+        if notes.get((name, model_name(model["direction"], model["iteration"]))) == model["model_id"]:
             current[model["direction"]][model["iteration"]] = model["model_id"]
-    return Experiment(name, methods, current["forward"], current["backward"], models, runs)
+    return Experiment(name, values(name, notes, **current), **current, models=models, runs=runs)
 
 
 @dataclass(frozen=True)
@@ -72,38 +57,45 @@ class Stage:
     of: int | None = None
 
 
-def funnel(lake: Lake, subject: Experiment, pieces: dict[str, int]) -> list[Stage]:
+SIZES = f"""
+SELECT (SELECT count(*) FROM bronze.documents) AS documents,
+       (SELECT count(*) FROM ({of_method(DUPLICATES)})) AS repeats,
+       (SELECT count(*) FROM ({POOL})) AS drawn, (SELECT count(*) FROM ({PAIRS})) AS pairs
+"""
+SCORED = f"""
+SELECT model_id, count(DISTINCT pair_id) FROM silver.scores
+WHERE status = 'ok' AND pair_id IN (SELECT pair_id FROM ({PAIRS})) GROUP BY 1
+"""
+CURATED = "SELECT iteration, count(*) FROM gold.curated WHERE experiment = $experiment GROUP BY 1"
+
+
+def funnel(view: LakeView, subject: Experiment, pieces: dict[str, int]) -> list[Stage]:
     """Documents to curated pairs. `pieces` is what `pieces_by_reason` gave."""
-    mine = F.col("experiment") == subject.name
+    [n] = view.rows(SIZES, subject.values)
     n_pieces, n_kept = sum(pieces.values()), pieces.get(KEPT, 0)
-    n_unique = n_kept - of_method(lake, DUPLICATES, subject.methods).count()
-    n_drawn = pool(lake, subject.name).count()
-    rated = subject.pairs(lake).select("pair_id")
-    n_pairs = rated.count()
+    n_unique = n_kept - n["repeats"]
     stages = [
-        Stage("documents", "documents", lake.read(DOCUMENTS).count()),
+        Stage("documents", "documents", n["documents"]),
         Stage("pieces", "pieces found", n_pieces),
         Stage("kept", "pieces kept", n_kept, n_pieces),
         Stage("unique", "unique pieces", n_unique, n_kept),
-        Stage("unlabelled", "unlabelled set", n_drawn, n_unique),
-        Stage("candidates", "candidates", n_pairs, n_drawn),
+        Stage("unlabelled", "unlabelled set", n["drawn"], n_unique),
+        Stage("candidates", "candidates", n["pairs"], n["drawn"]),
     ]
-    curated = _counted(lake.read(CURATED).where(mine), "iteration")
-    scores = lake.read(SCORES).where("status = 'ok'").join(rated, "pair_id", "left_semi")
-    scored = _counted(scores.select("model_id", "pair_id").distinct(), "model_id")
+    curated, scored = (_counted(view, query, subject) for query in (CURATED, SCORED))
     scorers = {iteration + 1: model_id for iteration, model_id in subject.forward.items()}
     for iteration in sorted({t for t, model_id in scorers.items() if model_id in scored} | set(curated)):
         n_scored = scored.get(scorers.get(iteration), 0)
-        stages.append(Stage(f"scored-{iteration}", f"scored, iteration {iteration}", n_scored, n_pairs))
+        stages.append(Stage(f"scored-{iteration}", f"scored, iteration {iteration}", n_scored, n["pairs"]))
         n_curated = curated.get(iteration, 0)
         stages.append(Stage(f"curated-{iteration}", f"curated, iteration {iteration}", n_curated, n_scored))
     return stages
 
 
-def pieces_by_reason(lake: Lake, subject: Experiment) -> dict[str, int]:
+def pieces_by_reason(view: LakeView, subject: Experiment) -> dict[str, int]:
     """Why pieces were dropped -> how many; `KEPT` counts the kept ones."""
-    pieces = of_method(lake, SEGMENTS, subject.methods)
-    return _counted(pieces.withColumn("drop_reason", F.coalesce("drop_reason", F.lit(KEPT))), "drop_reason")
+    reasons = f"SELECT coalesce(drop_reason, '{KEPT}') AS reason FROM ({of_method(SEGMENTS)})"
+    return _counted(view, f"SELECT reason, count(*) FROM ({reasons}) GROUP BY 1", subject)
 
 
 @dataclass(frozen=True)
@@ -124,19 +116,20 @@ def rules(pieces: dict[str, int]) -> list[Rule]:
     return found
 
 
-def replaced(lake: Lake, subject: Experiment) -> dict[str, int]:
+def replaced(view: LakeView, subject: Experiment) -> dict[str, int]:
     """Kind of personal data -> how many were replaced in the kept pieces."""
-    kinds = of_method(lake, SEGMENTS, subject.methods).select(F.explode("replaced").alias("kind", "n"))
-    return {row.kind: row.n for row in kinds.groupBy("kind").agg(F.sum("n").alias("n")).orderBy("kind").collect()}
+    kinds = f"SELECT unnest(map_entries(replaced)) AS kind FROM ({of_method(SEGMENTS)})"
+    return _counted(view, f"SELECT kind.key, sum(kind.value) FROM ({kinds}) GROUP BY 1 ORDER BY 1", subject)
 
 
-def _counted(frame: DataFrame, column: str) -> dict[Any, int]:
-    return {row[0]: row[1] for row in frame.groupBy(column).agg(F.count("*")).collect()}
-
-
-def seed_pairs(lake: Lake, subject: Experiment) -> dict[str, int]:
+def seed_pairs(view: LakeView, subject: Experiment) -> dict[str, int]:
     """Split -> number of seed pairs."""
-    return _counted(pairs_of_seed(lake, subject.name), "split")
+    return _counted(view, f"SELECT split, count(*) FROM ({SEED_PAIRS}) GROUP BY 1 ORDER BY 1", subject)
+
+
+def _counted(view: LakeView, query: str, subject: Experiment) -> dict[Any, int]:
+    """The answer to a query for two columns, as a dictionary."""
+    return {key: n for key, n in (row.values() for row in view.rows(query, subject.values))}
 
 
 def accounts(runs: list[Row]) -> list[Row]:
@@ -160,7 +153,7 @@ def last_work(runs: list[Row]) -> list[Row]:
     return [run for run in runs if worked and run["loop_id"] == worked[-1]["loop_id"]]
 
 
-def releases(lake: Lake, subject: Experiment) -> list[Row]:
+def releases(view: LakeView, subject: Experiment) -> list[Row]:
     """What the experiment has published, newest first."""
-    mine = lake.read(RELEASES).where(F.col("experiment") == subject.name)
-    return rows(mine.orderBy(F.desc("published_at"), "release_id"))
+    mine = "SELECT * FROM ops.releases WHERE experiment = $experiment ORDER BY published_at DESC, release_id"
+    return view.rows(mine, subject.values)

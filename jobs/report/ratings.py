@@ -3,56 +3,43 @@
 from collections import defaultdict
 from typing import Any
 
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
-
-from jobs.current.methods import of_method
-from jobs.current.pool import pool
-from jobs.current.ratings import scores_of_models
-from jobs.current.seed import seed_pairs
-from jobs.lake.materialised import materialised
-from jobs.lake.tables import Lake
-from jobs.report.facts import Experiment, Row, rows
-from schemas.gold import CURATED, GENERATIONS
-from schemas.silver import OVERLAPS, SCORES
-from schemas.table import Table
-from transforms.scoring.curation import Selection, select_curated
+from jobs.current import counting
+from jobs.current.counting import OVERLAPS, PAIRS, POOL, SEED_PAIRS, of_method
+from jobs.current.notes import NONE
+from jobs.lake.view import LakeView, Row
+from jobs.report.facts import Experiment
+from schemas.gold import GENERATIONS
+from schemas.silver import SCORES
 from transforms.scoring.scorers import SCORERS
 
 BINS = 32
 MAX_TEXT = 1200
 MAX_EXAMPLES = 3
 MAX_PROMPTS = 12
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
+RANGES = f"""
+SELECT scorer, quantile_disc(score, [0.005, 0.995]) AS ends FROM ({counting.scores(SCORES)}) GROUP BY 1 ORDER BY 1
+"""
+COUNTS = f"""
+SELECT model_id, status, CASE WHEN score IS NOT NULL
+           THEN greatest(0, least({BINS - 1}, floor((score - $low::DOUBLE) / $width::DOUBLE)))::INTEGER END AS bin,
+       count(*) AS n
+FROM ({counting.scores(SCORES)}) WHERE scorer = $scorer GROUP BY ALL ORDER BY ALL
+"""
 
 
-def current(lake: Lake, table: Table, subject: Experiment) -> DataFrame:
-    """A table's scores by the experiment's models and by the methods that count."""
-    models = [*subject.forward.values(), *subject.backward.values()]
-    found = scores_of_models(lake, table, subject.methods, models)
-    return materialised(found.select("pair_id", "score", "status", "scorer", "model_id", "method_digest"))
-
-
-def histograms(scores: DataFrame, subject: Experiment) -> list[Row]:
+def histograms(view: LakeView, subject: Experiment) -> list[Row]:
     """For each scorer and model: counts in equal bins from `low` to `high`, and of each status.
 
     One scorer has one scale for all its models: its own, or the range without the outermost 1 %,
     whose rows are counted in the bins at the ends.
     """
     found = []
-    for scorer, n, quantiles in (
-        scores.groupBy("scorer")
-        .agg(F.count("score"), F.percentile_approx("score", [0.005, 0.995]))
-        .orderBy("scorer")
-        .collect()
-    ):
-        low, high = SCORERS[scorer].scale or (quantiles if n else (0.0, 1.0))
+    for scorer, ends in (row.values() for row in view.rows(RANGES, subject.values)):
+        low, high = SCORERS[scorer].scale or ends or (0.0, 1.0)
         width = (high - low) / BINS or 1.0
-        inside = F.greatest(F.lit(0), F.least(F.lit(BINS - 1), F.floor((F.col("score") - low) / width)))
-        place = F.when(F.col("score").isNotNull(), inside)  # greatest and least pass over a null
-        counted = scores.where(F.col("scorer") == scorer).groupBy("model_id", "status", place.alias("bin"))
         by_model: dict[str, list[Row]] = defaultdict(list)
-        for row in rows(counted.agg(F.count("*").alias("n"))):
+        for row in view.rows(COUNTS, subject.values | {"scorer": scorer, "low": low, "width": width}):
             by_model[row["model_id"]].append(row)
         for iteration, model_id in sorted([*subject.forward.items(), *subject.backward.items()]):
             counts, statuses = [0] * BINS, defaultdict[str, int](int)
@@ -75,61 +62,81 @@ def histograms(scores: DataFrame, subject: Experiment) -> list[Row]:
     return found
 
 
-def lengths(lake: Lake, subject: Experiment) -> list[Row]:
+LENGTHS = f"""
+SELECT "set", count(*) AS n, quantile_disc(length(instruction), {QUANTILES}) AS instruction,
+       quantile_disc(length(response), {QUANTILES}) AS response
+FROM (SELECT 1 AS place, 'seed' AS "set", instruction, response FROM ({SEED_PAIRS})
+      UNION ALL SELECT 2, 'candidates', instruction, response FROM ({PAIRS})
+      UNION ALL SELECT 3, 'curated, iteration ' || iteration, instruction, response FROM gold.curated
+                WHERE experiment = $experiment)
+GROUP BY place, "set" ORDER BY place, "set"
+"""
+
+
+def lengths(view: LakeView, subject: Experiment) -> list[Row]:
     """Quantiles of the characters of instructions and responses: seed, candidates, each curated set."""
-    mine = F.col("experiment") == subject.name
-    curated = lake.read(CURATED).where(mine)
-    name = F.concat(F.lit("curated, iteration "), F.col("iteration").cast("string"))
-    pairs = [
-        seed_pairs(lake, subject.name).select(F.lit("seed").alias("set"), "instruction", "response"),
-        subject.pairs(lake).select(F.lit("candidates").alias("set"), "instruction", "response"),
-        curated.select(name.alias("set"), "instruction", "response"),
-    ]
-    found: list[Row] = []
-    for frame in pairs:
-        quantiles = [
-            F.percentile_approx(F.length(side), [*QUANTILES]).alias(side) for side in ("instruction", "response")
-        ]
-        found += rows(frame.groupBy("set").agg(F.count("*").alias("n"), *quantiles).orderBy("set"))
-    return found
+    return view.rows(LENGTHS, subject.values)
 
 
-def examples(lake: Lake, scores: DataFrame, subject: Experiment) -> Row:
-    """A few pairs kept in the last curated iteration, and a few rejected for each reason, in hash order.
+NEWEST = """
+SELECT iteration, scorer, model_id, method_digests, threshold FROM gold.curated WHERE experiment = $experiment
+ORDER BY iteration DESC LIMIT 1
+"""
+KEPT = "SELECT *, '' AS drop_reason FROM gold.curated WHERE experiment = $experiment AND iteration = $iteration"
+JUDGED = f"""
+WITH pairs AS (SELECT p.*, u.url FROM ({PAIRS}) p JOIN ({POOL}) u USING (segment_id)),
+overlapping AS (SELECT segment_id FROM ({OVERLAPS})),
+rated AS (
+    SELECT pair_id, scorer, any_value(score) AS score FROM silver.scores
+    WHERE status = 'ok' AND NOT isnan(score) AND (scorer, model_id, method_digest) IN
+              (SELECT unnest($by::VARCHAR[]), unnest($judges::VARCHAR[]), unnest($digests::VARCHAR[]))
+      AND pair_id IN (SELECT pair_id FROM pairs WHERE segment_id NOT IN (FROM overlapping))
+    GROUP BY ALL),
+complete AS (SELECT pair_id FROM rated GROUP BY 1 HAVING count(*) = len($by::VARCHAR[])),
+ranked AS (SELECT pair_id, score, percent_rank() OVER (PARTITION BY scorer ORDER BY score) AS rank
+           FROM rated WHERE pair_id IN (FROM complete)),
+scored AS (SELECT pair_id, CASE WHEN len($by::VARCHAR[]) = 1 THEN any_value(score) ELSE avg(rank) END AS score,
+                  $threshold::DOUBLE AS threshold FROM ranked GROUP BY 1)
+SELECT pairs.*, score, threshold,
+       CASE WHEN segment_id IN (FROM overlapping) THEN 'overlap' WHEN score IS NULL THEN 'unscored'
+            WHEN score < threshold THEN 'below_threshold' END AS drop_reason
+FROM pairs LEFT JOIN scored USING (pair_id)
+"""
+"""What curation said of each pair, but for its gates; `test_counting` holds it to `select_curated`."""
+REJECTED = f"""
+SELECT * REPLACE (coalesce(drop_reason, $gate) AS drop_reason) FROM ({JUDGED})
+WHERE pair_id NOT IN (SELECT pair_id FROM ({KEPT}))
+"""
+
+
+def examples(view: LakeView, subject: Experiment) -> Row:
+    """A few pairs kept in the last curated iteration, and a few rejected for each reason, in the order of their ids.
 
     A pair that reached the threshold and yet was not kept was stopped by a gate.
     """
-    curated = lake.read(CURATED).where(F.col("experiment") == subject.name)
-    newest = curated.orderBy(F.desc("iteration")).first()
-    if newest is None:
+    newest = view.rows(NEWEST, subject.values)
+    if not newest:
         return {"iteration": None, "kept": [], "rejected": []}
-    kept = curated.where(F.col("iteration") == newest.iteration)
-    urls = pool(lake, subject.name).select("segment_id", "url")
-    scorers = newest.scorer.split("+")
-    models = {"forward": newest.model_id, "backward": subject.backward[0]}
-    judged = select_curated(
-        subject.pairs(lake).join(urls, "segment_id"),
-        lake.read(SCORES),
-        lake.read(OVERLAPS).where(F.col("experiment") == subject.name),
-        Selection(
-            scorers=scorers,
-            methods={
-                name: (models[SCORERS[name].direction], digest)
-                for name, digest in zip(scorers, newest.method_digests, strict=False)  # the gates' come after
-            },
-            threshold=newest.threshold,
-        ),
-        experiment=subject.name,
-        iteration=newest.iteration,
-        model_id=newest.model_id,
-    )
-    mine = scores.where(F.col("model_id").isin(*models.values()))
-    rejected = judged.join(kept.select("pair_id"), "pair_id", "left_anti")
-    reason = F.coalesce("drop_reason", F.lit(_gate(subject)))
+    values = subject.values | curation(subject, newest[0])
     return {
-        "iteration": newest.iteration,
-        "kept": _with_scores(mine, _few(kept.withColumn("drop_reason", F.lit("")), 2 * MAX_EXAMPLES)),
-        "rejected": _with_scores(mine, _few(rejected.withColumn("drop_reason", reason), MAX_EXAMPLES)),
+        "iteration": newest[0]["iteration"],
+        "kept": _few(view, KEPT, 2 * MAX_EXAMPLES, values),
+        "rejected": _few(view, REJECTED, MAX_EXAMPLES, values),
+    }
+
+
+def curation(subject: Experiment, newest: Row) -> dict[str, Any]:
+    """The values of `JUDGED` and `REJECTED` for the curation that gave a row of `gold.curated`."""
+    scorers = newest["scorer"].split("+")
+    models = {"forward": newest["model_id"], "backward": subject.backward.get(0, NONE)}
+    return {
+        "iteration": newest["iteration"],
+        "by": scorers,
+        "judges": [models[SCORERS[name].direction] for name in scorers],
+        "digests": newest["method_digests"][: len(scorers)],  # the gates' come after
+        "threshold": newest["threshold"],
+        "gate": _gate(subject),
+        "models": [*models.values()],
     }
 
 
@@ -140,37 +147,44 @@ def _gate(subject: Experiment) -> str:
     return gates[0] if len(gates) == 1 else "gate"
 
 
-def _few(pairs: DataFrame, n: int) -> list[Row]:
-    by_hash = Window.partitionBy("drop_reason").orderBy(F.xxhash64("pair_id"), "pair_id")
-    shortened = [F.substring(side, 1, MAX_TEXT + 1).alias(side) for side in ("instruction", "response")]
-    some = pairs.withColumn("place", F.row_number().over(by_hash)).where(F.col("place") <= n)
-    facts = some.select("pair_id", "url", "score", "threshold", "drop_reason", "place", *shortened)
-    return rows(facts.orderBy("drop_reason", "place"))
+def _few(view: LakeView, pairs: str, n: int, values: dict[str, Any]) -> list[Row]:
+    """The first pairs of each reason by their ids, which are hashes, with all their scores."""
+    cut = MAX_TEXT + 1
+    found = view.rows(
+        f"""
+        SELECT pair_id, url, score, threshold, drop_reason, substring(instruction, 1, {cut}) AS instruction,
+               substring(response, 1, {cut}) AS response
+        FROM ({pairs}) QUALIFY row_number() OVER (PARTITION BY drop_reason ORDER BY pair_id) <= {n}
+        ORDER BY drop_reason, pair_id
+        """,
+        values,
+    )
+    scores = f"SELECT pair_id, scorer, score FROM ({counting.scores(SCORES)}) WHERE pair_id IN (SELECT unnest($few))"
+    by_pair: dict[str, dict[str, Any]] = defaultdict(dict)
+    for row in view.rows(f"{scores} ORDER BY scorer", values | {"few": [pair["pair_id"] for pair in found]}):
+        by_pair[row["pair_id"]][row["scorer"]] = row["score"]
+    return [pair | {"scores": by_pair[pair["pair_id"]]} for pair in found]
 
 
-def _with_scores(scores: DataFrame, pairs: list[Row]) -> list[Row]:
-    asked = F.col("pair_id").isin([pair["pair_id"] for pair in pairs])
-    found: dict[str, dict[str, Any]] = defaultdict(dict)
-    for row in rows(scores.where(asked).orderBy("scorer")):
-        found[row["pair_id"]][row["scorer"]] = row["score"]
-    return [pair | {"scores": found[pair["pair_id"]]} for pair in pairs]
+WHO = f"""
+SELECT DISTINCT model_id FROM ({of_method(GENERATIONS)})
+WHERE sample = 0 AND model_id IN (SELECT unnest($models::VARCHAR[]))
+"""
+SIDE_BY_SIDE = f"""
+WITH given AS (SELECT * FROM ({of_method(GENERATIONS)}) WHERE sample = 0)
+SELECT prompt_set, prompt_id, substring(a.prompt, 1, {MAX_TEXT + 1}) AS prompt,
+       substring(a.output, 1, {MAX_TEXT + 1}) AS first, substring(b.output, 1, {MAX_TEXT + 1}) AS last
+FROM given a JOIN given b USING (prompt_set, prompt_id) WHERE a.model_id = $first AND b.model_id = $last
+ORDER BY prompt_set, prompt_id LIMIT {MAX_PROMPTS}
+"""
 
 
-def answers(lake: Lake, subject: Experiment) -> Row:
+def answers(view: LakeView, subject: Experiment) -> Row:
     """The answers of the first and the last forward model to the same prompts, side by side."""
-    given = of_method(lake, GENERATIONS, subject.methods).where("sample = 0")
-    given = given.where(F.col("model_id").isin([*subject.forward.values()]))
-    who = {row.model_id for row in given.select("model_id").distinct().collect()}
+    who = {row["model_id"] for row in view.rows(WHO, subject.values)}
     iterations = sorted(iteration for iteration, model_id in subject.forward.items() if model_id in who)
     if len(iterations) < 2:
         return {"iterations": iterations, "prompts": []}
-    first, last = subject.forward[iterations[0]], subject.forward[iterations[-1]]
-    output = F.substring("output", 1, MAX_TEXT + 1)
-    prompt = F.substring("prompt", 1, MAX_TEXT + 1)
-    sides = [
-        given.where(F.col("model_id") == model_id).select("prompt_set", "prompt_id", prompt.alias("prompt"), text)
-        for model_id, text in ((first, output.alias("first")), (last, output.alias("last")))
-    ]
-    both = sides[0].join(sides[1].drop("prompt"), ["prompt_set", "prompt_id"])
-    shown = rows(both.orderBy("prompt_set", "prompt_id").limit(MAX_PROMPTS))
-    return {"iterations": [iterations[0], iterations[-1]], "prompts": shown}
+    ends = {"first": subject.forward[iterations[0]], "last": subject.forward[iterations[-1]]}
+    prompts = view.rows(SIDE_BY_SIDE, subject.values | ends)
+    return {"iterations": [iterations[0], iterations[-1]], "prompts": prompts}

@@ -2,16 +2,15 @@
 
 from collections import defaultdict
 from functools import partial
-from typing import Any
 
 import numpy as np
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
 
-from jobs.current.methods import of_method
-from jobs.lake.tables import Lake
-from jobs.report.facts import Experiment, Row, rows
+from jobs.current import counting
+from jobs.current.counting import of_method
+from jobs.lake.view import LakeView, Row
+from jobs.report.facts import Experiment
 from schemas.gold import JUDGEMENTS
+from schemas.silver import KNOWN_SCORES, SCORES
 from transforms.scoring.estimates import Floats, estimate
 from transforms.scoring.judge_check import combined, measures
 from transforms.scoring.known_pairs import OF_SEED
@@ -19,24 +18,21 @@ from transforms.scoring.known_pairs import OF_SEED
 MAX_KNOWN = 2000  # of each kind: more would not narrow the interval that is shown
 MAX_POINTS = 1000
 PRECISION = 0.9
+KNOWN = f"""
+SELECT pair_id, scorer, model_id, score, split_part(pair_id, '/', 3) AS kind FROM ({counting.scores(KNOWN_SCORES)})
+WHERE starts_with(pair_id, '{OF_SEED}') AND status = 'ok'
+QUALIFY row_number() OVER (PARTITION BY scorer, model_id, kind ORDER BY pair_id) <= {MAX_KNOWN} ORDER BY pair_id
+"""
 
 
-def known_checks(scores: DataFrame, subject: Experiment, thresholds: list[Row]) -> list[Row]:
+def known_checks(view: LakeView, subject: Experiment, thresholds: list[Row]) -> list[Row]:
     """For each scorer and model that rated held-out pairs: its scores of each kind, and what they are worth.
 
     After them, without scores, the best combination of those that one iteration can use. `thresholds`
     are those of curation (`scorer`, `iteration`, `threshold`).
     """
-    kind = F.get(F.split("pair_id", "/"), F.lit(2))
-    by_hash = Window.partitionBy("scorer", "model_id", kind).orderBy(F.xxhash64("pair_id"))
-    some = (
-        scores.where(F.startswith("pair_id", F.lit(OF_SEED)) & (F.col("status") == "ok"))
-        .withColumn("place", F.row_number().over(by_hash))
-        .where(F.col("place") <= MAX_KNOWN)
-        .select("pair_id", "scorer", "model_id", "score", kind.alias("kind"))
-    )
     by_judge: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in rows(some.orderBy("pair_id")):
+    for row in view.rows(KNOWN, subject.values):
         by_judge[row["scorer"], row["model_id"]].append(row)
     kept_from = {(row["scorer"], row["iteration"] - 1): row["threshold"] for row in thresholds}
     iterations = {model_id: t for models in (subject.backward, subject.forward) for t, model_id in models.items()}
@@ -62,10 +58,23 @@ def known_checks(scores: DataFrame, subject: Experiment, thresholds: list[Row]) 
     return [check for check in found if check["measures"]]
 
 
-def drift(scores: DataFrame, subject: Experiment, thresholds: list[Row]) -> list[Row]:
+BOTH = f"""
+SELECT pair_id, any_value(score) FILTER (model_id = $old) AS old, any_value(score) FILTER (model_id = $new) AS new
+FROM ({counting.scores(SCORES)}) WHERE scorer = $scorer AND status = 'ok' GROUP BY 1
+HAVING old IS NOT NULL AND new IS NOT NULL
+"""
+SIDES = f"""
+SELECT count(*) AS n, count_if(old >= $before AND NOT new >= $after) AS falls,
+       count_if(new >= $after AND NOT old >= $before) AS rises, corr(old, new) AS correlation
+FROM ({BOTH})
+"""
+POINTS = f"SELECT old, new FROM ({BOTH}) ORDER BY pair_id LIMIT {MAX_POINTS}"
+
+
+def drift(view: LakeView, subject: Experiment, thresholds: list[Row]) -> list[Row]:
     """For each curating scorer and pair of successive models: how many candidates changed sides of k, and some scores.
 
-    Each model's side is that of its own iteration's threshold.
+    Each model's side is that of its own iteration's threshold. The points are the first by the pairs' ids.
     """
     found = []
     k = {(row["scorer"], row["iteration"]): row["threshold"] for row in thresholds}
@@ -74,55 +83,33 @@ def drift(scores: DataFrame, subject: Experiment, thresholds: list[Row]) -> list
         old, new = subject.forward.get(t - 1), subject.forward.get(t)
         if after is None or old is None or new is None:
             continue
-        mine = scores.where((F.col("scorer") == scorer) & (F.col("status") == "ok"))
-        both = (
-            mine.where(F.col("model_id").isin(old, new))
-            .groupBy("pair_id")
-            .pivot("model_id", [old, new])
-            .agg(F.first("score"))
-            .toDF("pair_id", "old", "new")
-            .where("old IS NOT NULL AND new IS NOT NULL")
-        )
-        was, stays = F.col("old") >= before, F.col("new") >= after
-        counts: Any = both.agg(
-            F.count("*").alias("n"),
-            F.count_if(was & ~stays).alias("falls"),
-            F.count_if(~was & stays).alias("rises"),
-            F.corr("old", "new").alias("correlation"),
-        ).first()
-        if not counts.n:
+        values = subject.values | {"scorer": scorer, "old": old, "new": new, "before": before, "after": after}
+        [counts] = view.rows(SIDES, values)
+        if not counts["n"]:
             continue  # a combination of scorers: its ranks are in no table
-        points = both.orderBy(F.xxhash64("pair_id")).limit(MAX_POINTS).select("old", "new").collect()
-        found.append(
-            {
-                "scorer": scorer,
-                "iteration": t,
-                "before": before,
-                "after": after,
-                **counts.asDict(),
-                "points": [(point.old, point.new) for point in points],
-            }
-        )
+        points = [(point["old"], point["new"]) for point in view.rows(POINTS, values)]
+        found.append({"scorer": scorer, "iteration": t, "before": before, "after": after, **counts, "points": points})
     return found
 
 
-def win_rates(lake: Lake, subject: Experiment) -> list[Row]:
+JUDGED = f"""
+SELECT judge_id, prompt_set, model_id, reference_id, method_digest, count(*) AS n_asked,
+       list_sort(list(preference - 1) FILTER (preference IS NOT NULL)) AS wins
+FROM ({of_method(JUDGEMENTS)})
+WHERE model_id IN (SELECT unnest($forward::VARCHAR[])) AND reference_id IN (SELECT unnest($forward::VARCHAR[]))
+GROUP BY ALL ORDER BY judge_id, prompt_set, model_id, reference_id, method_digest
+"""
+
+
+def win_rates(view: LakeView, subject: Experiment) -> list[Row]:
     """For each judge and pair of the experiment's models: the mean preference as a share, with its interval.
 
     A prompt without a verdict leaves the count; it is no loss.
     """
     iterations = {model_id: iteration for iteration, model_id in subject.forward.items()}
-    judged = of_method(lake, JUDGEMENTS, subject.methods).where(
-        F.col("model_id").isin([*iterations]) & F.col("reference_id").isin([*iterations])
-    )
-    sides = ["judge_id", "prompt_set", "model_id", "reference_id", "method_digest"]
-    found = rows(
-        judged.groupBy(*sides)
-        .agg(F.sort_array(F.collect_list(F.col("preference") - 1)).alias("wins"), F.count("*").alias("n_asked"))
-        .orderBy(*sides)
-    )
+    found = view.rows(JUDGED, subject.values | {"forward": [*iterations]})
     for one in found:
-        wins = np.array(one.pop("wins"))
+        wins = np.array(one.pop("wins") or [])
         weighed = partial(_mean, wins)
         one["rate"] = estimate(weighed, np.arange(len(wins))) if len(wins) else None
         one |= {"n": len(wins), "iteration": iterations[one["model_id"]], "reference": iterations[one["reference_id"]]}

@@ -1,13 +1,12 @@
-"""A finished lake for the commands that only look at one."""
+"""A finished lake for the commands that only look at one, as Spark has it."""
 
 import pytest
 from pyspark.sql import SparkSession
 
 from jobs.lake.tables import Lake
-from tests.jobs.synthetic_lake import synthetic_lake
 
 
 @pytest.fixture(scope="session")
-def finished_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def finished_lake(spark: SparkSession, finished_root: str) -> Lake:
     """Written once, only to be read."""
-    return synthetic_lake(spark, str(tmp_path_factory.mktemp("finished") / "lake"))
+    return Lake(spark, finished_root)

@@ -6,13 +6,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from pyspark.sql import SparkSession
 
 from jobs.lake.conform import predicate
-from jobs.lake.tables import Lake
-from schemas.bronze import DOCUMENTS
+from schemas.bronze import COMPLETIONS, DOCUMENTS
 from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
-from schemas.ops import MODELS, QUARANTINE, RELEASES, RUNS
+from schemas.ops import MODELS, PROMPTS, QUARANTINE, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, KNOWN_SCORES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 from tests.planted import plant
 from transforms.scoring.scorers import SCORERS
@@ -48,7 +46,7 @@ def url(page: int) -> str:
     return f"https://docs.example.org/{TOPICS[page % len(TOPICS)].replace(' ', '-')}/{page}.html"
 
 
-def synthetic_lake(spark: SparkSession, root: str) -> Lake:
+def synthetic_lake(root: str) -> None:
     """Write the lake below `root`."""
     draw = np.random.default_rng(3)
     segments = _segments(draw)
@@ -77,6 +75,9 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
          "source": "invented", "licence": None, "split": "dev" if n % 2 else "train"} for n in range(60)
     ])  # fmt: skip
     plant(root, CANDIDATES, candidates)
+    plant(root, PROMPTS, [{"prompt_id": key("prompt"), "name": "backward", "text": "{response}", "prefill": None,
+                           "chat_template_digest": key("template")}])  # fmt: skip
+    plant(root, COMPLETIONS, [_completion(place, c) for place, c in enumerate(candidates)])
     scores = [s for model in FORWARD[:2] for s in _scores(candidates, model, draw)]
     by_old_prompt = {"method_digest": "likelihood_gain-0", "score": 9.0}
     plant(root, SCORES, [s | by_old_prompt for s in scores if s["pair_id"] == candidates[-1]["candidate_id"]
@@ -116,7 +117,6 @@ def synthetic_lake(spark: SparkSession, root: str) -> Lake:
         "payload": "GET https://docs.example.org/broken.html",
     }])  # fmt: skip
     plant(root, RUNS, _runs())
-    return Lake(spark, root)
 
 
 def _document(page: int) -> Row:
@@ -151,6 +151,15 @@ def _candidate(segment: Row, place: int) -> Row:
         "candidate_id": key("candidate", segment["segment_id"]), "method_digest": "c1", "segment_id": segment["segment_id"],
         "instruction": HOSTILE if place == 0 else asked, "response": segment["text"], "model_id": BACKWARD,
         "request_id": key("request", place),
+    }  # fmt: skip
+
+
+def _completion(place: int, candidate: Row) -> Row:
+    return {
+        "request_id": key("request", place), "run_id": key("run", 0, 3), "attempt": 1, "stage": "candidates",
+        "model_id": BACKWARD, "subject_id": candidate["segment_id"], "prompt_id": key("prompt"), "system": "",
+        "sampling": "{}", "sample": 0, "text": candidate["instruction"], "finish_reason": "stop",
+        "n_prompt_tokens": 200, "n_completion_tokens": 20, "status": "ok", "created_at": NOW,
     }  # fmt: skip
 
 

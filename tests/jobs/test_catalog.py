@@ -1,6 +1,5 @@
 """Tables by name, their history, and a vacuum that keeps what is released."""
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +11,13 @@ import polars
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.cli.printing import as_json_lines, as_text
 from jobs.errors import JobError
-from jobs.lake import audit, catalog, jvm, local
+from jobs.lake import audit, catalog, contents, jvm, local
 from jobs.lake.queries import require_reading
+from jobs.lake.rows import rows_of_frame
 from jobs.lake.runs import Run
 from jobs.lake.tables import COMMIT, Lake
+from jobs.lake.view import LakeView
 from jobs.lake.writing import RunLake
 from schemas import TABLES
 from schemas.bronze import COMPLETIONS
@@ -278,26 +278,16 @@ def test_names_follow_the_lake_that_is_opened(spark: SparkSession, open_lake, tm
         assert catalog.sql(opened, "SELECT * FROM gold.curated").count() == n
 
 
-def test_tables_and_history_tell_what_is_there_and_who_wrote_it(open_lake) -> None:
+def test_what_spark_wrote_is_told_by_delta_rs(open_lake) -> None:
     lake = open_lake(iteration=1)
     curate(lake, 3, "a")
-    found = {row.name: row for row in catalog.tables(lake).collect()}
-    assert (found["gold.curated"].version, found["gold.curated"].rows) == (1, 3)
-    assert found["gold.curated"].bytes > 0
-    assert (found["silver.scores"].version, found["silver.scores"].rows) == (None, 0)
-    newest = catalog.history(lake, "gold.curated").first()
-    assert (newest.version, newest.operation, newest.rows) == (1, "WRITE", 3)
-    assert (newest.job, newest.iteration, newest.run_id) == ("test", "1", lake.run.run_id)
-
-
-def test_history_of_an_unknown_table_names_the_known_ones(open_lake) -> None:
-    with pytest.raises(JobError, match=r"gold\.curate: no such table; the lake has bronze\.documents"):
-        catalog.history(open_lake(), "gold.curate")
-
-
-def test_history_of_an_unwritten_table_says_so(open_lake) -> None:
-    with pytest.raises(JobError, match=r"gold\.curated: not written yet"):
-        catalog.history(open_lake(), "gold.curated")
+    with LakeView(lake.root) as view:
+        found = {row["name"]: row for row in contents.tables(view)}
+        commits = contents.history(view, "gold.curated")
+        newest = dict(zip(commits.columns, next(iter(commits.values)), strict=True))
+    assert (found["gold.curated"]["version"], found["gold.curated"]["rows"]) == (1, 3)
+    assert (newest["version"], newest["operation"], newest["rows"]) == (1, "WRITE", 3)
+    assert (newest["job"], newest["iteration"], newest["run_id"]) == ("test", 1, lake.run.run_id)
 
 
 def test_vacuum_keeps_a_released_version_readable_and_removes_an_unreleased_ones_files(open_lake) -> None:
@@ -322,7 +312,9 @@ def test_vacuum_keeps_a_released_version_readable_and_removes_an_unreleased_ones
         deltalake.DeltaTable(lake.path(CURATED), version=forgotten).to_pyarrow_table()
 
     assert catalog.vacuum(lake, grace_hours=0) == []
-    assert catalog.history(lake, "gold.curated").first().run_id == lake.run.run_id
+    with LakeView(lake.root) as view:
+        commits = contents.history(view, "gold.curated")
+        assert next(iter(commits.values))[commits.columns.index("run_id")] == lake.run.run_id
 
 
 def test_vacuum_keeps_the_version_that_a_model_was_trained_on(open_lake) -> None:
@@ -385,29 +377,11 @@ def test_vacuum_refuses_a_remote_lake(spark: SparkSession, open_lake) -> None:
         catalog.vacuum(RunLake(spark, "s3a://bucket/lake", open_lake().run))
 
 
-def test_rows_print_as_an_aligned_table_without_terminal_escapes(spark: SparkSession) -> None:
-    frame = spark.createDataFrame([("a\x1b[31m\nb", 1), ("x" * 200, 22), (None, None)], "text string, n int")
-    lines = list(as_text(frame, max_rows=2))
-    assert len({len(line) for line in lines[:3]}) == 1
-    assert lines[1].startswith("a [31m b")
-    assert lines[2].endswith("… 22")
-    assert lines[3] == "(the first 2 rows; there are more)"
-    assert list(as_text(frame.where("n = 7"))) == ["(no rows)"]
-
-
-def test_json_lines_hold_no_terminal_escapes(spark: SparkSession) -> None:
-    [line] = as_json_lines(spark.createDataFrame([("\x9b31m\u202e!",)], "text string"))
-    assert line == '{"text":"\\u009b31m\\u202e!"}'
-
-
-def test_rows_print_as_json_lines_with_nulls(spark: SparkSession) -> None:
-    frame = spark.createDataFrame(
-        [("a\x1b\n", 1, {"k": 2}), (None, None, None)], "text string, n int, m map<string,int>"
-    )
-    assert [json.loads(line) for line in as_json_lines(frame)] == [
-        {"text": "a\x1b\n", "n": 1, "m": {"k": 2}},
-        {"text": None, "n": None, "m": None},
-    ]
+def test_rows_of_spark_are_plain_values(spark: SparkSession) -> None:
+    asked = "SELECT 1 AS a, 'x' AS a, map('k', 2) AS m, array(struct(1.5D AS b)) AS s, timestamp'2026-01-02' AS t"
+    answer = rows_of_frame(spark.sql(f"{asked} UNION ALL {asked}"), limit=1)
+    assert answer.columns == ["a", "a", "m", "s", "t"]
+    assert [*answer.values] == [[1, "x", {"k": 2}, [{"b": 1.5}], datetime(2026, 1, 2)]]
 
 
 def test_quarantine_is_a_table_like_any_other(open_lake) -> None:
@@ -440,12 +414,16 @@ def test_every_look_works_below_a_folder_with_an_odd_name(spark: SparkSession, t
     release(lake, CURATED, kept)
     for text in "bc":
         curate(lake, 2, text)
-    about = {row.name: row for row in catalog.tables(lake).collect()}
-    assert (about["gold.curated"].rows, about["gold.curated"].version) == (2, lake.version(CURATED))
-    assert [row.rows for row in catalog.history(lake, "gold.curated").collect()][:3] == [2, 2, 3]
+    with LakeView(str(root)) as view:
+        [about] = [row for row in contents.tables(view) if row["name"] == "gold.curated"]
+        assert (about["rows"], about["version"]) == (2, lake.version(CURATED))
+        commits = contents.history(view, "gold.curated")
+        assert [row[commits.columns.index("rows")] for row in commits.values][:3] == [2, 2, 3]
+        assert len([*contents.releases(view).values]) == 1
+        assert len(view.rows(NAMES)) == 2
+        assert len(view.rows(f"SELECT * FROM {view.open(CURATED, kept)}")) == 3
     assert catalog.sql(lake, NAMES).count() == 2
     assert catalog.sql(lake, f"{NAMES} VERSION AS OF {kept}").count() == 3
-    assert catalog.releases(lake).count() == 1
     assert local.versions(lake.root, [CURATED, RUNS]) == {"gold.curated": lake.version(CURATED), "ops.runs": 0}
     assert local.count_rows(lake.root, CURATED, "experiment", "test") == 2
     (removed,) = catalog.vacuum(lake, grace_hours=0)

@@ -20,6 +20,7 @@ from jobs.errors import RecipeError
 from jobs.lake import jvm
 from jobs.lake.materialised import materialised
 from jobs.lake.runs import Run
+from jobs.lake.view import LakeView
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
 from jobs.recipe.digests import duplicates_digest, segments_digest
@@ -165,9 +166,8 @@ def test_what_could_not_be_read_is_told_and_tried_again(
     plan = recipe(crawl, ingest_documents={"paths": [str(crawl)], "commit_bytes": 2**20})
     run = do(ingest_documents, plan)
     assert (run.n_out, dict(run.quarantined)) == (1, {"undecodable": 1, "unreadable_file": 1})
-    assert "quarantined from bronze.documents: undecodable (http://a.org/bad:" in explain(
-        open_lake(), "http://a.org/bad"
-    )
+    with LakeView(open_lake().root) as view:
+        assert "quarantined from bronze.documents: undecodable (http://a.org/bad:" in explain(view, "http://a.org/bad")
     assert do(ingest_documents, plan).n_in == 0
     large = page(("Tea", prose(1, 2**20)))
     (tmp_path / "later.warc").write_bytes(response("http://a.org/1", large))

@@ -28,7 +28,7 @@ def session():
     finally:
         {end}
 
-sys.exit(main(["tables", "--lake", "l"], session=session))
+sys.exit(main(["run", "--recipe", "jobs/recipes/demo.toml", "--lake", "l"], session=session))
 """
 SLEEPS = "time.sleep(600)"
 BLOCKED = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); time.sleep(600)"

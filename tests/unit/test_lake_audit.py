@@ -173,7 +173,9 @@ def test_a_column_that_an_older_lake_lacks_may_be_null_or_is_a_fault(tmp_path: P
         mode="overwrite",
         schema_mode="overwrite",
     )
-    assert faults(str(tmp_path)) == ["ops.quarantine: has no column run_id, rule; another version of humpback wrote it"]
+    assert faults(str(tmp_path)) == [
+        "ops.quarantine: was written by another release of humpback: it lacks run_id, rule"
+    ]
 
 
 def test_a_run_that_was_killed_has_no_row_and_is_no_fault(tmp_path: Path) -> None:

@@ -1,25 +1,33 @@
-"""The numbers of the report, from a lake whose rows are known."""
+"""The numbers of the report, without a JVM, from a lake whose rows are known."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from jobs.lake import catalog
-from jobs.lake.tables import Lake
+from jobs.lake import translated
+from jobs.lake.view import LakeView
 from jobs.report import gather, report, write
 from jobs.report.facts import Stage
-from schemas.silver import SEGMENTS
+from schemas.ops import RUNS
+from tests.conftest import Command
 from tests.jobs.synthetic_lake import BACKWARD, FORWARD, THRESHOLD
+from tests.planted import plant
 from transforms.pages.segments import DROP_REASONS
-
-pytestmark = pytest.mark.spark
 
 
 @pytest.fixture(scope="module")
-def made(finished_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str]:
+def view(finished_root: str) -> Iterator[LakeView]:
+    with LakeView(finished_root) as view:
+        yield view
+
+
+@pytest.fixture(scope="module")
+def made(view: LakeView, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str]:
     """What the report on the lake shows, and its HTML."""
-    facts = gather(finished_lake)
-    out = write(facts, finished_lake.root, tmp_path_factory.mktemp("report") / "new" / "report.html")
+    facts = gather(view)
+    out = write(facts, view.root, tmp_path_factory.mktemp("report") / "new" / "report.html")
     return facts, out.read_text(encoding="utf-8")
 
 
@@ -28,8 +36,8 @@ def facts(made: tuple[dict, str]) -> dict:
     return made[0]
 
 
-def test_funnel_counts_every_stage(facts: dict, finished_lake: Lake) -> None:
-    n_kept = finished_lake.read(SEGMENTS).where("drop_reason IS NULL").count()
+def test_funnel_counts_every_stage(facts: dict, view: LakeView) -> None:
+    n_kept = counted(view, "silver.segments WHERE drop_reason IS NULL")
     n_repeats = len(range(1, n_kept, 20))
     n_curated = {r["iteration"]: r["n_rows"] for r in facts["releases"]}
     assert facts["experiment"] == "demo"
@@ -47,13 +55,18 @@ def test_funnel_counts_every_stage(facts: dict, finished_lake: Lake) -> None:
     ]
 
 
-def test_each_rule_is_shown_with_what_came_to_it(facts: dict, finished_lake: Lake) -> None:
+def counted(view: LakeView, where: str) -> int:
+    [row] = view.rows(f"SELECT count(*) AS n FROM {where}")
+    return row["n"]
+
+
+def test_each_rule_is_shown_with_what_came_to_it(facts: dict, view: LakeView) -> None:
     assert [rule.name for rule in facts["rules"]] == [*DROP_REASONS]
     short, upper = (rule for rule in facts["rules"] if rule.n_dropped)
     assert (short.name, short.n_in, upper.name) == ("too_short", 240, "uppercase_header")
     assert upper.n_in == 240 - short.n_dropped
     assert facts["rules"][-1].n_in == upper.n_in - upper.n_dropped
-    mailed = finished_lake.read(SEGMENTS).where("drop_reason IS NULL AND position = 1").count()
+    mailed = counted(view, "silver.segments WHERE drop_reason IS NULL AND position = 1")
     assert facts["replaced"] == {"email": 2 * mailed}
 
 
@@ -82,16 +95,14 @@ def test_held_out_check_is_of_each_model_that_rated_the_pairs(facts: dict) -> No
     assert [m.measure for m in check["measures"] if m.of == f"at {THRESHOLD:.3g}"] == ["precision", "recall", "f1"]
 
 
-def test_drift_counts_the_candidates_that_changed_sides(facts: dict, finished_lake: Lake) -> None:
+def test_drift_counts_the_candidates_that_changed_sides(facts: dict, view: LakeView) -> None:
     (found,) = facts["drift"]
     assert (found["scorer"], found["iteration"], found["n"], len(found["points"])) == ("likelihood_gain", 1, 60, 60)
     sides = [(old >= THRESHOLD, new >= THRESHOLD) for old, new in found["points"]]
     assert (found["falls"], found["rises"]) == (sides.count((True, False)), sides.count((False, True)))
     assert found["falls"] + found["rises"] > 0
-    row = catalog.sql(finished_lake, "SELECT * FROM drift").first()
-    assert row is not None
-    assert (row.scorer, row.before, row.after, row.pairs) == ("likelihood_gain", 1, 2, 60)
-    assert (row.falls, row.rises) == (found["falls"], found["rises"])
+    asked = "SELECT scorer, before, after, pairs, falls, rises FROM drift"
+    assert [*translated.answer(view, asked).values] == [("likelihood_gain", 1, 2, 60, found["falls"], found["rises"])]
 
 
 def test_examples_say_why_a_pair_was_rejected(facts: dict) -> None:
@@ -140,6 +151,15 @@ def test_report_is_written_beside_the_lake_it_links_into(made: tuple[dict, str])
     assert html.count("<svg") == 6
 
 
-def test_report_of_an_empty_lake(open_lake, tmp_path: Path) -> None:
-    html = report(open_lake(), tmp_path / "report.html").read_text(encoding="utf-8")
+def test_the_command_says_where_it_is(look: Command, finished_root: str, tmp_path: Path) -> None:
+    words = ("report", "--lake", finished_root, "--out", tmp_path / "r.html")
+    assert look(*words).out == f"report: {tmp_path}/r.html\n"
+    assert json.loads(look(*words, "--json").out) == {"report": f"{tmp_path}/r.html"}
+    assert "Experiment demo" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_report_of_an_empty_lake(tmp_path: Path) -> None:
+    plant(tmp_path, RUNS, [])
+    with LakeView(str(tmp_path)) as view:
+        html = report(view, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "No documents have been ingested yet" in html

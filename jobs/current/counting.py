@@ -1,0 +1,50 @@
+"""The rows that count for an experiment, as queries of a lake's view: to the looks what `pool` and `pairs` are to jobs.
+
+`tests/jobs/test_counting.py` holds the two to each other.
+"""
+
+from typing import Any
+
+from jobs.current.notes import NONE, Notes, scorer_method
+from schemas import TABLES
+from schemas.table import Table
+from transforms.scoring.scorers import SCORERS
+
+POOL = "SELECT * FROM silver.unlabelled WHERE experiment = $experiment"
+SEED_PAIRS = "SELECT * FROM silver.seed_pairs WHERE experiment = $experiment"
+OVERLAPS = "SELECT * FROM silver.overlaps WHERE experiment = $experiment"
+PAIRS = f"""
+SELECT candidate_id AS pair_id, segment_id, instruction, response FROM silver.candidates
+WHERE method_digest = $silver_candidates AND model_id = $backward AND segment_id IN (SELECT segment_id FROM ({POOL}))
+"""
+"""The pairs to rate."""
+
+
+def of_method(table: Table) -> str:
+    """The rows of a table that the method that counts now has made."""
+    return f"SELECT * FROM {table.name} WHERE method_digest = ${_digest(table)}"
+
+
+def scores(table: Table) -> str:
+    """The rows of a table of scores by the experiment's models, by the methods that count."""
+    return f"""
+    SELECT * FROM {table.name}
+    WHERE model_id IN (SELECT unnest($models::VARCHAR[]))
+      AND (scorer, method_digest) IN (SELECT unnest($scorers::VARCHAR[]), unnest($score_digests::VARCHAR[]))
+    """
+
+
+def values(experiment: str, notes: Notes, forward: dict[int, str], backward: dict[int, str]) -> dict[str, Any]:
+    """What the `$names` of these queries stand for; `forward` and `backward` are the models of each iteration."""
+    of_tables = {_digest(t): notes.get((experiment, t.name), NONE) for t in TABLES if "method_digest" in t.columns}
+    return of_tables | {
+        "experiment": experiment,
+        "backward": backward.get(0, NONE),
+        "models": [*forward.values(), *backward.values()],
+        "scorers": [*SCORERS],
+        "score_digests": [notes.get((experiment, scorer_method(name)), NONE) for name in SCORERS],
+    }
+
+
+def _digest(table: Table) -> str:
+    return table.name.replace(".", "_")

@@ -1,0 +1,85 @@
+"""What is in the lake: its tables, how one of them came to be, and what is published.
+
+Command line: `humpback tables`, `history`, `releases`.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from jobs.errors import JobError
+from jobs.lake.names import table_named
+from jobs.lake.rows import Rows, rows_of_dicts
+from jobs.lake.view import LakeView, Row
+from schemas import TABLES
+from schemas.ops import RELEASES
+
+ABOUT = ("name", "comment", "version", "rows", "bytes", "last_written")
+COMMIT_FACTS = ("job", "experiment", "iteration", "run_id", "recipe_digest", "code_version", "inputs")
+ROWS_WRITTEN = ("numOutputRows", "num_added_rows")
+"""Names of that number in a commit: Spark's, and delta-rs's."""
+
+
+def tables(view: LakeView) -> list[Row]:
+    """One row (`ABOUT`) per declared table, in the order of the flow: version, rows, bytes, when last written."""
+    found = []
+    for table in TABLES:
+        delta = view.delta(table)
+        state = _state(delta) if delta else (None, 0, 0, None)
+        found.append(dict(zip(ABOUT, (table.name, table.comment, *state), strict=True)))
+    return found
+
+
+def _state(delta: DeltaTable) -> tuple[int, int, int, datetime | None]:
+    """Version, rows and bytes from the log's statistics, and the time of the newest commit."""
+    files = pa.RecordBatchReader.from_stream(delta.get_add_actions()).read_all()
+    counted = [n for n in files["num_records"].to_pylist() if n is not None]
+    # A writer without statistics leaves no numbers.
+    n_rows = sum(counted) if len(counted) == len(files) else delta.to_pyarrow_dataset().count_rows()
+    n_bytes = sum(n for n in files["size_bytes"].to_pylist() if n is not None)
+    newest = delta.history(1)
+    return delta.version(), n_rows, n_bytes, _time(newest[0]) if newest else None
+
+
+def history(view: LakeView, name: str) -> Rows:
+    """How a table came to be, newest version first: which run of which job wrote what.
+
+    Raises:
+        JobError: no table of that name is declared, or it does not exist yet.
+    """
+    delta = view.delta(table_named(name))
+    if delta is None:
+        raise JobError(f"{name}: not written yet in {view.root}")
+    columns = ("version", "timestamp", "operation", "rows", *COMMIT_FACTS)
+    return rows_of_dicts(columns, (_commit(commit) for commit in delta.history()))
+
+
+def _commit(commit: Mapping[str, Any]) -> Row:
+    metrics = commit.get("operationMetrics") or {}
+    written = next((int(metrics[name]) for name in ROWS_WRITTEN if name in metrics), None)
+    about = {"version": commit["version"], "timestamp": _time(commit), "operation": commit.get("operation")}
+    facts = _facts(commit.get("userMetadata"))
+    return about | {"rows": written} | {key: facts.get(key) for key in COMMIT_FACTS}
+
+
+def _facts(metadata: str | None) -> Mapping[str, Any]:
+    """What a run of ours noted in its commit; nothing of somebody else's."""
+    try:
+        facts = json.loads(metadata or "")
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _time(commit: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(commit["timestamp"] / 1000, UTC).replace(tzinfo=None)
+
+
+def releases(view: LakeView) -> Rows:
+    """What is published, oldest first; each row names the table, the version and the slice to read."""
+    found = view.rows("SELECT * FROM ops.releases ORDER BY published_at, release_id")
+    return rows_of_dicts(RELEASES.columns, found)

@@ -1,0 +1,45 @@
+"""The answer to a query as plain values, whichever engine gave it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql.types import Row
+
+if TYPE_CHECKING:  # a look needs no session
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Columns, of which two may have one name, and the rows' values in that order; the rows can be walked once.
+
+    A value is None, a bool, number, text, bytes, date or datetime (UTC, without a zone), or a list or dict of these.
+    """
+
+    columns: Sequence[str]
+    values: Iterable[Sequence[Any]]
+
+
+def rows_of_dicts(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Rows:
+    """Some columns of rows that are known by name."""
+    return Rows(columns, ([row[name] for name in columns] for row in rows))
+
+
+def rows_of_frame(frame: "DataFrame", limit: int | None = None) -> Rows:
+    """A frame's rows, at most `limit`, one partition of it in memory at a time."""
+    return Rows(frame.columns, _walked(frame if limit is None else frame.limit(limit)))
+
+
+def _walked(frame: "DataFrame") -> Iterator[list[Any]]:
+    for row in frame.toLocalIterator():
+        yield [_plain(value) for value in row]
+
+
+def _plain(value: Any) -> Any:
+    """A value without Spark's types."""
+    if isinstance(value, Row):
+        return {name: _plain(one) for name, one in zip(value.__fields__, value, strict=True)}
+    if isinstance(value, dict):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value

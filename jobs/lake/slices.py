@@ -1,0 +1,61 @@
+"""Slices of a table as the jobs write them, `experiment = 'demo' AND iteration = 1`, and which hold a row."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import and_
+
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from jobs.errors import JobError
+from jobs.lake.view import READING, LakeView, UnreadableError
+from schemas.table import Table
+
+TERM = r"(\w+) = (-?\d+|'(?:[^'\\]|\\.)*')"  # as `conform.predicate` writes it
+
+
+def condition(slice: str) -> pc.Expression:
+    """A slice as Arrow's condition; nothing else that may stand there is evaluated.
+
+    Raises:
+        ValueError: it is something else than columns and their values.
+    """
+    if not re.fullmatch(f"{TERM}(?: AND {TERM})*", slice, re.DOTALL):
+        raise ValueError("the slice is no conjunction of column = literal")
+    terms = (pc.field(column) == _value(text) for column, text in re.findall(TERM, slice, re.DOTALL))
+    return reduce(and_, terms)
+
+
+def _value(text: str) -> str | int:
+    return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL) if text.startswith("'") else int(text)
+
+
+def slices_with(
+    view: LakeView, table: Table, slices: Iterable[tuple[int, str]], column: str, values: Sequence[str]
+) -> list[tuple[str, int, str]]:
+    """Each value of a column with the version and slice that hold it; `slices` are of the partition columns.
+
+    Each file is read once, though it may be part of many versions.
+
+    Raises:
+        JobError: a version is not there any more or cannot be read.
+    """
+    files: dict[str, ds.Fragment] = {}
+    holds: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for version, slice in slices:
+        delta = view.delta(table, version)
+        if delta is None:
+            raise JobError(f"{table.name}: not written yet in {view.root}")
+        try:
+            for file in delta.to_pyarrow_dataset().get_fragments(condition(slice)):
+                files[file.path] = file
+                holds[file.path].append((version, slice))
+        except (*READING, ValueError) as error:
+            raise UnreadableError(view.root, f"{table.name}@{version} where {slice}", error) from error
+    found: list[tuple[str, int, str]] = []
+    for path, file in files.items():
+        here = file.to_table(columns=[column], filter=pc.field(column).isin(values))[column].to_pylist()
+        found += [(str(value), *place) for value in here for place in holds[path]]
+    return found

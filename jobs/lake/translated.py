@@ -1,0 +1,188 @@
+"""Spark's SQL over a lake, translated by sqlglot and answered by DuckDB, without a JVM.
+
+Command line: `humpback sql --engine duckdb`.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import sqlglot
+from sqlglot import ErrorLevel, exp
+from sqlglot.errors import ParseError, SqlglotError, UnsupportedError
+
+from jobs.errors import JobError
+from jobs.lake.drift import DRIFT, DRIFT_VIEW
+from jobs.lake.names import meant
+from jobs.lake.queries import CATALOG, no_such_table
+from jobs.lake.rows import Rows
+from jobs.lake.view import READING, LakeView, UnreadableError, one_line
+from schemas import BY_NAME
+from schemas.table import Table
+
+ASK_SPARK = "ask Spark: --engine spark"
+OTHERWISE = frozenset({"hash"})
+"""Functions of both engines that give other values in DuckDB."""
+_INTEGERS = (exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT)
+_HAS_PART = "typeof(x) = 'DOUBLE' OR typeof(x) = 'FLOAT' OR typeof(x) LIKE 'DECIMAL%'"
+_DAMAGED = "reading the stream registered as"  # so begins what DuckDB says where delta-rs cannot read a file
+_MISSING_COLUMN = re.compile(r'column "(?P<a>[^"]+)" (?:was )?not found|does not have a column named "(?P<b>[^"]+)"')
+
+
+def answer(view: LakeView, text: str) -> Rows:
+    """The answer to one query in Spark's SQL over the lake's tables (and their versions) by name, and the view `drift`.
+
+    Raises:
+        JobError: it is no query, reads anything else, or is one that DuckDB cannot answer as Spark would.
+    """
+    query = _parsed(text)
+    tables = _placed(view, query)
+    translated = _translated(query)
+    try:
+        found = view.answer(translated)
+    except READING as error:
+        raise _told(view, tables, error) from error
+    return Rows(found.columns, _walked(view, tables, found))
+
+
+def _walked(view: LakeView, tables: list[Table], found: Rows) -> Iterator[Any]:
+    try:
+        yield from found.values
+    except READING as error:
+        raise _told(view, tables, error) from error
+
+
+def _parsed(text: str) -> exp.Query:
+    """The statement, if it is one query, and nothing in it writes or runs anything."""
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it tells of each statement that it only passes on
+    try:
+        statements = sqlglot.parse(text, read="spark")
+    except SqlglotError as error:
+        raise JobError(f"sql: DuckDB's engine cannot read the statement: {_where(error)}; {ASK_SPARK}") from error
+    if len(statements) != 1:
+        raise JobError(f"sql: {len(statements)} statements; give one query")
+    [statement] = statements
+    if not isinstance(statement, exp.Query):
+        raise JobError(f"sql: DuckDB's engine runs queries only, SELECT or WITH; {ASK_SPARK}")
+    for node in statement.walk():
+        if isinstance(node, (exp.DML, exp.DDL, exp.Command, exp.Into, exp.QueryTransform)):
+            raise JobError("sql: the statement holds more than a query; tables are written by jobs alone")
+        if isinstance(node, exp.Anonymous) and node.name.lower() in OTHERWISE:
+            raise JobError(f"sql: the function {node.name.lower()} gives other values in DuckDB; {ASK_SPARK}")
+    return statement
+
+
+def _where(error: SqlglotError) -> str:
+    """What a parser says: the fault's place, without the statement."""
+    if isinstance(error, ParseError) and error.errors:
+        first = error.errors[0]
+        return f"{first['description'].rstrip('.')} at line {first['line']}, column {first['col']}"
+    return one_line(error)
+
+
+def _placed(view: LakeView, query: exp.Query) -> list[Table]:
+    """Put DuckDB's names in the place of the tables' and the view's; the tables that are read."""
+    subqueries = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
+    read = []
+    for node in list(query.find_all(exp.Table)):
+        if not isinstance(node.this, exp.Identifier):
+            raise JobError(f"sql: DuckDB's engine reads the lake's tables only, not {node.sql('spark')}; {ASK_SPARK}")
+        parts = [part.name.lower() for part in node.parts]
+        name = ".".join(parts[1:] if len(parts) == 3 and parts[0] == CATALOG else parts)
+        if len(parts) == 1 and name in subqueries:
+            continue
+        if name == DRIFT_VIEW:
+            drift = _parsed(DRIFT)
+            read += _placed(view, drift)
+            node.replace(exp.Subquery(this=drift, alias=_alias(node)))
+        elif name in BY_NAME:
+            read.append(BY_NAME[name])
+            here = exp.to_table(view.open(BY_NAME[name], _version(node)))
+            node.replace(exp.Table(this=here.this, db=here.args["db"], **_kept(node)))
+        else:
+            raise no_such_table(name)
+    return read
+
+
+def _alias(node: exp.Table) -> exp.Expr:
+    return node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(node.name))
+
+
+def _kept(node: exp.Table) -> dict[str, Any]:
+    """What a named table carries beside its name: joins, pivots, a sample; it goes by its own name."""
+    left = {key: value for key, value in node.args.items() if key not in ("this", "db", "catalog", "version", "alias")}
+    return left | {"alias": _alias(node)}
+
+
+def _version(node: exp.Table) -> int | None:
+    version = node.args.get("version")
+    if version is None:
+        return None
+    number = version.expression
+    if version.name != "VERSION" or not isinstance(number, exp.Literal) or not number.name.isdigit():
+        raise JobError(f"sql: DuckDB's engine takes VERSION AS OF and a number; {ASK_SPARK}")
+    return int(number.name)
+
+
+def _translated(query: exp.Query) -> str:
+    """The query in DuckDB's SQL."""
+    for node in list(query.walk())[::-1]:  # what is below another is replaced before it
+        meaning = _as_spark_means(node)
+        if meaning is not node:
+            node.replace(meaning)
+    try:
+        return query.sql("duckdb", unsupported_level=ErrorLevel.RAISE)
+    except UnsupportedError as error:
+        raise JobError(f"sql: DuckDB cannot answer this query: {one_line(error)}; {ASK_SPARK}") from error
+
+
+def _as_spark_means(node: exp.Expr) -> exp.Expr:
+    """A node that sqlglot hands on, and of which Spark 4 makes something else than DuckDB, in DuckDB's terms."""
+    if isinstance(node, exp.Lateral) and node.args.get("outer"):
+        raise JobError(f"sql: DuckDB's engine does not do LATERAL VIEW OUTER; {ASK_SPARK}")
+    if isinstance(node, exp.Like) and not isinstance(node.parent, exp.Escape) and "\\" in node.expression.name:
+        return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))
+    if isinstance(node, (exp.Div, exp.IntDiv, exp.Mod)) and not isinstance(node.expression, exp.Literal):
+        return _divided(node)
+    if isinstance(node, exp.Cast):
+        return _cast(node)
+    return node
+
+
+def _divided(node: exp.Binary) -> exp.Expr:
+    """A division that ends the query where the divisor is 0, for which DuckDB has null, NaN or infinity."""
+    divisor = node.expression.copy()
+    is_zero = exp.EQ(this=exp.paren(divisor.copy()), expression=exp.Literal.number(0))
+    fails = exp.Anonymous(this="error", expressions=[exp.Literal.string("division by zero")])
+    whole = node.copy()
+    whole.set("expression", exp.Case(ifs=[exp.If(this=is_zero, true=fails)], default=divisor))
+    whole.set("safe", False)
+    return whole
+
+
+def _cast(node: exp.Cast) -> exp.Expr:
+    """A cast that ends the query where a value does not fit, to an integer towards zero, where DuckDB rounds."""
+    is_try = isinstance(node, exp.TryCast)
+    kind = exp.TryCast if is_try and node.args.get("safe") else exp.Cast
+    strict = kind(this=node.this.copy(), to=node.to.copy())
+    if node.to.this not in _INTEGERS:
+        return strict if is_try else node
+    number = exp.Trunc(this=kind(this=node.this.copy(), to=exp.DataType.build("double")))
+    has_part = sqlglot.parse_one(_HAS_PART, read="duckdb")
+    has_part = has_part.transform(lambda n: node.this.copy() if isinstance(n, exp.Column) else n)
+    return exp.Case(ifs=[exp.If(this=has_part, true=kind(this=number, to=node.to.copy()))], default=strict)
+
+
+def _told(view: LakeView, tables: list[Table], error: BaseException) -> JobError:
+    """What a query ended with, in one sentence."""
+    names = ", ".join(dict.fromkeys(table.name for table in tables))
+    said = str(error).partition("\n\nLINE ")[0]
+    if missing := _MISSING_COLUMN.search(said):
+        column = missing["a"] or missing["b"]
+        known = [name for table in tables for name in table.columns]
+        return JobError(f"sql: there is no column {column} in {names or 'the query'}{meant(column, known)}")
+    if not isinstance(error, duckdb.Error) or _DAMAGED in said:
+        return UnreadableError(view.root, names, error)
+    return JobError(f"sql: DuckDB cannot answer this query: {' '.join(said.split())[:300]}; {ASK_SPARK}")

@@ -1,0 +1,203 @@
+"""A lake's tables as DuckDB sees them, opened by delta-rs: for what only looks, and needs no JVM."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from pyspark.sql.types import TimestampType
+
+from jobs.errors import JobError
+from jobs.lake.compatibility import require_known_columns
+from jobs.lake.conform import arrow_of
+from jobs.lake.local import delta_table, folder
+from jobs.lake.names import meant
+from jobs.lake.rows import Rows
+from schemas import BY_NAME, TABLES
+from schemas.place import local_path
+from schemas.table import Table
+
+Row = dict[str, Any]
+READING = (DeltaError, OSError, pa.ArrowException, duckdb.Error)
+"""What the readers raise where files or logs are damaged, or a store does not answer."""
+MEMORY = "2GB"  # what needs more is put into files, which go with the view
+BATCH = 1024  # rows that are taken from DuckDB at a time
+LAYERS = sorted({table.name.split(".")[0] for table in TABLES})
+_NAMED = re.compile(rf"\b(?:{'|'.join(LAYERS)})\.\w+")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class UnreadableError(JobError):
+    """Tables that the readers cannot read; `reason` is what they say."""
+
+    def __init__(self, root: str, what: str, error: BaseException) -> None:
+        """`what` names the tables, `error` is what was raised."""
+        self.reason = one_line(error)
+        advice = "`humpback audit` looks at every table"
+        if local_path(root) is None:
+            advice = "give the store's credentials in the environment, or ask `humpback sql`, which is Spark's"
+        super().__init__(f"{root}: {what} cannot be read: {self.reason}; {advice}")
+
+
+class LakeView:
+    """The tables below one root, to be read in DuckDB's SQL by their names; each is opened when it is first named.
+
+    No statement reaches a file, an address, an extension or a setting: DuckDB is locked before it sees the first one.
+    """
+
+    def __init__(self, root: str) -> None:
+        """`root` is a folder or any URI that delta-rs can read; a store's credentials come from the environment.
+
+        Raises:
+            JobError: there is no such folder.
+        """
+        self.root = _place(root)
+        self._opened: dict[tuple[str, int | None], DeltaTable | None] = {}
+        self._known: set[str] = set()
+        self._closing = ExitStack()
+        spill = self._closing.enter_context(TemporaryDirectory(prefix="humpback-spill-"))
+        settings: dict[str, Any] = {"temp_directory": spill, "memory_limit": MEMORY}
+        self._tables = self._closing.enter_context(duckdb.connect(config=settings))
+        # The rules are Spark's SQL; but for this one function it is DuckDB's too.
+        self._tables.execute("CREATE MACRO octet_length(text) AS strlen(text)")
+        for layer in LAYERS:
+            self._tables.execute(f"CREATE SCHEMA {layer}")
+        for setting in ("autoinstall_known_extensions", "autoload_known_extensions", "enable_external_access"):
+            self._tables.execute(f"SET {setting} = false")
+        self._tables.execute("SET lock_configuration = true")
+
+    def __enter__(self) -> Self:
+        """The view itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the tables, and of DuckDB with its files."""
+        self._closing.close()
+
+    def require_lake(self) -> Self:
+        """Make sure that there is any table.
+
+        Raises:
+            JobError: there is none, or the store cannot be read.
+        """
+        if not any(self.delta(table) for table in TABLES):
+            raise JobError(
+                f"{self.root}: no lake, for it has none of the tables; name the folder that `humpback run` wrote"
+            )
+        return self
+
+    def delta(self, table: Table, version: int | None = None) -> DeltaTable | None:
+        """The table as delta-rs has it, at `version` or the newest; None where it has not been written yet.
+
+        Raises:
+            JobError: there is no such version.
+            UnreadableError: the table's log cannot be read.
+        """
+        if (table.name, version) not in self._opened:
+            if version is not None:
+                self._require_version(table, version)
+            try:
+                found = self._closing.enter_context(delta_table(f"{self.root}/{table.path}", version))
+            except READING as error:
+                raise UnreadableError(self.root, table.name, error) from error
+            self._opened[table.name, version] = found
+        return self._opened[table.name, version]
+
+    def open(self, table: Table, version: int | None = None) -> str:
+        """Make a table known to DuckDB, at `version` or the newest; its name there.
+
+        It has the declared columns: no rows where the table has not been written yet, null where a column that may be
+        null is missing. Times are UTC's, without a zone.
+
+        Raises:
+            JobError: there is no such version.
+            UnreadableError: the table cannot be read.
+            OtherReleaseError: another release of humpback wrote it.
+        """
+        layer, _, name = table.name.partition(".")
+        here = table.name if version is None else f"{layer}.{name}_at_{version}"
+        if here in self._known:
+            return here
+        delta = self.delta(table, version)
+        try:
+            rows: Any = delta.to_pyarrow_dataset() if delta else arrow_of(table, [])
+        except READING as error:
+            raise UnreadableError(self.root, table.name, error) from error
+        require_known_columns(table, rows.schema.names, self.root)
+        self._tables.register(f"{here}, as stored", rows)
+        source = f'"{here}, as stored"'
+        if len(rows.schema.names) < len(table.columns):
+            self._tables.register(f"{here}, as declared", arrow_of(table, []))
+            source = f'(SELECT * FROM "{here}, as declared" UNION ALL BY NAME SELECT * FROM {source})'
+        columns = (
+            f'"{f.name}"::TIMESTAMP AS "{f.name}"' if isinstance(f.dataType, TimestampType) else f'"{f.name}"'
+            for f in table.schema
+        )
+        self._tables.execute(f"CREATE VIEW {here} AS SELECT {', '.join(columns)} FROM {source}")
+        self._known.add(here)
+        return here
+
+    def rows(self, query: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """The answer to a query of ours, row by row. `values` are those of its `$names`, and may be more.
+
+        Raises:
+            UnreadableError: a table cannot be read.
+        """
+        try:
+            answer = self.answer(query, values)
+            return [dict(zip(answer.columns, row, strict=True)) for row in answer.values]
+        except READING as error:
+            raise UnreadableError(self.root, ", ".join(_tables_in(query)), error) from error
+
+    def answer(self, query: str, values: Mapping[str, Any] | None = None) -> Rows:
+        """The answer to a query, with what DuckDB or delta-rs raises left as it is.
+
+        Its rows are walked before the view is asked for anything else.
+        """
+        for name in _tables_in(query):
+            self.open(BY_NAME[name])
+        wanted = set(re.findall(r"\$([a-z_]\w*)", query))
+        cursor = self._tables.execute(query, {name: v for name, v in (values or {}).items() if name in wanted})
+        return Rows([column[0] for column in cursor.description or ()], _fetched(cursor))
+
+    def folder(self, name: str) -> Path:
+        """A local folder for what is not a table: below the lake if that is local."""
+        return folder(self.root, name)
+
+    def _require_version(self, table: Table, version: int) -> None:
+        newest = self.delta(table)
+        if newest is None or not 0 <= version <= newest.version():
+            there = f"its versions are 0 to {newest.version()}" if newest else "it has not been written yet"
+            raise JobError(f"{table.name}: no version {version} in {self.root}; {there}")
+
+
+def one_line(error: BaseException, length: int = 300) -> str:
+    """What a reader says, on one line and not too long."""
+    text = " ".join(_COLOUR.sub("", str(error)).replace("↳", " ").split()) or type(error).__name__
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _place(root: str) -> str:
+    """The lake's root as delta-rs is told it."""
+    local = local_path(root)
+    if local and not local.is_dir():
+        beside = [f.name for f in local.parent.iterdir()] if local.parent.is_dir() else []
+        raise JobError(
+            f"{root}: no such folder{meant(local.name, beside) or '; name the lake that `humpback run` wrote'}"
+        )
+    return str(local) if local else root.rstrip("/")
+
+
+def _tables_in(query: str) -> list[str]:
+    return [name for name in dict.fromkeys(_NAMED.findall(query)) if name in BY_NAME]
+
+
+def _fetched(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    while batch := cursor.fetchmany(BATCH):
+        yield from batch

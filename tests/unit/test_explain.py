@@ -1,0 +1,150 @@
+"""The story of a page, without a JVM, from a lake whose rows are known."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from jobs.cli.explain import explain
+from jobs.current.notes import last_noted
+from jobs.errors import JobError
+from jobs.lake import translated
+from jobs.lake.conform import arrow_of
+from jobs.lake.view import LakeView
+from schemas.gold import CURATED
+from tests.documented import query_with
+from tests.jobs.synthetic_lake import NOW, key, url
+
+Told = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def view(finished_root: str) -> Iterator[LakeView]:
+    with LakeView(finished_root) as view:
+        yield view
+
+
+@pytest.fixture(scope="module")
+def told(view: LakeView) -> Told:
+    """What is told of a name; each is looked up once."""
+    return cache(lambda subject: explain(view, subject))
+
+
+def test_a_page_is_told_piece_by_piece_down_to_its_releases(told: Told) -> None:
+    story = told(url(2))
+    lines = story.splitlines()
+    assert lines[0] == f"page {url(2)}"
+    assert lines[1].startswith(f"  document {key('document', 2)[:12]} crawled 2026-01-02 03:00:00 (utf-8), from crawl")
+    pieces = [line for line in lines if line.startswith("  piece ")]
+    assert [line.split()[1] for line in pieces] == [str(n) for n in range(6)]
+    assert any(line.endswith(": dropped, too_short") for line in pieces)
+    assert "in the unlabelled set of demo" in story
+    assert "likelihood_gain by forward-0-bbbbbb: " in story
+
+
+def test_a_curated_candidate_is_told_with_its_release(view: LakeView, told: Told) -> None:
+    curated = view.rows("SELECT * FROM gold.curated WHERE iteration = 2")[0]
+    story = told(curated["pair_id"])
+    assert f"curated for demo, iteration 2: likelihood_gain {curated['score']:.3f} >= 0.090" in story
+    assert "      released in gold.curated VERSION AS OF 1 where experiment = 'demo' AND iteration = 2" in story
+    assert "      released in gold.training_examples VERSION AS OF 1 where dataset = 'demo/forward-2'" in story
+
+
+def test_a_release_is_told_whatever_the_tables_hold_now(tmp_path: Path, finished_root: str, told: Told) -> None:
+    shutil.copytree(finished_root, tmp_path / "lake")
+    place = tmp_path / "lake" / CURATED.path
+    pair_id = DeltaTable(str(place), version=0).to_pyarrow_table()["pair_id"][0].as_py()
+    write_deltalake(str(place), arrow_of(CURATED, []), mode="overwrite")
+    with LakeView(str(tmp_path / "lake")) as view:
+        story = explain(view, pair_id)
+    assert (
+        "      in no curated set now\n      released in gold.curated VERSION AS OF 0 where experiment = 'demo' AND iteration = 1"
+        in story
+    )
+
+
+def test_replaced_personal_data_and_overlaps_are_told(view: LakeView, told: Told) -> None:
+    [overlap] = view.rows("SELECT * FROM silver.overlaps")
+    story = told(overlap["segment_id"])
+    assert f'    kept out of demo by 7 of eval/koala.jsonl: "{overlap["phrase"]}"' in story
+    mailed = view.rows("SELECT * FROM silver.segments WHERE cardinality(replaced) > 0")[0]
+    assert ": kept\n    replaced email 2\n" in told(mailed["segment_id"])
+
+
+def test_the_documented_query_says_which_prompt_kept_a_segment_out(view: LakeView) -> None:
+    answer = translated.answer(view, query_with("silver.overlaps"))
+    [row] = [dict(zip(answer.columns, values, strict=True)) for values in answer.values]
+    page = int(row["url"].split("/")[-1][:-5])
+    assert (row["known_set"], row["known_id"], row["url"]) == ("eval/koala.jsonl", "7", url(page))
+
+
+def test_an_older_version_of_a_page_names_the_newer(told: Told) -> None:
+    story = told(key("document", "later"))
+    old, new = [line for line in story.splitlines() if line.startswith("  document ")]
+    assert old.startswith(f"  document {key('document', 0)[:12]} crawled 2026-01-02")
+    assert old.endswith(f"; superseded by {key('document', 'later')[:12]}")
+    assert "superseded" not in new
+    assert story.endswith("  no pieces: not segmented yet")
+    assert told(url(0)) == story
+
+
+def test_scores_by_several_methods_are_told_apart(view: LakeView, told: Told) -> None:
+    twice = view.rows("SELECT * FROM silver.scores WHERE method_digest = 'likelihood_gain-0'")[0]
+    story = told(twice["pair_id"])
+    assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-0 (no longer counts): 9.000" in story
+    assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-1: " in story
+    assert "expected by forward-0-bbbbbb: " in story
+
+
+def test_every_name_of_a_page_tells_the_same(told: Told) -> None:
+    segment = key("segment", 2, 1)
+    story = told(url(2))
+    assert told(key("document", 2)) == story
+    assert told(segment[:10]) == story
+    candidate = next(line.split()[1] for line in story.splitlines() if line.startswith("    candidate "))
+    assert told(candidate) == story
+
+
+def test_duplicates_name_their_keeper_and_the_keeper_its_duplicates(told: Told) -> None:
+    keeper = told(url(0))
+    [kept] = [line for line in keeper.splitlines() if line.startswith("    kept for")]
+    repeat = kept.split(": ")[1].split(", ")[0]
+    story = told(repeat)
+    assert "near duplicate (Jaccard 0.91) of " in story
+    assert f"on {url(0)}, which is kept for it" in story
+
+
+def test_a_quarantined_page_is_found_by_its_payload(told: Told) -> None:
+    story = told("https://docs.example.org/broken.html")
+    assert story == "quarantined from bronze.documents: truncated_record (120 of 4,096 bytes)"
+
+
+@pytest.mark.parametrize(
+    ("subject", "advice"),
+    [
+        ("https://example.org/nowhere", "; an id may be shortened to its first 8 characters or more"),
+        ("https://docs.example.org/disk/0.htm", "; did you mean https://docs.example.org/disk/0.html?"),
+        ("f" * 64, "; an id may be shortened to its first 8 characters or more"),
+        (key("segment", 2, 1)[:7], "; an id may be shortened to its first 8 characters or more"),
+    ],
+)
+def test_an_unknown_name_is_an_error_that_says_what_may_be_asked(view: LakeView, subject: str, advice: str) -> None:
+    with pytest.raises(JobError) as unknown:
+        explain(view, subject)
+    what = f"{subject}: no URL, document, segment or candidate of this name in {view.root}"
+    assert str(unknown.value) == what + advice
+
+
+def test_what_the_last_run_noted_counts() -> None:
+    runs = [
+        {"experiment": experiment, "started_at": NOW + timedelta(hours=hour), "methods": methods}
+        for hour, experiment, methods in (
+            (2, "a", {"x": "2", "y": "2"}), (1, "a", {"x": "1", "z": "1"}), (3, "b", {"x": "b"}), (4, "a", None),
+            (2, "a", {"x": "3"}),
+        )
+    ]  # fmt: skip
+    assert last_noted(runs) == {("a", "x"): "3", ("a", "y"): "2", ("a", "z"): "1", ("b", "x"): "b"}
