@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from jobs.errors import WaitingError
-from jobs.lake import lease
+from jobs.lake import lease, process
 from jobs.lake.lease import Lease, held
 
 NO_SPARK: Any = None  # of a lake on this machine none is asked
@@ -101,9 +101,9 @@ def test_a_machine_is_known_by_its_boot(tmp_path: Path) -> None:
 def test_the_start_of_a_process_of_any_name_is_known(tmp_path: Path) -> None:
     (tmp_path / "a) b c").symlink_to("/bin/sleep")
     with subprocess.Popen([tmp_path / "a) b c", "60"]) as later:
-        started = lease._process_start(later.pid)
+        started = process._start(later.pid)
         later.kill()
-    assert int(started) > int(lease._process_start(os.getpid()))
+    assert int(started) > int(process._start(os.getpid()))
 
 
 def test_of_many_that_start_together_no_two_hold_the_lease(tmp_path: Path) -> None:
