@@ -35,8 +35,8 @@ def opened(place: str, open: Callable[[str], Opened]) -> Iterator[Opened]:
     if folder is None or not MANGLED.search(os.path.realpath(folder)):
         yield open(str(folder or place))
         return
-    above = gettempdir()
-    with TemporaryDirectory(prefix="humpback-table-", dir="/tmp" if MANGLED.search(above) else above) as links:
+    temp_root = gettempdir()
+    with TemporaryDirectory(prefix="humpback-table-", dir="/tmp" if MANGLED.search(temp_root) else temp_root) as links:
         if (folder / LOG).is_dir():
             os.symlink(folder / LOG, f"{links}/{LOG}")
         table = open(links)

@@ -103,12 +103,12 @@ def check_references(tables: Sequence[Table]) -> None:
     faults = []
     for table in tables:
         for name, targets in table.references.items():
-            here = f"{table.name}.{name}"
+            source = f"{table.name}.{name}"
             for target in targets:
                 if target not in kinds:
-                    faults.append(f"{here} refers to {target}, which no table has")
-                elif kinds[target] != kinds[here]:
-                    faults.append(f"{here} is {kinds[here]} and refers to {target}, which is {kinds[target]}")
+                    faults.append(f"{source} refers to {target}, which no table has")
+                elif kinds[target] != kinds[source]:
+                    faults.append(f"{source} is {kinds[source]} and refers to {target}, which is {kinds[target]}")
     if faults:
         raise ValueError("; ".join(faults))
 

@@ -162,40 +162,40 @@ def file_without_pages(path: str) -> Row:
     return _rejected(path, None, "no_pages", "it was read to its end, and no page in it was kept")
 
 
-def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
+def page(item: Record | Defect, path: str, max_bytes: int) -> Row:
     """Return the row of one record: kept, dropped or rejected.
 
     Rules for rejection: `broken_record`, `too_large` (more than `max_bytes`, also after decoding),
     `undecodable` (text in no known encoding), `too_deep` and `too_many_headers` (`shape_fault`).
     """
-    if isinstance(found, Defect):
-        return _rejected(path, found.offset, found.rule, found.detail)
-    if not found.url:
-        return _rejected(path, found.offset, "broken_record", "it has no address")
+    if isinstance(item, Defect):
+        return _rejected(path, item.offset, item.rule, item.detail)
+    if not item.url:
+        return _rejected(path, item.offset, "broken_record", "it has no address")
     try:
-        columns = _text(found, max_bytes) if found.is_text else _html(found, max_bytes)
+        columns = _text(item, max_bytes) if item.is_text else _html(item, max_bytes)
     except TooLargeError as error:
-        return _rejected(path, found.offset, "too_large", f"{found.url}: {error}")
+        return _rejected(path, item.offset, "too_large", f"{item.url}: {error}")
     except UndecodableError as error:
-        return _rejected(path, found.offset, "undecodable", f"{found.url}: {error}")
+        return _rejected(path, item.offset, "undecodable", f"{item.url}: {error}")
     except ShapeError as error:
-        return _rejected(path, found.offset, error.rule, f"{found.url}: {error}")
-    place = {"source_file": path, "record_offset": found.offset, "source_id": found.source_id, "url": found.url}
-    return place | {"crawled_at": found.date} | columns
+        return _rejected(path, item.offset, error.rule, f"{item.url}: {error}")
+    place = {"source_file": path, "record_offset": item.offset, "source_id": item.source_id, "url": item.url}
+    return place | {"crawled_at": item.date} | columns
 
 
-def _html(found: Record, max_bytes: int) -> Row:
+def _html(record: Record, max_bytes: int) -> Row:
     """Return the content columns of an HTML page, or its `drop_reason`."""
-    response = split_response(found.block)
+    response = split_response(record.block)
     if response.status != 200:
         return {"drop_reason": "http_status"}
     body = unpack_body(response, max_bytes)
-    http = found.content_type.startswith("application/http")
-    stored_type = found.identified_type if http else found.content_type.partition(";")[0]
+    http = record.content_type.startswith("application/http")
+    stored_type = record.identified_type if http else record.content_type.partition(";")[0]
     if not is_html(response, body, stored_type):
         return {"drop_reason": "not_html"}
     is_xml = (response.media_type or stored_type).endswith("xml") or body.lstrip().startswith(b"<?xml")
-    columns = _content(found.url, body, response.charset, max_bytes, is_xml=is_xml)
+    columns = _content(record.url, body, response.charset, max_bytes, is_xml=is_xml)
     if not columns:
         return {"drop_reason": "empty_body"}
     html = columns["content"]
@@ -205,11 +205,11 @@ def _html(found: Record, max_bytes: int) -> Row:
     return columns | {"media_type": HTML, "robots": robots, "licences": licences(html)}
 
 
-def _text(found: Record, max_bytes: int) -> Row:
+def _text(record: Record, max_bytes: int) -> Row:
     """Return the content columns of a plain text, which has no robots directives or licence links."""
-    if len(found.block) > max_bytes:
+    if len(record.block) > max_bytes:
         raise TooLargeError(f"the text has more than {max_bytes:,} bytes")
-    columns = _content(found.url, found.block, "utf-8", max_bytes)
+    columns = _content(record.url, record.block, "utf-8", max_bytes)
     return columns | {"media_type": TEXT, "robots": [], "licences": []} if columns else {"drop_reason": "empty_body"}
 
 

@@ -48,10 +48,10 @@ def row_group_starts(stream: BinaryIO, step: int) -> Iterator[int]:
 
 def _names(schema: pa.Schema, columns: Columns) -> list[str]:
     """Return those of the four columns that the file has."""
-    have = {name for name in schema.names if schema.get_field_index(name) >= 0}  # -1 for a name that occurs twice
-    if not all(name in have and _is_text(schema.field(name).type) for name in (columns.url, columns.text)):
+    available = {name for name in schema.names if schema.get_field_index(name) >= 0}  # -1 for a name that occurs twice
+    if not all(name in available and _is_text(schema.field(name).type) for name in (columns.url, columns.text)):
         raise columns_missing(columns, (f"{field.name} ({field.type})" for field in schema))
-    return [name for name in {columns.url: 0, columns.text: 0, columns.date: 0, columns.id: 0} if name in have]
+    return [name for name in {columns.url: 0, columns.text: 0, columns.date: 0, columns.id: 0} if name in available]
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -80,11 +80,11 @@ def _records(
                 yield text_record(at + number, row, columns)
         at += batch.num_rows
     if at - first != n_rows:
-        raise UnreadableError(f"not whole: {n_rows:,} rows announced in a row group, {at - first:,} there")
+        raise UnreadableError(f"damaged: {n_rows:,} rows declared in a row group, {at - first:,} there")
 
 
 def _plain(column: Any) -> Any:
-    """A column as types that Python can hold: texts as bytes, times to the microsecond."""
+    """Cast a column to types that Python can represent: texts as bytes, times to the microsecond."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.dictionary_decode()

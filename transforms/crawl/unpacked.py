@@ -82,25 +82,25 @@ class Unpacked:
         self.fill(1)
         while len(self._members) > 1 and self._members[1][0] <= self._taken:
             self._members.popleft()
-        here, place = self._members[0]
-        return place + self._taken - here if self.is_plain else place
+        start, place = self._members[0]
+        return place + self._taken - start if self.is_plain else place
 
     def begins_member(self, at: int = 0) -> bool:
         """Return whether a member begins at index `at` of the window; always true in a plain file."""
-        return self.is_plain or any(here == self._taken + at for here, _ in self._members)
+        return self.is_plain or any(start == self._taken + at for start, _ in self._members)
 
-    def member_end(self, most: int) -> int | None:
+    def member_end(self, limit: int) -> int | None:
         """Return the end of the current member, or None.
 
-        None if it is damaged, more than `most` bytes ahead, or followed by neither a record nor the end of the file.
+        None if it is damaged, more than `limit` bytes ahead, or followed by neither a record nor the end of the file.
         """
         self.offset()
-        while len(self._members) < 2 and len(self.bytes) <= most and self.fill(len(self.bytes) + 1):
+        while len(self._members) < 2 and len(self.bytes) <= limit and self.fill(len(self.bytes) + 1):
             pass
         if self.damage and len(self._members) < 2 and self.is_hurt(1):
             return None
         end = self._members[1][0] - self._taken if len(self._members) > 1 else len(self.bytes)
-        return end if end <= most and self.ends_at(end) else None
+        return end if end <= limit and self.ends_at(end) else None
 
     def drop(self, n: int, digest: Summed | None = None) -> int:
         """Drop up to `n` bytes, adding them to `digest`; return the number dropped."""
@@ -162,12 +162,12 @@ class Unpacked:
     def is_in_whole_member(self, stop: int) -> bool:
         """Return whether the bytes up to `stop` lie in one whole member; always true in a plain file."""
         return self.is_plain or (
-            not any(self._taken < here < self._taken + stop for here, _ in self._members) and self._is_sound(0)
+            not any(self._taken < start < self._taken + stop for start, _ in self._members) and self._is_sound(0)
         )
 
     def _is_sound(self, at: int) -> bool:
         """Return whether the member at index `at` is whole: a damaged one may unpack to anything."""
-        place = next(place for here, place in reversed(self._members) if here <= self._taken + at)
+        place = next(place for start, place in reversed(self._members) if start <= self._taken + at)
         if self._sound != place and is_sound_member(self._stream, place):
             self._sound = place
         return self._sound == place

@@ -72,7 +72,7 @@ class _Head(NamedTuple):
     def drawn(self) -> set[str]:
         """The file's random UUIDs that the header names."""
         names = ("warc-record-id", "warc-warcinfo-id") if self.kind == "warcinfo" else ("warc-warcinfo-id",)
-        return {found[0] for name in names if (found := DRAWN.search(self.fields.get(name, "").lower()))}
+        return {match[0] for name in names if (match := DRAWN.search(self.fields.get(name, "").lower()))}
 
 
 class _Digest:
@@ -182,7 +182,7 @@ def _reaches_end(stream: BinaryIO, start: int) -> bool:
         return False
     data = Unpacked(stream, start, stream.seek(0, os.SEEK_END))
     proof = _Proof()
-    n_opened = sum(found is None and data.begins_member() for found in _records(data, ANY, proof))
+    n_opened = sum(item is None and data.begins_member() for item in _records(data, ANY, proof))
     return proof.is_outside and n_opened == data.n_members
 
 

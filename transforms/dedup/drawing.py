@@ -25,10 +25,10 @@ def last_of_first(rows: DataFrame, name: str, n: int) -> DataFrame:
     border = F.aggregate(
         histogram,
         nothing,
-        lambda found, bucket: F.when(
-            found["total"] < n,
-            F.struct(bucket["bucket"], found["total"].alias("before"), (found["total"] + bucket["n"]).alias("total")),
-        ).otherwise(found),
+        lambda state, bucket: F.when(
+            state["total"] < n,
+            F.struct(bucket["bucket"], state["total"].alias("before"), (state["total"] + bucket["n"]).alias("total")),
+        ).otherwise(state),
     )
     borders = counts.agg(border.alias("border")).select("border.bucket", "border.before")
     place = F.row_number().over(Window.partitionBy("bucket").orderBy("hash"))

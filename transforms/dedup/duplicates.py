@@ -143,7 +143,7 @@ def duplicates_from(members: DataFrame, settled: DataFrame, *, method_digest: st
 def unsound(verdicts: DataFrame, *, min_jaccard: float) -> DataFrame:
     """Return the impossible verdicts: rows dropped for no similar keeper, for themselves, or for a dropped keeper."""
     dropped = verdicts.where(F.col("drop_reason").isNotNull())
-    gone = dropped.select(F.col("segment_id").alias("keeper_id"), F.lit(True).alias("keeper_dropped"))
+    dropped_keepers = dropped.select(F.col("segment_id").alias("keeper_id"), F.lit(True).alias("keeper_dropped"))
     sound = F.col("keeper_id").isNotNull() & (F.col("jaccard") >= min_jaccard) & F.col("keeper_dropped").isNull()
-    marked = dropped.join(gone, "keeper_id", "left")  # a row that is its own keeper counts as dropped, too
+    marked = dropped.join(dropped_keepers, "keeper_id", "left")  # a row that is its own keeper counts as dropped, too
     return marked.where(~F.coalesce(sound, F.lit(False))).drop("keeper_dropped")

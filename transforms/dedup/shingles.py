@@ -56,8 +56,8 @@ def runs(words: "pa.ListArray[Any]", n: int) -> "pa.ListArray[Any]":
     hashes = ngrams(words, n)
     split = ([word or "" for word in text or ()] for text in words.to_pylist())
     phrases = [" ".join(text[at : at + n]) for text in split for at in range(max(len(text) - n + 1, 1))]
-    both = pa.StructArray.from_arrays([hashes.values, pa.array(phrases, pa.string())], ["run", "phrase"])
-    return pa.ListArray.from_arrays(hashes.offsets, both)
+    pairs = pa.StructArray.from_arrays([hashes.values, pa.array(phrases, pa.string())], ["run", "phrase"])
+    return pa.ListArray.from_arrays(hashes.offsets, pairs)
 
 
 def mixed(hashes: npt.NDArray[np.uint64], more: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -94,12 +94,12 @@ def _outdated(placed: DataFrame, segments: DataFrame, documents: DataFrame, stag
     """
     versions = staged(documents.join(staged(placed.select("url").distinct()), "url", "left_semi"))
     counts = versions.groupBy("url").agg(F.count(F.lit(1)).alias("n"))
-    several = staged(versions.join(counts.where("n > 1"), "url", "left_semi"))
-    useful = segments.join(several, "document_id", "left_semi").select("document_id").distinct()
-    marked = several.join(useful.withColumn("is_useful", F.lit(True)), "document_id", "left")
+    recrawled = staged(versions.join(counts.where("n > 1"), "url", "left_semi"))
+    useful = segments.join(recrawled, "document_id", "left_semi").select("document_id").distinct()
+    marked = recrawled.join(useful.withColumn("is_useful", F.lit(True)), "document_id", "left")
     age = F.struct("crawled_at", F.coalesce("is_useful", F.lit(False)), "document_id")
     newest = marked.groupBy("url").agg(F.max_by("document_id", age).alias("newest"))
-    outdated = several.join(newest, "url").where("document_id <> newest").select("document_id")
+    outdated = recrawled.join(newest, "url").where("document_id <> newest").select("document_id")
     return staged(placed.join(staged(outdated), "document_id", "left_semi"))
 
 
@@ -119,8 +119,8 @@ def overlaps_from(
         DataFrame.union,
         (group.select("known_set", "known_id", F.inline(runs_of(text, n_words))) for group, n_words in (long, short)),
     )
-    both = F.concat(ngrams_of(text, ngram_words), ngrams_of(text, short_ngram_words))
-    pool_runs = pool.select("segment_id", F.explode(both).alias("run"))
+    segment_runs = F.concat(ngrams_of(text, ngram_words), ngrams_of(text, short_ngram_words))
+    pool_runs = pool.select("segment_id", F.explode(segment_runs).alias("run"))
     # The known runs are broadcast, eight bytes each; of the pool's runs only the matches are shuffled.
     matches = pool_runs.join(F.broadcast(runs.select("run").distinct()), "run", "left_semi")
     shared = (

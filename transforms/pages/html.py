@@ -96,8 +96,8 @@ def header_level(tag: str, attributes: Attributes) -> int:
         return HEADERS[tag]
     if not attributes or attributes.get("role") != "heading":
         return 0
-    given = attributes.get("aria-level") or "2"
-    return int(given) if given in HEADER_LEVELS else 6
+    level = attributes.get("aria-level") or "2"
+    return int(level) if level in HEADER_LEVELS else 6
 
 
 def shape_fault(html: str) -> str | None:

@@ -148,8 +148,8 @@ def quality_fault(text: Column, limits: Limits) -> Column:
         return F.lit(None).cast("string")
 
     def first_fault(text: Column) -> Column:
-        found = Text(*(text[part] for part in PARTS))
-        return F.coalesce(*(F.when(broken(found, F.lit(limit)), rule) for rule, broken, limit in applied))
+        features = Text(*(text[part] for part in PARTS))
+        return F.coalesce(*(F.when(broken(features, F.lit(limit)), rule) for rule, broken, limit in applied))
 
     def parts(prose: Column, plain: Column) -> Column:
         words = F.array_remove(F.split(plain, r"\s+"), "")

@@ -71,9 +71,9 @@ def _skip(texts: list[str | None], hanging: dict[int, int], below: dict[int, int
         texts.append(None)
 
 
-def _span(value: str | None, most: int) -> int:
+def _span(value: str | None, limit: int) -> int:
     match = SPAN.match(value or "")
-    return min(int(match[0]) or MAX_ROWS, most) if match else 1  # 0: all rows below
+    return min(int(match[0]) or MAX_ROWS, limit) if match else 1  # 0: all rows below
 
 
 def _text(cell: LexborNode) -> str:

@@ -216,8 +216,8 @@ class Likelihood:
 
     def rating(self) -> Rating:
         """Return log p(one side | the other) - log p(that side), per token of that side."""
-        known = sound_logprob(F.col("span_logprob"))
-        given, alone = (F.max(F.when(F.col("part") == part, known)) for part in (GIVEN, ALONE))
+        logprob = sound_logprob(F.col("span_logprob"))
+        given, alone = (F.max(F.when(F.col("part") == part, logprob)) for part in (GIVEN, ALONE))
         tokens = F.max("span_tokens")
         score = (given - alone) / F.when(tokens > 0, tokens)
         answered = F.bool_and(F.coalesce(F.col("answered") == "ok", F.lit(False)))

@@ -64,7 +64,7 @@ def _scored(scores: DataFrame, clean: DataFrame, selection: Selection) -> DataFr
     rated = rated.join(clean, "pair_id", "left_semi")  # also removes the pairs of the judge check
     wide = rated.groupBy("pair_id").pivot("scorer", [*selection.needed]).agg(F.first("score"))
     complete = " AND ".join(f"`{name}` IS NOT NULL" for name in selection.needed)
-    fails = [F.when(F.col(name) < least, F.lit(f"gate_{name}")) for name, least in selection.gates.items()]
+    fails = [F.when(F.col(name) < minimum, F.lit(f"gate_{name}")) for name, minimum in selection.gates.items()]
     gate = F.coalesce(*fails) if fails else F.lit(None).cast("string")
     complete_ones = _with_score(wide.where(complete), selection.scorers)
     return complete_ones.withColumn("gate", gate)

@@ -193,15 +193,15 @@ def best_combination(scores: Mapping[str, Mapping[str, float]]) -> Combination |
         return max(choices, key=lambda names: estimates.auc(rank(names, half), first.truth[half]))
 
     names = sorted(pairs)
-    several = chosen(c for size in range(2, len(names) + 1) for c in combinations(names, size))
+    combination = chosen(c for size in range(2, len(names) + 1) for c in combinations(names, size))
     single = chosen((name,) for name in names)
     other, truth, group = ~half, first.truth[~half], first.group[~half]
-    both, one = rank(several, other), rank(single, other)
+    combination_ranks, single_ranks = rank(combination, other), rank(single, other)
     return Combination(
-        several,
+        combination,
         single[0],
-        estimate(partial(estimates.auc, both, truth), group),
-        estimate(partial(estimates.auc, one, truth), group),
-        estimate(lambda w: estimates.auc(both, truth, w) - estimates.auc(one, truth, w), group),
+        estimate(partial(estimates.auc, combination_ranks, truth), group),
+        estimate(partial(estimates.auc, single_ranks, truth), group),
+        estimate(lambda w: estimates.auc(combination_ranks, truth, w) - estimates.auc(single_ranks, truth, w), group),
         len(truth),
     )

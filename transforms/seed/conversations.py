@@ -105,9 +105,9 @@ def messages_from(line: bytes, *, collection: str, licence: str | None) -> list[
         (name, _), (_, response) = _only(fields, PROMPTS), _only(fields, REPLIES)
         if name and response is not None:
             return _pair(fields, _whole_prompt(fields, name), response, collection, licence)
-    found = f"keys {', '.join(sorted(record))}" if isinstance(record, dict) else type(record).__name__
+    shape = f"keys {', '.join(sorted(record))}" if isinstance(record, dict) else type(record).__name__
     wanted = "neither a message tree (prompt: object) nor a pair (instruction, response: text)"
-    raise BadLineError("unknown_shape", f"{wanted}: {_text(found[:500])}")
+    raise BadLineError("unknown_shape", f"{wanted}: {_text(shape[:500])}")
 
 
 def with_repeats(messages: DataFrame) -> DataFrame:
