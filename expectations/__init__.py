@@ -1,1 +1,1 @@
-"""What must hold of a table, row by row and as a whole."""
+"""Checks on the rows of a table and on the table as a whole."""

@@ -10,25 +10,25 @@ from pyspark.sql import DataFrame
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found: the broken expectations by severity, and its HTML page."""
+    """The result of an audit: the failed expectations by severity, and the path of its HTML page."""
 
     failures: tuple[str, ...]
     warnings: tuple[str, ...]
     report: Path
 
 
-# Counts only: Data Docs print the values that broke an expectation as they are, and web text is hostile.
+# Counts only: Data Docs print offending values verbatim, and web text can be hostile.
 RESULT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
 NAME = "audit"
 
 
 def audit(rows: DataFrame, expectations: list[Any], folder: Path) -> Audit:
-    """Hold `rows` against `expectations` and leave the Data Docs in `folder`.
+    """Check `rows` against `expectations` and write the Data Docs to `folder`.
 
-    `rows` must be materialised (cached, or read from a table's version): a suite of expectations
-    reads them many times, and a lazy plan would be computed as often.
+    `rows` must be materialised (cached, or read from a table's version): a suite reads them many
+    times, and a lazy plan would be recomputed each time.
     """
-    # Loaded where an audit runs: a second of start-up that no other command needs.
+    # Imported here: it takes a second, which only audits should pay.
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.expectations.metadata_types import FailureSeverity
@@ -65,6 +65,6 @@ def _sentence(result: Any) -> str:
     where = config.description or ", ".join(
         f"{k}={v}" for k, v in config.kwargs.items() if k in ("column", "column_list", "min_value", "max_value")
     )
-    found = {k: v for k, v in (result.result or {}).items() if k in ("observed_value", "unexpected_count")}
-    fault = (result.exception_info or {}).get("exception_message") if not found else None
-    return f"{config.type} ({where}): found {fault or found}"
+    facts = {k: v for k, v in (result.result or {}).items() if k in ("observed_value", "unexpected_count")}
+    fault = (result.exception_info or {}).get("exception_message") if not facts else None
+    return f"{config.type} ({where}): found {fault or facts}"

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 
 def with_breaches(frame: DataFrame, rules: Mapping[str, str]) -> DataFrame:
-    """`frame` with `breaches`: the names of the rules (SQL conditions) that the row does not meet.
+    """Add the column `breaches`: the names of the rules (SQL conditions) that the row breaks.
 
     A condition that is null counts as broken, as it does for Delta's CHECK constraints.
     """

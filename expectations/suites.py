@@ -1,4 +1,4 @@
-"""The Great Expectations suite of a table: what its declaration implies, and what only a person knows."""
+"""The Great Expectations suite of a table: checks implied by its declaration, and checks chosen by hand."""
 
 from typing import Any
 
@@ -7,10 +7,8 @@ from schemas.table import Table
 
 
 def suite(table: Table, *, least: int) -> list[Any]:
-    """Expectations on rows of `table`, of which there must be at least `least`; all are critical
-    unless they say otherwise.
-    """
-    import great_expectations.expectations as gxe  # loaded where an audit runs
+    """Return the expectations on `table`, with at least `least` rows; each gives its severity."""
+    import great_expectations.expectations as gxe  # slow to import, and needed only by audits
 
     expectations: list[Any] = [gxe.ExpectTableRowCountToBeBetween(min_value=least, severity="critical")]
     expectations += [

@@ -1,4 +1,4 @@
-"""What every table of the lake is. Imports nothing of the project but itself."""
+"""The declaration of every table of the lake. This package imports no other package of the project."""
 
 from schemas import bronze, gold, ops, silver
 from schemas.table import Table, check_references

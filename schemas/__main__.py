@@ -12,7 +12,7 @@ from schemas.table import Table
 
 
 def entry(table: Table) -> str:
-    """The dictionary's section on one table."""
+    """Return the dictionary's section on one table."""
     facts = [f"key `{', '.join(table.key)}`", f"write `{table.write}`"]
     if table.partition_by:
         facts.append(f"partitioned by `{', '.join(table.partition_by)}`")
@@ -37,7 +37,7 @@ def entry(table: Table) -> str:
 
 
 def _meaning(table: Table, field: StructField) -> str:
-    """The column's comment, then links to the tables that its values are found in."""
+    """Return the column's comment, followed by links to the tables that it references."""
     comment, links = str(field.metadata["comment"]), []
     for target in table.references.get(field.name, ()):
         anchor = target.rpartition(".")[0].replace(".", "")  # a heading's anchor is its text without the dots
@@ -46,7 +46,7 @@ def _meaning(table: Table, field: StructField) -> str:
 
 
 def dictionary() -> str:
-    """The whole data dictionary, in the order of the flow."""
+    """Return the whole data dictionary, in the order of `TABLES`."""
     return "# Data dictionary\n\n" + "\n".join(entry(table) for table in TABLES)
 
 

@@ -17,9 +17,9 @@ from schemas.table import ROW_TRACKING, Table, column
 MAX_PAGE_BYTES = 8 * 2**20
 ERROR_CHARS = 500
 LOGPROB_SLACK = 1e-3
-"""How far rounding may carry a log-probability above 0."""
+"""The largest log-probability accepted: rounding may carry one above 0."""
 MOST_LABEL_MASS = 1.05
-"""Of all labels together: a server may round each of them, to two digits say."""
+"""The largest probability accepted for all labels together: a server may round each, for instance to two digits."""
 HTML, TEXT = "text/html", "text/plain"
 
 DOCUMENTS = Table(
@@ -60,7 +60,7 @@ DOCUMENTS = Table(
         "content_size": f"octet_length(content) <= {MAX_PAGE_BYTES}",
         "content_not_empty": "length(content) > 0",
     },
-    # Pages are large and never searched by content: no min/max statistics of them.
+    # Pages are large and never searched by content, so `content` has no min/max statistics.
     properties={"delta.dataSkippingStatsColumns": "document_id,url,source_file"},
 )
 
@@ -93,7 +93,7 @@ COMPLETIONS = Table(
             column("request_id", StringType(), "sha256 of everything that shapes the answer, hex"),
             column("run_id", StringType(), "the run that asked", references=("ops.runs.run_id",)),
             column("attempt", IntegerType(), "1 for the first time this run asked"),
-            column("stage", StringType(), "what was asked for: candidates, scores/<scorer>, answers, judgements"),
+            column("stage", StringType(), "purpose of the request: candidates, scores/<scorer>, answers, judgements"),
             column("model_id", StringType(), "the model that answered", references=("ops.models.model_id",)),
             column("subject_id", StringType(), "the segment, candidate or prompt asked about"),
             column(
@@ -104,8 +104,15 @@ COMPLETIONS = Table(
                 references=("ops.prompts.prompt_id",),
             ),
             column("system", StringType(), "the system message; empty for none", nullable=True),
-            column("prefill", StringType(), "the answer's beginning, put into the model's mouth", nullable=True),
-            column("part", StringType(), "of a likelihood: given (the other side) or alone; else null", nullable=True),
+            column(
+                "prefill", StringType(), "the given beginning of the answer, which the model continues", nullable=True
+            ),
+            column(
+                "part",
+                StringType(),
+                "for a likelihood: given (the other side of the pair) or alone; otherwise null",
+                nullable=True,
+            ),
             column("sampling", StringType(), "sampling parameters and constraint, JSON"),
             column("sample", IntegerType(), "0 for the first sample of a request"),
             column(
@@ -122,7 +129,7 @@ COMPLETIONS = Table(
             column("n_prompt_tokens", IntegerType(), "tokens read", nullable=True),
             column("n_completion_tokens", IntegerType(), "tokens written", nullable=True),
             column("status", StringType(), "ok, cut, empty, failed or refused"),
-            column("error", StringType(), f"what went wrong, at most {ERROR_CHARS} characters", nullable=True),
+            column("error", StringType(), f"the error, at most {ERROR_CHARS} characters", nullable=True),
             column("endpoint", StringType(), "the server that answered", nullable=True),
             column("created_at", TimestampType(), "when the answer came back, UTC"),
         ]
@@ -131,7 +138,7 @@ COMPLETIONS = Table(
     write="log",
     partition_by=("stage", "model_id"),
     constraints={"status_known": "status IN ('ok', 'cut', 'empty', 'failed', 'refused')"},
-    properties={ROW_TRACKING: "true"},  # the order of the commits says which answer was the first
+    properties={ROW_TRACKING: "true"},  # the order of the commits shows which answer came first
 )
 
 TABLES = (DOCUMENTS, CONVERSATIONS, COMPLETIONS)

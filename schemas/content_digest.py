@@ -1,9 +1,9 @@
-"""The one definition of a slice's content digest, which Spark's workers and plain Python both run.
+"""The definition of a slice's content digest, used by Spark's workers and by plain Python.
 
 A row becomes JSON (UTF-8, no spaces, columns sorted by name) and is hashed with sha256; the slice's
 digest is the sum of its rows' hashes modulo 2^256. Addition makes it independent of the rows' order
-and of how they are split into batches and partitions, and counts a row that occurs twice as two.
-It guards against accidents and drift; it is no signature.
+and of their division into batches and partitions, and counts a repeated row twice.
+It guards against accidents and drift; it is not a signature.
 
 Spark computes the digest of each partition with `mapInArrow` and adds them up with `combine`.
 """
@@ -19,12 +19,12 @@ Digest = tuple[int, str]
 
 
 def content_digest(batches: Iterable[pa.RecordBatch]) -> Digest:
-    """The digest of all rows of the batches, over all their columns.
+    """Return the digest of all rows of the batches, over all their columns.
 
-    Columns hold strings, numbers, booleans or lists of them.
+    Columns must hold strings, numbers, booleans or lists of them.
 
     Raises:
-        TypeError: a column holds something that JSON cannot write in one way only.
+        TypeError: a column is a map, or holds values that JSON cannot represent.
     """
     n_rows = total = 0
     for batch in batches:
@@ -40,7 +40,7 @@ def content_digest(batches: Iterable[pa.RecordBatch]) -> Digest:
 
 
 def combine(parts: Iterable[Digest]) -> Digest:
-    """The digest of a whole from the digests of its parts."""
+    """Combine the digests of parts into the digest of the whole."""
     n_rows = total = 0
     for n, digest in parts:
         n_rows += n

@@ -1,4 +1,4 @@
-"""Gold: what a consumer trains on or reads; every change of the first two is a release."""
+"""Gold: training data and evaluation results for consumers; every change of the first two tables is a release."""
 
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructType
 
@@ -12,24 +12,24 @@ CURATED = Table(
             column("experiment", StringType(), "the recipe's name"),
             column("iteration", IntegerType(), "self-curation round, from 1"),
             column("pair_id", StringType(), "the pair", references=("silver.candidates.candidate_id",)),
-            column("instruction", StringType(), "what is asked"),
-            column("response", StringType(), "the answer to it"),
+            column("instruction", StringType(), "the instruction"),
+            column("response", StringType(), "the response to it"),
             column("origin", StringType(), "backtranslated: a candidate, whose response is the segment's text"),
             column("score", DoubleType(), "the score that curation used, on the scorer's scale"),
             column("scorer", StringType(), "the scorer, or combination of scorers, that curation used"),
             column(
                 "model_id",
                 StringType(),
-                "the forward model of the round before, which scored",
+                "the forward model of the previous round, which scored",
                 references=("ops.models.model_id",),
             ),
             column(
                 "method_digests",
                 ArrayType(StringType(), False),
-                "that of each scorer's ratings, then each gate's",
+                "method_digest of each scorer's ratings, then of each gate's",
                 references=("silver.scores.method_digest",),
             ),
-            column("threshold", DoubleType(), "the least score that was kept"),
+            column("threshold", DoubleType(), "the lowest score that curation keeps"),
             column("segment_id", StringType(), "the response's segment", references=("silver.segments.segment_id",)),
             column("url", StringType(), "the page's address"),
         ]
@@ -54,13 +54,13 @@ TRAINING_EXAMPLES = Table(
             column("dataset", StringType(), "<experiment>/<direction>-<iteration>"),
             column("example_id", StringType(), "sha256 of system, prompt and completion, hex"),
             column("system", StringType(), "the system message: the tag of the row's origin"),
-            column("prompt", StringType(), "what the model reads"),
-            column("completion", StringType(), "what the model learns to write"),
+            column("prompt", StringType(), "the user message"),
+            column("completion", StringType(), "the answer that the model is trained to write"),
             column("origin", StringType(), "seed or augmented"),
             column(
                 "source_id",
                 StringType(),
-                "the pair it was made of",
+                "the pair that it was made from",
                 references=("silver.seed_pairs.pair_id", "silver.candidates.candidate_id"),
             ),
             column("split", StringType(), "train or dev"),
@@ -111,7 +111,9 @@ JUDGEMENTS = Table(
             column("prompt_id", StringType(), "the prompt's id in its set"),
             column("model_id", StringType(), "the model judged", references=("ops.models.model_id",)),
             column("reference_id", StringType(), "the model it is compared with", references=("ops.models.model_id",)),
-            column("preference", DoubleType(), "1 reference is better to 2 model is better", nullable=True),
+            column(
+                "preference", DoubleType(), "from 1 (the reference is better) to 2 (the model is better)", nullable=True
+            ),
             column("status", StringType(), "ok, unparsed or failed"),
             column(
                 "request_ids",

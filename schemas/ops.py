@@ -1,4 +1,4 @@
-"""Ops: what the pipeline knows of itself."""
+"""Ops: the pipeline's own prompts, models, releases, runs and rejected rows."""
 
 from pyspark.sql.types import (
     DoubleType,
@@ -23,7 +23,7 @@ PROMPTS = Table(
             column("prompt_id", StringType(), "sha256 of name, text, prefill and chat_template_digest, hex"),
             column("name", StringType(), "the template's name"),
             column("text", StringType(), "the template; {instruction} and {response} are filled in"),
-            column("prefill", StringType(), "the answer's beginning that it gives", nullable=True),
+            column("prefill", StringType(), "the beginning of the answer that it prescribes", nullable=True),
             column("chat_template_digest", StringType(), "sha256 of the model's chat template, hex"),
         ]
     ),
@@ -43,8 +43,8 @@ MODELS = Table(
             column("path", StringType(), "folder of weights and manifest"),
             column("digest", StringType(), "sha256 over all files that shape the answers, hex"),
             column("dataset", StringType(), "the training set", references=("gold.training_examples.dataset",)),
-            column("table_version", LongType(), "version of gold.training_examples it read"),
-            column("n_examples", LongType(), "training rows it read"),
+            column("table_version", LongType(), "version of gold.training_examples that training read"),
+            column("n_examples", LongType(), "training rows read"),
             column(
                 "content_digest",
                 StringType(),
@@ -76,7 +76,7 @@ RELEASES = Table(
             column(
                 "expectations_report",
                 StringType(),
-                "Data Docs page of the audit, below the lake; null where that is no local folder",
+                "Data Docs page of the audit, below the lake; null if the lake is not a local folder",
                 nullable=True,
             ),
             column("published_at", TimestampType(), "UTC"),
@@ -92,26 +92,29 @@ RUNS = Table(
         [
             column("run_id", StringType(), "unique, random"),
             column("loop_id", StringType(), "shared by the jobs of one `humpback run`"),
-            column("job", StringType(), "the job's name; run: a whole loop that ended well"),
+            column("job", StringType(), "the job's name; run: a whole loop that succeeded"),
             column("experiment", StringType(), "the recipe's name"),
-            column("iteration", IntegerType(), "null where the job has none", nullable=True),
-            column("direction", StringType(), "backward or forward; null where the job has none", nullable=True),
-            column("unit", StringType(), "what is counted: records, pieces, requests, ..."),
+            column("iteration", IntegerType(), "null if the job has none", nullable=True),
+            column("direction", StringType(), "backward or forward; null if the job has none", nullable=True),
+            column("unit", StringType(), "unit of the counts: records, pieces, requests, ..."),
             column("n_in", LongType(), "new inputs of this run"),
             column("n_out", LongType(), "inputs that passed"),
             column("dropped", COUNTS, "reason -> inputs dropped by a rule of the method"),
-            column("quarantined", COUNTS, "rule -> inputs rejected as defective, which ops.quarantine has"),
+            column("quarantined", COUNTS, "rule -> inputs rejected as defective, listed in ops.quarantine"),
             column("inputs", COUNTS, "table -> version read"),
             column(
                 "methods",
                 MapType(StringType(), StringType(), False),
-                "what counted: table or scorer -> method_digest, <direction>-<iteration> -> model_id; null for nothing",
+                "current methods: table or scorer -> method_digest, <direction>-<iteration> -> model_id; null if none",
                 nullable=True,
             ),
             column(
-                "bookmarks", COUNTS, "digest of a method -> how far it has come; null where none is kept", nullable=True
+                "bookmarks",
+                COUNTS,
+                "digest of a method -> point it has reached; null if none is kept",
+                nullable=True,
             ),
-            column("version", LongType(), "version written; null when nothing was", nullable=True),
+            column("version", LongType(), "version written; null if nothing was written", nullable=True),
             column("recipe_digest", StringType(), "the first 16 digits of the recipe's sha256, hex"),
             column("code_version", StringType(), "version of humpback"),
             column("seconds", DoubleType(), "wall-clock time"),
@@ -120,13 +123,13 @@ RUNS = Table(
             column(
                 "prefix_hit_rate",
                 DoubleType(),
-                "share of the prompts' tokens that the servers' prefix caches held; null where none say",
+                "share of the prompts' tokens found in the servers' prefix caches; null if no server reports it",
                 nullable=True,
             ),
             column(
                 "state_digest",
                 StringType(),
-                "of a loop that left nothing to do: digest of recipe, code, input files and table versions",
+                "for a loop that left nothing to do: digest of recipe, code, input files and table versions",
                 nullable=True,
             ),
             column(
@@ -139,7 +142,7 @@ RUNS = Table(
     ),
     key=("run_id",),
     write="log",
-    properties={"delta.checkpointInterval": "100"},  # one row a commit: checkpoints cost more than they save
+    properties={"delta.checkpointInterval": "100"},  # one row per commit: checkpoints cost more than they save
 )
 
 QUARANTINE = Table(
@@ -148,17 +151,17 @@ QUARANTINE = Table(
     schema=StructType(
         [
             column("run_id", StringType(), "the run that rejected it", references=("ops.runs.run_id",)),
-            column("table", StringType(), "the table it was meant for"),
+            column("table", StringType(), "the table for which it was meant"),
             column("row_id", StringType(), "the row's key, or file and offset of a record"),
             column("rule", StringType(), "the rule it broke"),
-            column("detail", StringType(), "what was found", nullable=True),
+            column("detail", StringType(), "description of the defect", nullable=True),
             column("source_file", StringType(), "the file it came from", nullable=True),
             column("record_offset", LongType(), "byte offset in that file, or line number", nullable=True),
             column("payload", StringType(), f"the row or record, at most {PAYLOAD_BYTES // 1024} KiB", nullable=True),
             column(
                 "resolved_by",
                 StringType(),
-                "the run that wrote the row after all; null while it is missing",
+                "the later run that wrote the row; null while it is missing",
                 nullable=True,
                 references=("ops.runs.run_id",),
             ),

@@ -1,4 +1,4 @@
-"""Where a table lies: on this machine or elsewhere, and how delta-rs is told of it."""
+"""Resolve the path or URI of a table, and open it with delta-rs."""
 
 import os
 import re
@@ -10,14 +10,14 @@ from typing import TypeVar
 
 Opened = TypeVar("Opened")
 
-# What delta-rs 1.6 cannot have in a path, encoded or not: it decodes %2F twice, finds no history below # or ?, panics
-# at [, ^ and |, and takes no backslash or control character.
+# Characters that delta-rs 1.6 mishandles in a path, encoded or not: it decodes %2F twice, finds no history below # or
+# ?, panics at [, ^ and |, and rejects backslashes and control characters.
 MANGLED = re.compile(r"[%#?\[\]^|\\\x00-\x1f\x7f]")
 LOG = "_delta_log"
 
 
 def local_path(uri: str) -> Path | None:
-    """The file or folder of this machine that a path or URI names, or None where it is elsewhere."""
+    """Return the local file or folder that a path or URI names; None if it is not local."""
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
     if not scheme:
         return Path(uri).absolute()
@@ -26,22 +26,22 @@ def local_path(uri: str) -> Path | None:
 
 @contextmanager
 def opened(place: str, open: Callable[[str], Opened]) -> Iterator[Opened]:
-    """What delta-rs opens, by `open`, at a table's path or URI; it can be read until the body ends.
+    """Open the table at a path or URI with `open`, a function of delta-rs, for the duration of the `with` body.
 
-    A folder with a path that delta-rs mangles is opened as one of links to what lies in it. Files that delta-rs
-    deletes at its top are such links: the files themselves stay.
+    If delta-rs mangles the path, a temporary folder of links to the entries of the table's folder is opened instead.
+    Top-level files that delta-rs deletes are then only links: the files themselves stay.
     """
     folder = local_path(place)
     if folder is None or not MANGLED.search(os.path.realpath(folder)):
         yield open(str(folder or place))
         return
-    above = gettempdir()
-    with TemporaryDirectory(prefix="humpback-table-", dir="/tmp" if MANGLED.search(above) else above) as links:
+    temp_root = gettempdir()
+    with TemporaryDirectory(prefix="humpback-table-", dir="/tmp" if MANGLED.search(temp_root) else temp_root) as links:
         if (folder / LOG).is_dir():
             os.symlink(folder / LOG, f"{links}/{LOG}")
-        found = open(links)
-        # Only now: what a version refers to was written before its commit.
+        table = open(links)
+        # Only after opening: the files of a version were written before its commit.
         for name in os.listdir(folder) if folder.is_dir() else []:
             if name != LOG:
                 os.symlink(folder / name, f"{links}/{name}")
-        yield found
+        yield table

@@ -1,4 +1,4 @@
-"""The shape of a request to a model: not a table, but what transforms build and engines answer."""
+"""The shape of a request to a model, which transforms build and engines answer; it is not a table."""
 
 from pyspark.sql.types import IntegerType, StringType, StructType
 
@@ -20,11 +20,11 @@ REQUEST = StructType(
         column(
             "span",
             StringType(),
-            "text that comes after the prefill: its log-probability is asked for, or that of labels after it",
+            "text after the prefill whose log-probability is requested, or that of labels after it",
             nullable=True,
         ),
         COMPLETIONS.schema["part"],
     ]
 )
-"""`sampling` is JSON with `temperature`, `top_p`, `max_tokens` and, where asked for, `regex` (the
+"""`sampling` is JSON with `temperature`, `top_p`, `max_tokens` and optionally `regex` (the
 answer must match it) or `labels` (log-probabilities of these single-token answers)."""

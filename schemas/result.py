@@ -1,4 +1,4 @@
-"""The shape of a job's result: a table's columns, and what becomes of the rows that do not enter it."""
+"""The shape of a job's result: a table's columns, and the reasons for which rows do not enter it."""
 
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
@@ -13,11 +13,11 @@ REJECTED = StructType(
         StructField("payload", StringType()),
     ]
 )
-"""Why and where a reader rejected a record, for `ops.quarantine`; null for a sound row."""
+"""The defect of a rejected record and its place, for `ops.quarantine`; null for a sound row."""
 
 
 def result_schema(table: Table) -> StructType:
-    """The table's columns, all nullable, with `drop_reason` and `rejected`."""
+    """Return the table's columns, all nullable, with `drop_reason` and `rejected`."""
     return StructType(
         [
             *(StructField(f.name, f.dataType) for f in table.schema),

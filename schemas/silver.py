@@ -15,12 +15,12 @@ from schemas.table import RETENTION, Table, column, finite
 
 
 def _segment_columns(*, text_nullable: bool, references: tuple[str, ...] = ()) -> list[StructField]:
-    """What is known of a segment; `references` of its id."""
+    """Return the columns that describe a segment; `references` are those of `segment_id`."""
     return [
         column("segment_id", StringType(), "sha256 of document_id, position and text, hex", references=references),
-        column("document_id", StringType(), "the page it is a piece of", references=("bronze.documents.document_id",)),
+        column("document_id", StringType(), "the segment's page", references=("bronze.documents.document_id",)),
         column("url", StringType(), "the page's address"),
-        column("position", IntegerType(), "the piece's place among the pieces of its page, from 0"),
+        column("position", IntegerType(), "index among the pieces of the page, from 0"),
         column("header", StringType(), "the header's text, numbering removed; empty without one"),
         column("header_level", IntegerType(), "1 to 6; 0 for a page without headers"),
         column("header_path", ArrayType(StringType(), False), "headers above it, outermost first"),
@@ -31,14 +31,14 @@ def _segment_columns(*, text_nullable: bool, references: tuple[str, ...] = ()) -
         column(
             "language",
             StringType(),
-            "ISO 639-1 code of the prose; null when not looked at or without prose",
+            "ISO 639-1 code of the prose; null if not examined or without prose",
             nullable=True,
         ),
         column("language_score", DoubleType(), "probability of that language", nullable=True),
         column(
             "replaced",
             MapType(StringType(), IntegerType(), False),
-            "personal data replaced in the text: email, card, ip or phone -> how many; null when dropped",
+            "personal data replaced in the text: email, card, ip or phone -> count; null when dropped",
             nullable=text_nullable,
         ),
     ]
@@ -46,7 +46,7 @@ def _segment_columns(*, text_nullable: bool, references: tuple[str, ...] = ()) -
 
 SEGMENT_ID = ("silver.segments.segment_id",)
 BEFORE_FINITE = "'scores/1', 'scores/2', 'scores/3', 'scores/4'"
-"""Parsers that let NaN through, and a mass that rounding carried past 1. Their rows count no more, and may stay."""
+"""Parsers that accepted NaN and, from rounding, a label mass above 1. Their rows no longer count, but may stay."""
 METHOD_DIGEST = column("method_digest", StringType(), "digest of the recipe section and method that made the row")
 
 SEGMENTS = Table(
@@ -78,18 +78,18 @@ SIGNATURES = Table(
     ),
     key=("method_digest", "segment_id"),
     partition_by=("method_digest",),
-    # find-duplicates reads back the version that it has judged already.
+    # find-duplicates reads the version that it judged last.
     properties=RETENTION,
 )
 
 DUPLICATES = Table(
     name="silver.duplicates",
-    comment="A segment that repeats another one, which is kept in its place.",
+    comment="A segment that repeats another segment, which is kept instead.",
     schema=StructType(
         [
             METHOD_DIGEST,
             column("segment_id", StringType(), "the repetition", references=SEGMENT_ID),
-            column("keeper_id", StringType(), "the segment kept for it", references=SEGMENT_ID),
+            column("keeper_id", StringType(), "the segment kept instead", references=SEGMENT_ID),
             column("kind", StringType(), "exact or near"),
             column("jaccard", DoubleType(), "Jaccard similarity of word shingles with the keeper, 0 to 1"),
         ]
@@ -124,16 +124,16 @@ UNLABELLED = Table(
 
 OVERLAPS = Table(
     name="silver.overlaps",
-    comment="A segment that is kept out because it shares a run of words with a seed pair or evaluation prompt.",
+    comment="A segment that is excluded because it shares a run of words with a seed pair or evaluation prompt.",
     schema=StructType(
         [
             column("experiment", StringType(), "the recipe's name"),
             column("segment_id", StringType(), "the segment", references=SEGMENT_ID),
             column("known_set", StringType(), "seed, or the evaluation set as the recipe names it"),
             column(
-                "known_id", StringType(), "of seed the pair_id in silver.seed_pairs, else the prompt's id in its set"
+                "known_id", StringType(), "for seed, the pair_id in silver.seed_pairs; else the prompt's id in its set"
             ),
-            column("phrase", StringType(), "a run of words that both have, in lower case"),
+            column("phrase", StringType(), "a run of words that both contain, in lower case"),
         ]
     ),
     key=("experiment", "segment_id", "known_set", "known_id"),
@@ -142,15 +142,15 @@ OVERLAPS = Table(
 
 SEED_PAIRS = Table(
     name="silver.seed_pairs",
-    comment="A human instruction and its human response, as an experiment has drawn it.",
+    comment="A human instruction and its human response, drawn for an experiment.",
     schema=StructType(
         [
             column("experiment", StringType(), "the recipe's name"),
             column("pair_id", StringType(), "sha256 of instruction and response, hex"),
-            column("instruction", StringType(), "what was asked"),
-            column("response", StringType(), "the answer"),
+            column("instruction", StringType(), "the human instruction"),
+            column("response", StringType(), "the human response"),
             column("language", StringType(), "BCP 47 code", nullable=True),
-            column("source", StringType(), "the collection it comes from"),
+            column("source", StringType(), "the collection that it comes from"),
             column("licence", StringType(), "SPDX name, or what the recipe says", nullable=True),
             column("split", StringType(), "train or dev, by hash of pair_id"),
         ]
@@ -173,7 +173,7 @@ CANDIDATES = Table(
             column(
                 "segment_id",
                 StringType(),
-                "the segment, as it was drawn",
+                "the segment, as drawn",
                 references=("silver.unlabelled.segment_id",),
             ),
             column("instruction", StringType(), "the predicted instruction"),
@@ -189,7 +189,7 @@ CANDIDATES = Table(
 
 
 def _scores(name: str, comment: str, rated: str, references: tuple[str, ...] = ()) -> Table:
-    """A table of ratings of what `pair_id` names: `rated`, found in `references`."""
+    """Declare a table of ratings; `rated` describes `pair_id`, and `references` are the columns that hold it."""
     return Table(
         name=name,
         comment=comment,
@@ -202,11 +202,11 @@ def _scores(name: str, comment: str, rated: str, references: tuple[str, ...] = (
                 column(
                     "score",
                     DoubleType(),
-                    "a number on the scorer's scale, or nats per token; null when there is none",
+                    "a number on the scorer's scale, or in nats or nats per token; null unless status is ok",
                     nullable=True,
                 ),
-                column("scale_low", DoubleType(), "the lowest score there can be; null: no limit", nullable=True),
-                column("scale_high", DoubleType(), "the highest score there can be; null: no limit", nullable=True),
+                column("scale_low", DoubleType(), "the lowest possible score; null for no limit", nullable=True),
+                column("scale_high", DoubleType(), "the highest possible score; null for no limit", nullable=True),
                 column("status", StringType(), "ok, unparsed, out_of_range, cut or failed"),
                 column("label_mass", DoubleType(), "probability of all labels together, 0 to 1", nullable=True),
                 column("parser", StringType(), "name and version of the parser that read the answer"),
@@ -232,13 +232,13 @@ def _scores(name: str, comment: str, rated: str, references: tuple[str, ...] = (
 
 SCORES = _scores(
     "silver.scores",
-    "One rating of one pair by one model, in one way of asking.",
+    "One rating of one pair by one model with one scorer.",
     "the pair",
     references=("silver.candidates.candidate_id",),
 )
 KNOWN_SCORES = _scores(
     "silver.known_scores",
-    "One rating of one pair whose truth is known: the judge check's.",
+    "One rating of one pair of known quality, for the judge check.",
     "known/<origin>/<kind>/<group>/<digest of both texts>; the kind true is good, every other bad",
 )
 

@@ -1,4 +1,4 @@
-"""What a table declaration is: its columns, key, row rules, partitioning and how it is written."""
+"""The declaration of a table: its columns, key, row rules, partitioning and write mode."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,23 +6,23 @@ from typing import Literal
 
 from pyspark.sql.types import ArrayType, DataType, StructField, StructType
 
-# A pinned version must stay readable for as long as anyone may want to train on it again; Delta's
-# own defaults refuse a version after a week and forget its log after a month.
+# A pinned version must stay readable as long as anyone may want to train on it again; by default
+# Delta refuses a version after a week and deletes its log after a month.
 RETENTION = {
     "delta.deletedFileRetentionDuration": "interval 3650 days",
     "delta.logRetentionDuration": "interval 3650 days",
 }
 
-ROW_TRACKING = "delta.enableRowTracking"  # a table's rows know the version that each was added by
+ROW_TRACKING = "delta.enableRowTracking"  # records for each row the version that added it
 
 
 def column(
     name: str, kind: DataType, comment: str, *, nullable: bool = False, references: tuple[str, ...] = ()
 ) -> StructField:
-    """A column with its comment, which Spark carries into the catalog and the data dictionary.
+    """Declare a column with its comment, which Spark carries into the catalog and the data dictionary.
 
-    `references` are columns such as `silver.segments.segment_id`: a value, or each element of an
-    array, that is not null is found in at least one of them.
+    `references` are columns such as `silver.segments.segment_id`: each non-null value, or element of
+    an array, occurs in at least one of them.
     """
     metadata: dict[str, str | list[str]] = {"comment": comment}
     if references:
@@ -31,21 +31,20 @@ def column(
 
 
 def finite(name: str) -> str:
-    """The SQL condition that a column holds a number.
+    """Return the SQL condition that a column is finite.
 
-    Spark, DuckDB and DataFusion all hold NaN for larger than every number, so that it passes every lower bound.
+    Spark, DuckDB and DataFusion all order NaN above every number, so it passes every lower bound.
     """
     return f"abs({name}) < 1e308"
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the lake, declared once and read by everything that touches it.
+    """One table of the lake, declared once for all code that uses it.
 
-    `write` says what a write means: `append` adds the rows whose key is not there yet, `log` adds
-    all of them (facts that happen once), `replace` swaps one slice of the partition columns.
-    `holds` says which rows of a job's result are written where the rows carry a `drop_reason`:
-    the `kept` ones, the `dropped` ones, or `all` of them.
+    `write` is the write mode: `append` adds the rows with a new key, `log` adds all rows (facts that
+    happen once), `replace` swaps one slice of the partition columns. `holds` selects the rows that are
+    written from a job's result with a `drop_reason`: the `kept` rows, the `dropped` rows, or `all`.
     """
 
     name: str
@@ -66,7 +65,7 @@ class Table:
 
     @property
     def path(self) -> str:
-        """Where the table lies below the lake's root: `<layer>/<name>`."""
+        """The table's path below the lake's root: `<layer>/<name>`."""
         return self.name.replace(".", "/")
 
     @property
@@ -76,7 +75,7 @@ class Table:
 
     @property
     def references(self) -> dict[str, tuple[str, ...]]:
-        """Column -> the columns of tables that its values lead to, for the columns that have any."""
+        """Column -> the columns of other tables that it references, for columns with references."""
         return {f.name: tuple(f.metadata["references"]) for f in self.schema if "references" in f.metadata}
 
     @property
@@ -85,36 +84,36 @@ class Table:
         return self.rules_quoted("`")
 
     def rules_quoted(self, quote: str) -> dict[str, str]:
-        """Rule name -> SQL condition that every row must meet: not-null columns, then constraints.
+        """Return rule name -> SQL condition that every row must meet: not-null columns, then constraints.
 
-        `quote` encloses a name that may be a reserved word: a backtick in Spark's SQL, where a double
-        quote makes a string of it; a double quote elsewhere.
+        `quote` encloses column names, which may be reserved words: a backtick in Spark's SQL, where double
+        quotes mark a string; a double quote elsewhere.
         """
         required = {f"{f.name}_not_null": f"{quote}{f.name}{quote} IS NOT NULL" for f in self.schema if not f.nullable}
         return required | dict(self.constraints)
 
 
 def check_references(tables: Sequence[Table]) -> None:
-    """Check that each reference leads to a declared column with values of the same type.
+    """Check that each reference names a declared column with values of the same type.
 
     Raises:
-        ValueError: names every reference that does not.
+        ValueError: a reference does not; the message lists all of them.
     """
     kinds = {f"{table.name}.{f.name}": _value_kind(f) for table in tables for f in table.schema}
     faults = []
     for table in tables:
         for name, targets in table.references.items():
-            here = f"{table.name}.{name}"
+            source = f"{table.name}.{name}"
             for target in targets:
                 if target not in kinds:
-                    faults.append(f"{here} refers to {target}, which no table has")
-                elif kinds[target] != kinds[here]:
-                    faults.append(f"{here} is {kinds[here]} and refers to {target}, which is {kinds[target]}")
+                    faults.append(f"{source} refers to {target}, which no table has")
+                elif kinds[target] != kinds[source]:
+                    faults.append(f"{source} is {kinds[source]} and refers to {target}, which is {kinds[target]}")
     if faults:
         raise ValueError("; ".join(faults))
 
 
 def _value_kind(field: StructField) -> str:
-    """The type of a column's values, of an array its elements' type."""
+    """Return the type of a column's values; for an array, that of its elements."""
     kind = field.dataType
     return (kind.elementType if isinstance(kind, ArrayType) else kind).simpleString()

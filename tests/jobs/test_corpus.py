@@ -269,7 +269,7 @@ def test_a_folder_of_pages_and_of_tables_of_texts(
     assert {i for i, row in documents.items() if row.media_type == "text/html"} == {"1"}
     assert [(documents[i].content, documents[i].robots) for i in "28"] == [(prose(2), []), (prose(8), [])]
     (told,) = lake.read(QUARANTINE).where(F.col("rule") == UNREADABLE).collect()
-    assert "it lacks an address 'link' or a text 'text'; it has url, text: set" in told.detail
+    assert "it lacks an address column 'link' or a text column 'text'; it has url, text: set" in told.detail
 
     run = do(ingest_documents, recipe(crawl, ingest_documents={"paths": [str(crawl)]}))
     assert (run.n_in, run.n_out) == (1, 1), "what it names now is read"

@@ -59,7 +59,7 @@ def test_own_labels() -> None:
      ('{"instruction": 1, "response": "r", "label": true}', "must be texts"),
      ('{"instruction": NaN, "response": "r", "label": true}', "must be texts"),
      ('{"instruction": "i", "response": "r", "label": NaN}', "label true or false"),
-     ('{"instruction": "i", "response": "\\ud800", "label": true}', "half a character"),
+     ('{"instruction": "i", "response": "\\ud800", "label": true}', "unpaired surrogate"),
      ("[" * 100_000, "line 1: no JSON object")],
 )  # fmt: skip
 def test_a_bad_label_says_which_line(line: str, message: str) -> None:

@@ -207,7 +207,7 @@ def test_columns_that_are_not_there_are_named(tmp_path: Path, name: str) -> None
     (row,) = rows(tmp_path / name)
     assert outcome(row) == "unreadable_file"
     assert row["rejected"]["detail"].replace(" (string)", "").replace(" (int64)", "") == (
-        "it lacks an address 'url' or a text 'text'; it has address, body, id: "
+        "it lacks an address column 'url' or a text column 'text'; it has address, body, id: "
         "set ingest_documents.url_column and ingest_documents.text_column"
     )
     found = rows(tmp_path / name, columns=Columns(url="address", text="body"))

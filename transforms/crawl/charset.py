@@ -1,7 +1,8 @@
-"""Bytes of a web page to text: BOM, then UTF-8 if it is that, then HTTP, XML or `<meta>`, then detection.
+"""Decode the bytes of a web page: by BOM, then as valid UTF-8, then by HTTP, XML or `<meta>`, then by detection.
 
-Names are WHATWG's. What is UTF-8 beyond ASCII is hardly ever anything else, so that counts before any label.
-Single bytes in it that are not are windows-1252's, whose quotation marks are pasted into pages of all kinds.
+Encoding names are WHATWG's. Non-ASCII bytes that are valid UTF-8 are hardly ever in another encoding, so UTF-8 comes
+before any label. Single invalid bytes in UTF-8 are read as windows-1252, whose quotation marks are pasted into pages
+of all kinds.
 """
 
 import codecs
@@ -14,7 +15,7 @@ from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs.BOM_UTF16_BE, "utf-16be"))
 META = re.compile(rb"""<meta[^>]{1,500}?charset\s*=\s*["']?\s*([\w:.+-]{2,40})""", re.IGNORECASE)
-META_BYTES = 4096  # browsers look at 1024; pages with long comments put it later
+META_BYTES = 4096  # browsers read 1024; in pages with long comments `<meta>` comes later
 XML = re.compile(rb"""\s*<\?xml\b[^>]{1,300}?\bencoding\s*=\s*["']\s*([\w:.+-]{2,40})""")
 WHATWG_NAMES = {
     "ascii": "windows-1252",
@@ -33,7 +34,7 @@ WHATWG_NAMES = {
     "iso2022_jp": "iso-2022-jp",
     "iso8859-11": "windows-874",
 }
-# What WHATWG means by these names is more than what Python does.
+# Under these names WHATWG defines a larger character set than Python does.
 CODECS = {
     "shift_jis": "cp932",
     "euc-kr": "cp949",
@@ -42,10 +43,10 @@ CODECS = {
     "windows-874": "cp874",
     "x-mac-cyrillic": "mac_cyrillic",
 }
-MAX_BAD_SHARE = 0.01  # of the characters; a page cut in the middle of a character is still a page
+MAX_BAD_SHARE = 0.01  # of the characters; a page truncated within a character is still accepted
 CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")
 ASCII_CONTROLS = bytes(code for code in range(128) if CONTROLS.match(chr(code)))
-# UTF-8 read as Latin-1 or windows-1252 has such pairs, and as windows-1251 such ones; ftfy itself is too slow to see
+# Pairs that appear when UTF-8 is read as Latin-1 or windows-1252, and below as windows-1251; ftfy is too slow to run on
 # every page.
 SUSPECT = re.compile(
     "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u2022\u2026\u2030\u2039"
@@ -53,8 +54,8 @@ SUSPECT = re.compile(
 )
 LATE = "\u0401-\u040f\u0451-\u045f\u0490\u0491\u00a0-\u00bb\u2013-\u203a\u20ac\u2116\u2122"
 SUSPECT_CYRILLIC = re.compile(f"[\u0420\u0421][{LATE}][\u0420\u0421][{LATE}]")
-PURER = 4  # times as many characters of UTF-8 as bytes that are none, and it is UTF-8 whatever the label
-ANSI = {  # what the control characters of these mean, which no page has
+PURER = 4  # with more valid UTF-8 characters than this times the invalid bytes, a page is UTF-8 whatever its label
+ANSI = {  # control characters, which no page contains, are read by the Windows counterpart of these encodings
     name: {code: bytes([code]).decode(codec, errors="replace") for code in range(0x80, 0xA0)}
     for name, codec in {"iso-8859-2": "cp1250", "iso-8859-15": "cp1252"}.items()
 }
@@ -65,28 +66,28 @@ MIXED = "utf-8 with windows-1252"
 
 
 class UndecodableError(ValueError):
-    """Bytes that are text in none of the encodings named or detected."""
+    """Bytes that are valid text in no encoding that the page names or detection suggests."""
 
 
 def decode_page(body: bytes, http_charset: str | None, *, is_xml: bool = False) -> tuple[str, str]:
-    """The page's text and the WHATWG name of the encoding it is in.
+    """Return the page's text and the WHATWG name of its encoding.
 
-    The first encoding counts under which at most 1 % of the characters are impossible; a label
-    that lies is passed over, so the name returned is the one that was used.
+    The first encoding is used under which at most 1 % of the characters are impossible. A wrong label is
+    skipped: the name returned is that of the encoding used.
 
     Raises:
-        UndecodableError: no encoding fits; says which were tried.
+        UndecodableError: no encoding fits; the message lists those tried.
     """
-    tried = []
+    names_tried = []
     for name in _candidates(body, http_charset, is_xml):
-        if name in tried:
+        if name in names_tried:
             continue
-        tried.append(name)
+        names_tried.append(name)
         text, n_bad = _utf8(body) if name == "utf-8" else (_decoded(body, name), 0)
         text = repair(text.removeprefix("\ufeff"))
         if _n_controls(text) + n_bad <= MAX_BAD_SHARE * len(text):
             return text, name
-    raise UndecodableError(f"{len(body):,} bytes are no text in {', '.join(tried)}")
+    raise UndecodableError(f"{len(body):,} bytes are not valid text in any of {', '.join(names_tried)}")
 
 
 def _decoded(body: bytes, name: str) -> str:
@@ -95,7 +96,7 @@ def _decoded(body: bytes, name: str) -> str:
 
 
 def _utf8(body: bytes) -> tuple[str, int]:
-    """The body as UTF-8, and how many of its bytes speak against that: those that are none, where they are the most."""
+    """Decode the body as UTF-8 and count its invalid bytes; the count is 0 unless they outnumber valid characters."""
     try:
         return body.decode(), 0
     except UnicodeDecodeError:
@@ -104,7 +105,7 @@ def _utf8(body: bytes) -> tuple[str, int]:
 
 
 def _utf8_characters(body: bytes) -> tuple[int, int]:
-    """How many characters beyond ASCII are UTF-8, and how many bytes or pieces of characters are none."""
+    """Count the non-ASCII characters in valid UTF-8, and the invalid bytes or incomplete characters."""
     if b"\xed" in body:
         body = SURROGATE.sub(b"\xff", SURROGATES.sub(b"\xf0\x90\x80\x80", body))
     text = body.decode(errors="replace")
@@ -113,9 +114,9 @@ def _utf8_characters(body: bytes) -> tuple[int, int]:
 
 
 def _windows_1252(error: UnicodeError) -> tuple[str, int]:
-    """What to put for bytes that are not UTF-8: a single one is windows-1252's, a piece of a character is U+FFFD.
+    """Replace invalid UTF-8: a single byte is read as windows-1252, an incomplete character becomes U+FFFD.
 
-    Half of a surrogate pair is one as well, and both are a character: so Java and MySQL write what is beyond U+FFFF.
+    An encoded surrogate pair becomes one character, as Java and MySQL write those beyond U+FFFF; half a pair, U+FFFD.
     """
     assert isinstance(error, UnicodeDecodeError)
     body, start, end = error.object, error.start, error.end
@@ -134,9 +135,9 @@ codecs.register_error(MIXED, _windows_1252)
 
 
 def repair(text: str) -> str:
-    """The text with those lines mended that were decoded wrongly before they were encoded (`MÃ¼nchen`).
+    """Repair the lines that were decoded wrongly before they were encoded (`MÃ¼nchen`).
 
-    A line is changed only where ftfy finds it bad, and less bad afterwards.
+    A line changes only if ftfy rates it as bad, and the repaired line as less bad.
     """
     if text.isascii() or not _is_suspect(text):
         return text
@@ -157,17 +158,17 @@ def _repaired_line(line: str) -> str:
 
 
 def whatwg_name(label: str) -> str | None:
-    """The WHATWG name that a label stands for, None for a label that names no encoding."""
+    """Return the WHATWG name for a label, or None if it names no encoding."""
     label = label.strip().lower()
-    known = map_encoding_to_html5(label, fallback_utf8=False) or _names_of_programs(label)
+    known = map_encoding_to_html5(label, fallback_utf8=False) or _program_name(label)
     if known is None:
         return None
     name = WHATWG_NAMES.get(known, known)
     return re.sub(r"^iso8859[-_]?", "iso-8859-", re.sub(r"^cp(125\d|874)$", r"windows-\1", name))
 
 
-def _names_of_programs(label: str) -> str | None:
-    """What Python and databases call encodings (`iso8859_1`, `utf8mb4`), as WHATWG does."""
+def _program_name(label: str) -> str | None:
+    """Translate a name used by Python or a database (`iso8859_1`, `utf8mb4`) to WHATWG's; None if it is unknown."""
     if re.match(r"utf[-_ ]?8", label):
         return "utf-8"
     try:
@@ -192,9 +193,9 @@ def _candidates(body: bytes, http_charset: str | None, is_xml: bool) -> Iterator
     if http_charset and (name := whatwg_name(http_charset)) and (has_nuls or not name.startswith("utf-16")):
         yield name
     in_xml, in_html = XML.match(body, 0, META_BYTES), META.finditer(body, 0, META_BYTES)
-    for found in filter(None, (in_xml, *in_html) if is_xml else (*in_html, in_xml)):
-        if name := whatwg_name(found[1].decode("ascii", errors="replace")):
-            yield "utf-8" if name.startswith("utf-16") else name  # it was read byte by byte: WHATWG says the same
+    for match in filter(None, (in_xml, *in_html) if is_xml else (*in_html, in_xml)):
+        if name := whatwg_name(match[1].decode("ascii", errors="replace")):
+            yield "utf-8" if name.startswith("utf-16") else name  # a label readable as ASCII is not UTF-16 (WHATWG)
     if b"\x1b$" in body and body.isascii():
         yield "iso-2022-jp"
     yield "utf-8"

@@ -1,4 +1,4 @@
-"""ClueWeb22's text files (`.json.gz`): a JSON object a line, one gzip member for each or one for all."""
+"""Read ClueWeb22's text files (`.json.gz`): one JSON object per line, in one gzip member each or one for all."""
 
 import json
 import os
@@ -8,26 +8,26 @@ from typing import BinaryIO
 from transforms.crawl.members import MemberError, next_member, reaches_end, unpacked, without_bombs
 from transforms.crawl.records import INSIDE, Defect, NotWarcError, Record
 
-OPENING = b"{"  # of a gzip member
+OPENING = b"{"  # the first byte in a gzip member
 
 
 def read_texts(stream: BinaryIO, max_bytes: int, start: int = 0, end: int | None = None) -> Iterator[Record | Defect]:
-    """The texts of a file as records without markup; a line that is none is a `Defect`.
+    """Yield the texts of a file as records without markup; a line without a text is a `Defect`.
 
     Raises:
-        NotWarcError: the file holds no such line at all.
+        NotWarcError: no line of the file has a text.
     """
     n_texts = 0
     for offset, line in _lines(stream, max_bytes, start, end):
-        found = line if isinstance(line, Defect) else _record(offset, line)
-        n_texts += isinstance(found, Record)
-        yield found
+        record = line if isinstance(line, Defect) else _record(offset, line)
+        n_texts += isinstance(record, Record)
+        yield record
     if not n_texts:
-        raise NotWarcError("no line in it is a ClueWeb22 text: an object with URL, ClueWeb22-ID and Clean-Text")
+        raise NotWarcError("no line is a ClueWeb22 text, an object with URL, ClueWeb22-ID and Clean-Text")
 
 
 def member_starts(stream: BinaryIO, step: int) -> Iterator[int]:
-    """The places at which a file may be divided: the first member in each `step` bytes, up to the first damage."""
+    """Yield the offsets at which a file may be split: the first member in each `step` bytes, up to the first damage."""
     after = step
     try:
         for place, _ in unpacked(stream, 0, stream.seek(0, os.SEEK_END)):
@@ -45,16 +45,16 @@ def _record(offset: int, line: bytes) -> Record | Defect:
         block = text.encode("utf-8", errors="surrogatepass")
         f"{url}{source_id}".encode()  # no lone surrogates: these two are stored as they are
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return Defect(offset, "broken_record", f"no ClueWeb22 text: {type(error).__name__}: {error}")
+        return Defect(offset, "broken_record", f"not a ClueWeb22 text: {type(error).__name__}: {error}")
     return Record(offset, str(url).strip(), None, str(source_id), "text/plain", "text/plain", block, is_text=True)
 
 
 def _lines(
     stream: BinaryIO, max_bytes: int, start: int | None, end: int | None
 ) -> Iterator[tuple[int, bytes | Defect]]:
-    """Each line with the offset of the gzip member that it begins in; too long a one is passed over.
+    """Yield each line with the offset of its gzip member; a line of more than `max_bytes` is a `Defect`.
 
-    After damage lines count only if from there on all is whole to the end of the file.
+    Lines after damage count only if all members from there to the end of the file are whole.
     """
     end = stream.seek(0, os.SEEK_END) if end is None else end
     is_proved = True

@@ -1,4 +1,4 @@
-"""Crawl files to the rows of `bronze.documents`, each record kept, dropped or rejected by name."""
+"""Turn crawl files into rows of `bronze.documents`: each record is kept, dropped for a reason or rejected by a rule."""
 
 import hashlib
 import os
@@ -25,8 +25,8 @@ from transforms.crawl.xhtml import as_html
 from transforms.pages.html import shape_fault
 
 UNREADABLE = "unreadable_file"
-NO_PAGES = (UNREADABLE, "empty_file", "not_a_warc", "no_pages")  # rules of a file as a whole
-BATCH_BYTES = 16 * 2**20  # of text in one Arrow batch, whatever the number of pages
+NO_PAGES = (UNREADABLE, "empty_file", "not_a_warc", "no_pages")  # rules on a whole file
+BATCH_BYTES = 16 * 2**20  # of text in one Arrow batch, however many pages that is
 COLUMNS = Columns()
 PARTS = StructType().add("source_file", StringType()).add("start", LongType()).add("end", LongType())
 ROWS = result_schema(DOCUMENTS)
@@ -34,18 +34,18 @@ Row = dict[str, Any]
 
 
 class ShapeError(ValueError):
-    """A page that no reader would see, but a parser would choke on; by the rule it breaks."""
+    """A page nested too deeply, or with too many headers, for a parser."""
 
     def __init__(self, rule: str, detail: str) -> None:
-        """`rule` is the quarantine's."""
+        """`rule` names the defect in the quarantine."""
         super().__init__(detail)
         self.rule = rule
 
 
 def parts_of(files: DataFrame, *, split_bytes: int) -> DataFrame:
-    """The parts of some `split_bytes` that `documents_from` reads source files in (column `source_file`).
+    """Split source files (column `source_file`) into parts of about `split_bytes` for `documents_from`.
 
-    To find them, files in which only what lies before a place tells what begins there are read to their ends.
+    A file whose record boundaries follow only from the records before them is read to its end.
     """
 
     def divide(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -60,11 +60,11 @@ def parts_of(files: DataFrame, *, split_bytes: int) -> DataFrame:
 
 
 def documents_from(parts: DataFrame, *, max_bytes: int, columns: Columns = COLUMNS) -> DataFrame:
-    """The pages and texts of source files, with `drop_reason` and `rejected`.
+    """Read the pages and texts of source files, with `drop_reason` and `rejected`.
 
-    `parts` are those of `parts_of`: `source_file`, and the bytes `start` to `end` of it (null: the whole file).
-    Drop reasons: `http_status` (not 200), `not_html`, `empty_body`. Records that are no pages give no row.
-    Rejected: what `file_rows` and `page` name. The files must be readable by path on every executor.
+    `parts` come from `parts_of`: `source_file`, and its bytes `start` to `end` (null: the whole file).
+    Drop reasons: `http_status` (not 200), `not_html`, `empty_body`. Records other than pages give no row.
+    `file_rows` and `page` list the rules for rejection. Every executor must be able to read the files by path.
     """
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -86,7 +86,7 @@ def documents_from(parts: DataFrame, *, max_bytes: int, columns: Columns = COLUM
 
 
 def of_whole_files(rows: DataFrame) -> DataFrame:
-    """Staged rows, without the pages of a file that could not be read to its end: it is read anew, once it can be."""
+    """Drop the pages of files that could not be read to their ends; a later run reads such a file again."""
     unreadable = F.coalesce(F.col("rejected.rule") == UNREADABLE, F.lit(False))
     half_read = rows.where(unreadable).select("source_file", F.lit(True).alias("half_read")).distinct()
     marked = rows.join(F.broadcast(half_read), "source_file", "left")
@@ -94,9 +94,9 @@ def of_whole_files(rows: DataFrame) -> DataFrame:
 
 
 def with_repeats(rows: DataFrame) -> DataFrame:
-    """Staged rows, with the `drop_reason` `repeated` for every copy of a page (same address and bytes) but one.
+    """Set the `drop_reason` `repeated` on all copies of a page (same address and bytes) but one.
 
-    That is the copy that was crawled last, of several the first by file and offset. No page is moved to find them.
+    The copy crawled last is kept; on a tie, the first by file and offset. Finding copies does not shuffle the pages.
     """
     numbered = rows.withColumn("row", F.monotonically_increasing_id())
     copies = Window.partitionBy("document_id").orderBy(
@@ -110,30 +110,30 @@ def with_repeats(rows: DataFrame) -> DataFrame:
 
 
 def file_parts(path: str, split_bytes: int) -> list[tuple[int, int] | tuple[None, None]]:
-    """Where the parts of a source file begin and end; nothing for one that is read whole."""
+    """Return the start and end of each part of a source file; (None, None) for a file that is read whole."""
     try:
         size = os.path.getsize(path)
         if size <= split_bytes:
             return [(None, None)]
         with _opened(path) as stream:
             return list(pairwise([0, *format_of(path).starts(stream, split_bytes), size]))
-    except OSError:  # the task that reads it names the trouble in the quarantine
+    except OSError:  # the task that reads the file reports the error to the quarantine
         return [(None, None)]
 
 
 def file_rows(
     path: str, max_bytes: int, start: int | None = None, end: int | None = None, columns: Columns = COLUMNS
 ) -> Iterator[Row]:
-    """One row for each page or text of a source file that begins in `start` to `end`, and for each defect there.
+    """Yield a row for each page or text of a source file that begins in `start` to `end`, and for each defect there.
 
-    Rejected as a whole: `unreadable_file`, `empty_file`, `not_a_warc`.
+    Rules that reject a whole file: `unreadable_file`, `empty_file`, `not_a_warc`.
     """
     part = None if start is None and end is None else Part(start or 0, sys.maxsize if end is None else end)
     return part_rows(path, max_bytes, part, columns)
 
 
 def part_rows(path: str, max_bytes: int, part: Part | None, columns: Columns) -> Iterator[Row]:
-    """The same of a part, or of a whole file."""
+    """Yield the rows of `file_rows` for a part; None is the whole file."""
     try:
         with _opened(path) as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -141,8 +141,8 @@ def part_rows(path: str, max_bytes: int, part: Part | None, columns: Columns) ->
                 yield _rejected(path, None, "empty_file", "0 bytes")
                 return
             whole = Part(0, size, is_exact=True)
-            for found in format_of(path).read(stream, part or whole, max_bytes, columns):
-                yield page(found, path, max_bytes)
+            for item in format_of(path).read(stream, part or whole, max_bytes, columns):
+                yield page(item, path, max_bytes)
     except NotWarcError as error:
         yield _rejected(path, None, "not_a_warc", str(error))
     except UnreadableError as error:
@@ -158,44 +158,44 @@ def _opened(path: str) -> BinaryIO:
 
 
 def file_without_pages(path: str) -> Row:
-    """The row of a file that was read and gave no page, so that it is known to have been read."""
+    """Return the row that records a file without pages as read."""
     return _rejected(path, None, "no_pages", "it was read to its end, and no page in it was kept")
 
 
-def page(found: Record | Defect, path: str, max_bytes: int) -> Row:
-    """The row of one record: kept, dropped by a rule, or rejected.
+def page(item: Record | Defect, path: str, max_bytes: int) -> Row:
+    """Return the row of one record: kept, dropped or rejected.
 
-    Rejected: `broken_record`, `too_large` (more than `max_bytes`, also after decoding),
-    `undecodable` (text in no known encoding), `too_deep` and `too_many_headers` (no page that people read).
+    Rules for rejection: `broken_record`, `too_large` (more than `max_bytes`, also after decoding),
+    `undecodable` (text in no known encoding), `too_deep` and `too_many_headers` (`shape_fault`).
     """
-    if isinstance(found, Defect):
-        return _rejected(path, found.offset, found.rule, found.detail)
-    if not found.url:
-        return _rejected(path, found.offset, "broken_record", "it has no address")
+    if isinstance(item, Defect):
+        return _rejected(path, item.offset, item.rule, item.detail)
+    if not item.url:
+        return _rejected(path, item.offset, "broken_record", "it has no address")
     try:
-        columns = _text(found, max_bytes) if found.is_text else _html(found, max_bytes)
+        columns = _text(item, max_bytes) if item.is_text else _html(item, max_bytes)
     except TooLargeError as error:
-        return _rejected(path, found.offset, "too_large", f"{found.url}: {error}")
+        return _rejected(path, item.offset, "too_large", f"{item.url}: {error}")
     except UndecodableError as error:
-        return _rejected(path, found.offset, "undecodable", f"{found.url}: {error}")
+        return _rejected(path, item.offset, "undecodable", f"{item.url}: {error}")
     except ShapeError as error:
-        return _rejected(path, found.offset, error.rule, f"{found.url}: {error}")
-    place = {"source_file": path, "record_offset": found.offset, "source_id": found.source_id, "url": found.url}
-    return place | {"crawled_at": found.date} | columns
+        return _rejected(path, item.offset, error.rule, f"{item.url}: {error}")
+    place = {"source_file": path, "record_offset": item.offset, "source_id": item.source_id, "url": item.url}
+    return place | {"crawled_at": item.date} | columns
 
 
-def _html(found: Record, max_bytes: int) -> Row:
-    """The columns that a page alone has, or the reason for which it is dropped."""
-    response = split_response(found.block)
+def _html(record: Record, max_bytes: int) -> Row:
+    """Return the content columns of an HTML page, or its `drop_reason`."""
+    response = split_response(record.block)
     if response.status != 200:
         return {"drop_reason": "http_status"}
     body = unpack_body(response, max_bytes)
-    http = found.content_type.startswith("application/http")
-    stored_type = found.identified_type if http else found.content_type.partition(";")[0]
+    http = record.content_type.startswith("application/http")
+    stored_type = record.identified_type if http else record.content_type.partition(";")[0]
     if not is_html(response, body, stored_type):
         return {"drop_reason": "not_html"}
     is_xml = (response.media_type or stored_type).endswith("xml") or body.lstrip().startswith(b"<?xml")
-    columns = _content(found.url, body, response.charset, max_bytes, is_xml=is_xml)
+    columns = _content(record.url, body, response.charset, max_bytes, is_xml=is_xml)
     if not columns:
         return {"drop_reason": "empty_body"}
     html = columns["content"]
@@ -205,16 +205,16 @@ def _html(found: Record, max_bytes: int) -> Row:
     return columns | {"media_type": HTML, "robots": robots, "licences": licences(html)}
 
 
-def _text(found: Record, max_bytes: int) -> Row:
-    """The same for a text, which has no markup that could name robots or link to a licence."""
-    if len(found.block) > max_bytes:
+def _text(record: Record, max_bytes: int) -> Row:
+    """Return the content columns of a plain text, which has no robots directives or licence links."""
+    if len(record.block) > max_bytes:
         raise TooLargeError(f"the text has more than {max_bytes:,} bytes")
-    columns = _content(found.url, found.block, "utf-8", max_bytes)
+    columns = _content(record.url, record.block, "utf-8", max_bytes)
     return columns | {"media_type": TEXT, "robots": [], "licences": []} if columns else {"drop_reason": "empty_body"}
 
 
 def _content(url: str, body: bytes, charset: str | None, max_bytes: int, *, is_xml: bool = False) -> Row:
-    """The text that the bytes of a page are, and what identifies it; nothing for a blank page."""
+    """Decode the bytes of a page and compute its digests; empty for a blank page."""
     content, charset = decode_page(body, charset, is_xml=is_xml) if body.strip() else ("", "")
     if not content.strip():
         return {}

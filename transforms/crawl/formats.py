@@ -1,8 +1,8 @@
-"""The formats of source files: by which suffixes each is known, where a file may be divided, how a part is read.
+"""The formats of source files: suffixes, split points and the reader of a part.
 
-A part is a range of bytes. The parts of a file give all its records, each of them once: a record belongs to
-the part that it begins in. Where a part begins is never told by what lies there, which a page may have
-written, but by where the records before it end, from the beginning of the file.
+A part is a range of bytes. The parts of a file yield each of its records once: a record belongs to
+the part in which it begins. A part's first record is never found by the bytes there, which a page may have
+written, but from the ends of the records before it, from the beginning of the file.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,17 +18,17 @@ Starts = Callable[[BinaryIO, int], Iterator[int]]
 
 @dataclass(frozen=True)
 class SourceFormat:
-    """How files with some suffixes are read."""
+    """The suffixes of a file format and the functions that read and split such files."""
 
     suffixes: tuple[str, ...]
     read: Callable[[BinaryIO, Part, int, Columns], Found]
-    """The records of a part, one in memory at a time; `int` is the most bytes that a page or text may have."""
+    """Yields the records of a part, one in memory at a time; `int` is the maximum size of a page or text in bytes."""
     starts: Starts
-    """The places at which a file may be divided: the first one in each so many bytes, but for the file's beginning."""
+    """Yields the offsets at which a file may be split, the first in each step of `int` bytes, without offset 0."""
 
 
 def _exactly(read: Callable[[BinaryIO, int, int, int], Found], starts: Starts) -> Callable[..., Found]:
-    """A reader of any part, made of one for a part that begins and ends where records begin."""
+    """Make a reader of any part from a reader of parts whose bounds are starts of records."""
 
     def read_part(stream: BinaryIO, part: Part, max_bytes: int, columns: Columns) -> Found:
         bounds = part if part.is_exact else _exact(part, stream, starts)
@@ -39,7 +39,7 @@ def _exactly(read: Callable[[BinaryIO, int, int, int], Found], starts: Starts) -
 
 
 def _exact(part: Part, stream: BinaryIO, starts: Starts) -> Part | None:
-    """The part from the first record that begins in it to the first after it; None where none begins in it."""
+    """Return the part from the first record that begins in it to the first after it; None if no record begins in it."""
     size = stream.seek(0, 2)
     if part.start == 0 and part.end >= size:
         return part
@@ -49,7 +49,7 @@ def _exact(part: Part, stream: BinaryIO, starts: Starts) -> Part | None:
 
 
 WARC = SourceFormat(
-    (".warc", ".warc.gz", ".warc.zst", ".warc.wet", ".warc.wet.gz", ".arc", ".arc.gz"),  # ARC, to be named
+    (".warc", ".warc.gz", ".warc.zst", ".warc.wet", ".warc.wet.gz", ".arc", ".arc.gz"),  # ARC gets its own error
     _exactly(warc.read_records, warc.record_starts),
     warc.record_starts,
 )
@@ -63,5 +63,5 @@ SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 
 
 def format_of(path: str) -> SourceFormat:
-    """The format that a file's name tells; WARC for a name that tells none."""
+    """Return the format for a file's suffix; WARC for an unknown suffix."""
     return next((known for known in FORMATS if path.endswith(known.suffixes)), WARC)

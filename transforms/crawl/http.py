@@ -1,7 +1,7 @@
-"""The HTTP part of a WARC record: header block, transfer and content encodings, media type.
+"""Parse the HTTP part of a WARC record: header block, transfer and content encodings, media type.
 
-Written for what crawls really hold: LF-only header blocks (ClueWeb09), bare HTML where a response
-is announced (ClueWeb22), and encodings that are announced though long undone (both, Common Crawl).
+Accepts the deviations of real crawls: header blocks with bare LF (ClueWeb09), HTML without the announced
+HTTP response (ClueWeb22), and headers that name encodings already removed (both, Common Crawl).
 """
 
 import gzip
@@ -19,16 +19,16 @@ from transforms.crawl.xhtml import NAMESPACE
 END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 HTML_TYPES = {"text/html", "application/xhtml+xml"}
-XML_TYPES = {"application/xml", "text/xml"}  # of pages, too, by their namespace
+XML_TYPES = {"application/xml", "text/xml"}  # HTML only with its namespace in the page
 HTML_TAGS = r"!doctype\s+html|html|head|body|title|meta|h[1-6]|div|p|table|center|font|script|link"
-# Nothing in it is tried a second way: comments without end would else take time without end.
+# No part can backtrack: an unclosed comment would otherwise take unbounded time.
 HTML_START = re.compile(rf"(?:<\?xml[^>]*+>|(?><!--.*?-->)|\s)*+<(?:{HTML_TAGS})\b".encode(), re.IGNORECASE | re.DOTALL)
 SNIFF_BYTES = 4096
 CHUNK_BYTES = 2**16
 MAX_CODINGS = 4
-UNMARKED = {"deflate", "zlib", "br", "brotli"}  # codings that nothing in the body tells
+UNMARKED = {"deflate", "zlib", "br", "brotli"}  # codings without a magic number
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # in packed bytes, but in no page's
+BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # occur in compressed bytes, but in no page
 
 
 class TooLargeError(ValueError):
@@ -37,7 +37,7 @@ class TooLargeError(ValueError):
 
 @dataclass(frozen=True)
 class Response:
-    """A response as stored: status 200 and no headers where the record holds the bare page."""
+    """A response as stored: status 200 and no headers if the record contains only the page."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,18 +45,18 @@ class Response:
 
     @property
     def media_type(self) -> str:
-        """The media type in lower case, empty where the server named none."""
+        """The media type in lower case; empty if the server named none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def charset(self) -> str | None:
-        """The label that the server gave, which may name no encoding."""
-        found = re.search(r"""charset\s*=\s*["']?([^\s"';,]+)""", self.headers.get("content-type", ""), re.IGNORECASE)
-        return found[1] if found else None
+        """The charset label of the Content-Type header; it may name no known encoding."""
+        match = re.search(r"""charset\s*=\s*["']?([^\s"';,]+)""", self.headers.get("content-type", ""), re.IGNORECASE)
+        return match[1] if match else None
 
 
 def split_response(block: bytes) -> Response:
-    """Header block and body of a record's content."""
+    """Split a record's block into status, headers and body."""
     if not block.startswith(b"HTTP/"):
         return Response(200, {}, block)
     end = END_OF_HEADERS.search(block)
@@ -69,17 +69,17 @@ def split_response(block: bytes) -> Response:
 
 
 def unpack_body(response: Response, max_bytes: int) -> bytes:
-    """The page's bytes, chunks and compression undone where the bytes really have them.
+    """Return the page's bytes, removing chunking and compression where they are really present.
 
     Raises:
-        TooLargeError: it unpacks to more than `max_bytes`, at whatever step.
+        TooLargeError: the body exceeds `max_bytes` after any step.
     """
     body = response.body
     if "chunked" in response.headers.get("transfer-encoding", "").lower():
         body = _dechunk(body)
     named = (response.headers.get(name, "") for name in ("content-encoding", "transfer-encoding"))
     codings = re.findall(r"[\w-]+", ",".join(named).lower())[-MAX_CODINGS:]
-    # The last one is the outermost; gzip and Zstandard are known by their first bytes, named or not.
+    # The last coding is the outermost; gzip and Zstandard are recognised by their first bytes, even unnamed.
     for coding in [*reversed(codings), "gzip", "zstd"]:
         body = _decoded(body, coding.removeprefix("x-"), max_bytes)
         if len(body) > max_bytes:
@@ -88,12 +88,12 @@ def unpack_body(response: Response, max_bytes: int) -> bytes:
 
 
 def _decoded(body: bytes, coding: str, max_bytes: int) -> bytes:
-    """The body without one coding, as far as it goes; the body itself where it hasn't got that."""
+    """Remove one coding, up to any damage; return the body itself if it is not so encoded."""
     if body.startswith(GZIP):
         return _gunzip(body, max_bytes)
     if body.startswith(ZSTD):
         return _read(ZstdReader(io.BytesIO(body)), max_bytes) or body
-    if coding not in UNMARKED or not BINARY.search(body, 0, SNIFF_BYTES):  # the crawler has undone what is still named
+    if coding not in UNMARKED or not BINARY.search(body, 0, SNIFF_BYTES):  # the crawler has already decoded it
         return body
     if coding in ("deflate", "zlib"):
         return _inflate(body, 15 if body[:1] == b"\x78" else -15, max_bytes)
@@ -101,7 +101,7 @@ def _decoded(body: bytes, coding: str, max_bytes: int) -> bytes:
 
 
 def is_html(response: Response, body: bytes, identified_type: str) -> bool:
-    """Whether the page is HTML: by the server's media type, else the crawl's, else its first bytes."""
+    """Return whether the page is HTML: by the server's media type, else the crawl's, else its first bytes."""
     media_type = response.media_type or identified_type
     if media_type and media_type not in XML_TYPES:
         return media_type in HTML_TYPES
@@ -110,7 +110,7 @@ def is_html(response: Response, body: bytes, identified_type: str) -> bool:
 
 
 def _dechunk(body: bytes) -> bytes:
-    """The chunks joined; `body` itself where it is not chunked from start to end or to a cut."""
+    """Join the chunks; return `body` itself unless it is chunked to its end or to a truncated chunk."""
     parts, at = [], 0
     while at < len(body):
         size = CHUNK_SIZE.match(body, at)
@@ -126,16 +126,16 @@ def _dechunk(body: bytes) -> bytes:
 
 
 def _gunzip(body: bytes, max_bytes: int) -> bytes:
-    """All members of it unpacked, as far as they go; the body itself where it was never packed."""
+    """Unpack all gzip members, up to any damage; return the body itself if nothing unpacks."""
     unpacked = bytearray()
     with suppress(OSError, EOFError, zlib.error), gzip.GzipFile(fileobj=io.BytesIO(body)) as stream:
-        while len(unpacked) <= max_bytes and (some := stream.read1(CHUNK_BYTES)):
-            unpacked += some
+        while len(unpacked) <= max_bytes and (chunk := stream.read1(CHUNK_BYTES)):
+            unpacked += chunk
     return bytes(unpacked) or body
 
 
 def _inflate(body: bytes, window: int, max_bytes: int) -> bytes:
-    """The body unpacked, as far as it goes; itself where it was never packed."""
+    """Inflate the body, up to any truncation; return the body itself if it is not deflated."""
     unpacker = zlib.decompressobj(window)
     try:
         unpacked = unpacker.decompress(body, max_bytes + 1)
@@ -145,9 +145,9 @@ def _inflate(body: bytes, window: int, max_bytes: int) -> bytes:
 
 
 def _read(packed: BrotliReader | ZstdReader, max_bytes: int) -> bytes:
-    """What it unpacks to, up to where it is damaged or cut, or too large."""
+    """Read all bytes of a decompressor, up to damage, truncation or the first chunk past `max_bytes`."""
     unpacked = bytearray()
     with suppress(OSError, ValueError):
-        while len(unpacked) <= max_bytes and (some := packed.read(CHUNK_BYTES)):
-            unpacked += some
+        while len(unpacked) <= max_bytes and (chunk := packed.read(CHUNK_BYTES)):
+            unpacked += chunk
     return bytes(unpacked)

@@ -1,7 +1,7 @@
-"""JSON lines of texts, plain, gzip or Zstandard: an object a line.
+"""Read texts from JSON lines, one object per line: plain, gzip or Zstandard.
 
-The place of a line in a plain file is its byte offset. A compressed file is read whole in its first
-part; there the place is the line's number, from 1, after damage counted without the lines that are lost.
+A line's place in a plain file is its byte offset. A compressed file is read whole, as its first part; there the
+place is the line number, from 1, which after damage does not count lost lines.
 """
 
 import io
@@ -15,36 +15,36 @@ from transforms.crawl.records import INSIDE, Columns, Defect, Part, Record, Unre
 from transforms.crawl.texts import columns_missing, text_record
 
 ESCAPED = 3  # JSON in ASCII writes a character of two bytes in six
-OTHER_BYTES = 2**20  # what a line may have beside its text
+OTHER_BYTES = 2**20  # allowed in a line in addition to its text
 SKIPPED = 2**16
-PROBED = 1000  # lines without the columns, one after the other from the start, and the file is none of texts
+PROBED = 1000  # a part whose first lines, this many, lack the columns is refused
 
 
 def read_jsonl(stream: BinaryIO, part: Part, max_bytes: int, columns: Columns) -> Iterator[Record | Defect]:
-    """The texts of the lines that begin in a part of a file; a line that has none is a `Defect`.
+    """Yield the texts of the lines that begin in a part of a file; a line without a text is a `Defect`.
 
     Raises:
-        UnreadableError: the part's first lines are no objects with the columns.
+        UnreadableError: the part's first lines are not objects with the columns.
     """
     early: list[Defect] | None = []
-    keys: dict[str, None] = {}  # of the objects among those lines, in order
+    keys: dict[str, None] = {}  # of the objects in those lines, in order
     for place, line in _lines(stream, part, ESCAPED * max_bytes + OTHER_BYTES):
         row = line if isinstance(line, Defect) else _object(place, line)
-        found = row if isinstance(row, Defect) else text_record(place, row, columns)
+        record = row if isinstance(row, Defect) else text_record(place, row, columns)
         if early is None:
-            yield found
+            yield record
         elif not isinstance(row, Defect) and columns.url in row and columns.text in row:
             yield from early
-            yield found
+            yield record
             early = None
         else:
-            assert isinstance(found, Defect)
-            early.append(found)
+            assert isinstance(record, Defect)
+            early.append(record)
             keys |= dict.fromkeys(() if isinstance(row, Defect) else row)
             if len(early) == PROBED:
                 break
     is_probed = early is not None and len(early) == PROBED
-    if keys and early and (is_probed or part.start == 0):  # a later part may be short, and all of it broken
+    if keys and early and (is_probed or part.start == 0):  # a later part may be short and entirely broken
         raise columns_missing(columns, keys)
     if early and is_probed:
         raise UnreadableError(f"none of {PROBED:,} lines is a JSON object; the first: {early[0].detail}")
@@ -52,7 +52,7 @@ def read_jsonl(stream: BinaryIO, part: Part, max_bytes: int, columns: Columns) -
 
 
 def line_starts(stream: BinaryIO, step: int) -> Iterator[int]:
-    """The places at which a file may be divided: of a plain one any, since no text in JSON has a line break."""
+    """Yield the offsets at which a file may be split: any in a plain file, since JSON strings hold no line breaks."""
     if not packing(stream):
         yield from range(step, stream.seek(0, os.SEEK_END), step)
 
@@ -61,20 +61,20 @@ def _object(place: int, line: bytes) -> dict[str, Any] | Defect:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return Defect(place, "broken_record", f"no JSON: {type(error).__name__}: {error}")
-    return value if isinstance(value, dict) else Defect(place, "broken_record", "no JSON object")
+        return Defect(place, "broken_record", f"not JSON: {type(error).__name__}: {error}")
+    return value if isinstance(value, dict) else Defect(place, "broken_record", "not a JSON object")
 
 
 def _lines(stream: BinaryIO, part: Part, longest: int) -> Iterator[tuple[int, bytes | Defect]]:
-    """Each line that begins in a part and is not blank, with its place."""
-    found: Iterator[tuple[int, bytes | Defect | None]]
+    """Yield each non-blank line that begins in a part, with its place."""
+    lines: Iterator[tuple[int, bytes | Defect | None]]
     if not packing(stream):
-        found = _plain_lines(stream, part, longest)
+        lines = _plain_lines(stream, part, longest)
     elif part.start == 0:
-        found = _unpacked_lines(stream, longest)
+        lines = _unpacked_lines(stream, longest)
     else:
         return
-    for place, line in found:
+    for place, line in lines:
         if line is None:
             yield place, Defect(place, "too_large", f"a line of more than {longest:,} bytes")
         elif isinstance(line, Defect) or line.strip():
@@ -84,15 +84,16 @@ def _lines(stream: BinaryIO, part: Part, longest: int) -> Iterator[tuple[int, by
 def _plain_lines(stream: BinaryIO, part: Part, longest: int) -> Iterator[tuple[int, bytes | Defect | None]]:
     stream.seek(max(part.start - 1, 0))
     if part.start:
-        _end_line(stream, part.end)  # it begins in a part before
+        _end_line(stream, part.end)  # this line begins in an earlier part
     while (place := stream.tell()) < part.end and (line := _line(stream, longest)) != b"":
         yield place, line
 
 
 def _unpacked_lines(stream: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | Defect | None]]:
-    """The lines of a compressed file; after damage those from the next member on that begins with an object.
+    """Yield the lines of a compressed file; after damage, those from the next member that begins with an object.
 
-    They count only if from there on all is whole to the end of the file: a text could be made to pack to a member.
+    Lines after damage count only if all members from there to the end of the file are whole: a text could be
+    crafted so that its compressed form contains a member.
     """
     size = stream.seek(0, os.SEEK_END)
     start: int | None = 0
@@ -112,7 +113,7 @@ def _unpacked_lines(stream: BinaryIO, longest: int) -> Iterator[tuple[int, bytes
 
 
 def _line(stream: io.BufferedIOBase | BinaryIO, longest: int) -> bytes | None:
-    """The next line, None for one that is too long, empty at the end."""
+    """Read the next line; return None if it is longer than `longest` bytes, and empty bytes at the end."""
     line = stream.readline(longest + 1)
     if len(line) <= longest:
         return line
@@ -122,14 +123,14 @@ def _line(stream: io.BufferedIOBase | BinaryIO, longest: int) -> bytes | None:
 
 
 def _end_line(stream: io.BufferedIOBase | BinaryIO, end: int | None = None) -> None:
-    """Pass over the rest of a line, or so much of it that the next one can't begin before `end`."""
+    """Skip the rest of a line, at most until the position reaches `end`."""
     while (line := stream.readline(SKIPPED)) and not line.endswith(b"\n"):
         if end is not None and stream.tell() >= end:
             return
 
 
 class _Chunks(io.RawIOBase):
-    """Pieces of bytes as a stream."""
+    """A raw stream over chunks of bytes."""
 
     def __init__(self, chunks: Iterator[tuple[int, bytes]]) -> None:
         self._chunks, self._rest = chunks, memoryview(b"")

@@ -1,10 +1,10 @@
-"""The bytes that a crawl file unpacks to: plain, in gzip members, or in Zstandard frames.
+"""Unpack a crawl file: plain, in gzip members, or in Zstandard frames.
 
-gzip by zlib itself: FastWARC's reader takes a member without an end for a whole one, and says
-nothing of what it passes over.
+gzip is read by zlib itself: FastWARC's reader accepts a truncated member as whole, and does not report the
+bytes that it skips.
 
-Where a member begins is known only where the one before it ended. A magic number proves nothing: bytes
-that do not pack lie in a member as they are, so a page can hold members of its own.
+The start of a member is certain only at the end of the previous one. A magic number proves nothing:
+incompressible bytes are stored unchanged, so a page inside a member can contain members.
 """
 
 import os
@@ -18,43 +18,43 @@ from fastwarc.stream_io import ZstdReader
 GZIP, ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 CHUNK = 2**16  # bytes unpacked at a time
 SEARCHED = 2**20  # bytes searched at a time
-# Web pages pack to a tenth or so; deflate reaches a thousandth, Zstandard much less.
+# Web pages compress to about a tenth; deflate can reach a thousandth, Zstandard far less.
 BOMB_BYTES, BOMB_RATIO = 64 * 2**20, 100
-SUMMED_BYTES = 2**34  # of one member that are unpacked for its checksum
-# Where a record begins: its version, then a field. Pages speak of `WARC/1.0`, but hardly of both.
+SUMMED_BYTES = 2**34  # the most that is unpacked of one member to verify its checksum
+# The start of a record: its version line, then a field. Pages mention `WARC/1.0`, but hardly both.
 RECORD = re.compile(rb"WARC/(?:1\.[01]|0\.\d{1,2})\r?\n(?=(?i:WARC-|Content-)[\w-]*\s*:)")
 
 
 class MemberError(ValueError):
-    """A member that can't be unpacked, from its `offset` on."""
+    """A member, beginning at `offset`, that cannot be unpacked."""
 
     def __init__(self, offset: int, rule: str, detail: str, *, is_cut: bool = False) -> None:
-        """`rule` is the quarantine's; `is_cut`: the member reaches to the end of the file."""
+        """`rule` names the defect in the quarantine; `is_cut`: the file ends within the member."""
         super().__init__(detail)
         self.offset, self.rule, self.is_cut = offset, rule, is_cut
 
 
 def packing(stream: BinaryIO) -> bytes:
-    """The magic number of the file's members, also where its beginning is damaged; empty for a plain file."""
+    """Return the magic number of the file's members, even if its beginning is damaged; empty for a plain file."""
     stream.seek(0)
     head = stream.read(5)
     magic = next((magic for magic in (GZIP, ZSTD) if head.startswith(magic)), b"")
     if magic or head == b"WARC/":
         return magic
     head += stream.read(SEARCHED)
-    for found in re.finditer(b"|".join(map(re.escape, (GZIP, ZSTD))), head):
-        if _opens_with(stream, found[0], found.start(), b"WARC/"):
-            return found[0]
+    for match in re.finditer(b"|".join(map(re.escape, (GZIP, ZSTD))), head):
+        if _opens_with(stream, match[0], match.start(), b"WARC/"):
+            return match[0]
     return b""
 
 
 def unpacked(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """The unpacked bytes of `start` to `end`, with the offset of the member they are in.
+    """Yield the unpacked bytes of `start` to `end` in chunks, each with the offset of its member.
 
-    For a plain file: of the bytes themselves.
+    In a plain file the offset is that of the chunk.
 
     Raises:
-        MemberError: a member is damaged or cut; all bytes before the place are given.
+        MemberError: a member is damaged or truncated; the bytes before the damage have been yielded.
     """
     magic = packing(stream)
     while start < end:
@@ -72,7 +72,7 @@ def unpacked(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[int, byte
 
 
 def without_bombs(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """What `unpacked` gives; a member that unpacks to what no page does raises a `MemberError`, too."""
+    """Yield the chunks of `unpacked`; a decompression bomb raises a `MemberError`, too."""
     size, member = 0, start
     for place, data in unpacked(stream, start, end):
         size = size + len(data) if place == member else len(data)
@@ -83,17 +83,17 @@ def without_bombs(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[int,
 
 
 def is_bomb(stream: BinaryIO, start: int, size: int) -> bool:
-    """Whether a member that is being unpacked has given more bytes than pages do."""
+    """Return whether a member has unpacked to more bytes than pages do, in total and relative to the bytes read."""
     return size > BOMB_BYTES and size > BOMB_RATIO * (stream.tell() - start)
 
 
 def too_many_bytes(start: int, size: int) -> MemberError:
-    """The error of a member that is a bomb."""
+    """Return the error for a decompression bomb."""
     return MemberError(start, "too_large", f"more than {size:,} bytes unpacked from one member")
 
 
 def is_sound_member(stream: BinaryIO, start: int) -> bool:
-    """Whether a member unpacks, to the end of the file or to an end that its checksum holds for."""
+    """Return whether a member unpacks to the end of the file, or to an end with a valid checksum."""
     before, size = stream.tell(), 0
     try:
         for data in _member(stream, packing(stream), start):
@@ -108,7 +108,7 @@ def is_sound_member(stream: BinaryIO, start: int) -> bool:
 
 
 def reaches_end(stream: BinaryIO, start: int) -> bool:
-    """Whether from a place to the end of the file there is member after member, and the checksum of each holds."""
+    """Return whether only members with valid checksums follow from `start` to the end of the file."""
     magic, size = packing(stream), stream.seek(0, os.SEEK_END)
     while start < size:
         try:
@@ -123,17 +123,17 @@ def reaches_end(stream: BinaryIO, start: int) -> bool:
 
 
 def _has_checksum(stream: BinaryIO, magic: bytes, start: int) -> bool:
-    """Whether a member has one: gzip's always, a Zstandard frame by its flag; a frame to be skipped needs none."""
+    """Return whether a member has a checksum: gzip always, a Zstandard frame by its flag; a skippable frame passes."""
     stream.seek(start)
     head = stream.read(5)
     return magic == GZIP or head[:4] != ZSTD or (len(head) == 5 and bool(head[4] >> 2 & 1))
 
 
 def next_member(stream: BinaryIO, after: int, opening: bytes = b"WARC/") -> int | None:
-    """Where the next record may begin at or after a position: a compressed member, or a version line.
+    """Return the offset, at or after `after`, of the next member, or in a plain file of the next version line.
 
-    A magic number comes by chance once in 16 MiB, so a member must open with `opening`. What is found may lie
-    within a page.
+    A magic number occurs by chance once in 16 MiB, so the member's contents must begin with `opening`. The match may
+    lie within a page.
     """
     magic = packing(stream)
     pattern = re.compile(re.escape(magic)) if magic else RECORD
@@ -141,8 +141,8 @@ def next_member(stream: BinaryIO, after: int, opening: bytes = b"WARC/") -> int 
     stream.seek(at)
     while data := stream.read(SEARCHED):
         window = tail + data
-        for found in pattern.finditer(window):
-            place = at - len(tail) + found.start()
+        for match in pattern.finditer(window):
+            place = at - len(tail) + match.start()
             if not magic or _opens_with(stream, magic, place, opening):
                 return place
         at += len(data)
@@ -152,7 +152,7 @@ def next_member(stream: BinaryIO, after: int, opening: bytes = b"WARC/") -> int 
 
 
 def _opens_with(stream: BinaryIO, magic: bytes, place: int, opening: bytes) -> bool:
-    """Whether what lies at a place, unpacked, begins with some bytes."""
+    """Return whether the member at `place` unpacks to bytes that begin with `opening`, after white space."""
     try:
         data = next(_member(stream, magic, place), b"")
     except MemberError:
@@ -161,13 +161,13 @@ def _opens_with(stream: BinaryIO, magic: bytes, place: int, opening: bytes) -> b
 
 
 def _member(stream: BinaryIO, magic: bytes, start: int) -> Iterator[bytes]:
-    """The contents of what begins at a place; the stream stands at its end afterwards."""
+    """Yield the contents of the member or frame at `start`; the stream stands at its end afterwards."""
     stream.seek(start)
     return _gzip_member(stream, start) if magic == GZIP else _zstd_frame(stream, start)
 
 
 def _gzip_member(stream: BinaryIO, start: int) -> Iterator[bytes]:
-    """The contents of one member; the stream stands at its end afterwards."""
+    """Yield the contents of one gzip member; the stream stands at its end afterwards."""
     unpacker = zlib.decompressobj(31)
     n_calls = 0
     while not unpacker.eof:
@@ -185,7 +185,7 @@ def _gzip_member(stream: BinaryIO, start: int) -> Iterator[bytes]:
 
 
 def _before_damage(stream: BinaryIO, start: int, n_calls: int) -> Iterator[bytes]:
-    """What the call after `n_calls` would have given before it met the damage."""
+    """Yield the bytes before the damage that the unpacker met in the call after the first `n_calls`."""
     stream.seek(start)
     unpacker = zlib.decompressobj(31)
     for _ in range(n_calls):
@@ -200,7 +200,7 @@ def _before_damage(stream: BinaryIO, start: int, n_calls: int) -> Iterator[bytes
 
 
 def _zstd_frame(stream: BinaryIO, start: int) -> Iterator[bytes]:
-    """The contents of one frame; the stream stands at its end afterwards."""
+    """Yield the contents of one Zstandard frame; the stream stands at its end afterwards."""
     end = _frame_end(stream, start)
     is_cut = end > stream.seek(0, os.SEEK_END)
     stream.seek(start)
@@ -209,9 +209,9 @@ def _zstd_frame(stream: BinaryIO, start: int) -> Iterator[bytes]:
         while data := reader.read(CHUNK):
             yield data
     except OSError as error:
-        if error.errno is not None:  # the disk's, and not the decoder's
+        if error.errno is not None:  # raised by the disk, not by the decoder
             raise
-        # A damaged frame may say that it is longer than the file.
+        # A damaged frame may declare a length beyond the end of the file.
         is_cut = is_cut and "incomplete" in str(error)
         raise MemberError(start, "broken_record", f"at or after this place: {error}", is_cut=is_cut) from error
     if is_cut:
@@ -220,9 +220,9 @@ def _zstd_frame(stream: BinaryIO, start: int) -> Iterator[bytes]:
 
 
 def _frame_end(stream: BinaryIO, start: int) -> int:
-    """Where a frame ends, from the headers of its blocks (RFC 8878, section 3.1.1)."""
+    """Return the end of a frame, from the headers of its blocks (RFC 8878, section 3.1.1)."""
     head = stream.read(5)
-    if head[1:4] == b"\x2a\x4d\x18" and head[:1] and head[0] >> 4 == 5:  # a frame to be skipped, such as a seek table
+    if head[1:4] == b"\x2a\x4d\x18" and head[:1] and head[0] >> 4 == 5:  # a skippable frame, such as a seek table
         return start + 8 + int.from_bytes(head[4:] + stream.read(3), "little")
     if head[:4] != ZSTD or len(head) < 5:
         raise MemberError(start, "broken_record", "no Zstandard frame begins here")
@@ -243,7 +243,7 @@ def _frame_end(stream: BinaryIO, start: int) -> int:
 
 
 class _Part:
-    """The bytes of a file up to `end`, for a reader that would read on."""
+    """A view of a file that stops at `end`, for a reader that would read past it."""
 
     def __init__(self, stream: BinaryIO, end: int) -> None:
         self._stream, self._end = stream, end
@@ -254,4 +254,4 @@ class _Part:
         return self._stream.read(left if size < 0 else min(size, left))
 
     def close(self) -> None:
-        """Nothing: the stream is the caller's."""
+        """Do nothing: the stream belongs to the caller."""

@@ -1,4 +1,4 @@
-"""Parquet files of texts, a row of them a record: its row number, from 0, is its place in the file."""
+"""Read texts from Parquet files, one record per row; its place is the row number, from 0."""
 
 import os
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ import pyarrow.parquet as pq
 from transforms.crawl.records import Columns, Defect, Part, Record, UnreadableError
 from transforms.crawl.texts import columns_missing, text_record
 
-BATCH_BYTES = 4 * 2**20  # of rows that are unpacked at a time, by their mean size
+BATCH_BYTES = 4 * 2**20  # of rows unpacked at a time, by their mean size
 BATCH_ROWS = 256
-BUFFER_BYTES = 2**18  # a column is read piece by piece, not a whole row group of it
+BUFFER_BYTES = 2**18  # a column is read in pieces of this size, not by whole row groups
 
 
 def read_parquet(stream: BinaryIO, part: Part, max_bytes: int, columns: Columns) -> Iterator[Record | Defect]:
-    """The rows of a part's row groups, which count as if all were of one size.
+    """Yield the rows of a part's row groups, assigned to parts as if all had one size.
 
-    Where each really begins is not asked: pyarrow ends the process over a damaged column's metadata.
+    Their real offsets are not read: pyarrow aborts the process on damaged column metadata.
 
     Raises:
-        UnreadableError: it is cut or damaged, or lacks the columns.
+        UnreadableError: the file is truncated or damaged, or lacks the columns.
     """
     size = stream.seek(0, os.SEEK_END)
     try:
@@ -36,39 +36,39 @@ def read_parquet(stream: BinaryIO, part: Part, max_bytes: int, columns: Columns)
                 yield from _records(batches, at, group.num_rows, max_bytes, columns)
             at += group.num_rows
     except pa.ArrowException as error:
-        raise UnreadableError(f"not whole, or not Parquet: {error}") from error
+        raise UnreadableError(f"damaged, or not Parquet: {error}") from error
     if at != file.metadata.num_rows:
-        raise UnreadableError(f"not whole: {file.metadata.num_rows:,} rows announced, {at:,} in its row groups")
+        raise UnreadableError(f"damaged: {file.metadata.num_rows:,} rows declared, {at:,} in its row groups")
 
 
 def row_group_starts(stream: BinaryIO, step: int) -> Iterator[int]:
-    """The places at which a file may be divided: any, for row groups count by their number."""
+    """Yield the offsets at which a file may be split: any, since row groups are assigned by number."""
     yield from range(step, stream.seek(0, os.SEEK_END), step)
 
 
 def _names(schema: pa.Schema, columns: Columns) -> list[str]:
-    """Those of the four columns that are there."""
-    have = {name for name in schema.names if schema.get_field_index(name) >= 0}  # not two of one name
-    if not all(name in have and _is_text(schema.field(name).type) for name in (columns.url, columns.text)):
+    """Return those of the four columns that the file has."""
+    available = {name for name in schema.names if schema.get_field_index(name) >= 0}  # -1 for a name that occurs twice
+    if not all(name in available and _is_text(schema.field(name).type) for name in (columns.url, columns.text)):
         raise columns_missing(columns, (f"{field.name} ({field.type})" for field in schema))
-    return [name for name in {columns.url: 0, columns.text: 0, columns.date: 0, columns.id: 0} if name in have]
+    return [name for name in {columns.url: 0, columns.text: 0, columns.date: 0, columns.id: 0} if name in available]
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    """Whether a column holds texts; those of some writers are not marked as such, and empty ones have no type."""
+    """Return whether a column can hold texts: some writers store them as binary, and an empty column has no type."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.null())
 
 
 def _batch_rows(group: pq.RowGroupMetaData) -> int:
-    """How many rows of a group to unpack at a time."""
+    """Return the number of rows of a group to unpack at a time."""
     return max(1, min(BATCH_ROWS, BATCH_BYTES * group.num_rows // max(group.total_byte_size, 1)))
 
 
 def _records(
     batches: Iterator[pa.RecordBatch], first: int, n_rows: int, max_bytes: int, columns: Columns
 ) -> Iterator[Record | Defect]:
-    """The rows of a row group, of which the file announces `n_rows`."""
+    """Yield the rows of a row group that declares `n_rows`."""
     at = first
     for batch in batches:
         values = {name: _plain(batch.column(name)) for name in batch.schema.names}
@@ -80,11 +80,11 @@ def _records(
                 yield text_record(at + number, row, columns)
         at += batch.num_rows
     if at - first != n_rows:
-        raise UnreadableError(f"not whole: {n_rows:,} rows announced in a row group, {at - first:,} there")
+        raise UnreadableError(f"damaged: {n_rows:,} rows declared in a row group, {at - first:,} there")
 
 
 def _plain(column: Any) -> Any:
-    """A column as types that Python can hold: texts as bytes, times to the microsecond."""
+    """Cast a column to types that Python can represent: texts as bytes, times to the microsecond."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.dictionary_decode()
@@ -96,7 +96,7 @@ def _plain(column: Any) -> Any:
 
 
 def _value(scalar: Any) -> Any:
-    """A value in Python; bytes for what is not UTF-8, None for what Python can't hold, such as the year 20000."""
+    """Return a value in Python: bytes if it is not UTF-8, None if Python cannot represent it (the year 20000)."""
     try:
         value = scalar.as_py()
     except (ValueError, OverflowError, LookupError):

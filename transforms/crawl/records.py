@@ -1,15 +1,15 @@
-"""What a source file is read into: records, and the places in it that could not be read."""
+"""The types that readers of source files share: records, defects, parts, columns and errors."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-INSIDE = "inside_another_record"  # the rule of a record that nothing shows to lie outside every other one
+INSIDE = "inside_another_record"  # rule: the record is not proved to lie outside every other record
 
 
 @dataclass(frozen=True)
 class Record:
-    """One page or text of a source file, read whole; `offset` is its place, as `bronze.documents` describes it."""
+    """One page or text of a source file; `offset` is `record_offset` in `bronze.documents`."""
 
     offset: int
     url: str
@@ -18,12 +18,12 @@ class Record:
     content_type: str
     identified_type: str
     block: bytes
-    is_text: bool = False  # no HTTP, no markup
+    is_text: bool = False  # `block` is plain text, without HTTP or markup
 
 
 @dataclass(frozen=True)
 class Defect:
-    """A place in the file that could not be read, named by the rule it breaks."""
+    """A place in a source file that could not be read, with the rule that it breaks."""
 
     offset: int
     rule: str
@@ -31,9 +31,9 @@ class Defect:
 
 
 class Part(NamedTuple):
-    """The bytes `start` to `end` of a file, for one task to read.
+    """The bytes `start` to `end` of a file, read by one task.
 
-    `is_exact`: records are known to begin at both. Else they are looked for from the beginning of the file.
+    `is_exact`: records begin at both. Otherwise the boundaries are found by reading from the beginning of the file.
     """
 
     start: int
@@ -43,7 +43,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """What tables of texts call their columns; one of the last two that a file lacks is null in all its rows."""
+    """The column names in tables of texts; `date` and `id` may be missing, and are then null."""
 
     url: str = "url"
     text: str = "text"
@@ -52,15 +52,15 @@ class Columns:
 
 
 class NotWarcError(ValueError):
-    """A file in which not one record of a crawl could be found."""
+    """A file without a single crawl record."""
 
 
 class UnreadableError(ValueError):
-    """A file that cannot be read as it is, or not with this recipe; a later run tries again."""
+    """A file that is damaged or does not fit the recipe; a later run tries it again."""
 
 
 def parse_date(text: str) -> datetime | None:
-    """An ISO 8601 date in UTC, to the second or finer; None where it is impossible, as ClueWeb09's often are."""
+    """Parse an ISO 8601 date as UTC; return None for an impossible date, as many of ClueWeb09's are."""
     try:
         date = datetime.fromisoformat(text.strip())
         return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)

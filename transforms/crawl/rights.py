@@ -1,4 +1,4 @@
-"""What a page says about its own use: robots directives and Creative Commons licences."""
+"""Read a page's terms of use: robots directives and Creative Commons licences."""
 
 import re
 
@@ -11,22 +11,22 @@ DIRECTIVE = re.compile(r"[a-z][a-z-]{2,30}")
 
 
 def robots_directives(html: str, header: str = "") -> list[str]:
-    """The directives of the page's robots meta elements and of its `X-Robots-Tag`, each once, sorted."""
-    given = [header]
+    """Return the distinct directives of a page's robots meta elements and `X-Robots-Tag`, sorted."""
+    texts = [header]
     for element in ROBOTS.finditer(html):
         if content := CONTENT.search(element[0]):
-            given.append(next(filter(None, content.groups()), ""))
-    return sorted({word for text in given for word in DIRECTIVE.findall(text.lower())})
+            texts.append(next(filter(None, content.groups()), ""))
+    return sorted({word for text in texts for word in DIRECTIVE.findall(text.lower())})
 
 
 def licences(html: str) -> list[str]:
-    """The Creative Commons licences that the page links to, each once, by their SPDX names, sorted.
+    """Return the SPDX names of the distinct Creative Commons licences that a page links to, sorted.
 
-    What is licensed (the page, a picture on it) the link alone does not tell.
+    A link does not show whether it licenses the page or, for instance, a picture on it.
     """
     if "creativecommons.org" not in html:
         return []
-    return sorted({_spdx(*found.groups()) for found in LICENCE.finditer(html)})
+    return sorted({_spdx(*match.groups()) for match in LICENCE.finditer(html)})
 
 
 def _spdx(kind: str | None, public: str | None, version: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows of tables of texts (Parquet, JSONL) as records: an address, a text, and perhaps a date and an id."""
+"""Turn rows of text tables (Parquet, JSONL) into records: address, text, and optionally date and id."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
@@ -6,12 +6,12 @@ from typing import Any
 
 from transforms.crawl.records import Columns, Defect, Record, UnreadableError, parse_date
 
-URL_CHARS = 64 * 2**10  # as many as a WARC header may have
+URL_CHARS = 64 * 2**10  # the limit on a WARC header, too
 MAX_SHOWN = 30
 
 
 def text_record(offset: int, row: Mapping[str, Any], columns: Columns) -> Record | Defect:
-    """The text of a row; a `broken_record` where the address or the text is no string."""
+    """Return the text of a row, or a `broken_record` if its address or text is unusable."""
     url, text, source_id = (row.get(name) for name in (columns.url, columns.text, columns.id))
     if not isinstance(url, str) or not isinstance(text, str):
         name, value = (columns.text, text) if isinstance(url, str) else (columns.url, url)
@@ -24,7 +24,7 @@ def text_record(offset: int, row: Mapping[str, Any], columns: Columns) -> Record
         block = text.encode()
         f"{url}{source_id}".encode()
     except UnicodeEncodeError as error:
-        return Defect(offset, "broken_record", f"it holds half of a surrogate pair, at character {error.start:,}")
+        return Defect(offset, "broken_record", f"it has an unpaired surrogate at character {error.start:,}")
     return Record(
         offset=offset,
         url=url.strip(),
@@ -38,17 +38,17 @@ def text_record(offset: int, row: Mapping[str, Any], columns: Columns) -> Record
 
 
 def columns_missing(columns: Columns, found: Iterable[str]) -> UnreadableError:
-    """The error of a table without the columns that the recipe names; `found` is what it has."""
+    """Return the error for a table without the recipe's columns; `found` are the columns that it has."""
     names = list(found)
     shown = ", ".join(names[:MAX_SHOWN]) + (", ..." if len(names) > MAX_SHOWN else "")
     return UnreadableError(
-        f"it lacks an address {columns.url!r} or a text {columns.text!r}; it has {shown}: "
+        f"it lacks an address column {columns.url!r} or a text column {columns.text!r}; it has {shown}: "
         "set ingest_documents.url_column and ingest_documents.text_column"
     )
 
 
 def _date(value: object) -> datetime | None:
-    """A date in UTC; None for what is no date, and for one that no calendar has."""
+    """Return a date in UTC; None for a value that is no date or an impossible one."""
     if isinstance(value, datetime):
         return parse_date(value.isoformat())
     if isinstance(value, date):

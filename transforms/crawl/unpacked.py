@@ -1,4 +1,4 @@
-"""A window that moves forward over the unpacked bytes of a WARC file, and finds where records begin."""
+"""Move a window forward over the unpacked bytes of a WARC file, and find the starts of records."""
 
 import re
 from collections import deque
@@ -16,22 +16,22 @@ from transforms.crawl.members import (
 )
 
 BLANK = re.compile(rb"[\r\n]*")
-LINE_BYTES = 64  # enough to tell the first lines of a record
-DECLARED_BYTES = 2**34  # of a record that are passed over, however well they pack
+LINE_BYTES = 64  # enough to recognise the first lines of a record
+DECLARED_BYTES = 2**34  # of a declared length within which a high compression ratio is no bomb
 
 
 class Summed(Protocol):
-    """What takes bytes one piece after the other."""
+    """A running digest, such as those of `hashlib`."""
 
     def update(self, data: bytearray) -> None:
-        """Take the next piece."""
+        """Add the next bytes."""
 
 
 class Unpacked:
-    """The unpacked bytes from a place on, as many of them in memory as are being looked at."""
+    """A window over the unpacked bytes of a file: `bytes` holds those read and not yet dropped."""
 
     def __init__(self, stream: BinaryIO, start: int, end: int) -> None:
-        """Of a file, those in the members that begin in `start` to `end`; of a plain file, its own."""
+        """Cover the members that begin in `start` to `end`, or those bytes of a plain file."""
         self.bytes = bytearray()
         self.damage: MemberError | None = None
         self.is_plain = not packing(stream)
@@ -39,18 +39,18 @@ class Unpacked:
         self.restart(start)
 
     def restart(self, start: int) -> None:
-        """Begin again at a place in the file."""
+        """Start again at an offset in the file."""
         self.bytes.clear()
-        self.n_members = 0  # that have been begun
-        self._taken = 0
-        self._declared = 0  # where the record that is read ends, by its length
-        self._members: deque[tuple[int, int]] = deque()  # where each begins: here, and in the file
-        self._sound: int | None = None  # a member that was read to its end for its checksum
-        self._hurt_from: int | None = None  # where the damaged member begins
+        self.n_members = 0  # begun so far
+        self._taken = 0  # unpacked bytes dropped so far
+        self._declared = 0  # the current record's end by its declared length, in unpacked bytes
+        self._members: deque[tuple[int, int]] = deque()  # start of each member: in unpacked bytes, and in the file
+        self._sound: int | None = None  # offset of a member whose checksum was verified
+        self._hurt_from: int | None = None  # start of the damaged member, in unpacked bytes
         self._chunks = unpacked(self._stream, start, self._end)
 
     def fill(self, n: int) -> bool:
-        """Read on until `n` bytes are there; False where there are not so many."""
+        """Read until the window holds `n` bytes; return False if the data ends before."""
         while len(self.bytes) < n and not self.damage:
             try:
                 place, data = next(self._chunks)
@@ -74,45 +74,48 @@ class Unpacked:
         self._hurt_from = self._members[-1][0] if begun else self._taken + len(self.bytes)
 
     def declare(self, stop: int) -> None:
-        """Say that a record's length reaches to `stop`: a page that packs well is no bomb."""
+        """Exempt the bytes up to `stop`, a record's declared end, from the check for decompression bombs."""
         self._declared = self._taken + min(stop, DECLARED_BYTES) + CHUNK
 
     def offset(self) -> int:
-        """The place in the file of the first of the bytes: its own, or its member's."""
+        """Return the file offset of the window's first byte, or of its member in a compressed file."""
         self.fill(1)
         while len(self._members) > 1 and self._members[1][0] <= self._taken:
             self._members.popleft()
-        here, place = self._members[0]
-        return place + self._taken - here if self.is_plain else place
+        start, place = self._members[0]
+        return place + self._taken - start if self.is_plain else place
 
     def begins_member(self, at: int = 0) -> bool:
-        """Whether a member begins at a place in the bytes; any place of a plain file will do."""
-        return self.is_plain or any(here == self._taken + at for here, _ in self._members)
+        """Return whether a member begins at index `at` of the window; always true in a plain file."""
+        return self.is_plain or any(start == self._taken + at for start, _ in self._members)
 
-    def member_end(self, most: int) -> int | None:
-        """Where the member of the first of the bytes ends, if within `most` bytes, and a record or nothing follows."""
+    def member_end(self, limit: int) -> int | None:
+        """Return the end of the current member, or None.
+
+        None if it is damaged, more than `limit` bytes ahead, or followed by neither a record nor the end of the file.
+        """
         self.offset()
-        while len(self._members) < 2 and len(self.bytes) <= most and self.fill(len(self.bytes) + 1):
+        while len(self._members) < 2 and len(self.bytes) <= limit and self.fill(len(self.bytes) + 1):
             pass
         if self.damage and len(self._members) < 2 and self.is_hurt(1):
             return None
         end = self._members[1][0] - self._taken if len(self._members) > 1 else len(self.bytes)
-        return end if end <= most and self.ends_at(end) else None
+        return end if end <= limit and self.ends_at(end) else None
 
     def drop(self, n: int, digest: Summed | None = None) -> int:
-        """Pass over `n` bytes, and let `digest` have them; how many there were."""
+        """Drop up to `n` bytes, adding them to `digest`; return the number dropped."""
         left = n
         while left and self.fill(1):
-            gone = min(left, len(self.bytes))
+            n_dropped = min(left, len(self.bytes))
             if digest:
-                digest.update(self.bytes[:gone])
-            del self.bytes[:gone]
-            self._taken += gone
-            left -= gone
+                digest.update(self.bytes[:n_dropped])
+            del self.bytes[:n_dropped]
+            self._taken += n_dropped
+            left -= n_dropped
         return n - left
 
     def skip_blank(self) -> bool:
-        """Pass over line breaks; whether anything follows."""
+        """Drop line breaks; return whether anything follows."""
         while self.fill(1):
             blank = BLANK.match(self.bytes)
             assert blank is not None  # it may be empty
@@ -122,23 +125,26 @@ class Unpacked:
         return False
 
     def skip_to_record(self) -> int:
-        """Pass over what comes before the next record; how many bytes."""
+        """Drop all bytes before the next record; return the number dropped."""
         n = 0
         while self.fill(CHUNK):
-            found = RECORD.search(self.bytes)
-            n += self.drop(found.start() if found else len(self.bytes) - LINE_BYTES)
-            if found:
+            record = RECORD.search(self.bytes)
+            n += self.drop(record.start() if record else len(self.bytes) - LINE_BYTES)
+            if record:
                 return n
-        found = RECORD.search(self.bytes)
-        return n + self.drop(found.start() if found else len(self.bytes))
+        record = RECORD.search(self.bytes)
+        return n + self.drop(record.start() if record else len(self.bytes))
 
     def next_record(self, start: int, stop: int) -> int | None:
-        """Where in the bytes `start` to `stop` the next record begins."""
-        found = RECORD.search(self.bytes, start, stop + LINE_BYTES)
-        return found.start() if found and found.start() < stop else None
+        """Return the index of the first record that begins in `start` to `stop`, or None."""
+        record = RECORD.search(self.bytes, start, stop + LINE_BYTES)
+        return record.start() if record and record.start() < stop else None
 
     def ends_at(self, stop: int) -> bool:
-        """Whether the file ends at a place, or a record begins after it; within one member only if that is whole."""
+        """Return whether only line breaks lie between index `stop` and the end of the file or the next record.
+
+        A next record within the same member counts only if that member is whole.
+        """
         self.fill(stop + LINE_BYTES)
         rest = self.bytes[stop : stop + LINE_BYTES]
         blank = BLANK.match(rest)
@@ -150,18 +156,18 @@ class Unpacked:
         return self.begins_member(stop + blank.end()) or self._is_sound(stop)
 
     def is_hurt(self, stop: int) -> bool:
-        """Whether the bytes up to `stop` reach into a member that is damaged."""
+        """Return whether the bytes up to `stop` reach into a damaged member."""
         return self._hurt_from is not None and self._hurt_from < self._taken + stop
 
     def is_in_whole_member(self, stop: int) -> bool:
-        """Whether the bytes up to `stop` are in one member, and that is whole; any of a plain file are."""
+        """Return whether the bytes up to `stop` lie in one whole member; always true in a plain file."""
         return self.is_plain or (
-            not any(self._taken < here < self._taken + stop for here, _ in self._members) and self._is_sound(0)
+            not any(self._taken < start < self._taken + stop for start, _ in self._members) and self._is_sound(0)
         )
 
     def _is_sound(self, at: int) -> bool:
-        """Whether the member that holds a place is whole: what a damaged one unpacks to may be anything."""
-        place = next(place for here, place in reversed(self._members) if here <= self._taken + at)
+        """Return whether the member at index `at` is whole: a damaged one may unpack to anything."""
+        place = next(place for start, place in reversed(self._members) if start <= self._taken + at)
         if self._sound != place and is_sound_member(self._stream, place):
             self._sound = place
         return self._sound == place

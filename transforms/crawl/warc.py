@@ -1,16 +1,16 @@
-"""A WARC file as a stream of records, each of which is known to lie outside every other one.
+"""Read a WARC file as a stream of records, each proved to lie outside every other record.
 
-A record begins where the one before it ended, with a version and a field; where its length says that it
-ends, only line breaks and the next record may follow. A page may quote records, and may hold gzip members
-that lie in the file as they are, so what is found by its looks alone proves nothing. After damage a record
-is therefore read only if one of three holds, and is else a `Defect`, `inside_another_record`:
+A record begins at the end of the previous one, with a version line and a field. At the end that its length
+gives, only line breaks and the next record may follow. A page may quote records, and may contain gzip members
+stored without compression, so bytes that look like a record prove nothing. After damage a record is therefore
+read only if one of three conditions holds; otherwise it is a `Defect`, `inside_another_record`:
 
-- It names the number that the crawler drew for this file (`WARC-Warcinfo-ID`), which no page can know.
-- The record before it, of a wrong length, names a digest that tells where it ends, or has a whole member of
-  its own in a file where all have.
-- From it to the end of the file there is member after member, each is full of records, and its checksum holds.
-  A member that lies in a page can't be followed so: the last one would have to end with the page's own
-  checksum, and that covers the random number of its record.
+- It names the file's random UUID (`WARC-Warcinfo-ID`), which no page can know.
+- The record before it has a wrong length, and either names a digest that shows where it ends or has a whole
+  gzip member for itself in a file where every record has.
+- From it to the end of the file member follows member, each full of records and with a valid checksum.
+  Members inside a page cannot pass this test: the last one would have to end with the checksum of the member
+  that holds the page, and that covers the random UUID of the page's record.
 """
 
 import base64
@@ -26,9 +26,9 @@ from transforms.crawl.members import RECORD, next_member, reaches_end
 from transforms.crawl.records import INSIDE, Defect, NotWarcError, Record, parse_date
 from transforms.crawl.unpacked import Unpacked
 
-HTTP_HEADER_BYTES = 64 * 2**10  # what a record may hold beside the page itself
+HTTP_HEADER_BYTES = 64 * 2**10  # allowed in a record in addition to the page
 HEADER_BYTES = 64 * 2**10
-LONG_HEADER_BYTES = 8 * 2**20  # an address may be so long that it is no page's, and its record still be passed over
+LONG_HEADER_BYTES = 8 * 2**20  # a record with an absurdly long address is refused, but can still be skipped
 ARC = b"filedesc://"
 END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 LENGTH = re.compile(r"[0-9]{1,15}")
@@ -39,17 +39,17 @@ FOLDED = re.compile(rb"\r?\n[ \t]+")
 TORN = re.compile(rb"\r?\n(?![A-Za-z0-9-]+[ \t]*:|[\r\n]|\Z)")  # a raw line break in a value (ClueWeb09)
 PAGES = {"response", "resource", "conversion"}
 OTHERS = {"warcinfo", "request", "metadata", "revisit", "continuation"}
-ANY = -HTTP_HEADER_BYTES - 1  # the largest page, for records that are passed over and not held
-OTHER_DIGEST = "its block does not have the digest that it names, or it names none and others do"
-MAX_ENDS = 20  # of a record whose length is wrong, that its digest is tried for
-NEAR = 2**16  # behind its length
-MAX_TRIES = 1000  # places after damage at which reading is begun anew
+ANY = -HTTP_HEADER_BYTES - 1  # as `max_bytes`: every record is skipped and none is held in memory
+OTHER_DIGEST = "its block does not match its digest, or it has no digest although other records of its type do"
+MAX_ENDS = 20  # possible ends tried against the digest of a record whose length is wrong
+NEAR = 2**16  # bytes past the declared end in which such ends are looked for
+MAX_TRIES = 1000  # restarts after damage in one file
 
 Fields = Mapping[str, str]
 
 
 class _Head(NamedTuple):
-    """A record's header block: its place in the file, its bytes, its fields."""
+    """A record's header block: its offset in the file, its size in bytes, its fields."""
 
     offset: int
     size: int
@@ -59,7 +59,7 @@ class _Head(NamedTuple):
 
     @property
     def fault(self) -> str:
-        """What is wrong with it; empty for nothing."""
+        """The first fault of the header; empty for a sound one."""
         if self.kind not in PAGES and self.kind not in OTHERS:
             return f"WARC-Type is {self.kind[:40] or 'missing'}"
         if self.size > HEADER_BYTES:
@@ -70,16 +70,16 @@ class _Head(NamedTuple):
 
     @property
     def drawn(self) -> set[str]:
-        """The random numbers of the file that it gives."""
+        """The file's random UUIDs that the header names."""
         names = ("warc-record-id", "warc-warcinfo-id") if self.kind == "warcinfo" else ("warc-warcinfo-id",)
-        return {found[0] for name in names if (found := DRAWN.search(self.fields.get(name, "").lower()))}
+        return {match[0] for name in names if (match := DRAWN.search(self.fields.get(name, "").lower()))}
 
 
 class _Digest:
     """The digest of a record's block, by the method that the record names."""
 
     def __init__(self, head: _Head, block: bytes = b"") -> None:
-        """Of the block, or of its beginning."""
+        """Start from `block`, which may be only the beginning of the block."""
         name, _, self._named = head.fields.get("warc-block-digest", "").partition(":")
         self._sum = hashlib.new(name, block, usedforsecurity=False) if name.lower() in ("sha1", "sha256") else None
 
@@ -88,7 +88,7 @@ class _Digest:
             self._sum.update(data)
 
     def holds(self) -> bool:
-        """Whether the record names this very one."""
+        """Return whether the record names this digest."""
         if not self._sum:
             return False
         digest, named = self._sum.digest(), self._named.strip()
@@ -98,15 +98,15 @@ class _Digest:
 
 @dataclass
 class _Proof:
-    """Whether the place that is being read is known to lie outside every record, and by what it can be known again."""
+    """Evidence that the current position lies outside every record, and the means to prove it again after damage."""
 
     is_outside: bool = True
-    drawn: set[str] = field(default_factory=set)  # the file's numbers, from records that are proved
+    drawn: set[str] = field(default_factory=set)  # the file's UUIDs, from proved records
     has_own_members: bool = True  # no record has begun within a member yet
-    digests: set[str] = field(default_factory=set)  # kinds of records of which one has had its digest, so all have to
+    digests: set[str] = field(default_factory=set)  # record types with a digest that matched: now all of them must
 
     def look_at(self, head: _Head, data: Unpacked) -> None:
-        """Take in the header that the bytes begin with."""
+        """Update the evidence from the header at the current position."""
         self.is_outside = self.is_outside or not self.drawn.isdisjoint(head.drawn)
         if self.is_outside:
             self.has_own_members = self.has_own_members and not data.is_plain and data.begins_member()
@@ -114,7 +114,10 @@ class _Proof:
                 self.drawn |= head.drawn
 
     def accepts(self, head: _Head, digest: _Digest) -> bool:
-        """Whether a plain file's record may be as it was written: where bytes are lost, it could end in another one."""
+        """Return whether a record of an uncompressed file can be intact: if bytes are lost, it may end in another one.
+
+        False if its digest does not match although that of an earlier record of its type did.
+        """
         if digest.holds():
             self.digests.add(head.kind)
         return digest.holds() or head.kind not in self.digests
@@ -123,28 +126,28 @@ class _Proof:
 def read_records(
     stream: BinaryIO, max_bytes: int, start: int | None = 0, end: int | None = None
 ) -> Iterator[Record | Defect]:
-    """The page records of a WARC file, plain, gzip or Zstandard, one in memory at a time.
+    """Yield the page records of a WARC file (plain, gzip or Zstandard), one in memory at a time.
 
-    Every other record that is whole is passed over; every one that is not becomes a `Defect`.
-    `max_bytes` bounds the page within a record; at `start` and `end` records are known to begin.
+    Intact records of other types are skipped; a damaged record becomes a `Defect`.
+    `max_bytes` bounds the page within a record; records must begin at `start` and `end`.
 
     Raises:
         NotWarcError: the file holds no record at all.
     """
     end = stream.seek(0, os.SEEK_END) if end is None else end
-    early: list[Defect] | None = []  # with a record after them, this is a WARC file after all
+    early: list[Defect] | None = []  # defects before the first record: without a record, this is no WARC file
     proof = _Proof(drawn=_first_numbers(stream))
     n_tries = 0
     while start is not None and start < end:
         data = Unpacked(stream, start, end)
-        for found in _records(data, max_bytes, proof):
-            if early is not None and isinstance(found, Defect):
-                early.append(found)
+        for item in _records(data, max_bytes, proof):
+            if early is not None and isinstance(item, Defect):
+                early.append(item)
                 continue
             yield from early or ()
             early = None
-            if found is not None:
-                yield found
+            if item is not None:
+                yield item
         if not data.damage:
             break
         n_tries += 1
@@ -158,28 +161,28 @@ def read_records(
 
 
 def record_starts(stream: BinaryIO, step: int) -> Iterator[int]:
-    """The places at which a file may be divided: the first one in each `step` bytes where member and record begin.
+    """Yield the offsets at which a file may be split: the first in each `step` bytes where member and record begin.
 
-    None lies behind damage: the part before it is read to the end of the file. The file is unpacked once.
+    No offset lies behind damage: the part before it reaches to the end of the file. The file is unpacked once.
     """
     data = Unpacked(stream, 0, stream.seek(0, os.SEEK_END))
     proof = _Proof()
     after = step
-    for found in _records(data, ANY, proof):
+    for item in _records(data, ANY, proof):
         if not proof.is_outside:
             return
-        if found is None and data.offset() >= after and data.begins_member():
+        if item is None and data.offset() >= after and data.begins_member():
             yield data.offset()
             after = data.offset() // step * step + step
 
 
 def _reaches_end(stream: BinaryIO, start: int) -> bool:
-    """Whether from a place to the end of the file there is member after member, each whole and full of records."""
+    """Return whether only whole members full of records follow from `start` to the end of the file."""
     if not reaches_end(stream, start):
         return False
     data = Unpacked(stream, start, stream.seek(0, os.SEEK_END))
     proof = _Proof()
-    n_opened = sum(found is None and data.begins_member() for found in _records(data, ANY, proof))
+    n_opened = sum(item is None and data.begins_member() for item in _records(data, ANY, proof))
     return proof.is_outside and n_opened == data.n_members
 
 
@@ -192,15 +195,15 @@ def _why_not(stream: BinaryIO, early: list[Defect]) -> str:
 
 
 def _first_numbers(stream: BinaryIO) -> set[str]:
-    """The numbers of the file that the record at its beginning gives."""
+    """Return the UUIDs that the first record of the file names."""
     data = Unpacked(stream, 0, stream.seek(0, os.SEEK_END))
     head = _head(data) if data.skip_blank() else None
     return head.drawn if head else set()
 
 
 def _records(data: Unpacked, max_bytes: int, proof: _Proof) -> Iterator[Record | Defect | None]:
-    """Each record and defect up to the first damage; None where a record begins."""
-    found: Record | Defect | None = None
+    """Yield each record and defect up to the first damage, and None at the start of each record."""
+    item: Record | Defect | None = None
     while data.skip_blank():
         offset = data.offset()
         head = _head(data)
@@ -212,15 +215,15 @@ def _records(data: Unpacked, max_bytes: int, proof: _Proof) -> Iterator[Record |
             continue
         proof.look_at(head, data)
         yield None
-        for found in _read(data, head, max_bytes, proof) if proof.is_outside else _passed_by(data, head):
-            yield found
+        for item in _read(data, head, max_bytes, proof) if proof.is_outside else _unproved(data, head):
+            yield item
     damage = data.damage
-    if damage and not (isinstance(found, Defect) and (found.offset, found.rule) == (damage.offset, damage.rule)):
+    if damage and not (isinstance(item, Defect) and (item.offset, item.rule) == (damage.offset, damage.rule)):
         yield Defect(damage.offset, damage.rule, str(damage))
 
 
 def _head(data: Unpacked) -> _Head | None:
-    """The header block at the beginning; None where there is none."""
+    """Return the header block at the current position; None if there is none."""
     size, searched = 2**10, 0
     while True:
         whole = data.fill(size)
@@ -236,42 +239,45 @@ def _head(data: Unpacked) -> _Head | None:
         size, searched = size * 2, max(0, len(data.bytes) - 3)
 
 
-def _passed_by(data: Unpacked, head: _Head) -> Iterator[Defect]:
-    """What is found after damage; its length is not trusted, for it may be made up."""
+def _unproved(data: Unpacked, head: _Head) -> Iterator[Defect]:
+    """Yield a defect for a page record found after damage, and skip its header: its length may be forged."""
     if head.kind in PAGES:
-        what = "found after damage, and nothing shows that it is no part of a damaged record"
+        what = "found after damage, and may be part of a damaged record"
         yield Defect(head.offset, INSIDE, f"{_address(head.fields)[:200]}: {what}")
     data.drop(head.size)
 
 
 def _read(data: Unpacked, head: _Head, max_bytes: int, proof: _Proof) -> Iterator[Record | Defect]:
-    """The record that begins at the beginning, or what is wrong with it; then it is passed over."""
-    most = max_bytes + HTTP_HEADER_BYTES
+    """Yield the record at the current position, or its defects, and move past it."""
+    max_record_bytes = max_bytes + HTTP_HEADER_BYTES
     if head.fault:
         yield Defect(head.offset, "broken_record", head.fault)
     if head.length is None and head.kind == "warcinfo" and (end := _end_of_fields(data, head)):
         data.drop(end)
     elif head.length is None:
-        yield from _without_end(data, head, most, proof)
-    elif head.length <= most:
-        yield from _by_length(data, head, most, proof)
-    elif proof.has_own_members and data.member_end(most) is not None:
-        yield from _without_end(data, head, most, proof)
+        yield from _without_length(data, head, max_record_bytes, proof)
+    elif head.length <= max_record_bytes:
+        yield from _by_length(data, head, max_record_bytes, proof)
+    elif proof.has_own_members and data.member_end(max_record_bytes) is not None:
+        yield from _without_length(data, head, max_record_bytes, proof)
     else:
         if head.kind in PAGES and not head.fault:
             yield Defect(head.offset, "too_large", f"{head.length:,} bytes declared, {max_bytes:,} allowed for a page")
-        yield from _pass_over(data, head, proof)
+        yield from _skip_large(data, head, proof)
 
 
 def _end_of_fields(data: Unpacked, head: _Head) -> int | None:
-    """Where the fields end that a `warcinfo` holds, if a record follows them: what the crawler wrote, and no page."""
+    """Return the end of the fields in a `warcinfo` block if a record follows them, else None.
+
+    Such a block was written by the crawler and contains no page.
+    """
     data.fill(head.size + NEAR)
     end = FIELDS.match(data.bytes, head.size)
     return end.end() if end and RECORD.match(data.bytes, end.end()) else None
 
 
-def _by_length(data: Unpacked, head: _Head, most: int, proof: _Proof) -> Iterator[Record | Defect]:
-    """A record that may be held in memory, as long as it says."""
+def _by_length(data: Unpacked, head: _Head, max_record_bytes: int, proof: _Proof) -> Iterator[Record | Defect]:
+    """Read a record that fits in memory, with its declared length."""
     stop = head.size + (head.length or 0)
     data.declare(stop)
     whole = data.fill(stop)
@@ -286,20 +292,22 @@ def _by_length(data: Unpacked, head: _Head, most: int, proof: _Proof) -> Iterato
             yield _page(head, block)
         data.drop(stop)
     elif data.is_hurt(stop if whole else len(data.bytes) + 1):
-        data.drop(head.size)  # the damage is named; what its member unpacks to may be anything
+        data.drop(head.size)  # the damage is reported elsewhere; a damaged member may unpack to anything
         proof.is_outside = False
     else:
-        yield from _without_end(data, head, most, proof)
+        yield from _without_length(data, head, max_record_bytes, proof)
 
 
-def _without_end(data: Unpacked, head: _Head, most: int, proof: _Proof) -> Iterator[Record | Defect]:
-    """A record after whose length, if it has one, no other begins: where it ends has to be shown otherwise.
+def _without_length(data: Unpacked, head: _Head, max_record_bytes: int, proof: _Proof) -> Iterator[Record | Defect]:
+    """Read a record whose declared length is missing or wrong: no record begins after it.
 
-    It ends where its block has the digest that it names, or, in a file whose records have a member each, with
-    its own. Else it is broken, and what lies behind its header has to be proved.
+    Its end is where its block matches the digest that it names, or, in a file with a member for each record, the
+    end of its member. Otherwise the record is broken, and the position behind its header is unproved.
     """
     stop = head.size + (head.length or 0)
-    block, end = _by_digest(data, head, most) or _by_member(data, head, most, proof) or (None, head.size)
+    block, end = (
+        _by_digest(data, head, max_record_bytes) or _by_member(data, head, max_record_bytes, proof) or (None, head.size)
+    )
     n_there = len(data.bytes) - head.size
     what = "no record begins after them" if n_there >= (head.length or 0) else f"only {n_there:,} there"
     fault = Defect(head.offset, "broken_record", f"{head.length or 0:,} bytes declared, and {what}")
@@ -307,18 +315,18 @@ def _without_end(data: Unpacked, head: _Head, most: int, proof: _Proof) -> Itera
         yield fault
     if head.length is not None and block is not None and head.kind in PAGES and not head.fault:
         yield _page(head, block)
-    if head.length is not None and end > stop:  # where it is right, what follows is named: it belongs to no record
+    if head.length is not None and end > stop:  # if the length is right, the bytes after it belong to no record
         yield fault
     data.drop(end)
     proof.is_outside = block is not None
 
 
-def _by_digest(data: Unpacked, head: _Head, most: int) -> tuple[bytes, int] | None:
-    """The block that has the digest that its record names, and where it ends."""
+def _by_digest(data: Unpacked, head: _Head, max_record_bytes: int) -> tuple[bytes, int] | None:
+    """Return the block that matches the record's digest, and its end; None if no tried end gives one."""
     if "warc-block-digest" not in head.fields:
         return None
-    data.fill(min(head.size + (head.length or 0) + NEAR, most))
-    ends = [found.start() for found in islice(RECORD.finditer(data.bytes, head.size, most), MAX_ENDS)]
+    data.fill(min(head.size + (head.length or 0) + NEAR, max_record_bytes))
+    ends = [match.start() for match in islice(RECORD.finditer(data.bytes, head.size, max_record_bytes), MAX_ENDS)]
     for end in (head.size + (head.length or 0), *ends, len(data.bytes)):
         for tail in (b"\r\n\r\n", b"\n\n", b""):
             block = bytes(data.bytes[head.size : end])
@@ -327,10 +335,13 @@ def _by_digest(data: Unpacked, head: _Head, most: int) -> tuple[bytes, int] | No
     return None
 
 
-def _by_member(data: Unpacked, head: _Head, most: int, proof: _Proof) -> tuple[bytes, int] | None:
-    """The block of a record that has a member for itself, or that its length gives; none that may hold another."""
+def _by_member(data: Unpacked, head: _Head, max_record_bytes: int, proof: _Proof) -> tuple[bytes, int] | None:
+    """Return the block of a record that fills a member, or of its declared length, and its end.
+
+    None if neither is certain, or if the block could contain another record.
+    """
     stop = head.size + (head.length or 0)
-    end = data.member_end(most) if proof.has_own_members else None
+    end = data.member_end(max_record_bytes) if proof.has_own_members else None
     if end is not None:
         block = bytes(data.bytes[head.size : end]).rstrip(b"\r\n")
     elif head.length is not None and len(data.bytes) >= stop and data.is_in_whole_member(stop):
@@ -340,8 +351,8 @@ def _by_member(data: Unpacked, head: _Head, most: int, proof: _Proof) -> tuple[b
     return (block, end) if data.next_record(head.size, end) is None else None
 
 
-def _pass_over(data: Unpacked, head: _Head, proof: _Proof) -> Iterator[Defect]:
-    """Pass over a record that is too large to be held."""
+def _skip_large(data: Unpacked, head: _Head, proof: _Proof) -> Iterator[Defect]:
+    """Skip a record that is too large for memory."""
     stop = head.size + (head.length or 0)
     data.declare(stop)
     digest = _Digest(head)
@@ -357,15 +368,15 @@ def _pass_over(data: Unpacked, head: _Head, proof: _Proof) -> Iterator[Defect]:
 
 
 def header_fields(block: bytes) -> dict[str, str]:
-    """The fields of a record's header block, by their names in lower case; of two with one name the first.
+    """Return the fields of a record's header block by lower-case name; a repeated name keeps its first value.
 
-    Two lengths that differ are both given, for nothing tells which of them is right.
+    Two different values of Content-Length are joined with "and", since either may be right.
     """
     fields: dict[str, str] = {}
-    found = FIELD.findall(block)
-    if len(found) + 2 != block.count(b"\n"):  # not a field on each line between the first and the last
-        found = FIELD.findall(TORN.sub(b"", FOLDED.sub(b" ", block)))
-    for name, value in found:
+    matches = FIELD.findall(block)
+    if len(matches) + 2 != block.count(b"\n"):  # not a field on each line between the first and the last
+        matches = FIELD.findall(TORN.sub(b"", FOLDED.sub(b" ", block)))
+    for name, value in matches:
         key, text = name.decode().lower(), _decoded(value)
         if fields.setdefault(key, text) != text and key == "content-length":
             fields[key] += f" and {text}"

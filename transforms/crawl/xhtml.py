@@ -1,4 +1,4 @@
-"""Pages that are XML, written so that a parser of HTML reads them as one of XML would."""
+"""Rewrite XML pages so that an HTML parser reads them as an XML parser would."""
 
 import re
 from xml.parsers import expat
@@ -7,7 +7,7 @@ VOID = "area|base|basefont|bgsound|br|col|command|embed|frame|hr|img|input|keyge
 IS_VOID = re.compile(VOID, re.IGNORECASE)
 NAME = re.compile(r"[\w.:-]+")
 VOID_END = re.compile(rf"</(?:{VOID})\s*>", re.IGNORECASE)
-# Only in well-formed XML is each of these what it looks like.
+# These patterns hold only in well-formed XML.
 INSIDE_TAG = r"""(?:[^<>"'/]++|"[^"]*+"|'[^']*+'|/(?!>))*+"""
 TOKEN = re.compile(
     rf"""<(?:(?P<name>[\w.:-]++)(?P<attributes>{INSIDE_TAG})/>|(?P<script>script|style)\b{INSIDE_TAG}>.*?</(?P=script)\s*>"""
@@ -20,9 +20,9 @@ NAMESPACE = b"http://www.w3.org/1999/xhtml"
 
 
 def as_html(page: str) -> str:
-    """A page of well-formed XML as HTML: no element is closed by its own tag but the void ones; else the page itself.
+    """Rewrite a page of well-formed XML as HTML: only void elements stay self-closed, and CDATA becomes text.
 
-    So `<title/>` does not stay open to the end of the page, and what is in CDATA is text.
+    HTML would leave `<title/>` open to the end of the page. Any other page is returned unchanged.
     """
     if not _differs(page) or not _is_well_formed(page):
         return page
@@ -32,7 +32,7 @@ def as_html(page: str) -> str:
 
 
 def _differs(page: str) -> bool:
-    """Whether a parser of HTML could read well-formed XML in another way; it is much faster than to find out how."""
+    """Return whether an HTML parser could read well-formed XML differently; a cheap test before the rewriting."""
     at = page.find("/>")
     while at >= 0:
         name = NAME.match(page, page.rfind("<", 0, at) + 1)
@@ -48,10 +48,10 @@ def _differs(page: str) -> bool:
 
 
 def _is_well_formed(page: str) -> bool:
-    if "<!ENTITY" in page:  # it could expand to anything
+    if "<!ENTITY" in page:  # an entity could expand to anything
         return False
     parser = expat.ParserCreate("utf-8")
-    parser.UseForeignDTD(True)  # so that HTML's entities, such as &nbsp;, may be named
+    parser.UseForeignDTD(True)  # allows HTML's entities, such as &nbsp;
     try:
         parser.Parse(page.lstrip().encode(), True)
     except (expat.ExpatError, UnicodeEncodeError):
@@ -59,9 +59,9 @@ def _is_well_formed(page: str) -> bool:
     return True
 
 
-def _in_html(found: re.Match[str]) -> str:
-    if found["text"] is not None:
-        return found["text"].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    if found["name"] and not IS_VOID.fullmatch(found["name"]):
-        return f"<{found['name']}{found['attributes'].rstrip()}></{found['name']}>"
-    return found[0]
+def _in_html(token: re.Match[str]) -> str:
+    if token["text"] is not None:
+        return token["text"].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    if token["name"] and not IS_VOID.fullmatch(token["name"]):
+        return f"<{token['name']}{token['attributes'].rstrip()}></{token['name']}>"
+    return token[0]

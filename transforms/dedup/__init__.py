@@ -1,1 +1,1 @@
-"""Duplicates, decontamination and the draw of the pool."""
+"""Deduplication, decontamination and the draw from the pool of segments."""

@@ -1,4 +1,4 @@
-"""The first rows by a hash, found by counting: no task sorts or holds all rows."""
+"""Select the first rows by a hash, by counting: no task sorts or holds all rows."""
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -7,15 +7,15 @@ PREFIX = 4  # characters: 65,536 buckets of a hexadecimal hash
 
 
 def first_by_hash(rows: DataFrame, name: str, n: int) -> DataFrame:
-    """The first `n` rows in the order of the column `name`, a hash that no two rows share."""
+    """Return the first `n` rows in the order of the column `name`, a hash that no two rows share."""
     last = last_of_first(rows, name, n)
     return rows.crossJoin(F.broadcast(last)).where(F.col(name) <= F.col("last")).drop("last")
 
 
 def last_of_first(rows: DataFrame, name: str, n: int) -> DataFrame:
-    """One row with `last`, the hash of the last of the first `n` rows; empty where there is none.
+    """Return one row with `last`, the hash of the last of the first `n` rows; empty without rows.
 
-    Hashes are counted by their prefix, and only those that share the prefix of the last one are sorted.
+    Hashes are counted by prefix, and only those with the prefix of the last one are sorted.
     """
     hashes = rows.select(F.col(name).alias("hash"), F.substring(F.col(name), 1, PREFIX).alias("bucket"))
     counts = hashes.groupBy("bucket").agg(F.count(F.lit(1)).alias("n"))
@@ -25,10 +25,10 @@ def last_of_first(rows: DataFrame, name: str, n: int) -> DataFrame:
     border = F.aggregate(
         histogram,
         nothing,
-        lambda found, bucket: F.when(
-            found["total"] < n,
-            F.struct(bucket["bucket"], found["total"].alias("before"), (found["total"] + bucket["n"]).alias("total")),
-        ).otherwise(found),
+        lambda state, bucket: F.when(
+            state["total"] < n,
+            F.struct(bucket["bucket"], state["total"].alias("before"), (state["total"] + bucket["n"]).alias("total")),
+        ).otherwise(state),
     )
     borders = counts.agg(border.alias("border")).select("border.bucket", "border.before")
     place = F.row_number().over(Window.partitionBy("bucket").orderBy("hash"))

@@ -1,4 +1,4 @@
-"""Which segments repeat another: exact by digest, near by MinHash bands and then exact Jaccard.
+"""Find segments that repeat another: exact copies by digest, near ones by MinHash bands and then exact Jaccard.
 
 Segments are ranked: those judged in an earlier run first, then the longer text, then the smaller
 `segment_id`. In this order, a segment is dropped if a survivor of better rank shares a band with
@@ -7,11 +7,11 @@ Similarity is never passed on along a chain, no two survivors that share a band 
 a survivor of an earlier run is never displaced, and neither the order of the rows nor their
 partitions matter.
 
-Rows that share a band lie in one bucket. A bucket of up to `SMALL` rows is compared at once, all
-with all. A crowded one first like a star: each row with the best-ranked row of its buckets, which
-is the end of a crowd of near copies. Then, in rounds, the best-ranked 2, 4, 8, ... of the rows
-that are left are compared with all others, and leave the bucket: a row meets those that survive,
-and at most as many that do not.
+Rows that share a band form a bucket. In a bucket of up to `SMALL` rows all pairs are compared at
+once. In a larger one each row is first compared with the best-ranked row of its buckets only (a
+star), which settles a crowd of near copies. Then, in rounds, the best-ranked 2, 4, 8, ... of the
+remaining rows are compared with all others and leave the bucket: a row is compared with those that
+survive, and with at most the same number that do not.
 """
 
 from pyspark.sql import Column, DataFrame, Window
@@ -21,14 +21,14 @@ from transforms.dedup.shingles import jaccard, ngrams_of
 
 METHOD_VERSION = "duplicates-2"
 SMALL = 8
-FIRST_PIVOTS = 2  # few: what a star leaves of a crowd is a few smaller crowds, each with its best
+FIRST_PIVOTS = 2  # few: after the star a large bucket holds only a few smaller crowds
 
 
 def ranked(signatures: DataFrame) -> DataFrame:
-    """Signatures (`is_new`, `n_chars`, `text_digest`) with `rank`, and `leader`: the rank of the best exact copy.
+    """Add to signatures (`is_new`, `n_chars`, `text_digest`) `rank`, and `leader`: the rank of the best exact copy.
 
-    Ranks grow from the best to the worst and are unique, with gaps; they hold for one computation
-    of the plan, so that the result must be staged before it is used twice.
+    Ranks ascend from the best row to the worst and are unique, with gaps. They may differ when the
+    plan is computed again, so the result must be staged before it is used twice.
     """
     order = [F.col("is_new").asc(), F.col("n_chars").desc(), F.col("segment_id").asc()]
     numbered = signatures.orderBy(*order).withColumn("rank", F.monotonically_increasing_id())
@@ -36,15 +36,15 @@ def ranked(signatures: DataFrame) -> DataFrame:
 
 
 def bucket_entries(leaders: DataFrame) -> DataFrame:
-    """A row (`bucket`, `rank`, `is_new`) for each band of each leader."""
+    """Return a row (`bucket`, `rank`, `is_new`) for each band of each leader."""
     return leaders.select(F.explode("bands").alias("bucket"), "rank", "is_new")
 
 
 def with_places(entries: DataFrame, pivots: int) -> DataFrame:
-    """The entries of the buckets in which something new has company, with `place`, `n` and `front`.
+    """Return the entries of buckets with a new row and at least one other, with `place`, `n` and `front`.
 
-    `place` is that by rank, from 1; `n` the bucket's size; `front` the best rank of those that stay in
-    it after a round of so many pivots.
+    `place` is the position by rank, from 1; `n` the bucket's size; `front` the best rank of the rows that
+    remain in it after a round with `pivots` pivots.
     """
     bucket = Window.partitionBy("bucket")
     placed = entries.select("bucket", "rank", "is_new", F.row_number().over(bucket.orderBy("rank")).alias("place"))
@@ -59,14 +59,14 @@ def with_places(entries: DataFrame, pivots: int) -> DataFrame:
 
 
 def leaves(pivots: int) -> Column:
-    """Whether an entry is compared with the whole bucket in a round of so many pivots, and leaves it then."""
+    """Return whether an entry is compared with its whole bucket in a round with `pivots` pivots, and then leaves it."""
     return (F.col("n") <= SMALL) | (F.col("place") <= pivots)
 
 
 def candidate_pairs(placed: DataFrame, pivots: int) -> DataFrame:
-    """The pairs (`rank`, `keeper` of better rank) of this round; the first is always new.
+    """Return the pairs (`rank`, `keeper` of better rank) to compare in this round; `rank` is always a new row.
 
-    With 0 pivots each new row of the crowded buckets meets one row, the best-ranked of them.
+    With 0 pivots each new row of the large buckets is paired with one row, the best-ranked in them.
     """
     new = placed.where("is_new")
     keepers = placed.where(leaves(pivots)).select("bucket", F.col("rank").alias("keeper"))
@@ -78,19 +78,19 @@ def candidate_pairs(placed: DataFrame, pivots: int) -> DataFrame:
 
 
 def waiting_for(rest: DataFrame) -> DataFrame:
-    """The new rows that have better-ranked ones (`front` is the best) in their buckets still to meet."""
+    """Return the new rows still to be compared with better-ranked rows of their buckets; `front` is the best rank."""
     return rest.where("is_new and front < rank").groupBy("rank").agg(F.min("front").alias("front"))
 
 
 def shingle_sets(rows: DataFrame, *, shingle_words: int) -> DataFrame:
-    """Of each row (`rank`, `text`) the set of its shingles."""
+    """Return the set of shingles of each row (`rank`, `text`)."""
     return rows.select("rank", ngrams_of(F.col("text"), shingle_words).alias("shingles"))
 
 
 def similarities(pairs: DataFrame, sets: DataFrame) -> DataFrame:
-    """The pairs with the exact `jaccard` of their sets.
+    """Add the exact `jaccard` of their sets to the pairs.
 
-    By rank last: a crowd has one keeper, and would be compared by one task.
+    The join by rank comes last: a crowd has one keeper, and a final join by keeper would put it on one task.
     """
     keepers = sets.select(F.col("rank").alias("keeper"), F.col("shingles").alias("keeper_shingles"))
     both = pairs.join(keepers, "keeper").join(sets, "rank")
@@ -98,9 +98,10 @@ def similarities(pairs: DataFrame, sets: DataFrame) -> DataFrame:
 
 
 def select_settled(pairs: DataFrame, waiting: DataFrame) -> DataFrame:
-    """The rows whose best-ranked similar one is sure to survive: dropped, with it as `keeper`.
+    """Return the rows to drop, because their best-ranked similar row (`keeper`) is sure to survive.
 
-    It is sure if it has no pair with a keeper of its own, and neither it nor the row has a better one to meet.
+    It is sure if it has no pair with a better-ranked keeper, and neither it nor the row awaits a comparison with a
+    better one.
     """
     best = pairs.groupBy("rank").agg(F.min(F.struct("keeper", "jaccard")).alias("best")).select("rank", "best.*")
     unsure = pairs.select("rank").union(waiting.select("rank")).withColumnRenamed("rank", "keeper")
@@ -109,16 +110,16 @@ def select_settled(pairs: DataFrame, waiting: DataFrame) -> DataFrame:
 
 
 def select_open(pairs: DataFrame, settled: DataFrame) -> DataFrame:
-    """The pairs in which neither side has been dropped yet."""
+    """Return the pairs in which neither side has been dropped yet."""
     dropped = settled.select("rank")
     keepers = dropped.withColumnRenamed("rank", "keeper")
     return pairs.join(dropped, "rank", "left_anti").join(keepers, "keeper", "left_anti")
 
 
 def duplicates_from(members: DataFrame, settled: DataFrame, *, method_digest: str) -> DataFrame:
-    """The verdict on every new member (`ranked`): `drop_reason` is `exact`, `near` or null.
+    """Return the verdict on every new row of `ranked`: `drop_reason` is `exact`, `near` or null.
 
-    An exact copy follows its leader: where the leader itself is dropped, the leader's keeper is its.
+    An exact copy follows its leader: if the leader is dropped, both have the same keeper.
     """
     near = settled.select(F.col("rank").alias("leader"), F.col("keeper").alias("near"), "jaccard")
     copied = F.when(F.col("rank") != F.col("leader"), F.col("leader"))
@@ -140,9 +141,9 @@ def duplicates_from(members: DataFrame, settled: DataFrame, *, method_digest: st
 
 
 def unsound(verdicts: DataFrame, *, min_jaccard: float) -> DataFrame:
-    """Those of `duplicates_from` that can't be: dropped for nothing similar, for itself, or for what is dropped too."""
+    """Return the impossible verdicts: rows dropped for no similar keeper, for themselves, or for a dropped keeper."""
     dropped = verdicts.where(F.col("drop_reason").isNotNull())
-    gone = dropped.select(F.col("segment_id").alias("keeper_id"), F.lit(True).alias("keeper_dropped"))
+    dropped_keepers = dropped.select(F.col("segment_id").alias("keeper_id"), F.lit(True).alias("keeper_dropped"))
     sound = F.col("keeper_id").isNotNull() & (F.col("jaccard") >= min_jaccard) & F.col("keeper_dropped").isNull()
-    marked = dropped.join(gone, "keeper_id", "left")  # who is its own keeper is dropped, too
+    marked = dropped.join(dropped_keepers, "keeper_id", "left")  # a row that is its own keeper counts as dropped, too
     return marked.where(~F.coalesce(sound, F.lit(False))).drop("keeper_dropped")

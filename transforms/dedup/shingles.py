@@ -1,6 +1,6 @@
-"""Words and word n-grams of a text: what duplicates and contamination are measured on.
+"""Words and word n-grams of a text, on which duplicates and contamination are measured.
 
-Arrow and numpy do the work, in a quarter of the time that Spark's own functions take.
+They are computed by Arrow and numpy, in a quarter of the time of Spark's functions.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-TEXTS = 1000  # at a time: their words fit the processor's cache
-# Digits stay: pages that differ by numbers only are not the same page.
+TEXTS = 1000  # per batch, whose words fit the processor's cache
+# Digits stay: pages that differ only in numbers are different pages.
 NOT_A_WORD = r"[^\x00-\x7F\pL\pM\pN]+"
 ASCII_WORDS = bytes(byte if byte > 127 or chr(byte).isalnum() else 32 for byte in range(256))
 PRIME = np.uint64(0x100000001B3)  # FNV-1a, over 32-bit words
@@ -23,19 +23,19 @@ BASIS = np.uint64(0xCBF29CE484222325)
 
 
 def words(texts: "pa.Array[Any]") -> "pa.ListArray[Any]":
-    """The words of each text in lower case, punctuation and markup gone; of an empty text one empty word."""
+    """Split each text into lower-case words without punctuation and markup; an empty text gives one empty word."""
     lower: Any = pc.utf8_lower(texts)
     spaced: Any = pc.replace_substring_regex(lower, NOT_A_WORD, " ")
     _, offsets, characters = spaced.buffers()
-    # ASCII is swapped byte for byte, which is far quicker than an expression for all of it.
+    # ASCII is translated byte by byte, which is far faster than a regular expression.
     plain = pa.py_buffer(characters.to_pybytes().translate(ASCII_WORDS))
     trimmed: Any = pc.ascii_trim_whitespace(pa.StringArray.from_buffers(len(spaced), offsets, plain))
-    found: pa.ListArray[Any] = pc.ascii_split_whitespace(trimmed)
-    return found
+    split: pa.ListArray[Any] = pc.ascii_split_whitespace(trimmed)
+    return split
 
 
 def ngrams(words: "pa.ListArray[Any]", n: int) -> "pa.ListArray[Any]":
-    """64-bit hashes of the runs of `n` words of each text, repeated ones too; a shorter text counts as one run."""
+    """Return the 64-bit hashes of all runs of `n` words of each text, with repeats; a shorter text is one run."""
     spelled: Any = words.flatten().dictionary_encode()
     hashes = pd.util.hash_array(spelled.dictionary.to_numpy(zero_copy_only=False), categorize=False)
     hashes = hashes[spelled.indices.to_numpy()]
@@ -52,43 +52,43 @@ def ngrams(words: "pa.ListArray[Any]", n: int) -> "pa.ListArray[Any]":
 
 
 def runs(words: "pa.ListArray[Any]", n: int) -> "pa.ListArray[Any]":
-    """What `ngrams` gives, each hash with its words: for few texts."""
+    """Return the runs of `ngrams`, each hash with its words; slow, for a small number of texts."""
     hashes = ngrams(words, n)
     split = ([word or "" for word in text or ()] for text in words.to_pylist())
     phrases = [" ".join(text[at : at + n]) for text in split for at in range(max(len(text) - n + 1, 1))]
-    both = pa.StructArray.from_arrays([hashes.values, pa.array(phrases, pa.string())], ["run", "phrase"])
-    return pa.ListArray.from_arrays(hashes.offsets, both)
+    pairs = pa.StructArray.from_arrays([hashes.values, pa.array(phrases, pa.string())], ["run", "phrase"])
+    return pa.ListArray.from_arrays(hashes.offsets, pairs)
 
 
 def mixed(hashes: npt.NDArray[np.uint64], more: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Hashes that go on with `more`: FNV-1a, whose high bits are brought down."""
-    mixed: npt.NDArray[np.uint64] = (hashes ^ more) * PRIME  # wraps, as meant
+    """Extend each hash by one value of `more`: a step of FNV-1a, with the high bits folded into the low ones."""
+    mixed: npt.NDArray[np.uint64] = (hashes ^ more) * PRIME  # wraps by design
     return mixed ^ (mixed >> np.uint64(32))
 
 
 def word_count_of(text: Column) -> Column:
-    """How many words a text has."""
+    """Count the words of a text."""
     return _by_arrow(lambda texts: words(texts).value_lengths(), "int")(text)
 
 
 def ngrams_of(text: Column, n: int) -> Column:
-    """64-bit hashes of the distinct runs of `n` words; a shorter text counts as one run."""
+    """Return the 64-bit hashes of the distinct runs of `n` words; a shorter text is one run."""
     return F.array_distinct(_by_arrow(lambda texts: ngrams(words(texts), n), "array<bigint>")(text))
 
 
 def runs_of(text: Column, n: int) -> Column:
-    """The runs of `n` words, each as its hash (`run`, as in `ngrams_of`) and its words (`phrase`)."""
+    """Return the runs of `n` words, each as its hash (`run`, as in `ngrams_of`) and its words (`phrase`)."""
     return _by_arrow(lambda texts: runs(words(texts), n), "array<struct<run: bigint, phrase: string>>")(text)
 
 
 def jaccard(left: Column, right: Column) -> Column:
-    """Size of the intersection of two sets of n-grams by the size of their union, 0 to 1."""
-    union = F.size(F.array_union(left, right))  # one set to fill, where an intersection fills two
+    """Return the size of the intersection of two sets of n-grams divided by that of their union, 0 to 1."""
+    union = F.size(F.array_union(left, right))  # builds one set; `array_intersect` builds two
     return (F.size(left) + F.size(right) - union) / union
 
 
 def _by_arrow(function: Callable[[Any], Any], kind: str) -> Callable[[Column], Column]:
-    # Spark takes the kind of the function from its annotations, and at run time `pa.Array` takes no argument.
+    # Spark derives the kind of UDF from the annotations, and at run time `pa.Array` takes no type argument.
     def by_arrow(texts: pa.Array) -> pa.Array:  # type: ignore[type-arg]  # Spark reads it
         return pa.concat_arrays([function(texts[at : at + TEXTS]) for at in range(0, len(texts) or 1, TEXTS)])
 

@@ -1,4 +1,4 @@
-"""`silver.segments` to `silver.signatures`: MinHash by rensa over word n-grams, in LSH bands."""
+"""Turn `silver.segments` into `silver.signatures`: MinHash by rensa over word n-grams, in LSH bands."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,28 +14,28 @@ from rensa import RMinHash
 
 from transforms.dedup.shingles import BASIS, TEXTS, mixed, ngrams, words
 
-# rensa's signatures are comparable within one version only, which pyproject.toml pins.
+# rensa's signatures are comparable only within one version, which pyproject.toml pins.
 METHOD_VERSION = "signatures-2/rensa-0.5.0"
 
 
 def signatures_from(
     segments: DataFrame, *, shingle_words: int, bands: int, rows_per_band: int, seed: int, method_digest: str
 ) -> DataFrame:
-    """The digest of the words, and one hash per band of the MinHash, of each kept segment."""
+    """Return the digest of the words, and one hash per band of the MinHash, for each kept segment."""
 
     def sign(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for at in range(0, batch.num_rows, TEXTS):
-                some = batch.slice(at, TEXTS)
-                found = words(some.column("text"))
-                runs = ngrams(found, shingle_words)
+                part = batch.slice(at, TEXTS)
+                word_lists = words(part.column("text"))
+                runs = ngrams(word_lists, shingle_words)
                 flat, ends = runs.values.to_numpy().view(np.uint64), runs.offsets.to_numpy().astype(np.uint64)
                 hashes = band_hashes(flat, ends, bands, rows_per_band, seed)
                 starts = pa.array(range(0, hashes.size + 1, bands), pa.int32())
                 lists = pa.ListArray.from_arrays(starts, pa.array(hashes.reshape(-1)))
-                texts: Any = pc.binary_join(found, " ")
+                texts: Any = pc.binary_join(word_lists, " ")
                 digests = [hashlib.sha256(text.as_buffer()).hexdigest() for text in texts]
-                columns = [some.column("segment_id"), pa.array(digests), lists]
+                columns = [part.column("segment_id"), pa.array(digests), lists]
                 yield pa.RecordBatch.from_arrays(columns, ["segment_id", "text_digest", "bands"])
 
     kept = segments.where(F.col("drop_reason").isNull()).select("segment_id", "text")
@@ -50,9 +50,9 @@ def band_hashes(
     rows_per_band: int,
     seed: int,
 ) -> npt.NDArray[np.int64]:
-    """One row of `bands` hashes for each set of shingles; sets lie end to end, `offsets` says where.
+    """Return one row of `bands` hashes for each set of shingles; the sets are concatenated, bounded by `offsets`.
 
-    The number of the band enters its hash, so that equal rows in different bands do not meet.
+    A band's number enters its hash, so that equal rows in different bands do not collide.
     """
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(shingles, offsets, bands * rows_per_band, seed)
     minima = np.array(matrix.to_rows(), dtype=np.uint64).reshape(-1, bands, rows_per_band)

@@ -1,4 +1,4 @@
-"""The texts of an evaluation set's JSON lines, whichever of the usual fields they are in."""
+"""Read the prompts of an evaluation set from JSON lines, in any of the usual fields."""
 
 import json
 from collections.abc import Iterator
@@ -7,17 +7,17 @@ FIELDS = ("prompt", "instruction", "text", "question", "turns")
 
 
 def prompt_texts(line: str) -> Iterator[str]:
-    """Every text that a model would be asked, from one JSON line; a bare JSON string is one itself.
+    """Yield every prompt in one JSON line; a bare JSON string is a prompt.
 
     Raises:
-        ValueError: the line is no JSON, or has none of the fields.
+        ValueError: the line is not JSON, or has none of the fields.
     """
     value = json.loads(line)
     if isinstance(value, str):
         yield value
         return
-    found = [value[f] for f in FIELDS if value.get(f)] if isinstance(value, dict) else []
-    if not found:
+    values = [value[f] for f in FIELDS if value.get(f)] if isinstance(value, dict) else []
+    if not values:
         raise ValueError(f"it has none of the fields {', '.join(FIELDS)}")
-    for text in found:
+    for text in values:
         yield from (str(t) for t in (text if isinstance(text, list) else [text]))

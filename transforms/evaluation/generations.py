@@ -1,4 +1,4 @@
-"""Evaluation prompts asked of a forward model, and its answers as generations."""
+"""Build requests from evaluation prompts, and turn a forward model's answers into generations."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -9,7 +9,7 @@ from transforms.prompting.requests import refusal, rejected_if_refused
 
 
 def forward_prompts(prompts: DataFrame, *, system: str) -> DataFrame:
-    """What a forward model is asked for each evaluation prompt (`prompt_id`, `prompt`)."""
+    """Return the forward model's prompt for each evaluation prompt (`prompt_id`, `prompt`)."""
     return prompts.select(
         F.col("prompt_id").alias("subject_id"),
         F.lit(system).alias("system"),
@@ -22,9 +22,10 @@ def forward_prompts(prompts: DataFrame, *, system: str) -> DataFrame:
 def generations_from(
     prompts: DataFrame, requests: DataFrame, completions: DataFrame, *, prompt_set: str, method_digest: str
 ) -> DataFrame:
-    """Rows of `gold.generations`; an answer that ran out of tokens counts, as far as it goes.
+    """Return rows of `gold.generations`; an answer truncated by the token limit counts.
 
-    A prompt without an answer stays, with the `drop_reason` `failed` or `empty`, or `rejected` for a refused request.
+    A prompt without an answer keeps a row, with the `drop_reason` `failed` or `empty`, or with `rejected` for a
+    refused request.
     """
     asked = requests.select("request_id", "subject_id", "model_id", "sample")
     answers = asked.join(completions.select("request_id", "text", "status", "error"), "request_id", "left")

@@ -1,4 +1,4 @@
-"""Pairwise verdicts: which of two models' answers a judge prefers, asked in both orders."""
+"""Pairwise verdicts of a judge on two models' answers, requested in both orders."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,7 +13,7 @@ SAMPLING = label_sampling(LABELS)
 
 
 def verdict_prompts(answers: DataFrame, *, swapped: bool) -> DataFrame:
-    """What a judge is asked about answers (`prompt_id`, `prompt`, `output`, `reference`).
+    """Return the judge's prompts about answers (`prompt_id`, `prompt`, `output`, `reference`).
 
     `swapped` puts the reference first.
     """
@@ -29,12 +29,12 @@ def verdict_prompts(answers: DataFrame, *, swapped: bool) -> DataFrame:
 
 
 def judgements_from(requests: DataFrame, swapped: DataFrame, completions: DataFrame, **facts: str) -> DataFrame:
-    """Rows of `gold.judgements` from both orders' requests; `facts` are the columns that all rows share.
+    """Return rows of `gold.judgements` from the requests in both orders; `facts` are columns that all rows share.
 
-    `preference` is 1 plus the probability that the model's answer is the better one, 1 - p(2) of
-    the two labels, averaged over both orders, which takes the judge's liking for a place out of it.
-    Where an answer is still missing the row has the `drop_reason` `unanswered`; where a request was
-    refused it is `rejected`, with the reason.
+    `preference` is 1 plus the probability that the model's answer is the better one: 1 - p(2) when it
+    stands first, p(2) when second, averaged over both orders to cancel the judge's position bias.
+    If an answer is still missing, the row has the `drop_reason` `unanswered`; if a request was
+    refused, the row is `rejected`, with the reason.
     """
     asked = requests.withColumn("turned", F.lit(False)).unionByName(swapped.withColumn("turned", F.lit(True)))
     second = expected_label(F.col("label_logprobs"), LABELS) - 1

@@ -1,4 +1,4 @@
-"""Lists that users bring: whether a page's address is blocked, and how often a text says a listed word."""
+"""Apply the user's block lists: match a page's address, and count the listed words in a text."""
 
 import re
 from collections import defaultdict
@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterable
 
 COMMENT = re.compile(r"(?:^|\s)#.*")
 ADDRESS = re.compile(r"\s*(?:(?:[a-z][a-z0-9+.-]*:)?//)?(?:[^/?#\s]*@)?(?:www\.)?([^/?#:\s]*)(?::\d*)?(\S*)", re.I)
-MAX_HOST_CHARS = 253  # of a domain name; what a hostile address has more is not looked at
+MAX_HOST_CHARS = 253  # the longest domain name; only the end of a longer host is matched
 TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 def entries(lines: Iterable[str]) -> list[str]:
-    """One entry a line; a `#` after white space, or at the beginning, starts a comment."""
+    """Parse one entry per line; a `#` after white space, or at the beginning, starts a comment."""
     return [entry for line in lines if (entry := COMMENT.sub("", line).strip())]
 
 
 def url_matcher(blocked: Iterable[str]) -> Callable[[str], bool]:
-    """Says of an address whether it is below a listed domain, or begins with a listed one.
+    """Return a predicate on addresses: true below a blocked domain or under a blocked prefix.
 
     As in the UT1 lists, an entry without a path is a domain (`example.com`, with all hosts below
-    it), one with a path a prefix (`example.com/ads`); scheme, `www.`, port and case of the host
-    do not count.
+    it), an entry with a path is a prefix (`example.com/ads`). Scheme, `www.`, port and case of the
+    host are ignored.
     """
     domains: set[str] = set()
     listed: defaultdict[str, list[str]] = defaultdict(list)
@@ -41,7 +41,7 @@ def url_matcher(blocked: Iterable[str]) -> Callable[[str], bool]:
 
 
 def word_counter(words: Iterable[str]) -> Callable[[str], int]:
-    """Counts where a text says one of the listed words or phrases, as whole words in any case."""
+    """Return a function that counts the occurrences of listed words and phrases in a text: whole words, any case."""
     phrases = {tuple(TOKEN.findall(entry.casefold())) for entry in words}
     lengths = sorted({len(phrase) for phrase in phrases})
 
@@ -53,6 +53,6 @@ def word_counter(words: Iterable[str]) -> Callable[[str], int]:
 
 
 def _host_and_path(address: str) -> tuple[str, str]:
-    found = ADDRESS.match(address)
-    assert found is not None  # all of its parts may be empty
-    return found[1].rstrip(".").lower()[-MAX_HOST_CHARS:], found[2]
+    match = ADDRESS.match(address)
+    assert match is not None  # all of its parts may be empty
+    return match[1].rstrip(".").lower()[-MAX_HOST_CHARS:], match[2]

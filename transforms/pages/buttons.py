@@ -1,4 +1,4 @@
-"""Which buttons of a web page hold its text: those with which a reader unfolds an answer or a section."""
+"""Recognise the buttons of a web page that hold text: those that unfold an answer or a section."""
 
 import re
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ QUESTION = re.compile(
     r"(?:how|what|why|when|where|who|which|can|could|do|does|is|are|should|may|will)\b(?:\W+\w+){2}|.*\?$",
     re.IGNORECASE | re.DOTALL,
 )
-N_ABOVE = 4  # elements between a button and its header
+N_ABOVE = 4  # ancestors of a button in which its header is looked for
 
 
 def button_text(node: LexborNode, attributes: Attributes) -> str:
-    """The header or question in a button, on one line; "" for a button that does something."""
+    """Return the header or question in a button, on one line; "" for a button that triggers an action."""
     text = clean("".join(visible_texts(node)).replace("\n", " "))
     if ACTION.fullmatch(text):
         return ""
@@ -43,7 +43,7 @@ def button_text(node: LexborNode, attributes: Attributes) -> str:
 
 
 def holds_header(node: LexborNode) -> bool:
-    """Whether a button has a header inside."""
+    """Return whether a button contains a header."""
     return node.css_first(HEADERS) is not None
 
 

@@ -1,4 +1,4 @@
-"""Code of a web page as its lines, without line numbers, between fences."""
+"""Extract the code of a web page: its lines, without line numbers, between fences."""
 
 import re
 
@@ -11,7 +11,7 @@ from transforms.pages.inline import leaf
 LINE_TAGS = BLOCKS - {"td", "th"}
 LINE_CLASS = re.compile(r"(?:^|\s)(?:line|(?:token|code|view|crayon|CodeMirror)-line)(?:\s|$)")
 LINE_STYLE = re.compile(r"display\s*:\s*(?:block|flex|grid|list-item|table-row)", re.IGNORECASE)
-# With no other elements inside, and these attributes only, the text is all there is.
+# Code with no other elements and only these attributes is plain text.
 NOT_PLAIN = re.compile(
     r"<(?!/|(?:span|a|b|i|em|strong|code|samp|kbd|var|tt|u|font|mark|ins|del|small)"
     r"(?: (?:href|id|title|name)=\"[^\"]*\""
@@ -24,7 +24,7 @@ NUMBER_LINES = re.compile(r"\s*\d+(?:\s+\d+)+\s*")
 
 
 def fenced(text: str) -> str:
-    """Code between fences that are longer than any run of backticks inside; "" for none."""
+    """Return code between fences longer than any run of backticks inside; "" for blank code."""
     text = "\n".join(map(str.rstrip, _seen(text).split("\n"))).strip("\n")
     if not text or text.isspace():
         return ""
@@ -37,13 +37,13 @@ def _seen(text: str) -> str:
 
 
 def is_code_block(node: LexborNode) -> bool:
-    """Whether an element that is marked as code has lines, and code is not marked again below it."""
+    """Return whether an element marked as code has lines and contains no `pre`."""
     has_lines = node.css_first(HAS_LINES) is not None or (_keeps_breaks(node) and "\n" in node.text())
     return has_lines and node.css_first("pre") is None
 
 
 def has_line(node: LexborNode) -> bool:
-    """Whether a part of an element is a line of its own or ends one."""
+    """Return whether a child of an element is a line or a line break."""
     child = node.first_child
     while child is not None:
         if child.tag == "br" or _is_line_node(child):
@@ -53,48 +53,48 @@ def has_line(node: LexborNode) -> bool:
 
 
 def is_line_numbers(node: LexborNode, text: str) -> bool:
-    """Whether a block in a cell counts the lines of the code in the next one."""
+    """Return whether a block in a table cell holds the line numbers of the code in the next cell."""
     if not NUMBER_LINES.fullmatch(text):
         return False
     cell = node.parent
     while cell is not None and cell.tag not in ("td", "th", "table", "body"):
         cell = cell.parent
-    beside = cell.next if cell is not None and cell.tag in ("td", "th") else None
-    while beside is not None and beside.tag not in ("td", "th"):
-        beside = beside.next
+    next_cell = cell.next if cell is not None and cell.tag in ("td", "th") else None
+    while next_cell is not None and next_cell.tag not in ("td", "th"):
+        next_cell = next_cell.next
     numbers = [int(number) for number in text.split()[:2]]
-    code = beside.css_first("pre") if beside is not None else None
+    code = next_cell.css_first("pre") if next_cell is not None else None
     return code is not None and numbers[1] == numbers[0] + 1
 
 
 def code_text(root: LexborNode) -> str:
-    """The lines of code below an element, whether line breaks or elements end them."""
-    only = root.first_child
-    if only is not None and only.next is None and only.tag == "-text":
-        return only.text_content or ""
+    """Return the code below an element; its lines may end in line breaks or be elements."""
+    child = root.first_child
+    if child is not None and child.next is None and child.tag == "-text":
+        return child.text_content or ""
     if _keeps_breaks(root) and not NOT_PLAIN.search(root.inner_html or ""):
         return root.text()
     return _Lines(_keeps_breaks(root)).read(root)
 
 
 def _keeps_breaks(node: LexborNode) -> bool:
-    """Whether line breaks of the source are line breaks of the page."""
+    """Return whether the page shows line breaks of the source."""
     return node.tag == "pre" or CODE_STYLE.search(node.attributes.get("style") or "") is not None
 
 
 class _Lines:
-    """Walks the elements of one block of code; `read` is its only use."""
+    """Walk the elements of one block of code; `read` is called once."""
 
     def __init__(self, is_pre: bool) -> None:
         self.is_pre = is_pre
         self.out: list[str] = []
         self.has_numbers = False
-        self.is_after_line = False  # the line break that may follow is there already
+        self.is_after_line = False  # the previous line's break has been written
 
     def read(self, root: LexborNode) -> str:
-        """The text, one column to the left where line numbers stood."""
+        """Return the text, without the space that follows line numbers."""
         node = root.first_child
-        stack: list[tuple[LexborNode, int]] = []  # the open elements, and where the line of each begins or -1
+        stack: list[tuple[LexborNode, int]] = []  # the open elements, each with the start of its line, or -1
         while node is not None:
             start = self._open(node)
             child = None if start is None else node.first_child
@@ -115,7 +115,7 @@ class _Lines:
         return "\n".join(lines)
 
     def _open(self, node: LexborNode) -> int | None:
-        """Enter an element; where its line begins, -1 where it is not a line, None where its inside is done with."""
+        """Enter an element; return the start of its line, -1 if it is not a line, None if its contents are read."""
         tag = node.tag or "-"
         if tag == "-text":
             self._text(node)

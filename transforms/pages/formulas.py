@@ -1,7 +1,7 @@
-"""Formulas of a web page as TeX between dollar signs, each once.
+"""Extract the formulas of a web page as TeX between dollar signs, each once.
 
-A page may hold a formula as MathML, as TeX in an attribute or a script, as an image, and as glyphs for
-the eye; KaTeX, MathJax and Wikipedia write two or three of these side by side.
+A page may hold a formula as MathML, as TeX in an attribute or a script, as an image, and as visible
+glyphs; KaTeX, MathJax and Wikipedia write two or three of these side by side.
 """
 
 import re
@@ -15,7 +15,7 @@ TEX_ATTRIBUTES = ("alttext", "data-latex", "data-tex", "data-math")
 DELIMITERS = re.compile(r"^\s*(?:\$\$?|\\\(|\\\[)|(?:\$\$?|\\\)|\\\])\s*$")
 STYLE = re.compile(r"\{\\(?:display|text|script)style\b(.*)\}\s*", re.DOTALL)
 TEX_SCRIPT = re.compile(r"math/tex\b", re.IGNORECASE)
-MAX_DEPTH = 40  # of MathML that is read without TeX
+MAX_DEPTH = 40  # levels of MathML read from a formula without TeX
 MAX_SIBLINGS = 3
 TWO_PARTS = {
     "msup": "{}^{{{}}}",
@@ -28,7 +28,7 @@ THREE_PARTS = ("msubsup", "munderover")
 
 
 def formula(node: LexborNode, tag: str, attributes: Attributes) -> str | None:
-    """The TeX of an element that holds a formula, "" where another element has it; None for any other element."""
+    """Return the TeX of a formula's element, "" if another element holds it; None if the element is no formula."""
     if tag == "script":
         kind = attributes.get("type") or ""
         return _dollars(node.text(), "mode=display" in kind) if TEX_SCRIPT.match(kind) else None
@@ -66,13 +66,13 @@ def _attribute(attributes: Attributes) -> str:
 
 
 def _of_image(node: LexborNode, attributes: Attributes) -> str:
-    """The text for an image; "" where MathML beside it, in the same element, has the formula."""
+    """Return the TeX of an image; "" if MathML in the same parent holds the formula."""
     is_beside = "mwe-math" in (attributes.get("class") or "") and node.parent and node.parent.css_first("math")
     return "" if is_beside else _dollars(attributes.get("alt") or "", False)
 
 
 def _has_script(node: LexborNode) -> bool:
-    """Whether what MathJax 2 drew from is there: a script right after the drawing."""
+    """Return whether MathJax 2's source, a script right after the rendered formula, is present."""
     following = node.next
     for _ in range(MAX_SIBLINGS):
         if following is None:
@@ -84,7 +84,7 @@ def _has_script(node: LexborNode) -> bool:
 
 
 def _linear(node: LexborNode, depth: int) -> str:
-    """MathML without TeX, on one line."""
+    """Linearise MathML that has no TeX annotation to one line."""
     if node.tag in ("annotation", "annotation-xml") or depth > MAX_DEPTH:
         return ""
     parts, child = [], node.first_child

@@ -1,8 +1,8 @@
-"""Which elements of a web page are not its text: hidden ones, navigation, sharing bars, comments, link signs.
+"""Find the elements of a web page that are not its text: hidden ones, navigation, sharing bars, comments, link signs.
 
-An element is known by its tag, its role, or a whole token of its class or id. A token counts where all its
-words name furniture or a place of it: `site-footer` does, `has-sidebar` (a layout) and `sharing-with-others`
-(the slug of a title) do not. `Article` holds against a mark that the element contains the page's text.
+An element is recognised by its tag, its role, or a whole token of its class or id. A token counts only if all its
+words name page furniture or its position: `site-footer` counts, `has-sidebar` (a layout) and `sharing-with-others`
+(the slug of a title) do not. `Article` overrules a mark if the element contains the page's text.
 """
 
 import re
@@ -28,7 +28,7 @@ NEVER_TEXT = SKIPPED - _words("nav footer noscript dialog menu")
 SKIPPED_ROLES = _words("navigation banner contentinfo search menu menubar toolbar dialog doc-toc")
 ROLES = {"doc-noteref": "note", "doc-backlink": "anchor"} | dict.fromkeys(SKIPPED_ROLES, "element")
 HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-# Whose class or id can mark them. An id of any other element is the slug of a title.
+# Elements whose class or id can mark them. The id of any other element is the slug of a title.
 CONTAINERS = _words("div aside ul ol dl nav header table td th center form fieldset figure")
 GUARDED = CONTAINERS | _words("section footer noscript dialog menu")
 ROOTS = _words("html body main article")
@@ -90,27 +90,27 @@ MAX_NAME_CHARS = 1000
 
 
 def mark_of(tag: str, attributes: Attributes) -> str | None:
-    """Say why an element may not be text, or None.
+    """Return the mark of an element that may not be text, or None.
 
     `never`: it holds no text. `element`, `hidden`: by tag, role or style. `name`, `comments`: by class or id.
-    `anchor`, `numbers`: it is not text where it holds a link sign or line numbers only. `formula`, `note`, `code`: it
-    is read by other means.
+    `anchor`, `numbers`: it is not text if it holds only a link sign or line numbers. `formula`, `note`, `code`: other
+    functions read it.
     """
     if tag in SKIPPED:
         return "never" if tag in NEVER_TEXT else "element"
     if not attributes or tag in ROOTS:
         return None
-    found = None
+    first = None
     for name in attributes:
         if name in MARKS and (mark := MARKS[name](tag, attributes[name] or "", attributes)):
             if mark == "formula":
                 return mark
-            found = found or mark
-    return found
+            first = first or mark
+    return first
 
 
 def _hidden(tag: str, value: str, attributes: Attributes) -> str | None:
-    """A panel that a button of an accordion opens is text."""
+    """Mark a hidden element, unless it is the panel of an accordion, which is text."""
     is_panel = attributes.get("role") == "region" and attributes.get("aria-labelledby")
     return None if is_panel or value == "until-found" else "hidden"
 
@@ -129,9 +129,9 @@ def _class(tag: str, value: str, attributes: Attributes) -> str | None:
     return class_mark(tag, value[:MAX_NAME_CHARS])
 
 
-@lru_cache(4096)  # a site has few classes, and says them on every element
+@lru_cache(4096)  # a site repeats a few class attributes on all its elements
 def class_mark(tag: str, classes: str) -> str | None:
-    """What the tokens of a class say of an element."""
+    """Return the mark that an element's class gives it, or None."""
     tokens = classes.split()
     if any((FORMULA_IMAGE if tag == "img" else FORMULA).fullmatch(token) for token in tokens):
         return "formula"
@@ -152,7 +152,7 @@ def class_mark(tag: str, classes: str) -> str | None:
 
 
 def name_mark(token: str) -> str | None:
-    """`comments` or `name` for a token whose words all name a part of a page that is not its text."""
+    """Return `comments` or `name` for a token whose words all name page furniture; None for any other."""
     if COMMENTS.fullmatch(token):
         return "comments"
     if not NAMED.search(token):
@@ -198,13 +198,13 @@ MARKS: Mapping[str, Callable[[str, str, Attributes], str | None]] = {
 
 
 def is_unseen(node: LexborNode, tag: str, attributes: Attributes) -> bool:
-    """Whether an element within a line, a cell or code is not text; the names of containers do not count there."""
+    """Return whether an element within a line, a cell or code is not text; names of containers do not count there."""
     mark = mark_of(tag, attributes)
     return mark is not None and holds_no_text(node, mark)
 
 
 def holds_no_text(node: LexborNode, mark: str) -> bool:
-    """Whether the mark alone says so, or the element holds only what the mark says."""
+    """Return whether an element with this mark holds no text; for `anchor` and `numbers`, its contents decide."""
     if mark == "anchor":
         return SIGN.fullmatch(node.text()) is not None
     if mark == "numbers":
@@ -213,26 +213,26 @@ def holds_no_text(node: LexborNode, mark: str) -> bool:
 
 
 class Article:
-    """Where the text of one page is: an element that holds most of it is not furniture, whatever its name."""
+    """The text of one page, to decide on marked elements: one that holds most of the text is not furniture."""
 
     MAIN = "main, [role=main], [itemprop=articleBody], h1"
     PROSE = "p, br, pre, h1, h2, h3, h4, h5, h6"
     NO_PROSE = "a, button, script, style, select, textarea, svg, template"
     MIN_CHARS = 30
     MIN_REST_CHARS = 10
-    MAX_READ = 30  # times the page's text, in marked elements one in another that all hold it
+    MAX_READ = 30  # times the page's text, a bound on the work for nested marked elements
     MIN_HIDDEN_CHARS = 500
-    MIN_UNLINKED = 0.3  # of an article's characters are outside links
+    MIN_UNLINKED = 0.3  # share of an article's characters outside links
 
     def __init__(self, body: LexborNode) -> None:
-        """`body` is looked at only when a marked element asks."""
+        """`body` is measured lazily, at the first marked element."""
         self.body = body
         self._n_chars: int | None = None
         self._n_titles: int | None = None
         self._n_read = 0.0
 
     def is_furniture(self, node: LexborNode, tag: str, mark: str, attributes: Attributes) -> bool:
-        """Whether an element with this mark is left out."""
+        """Return whether to omit an element with this mark."""
         if mark in ("never", "anchor", "numbers") or tag not in GUARDED:
             return holds_no_text(node, mark)
         if mark not in ("element", "hidden", "name", "comments"):
@@ -240,7 +240,7 @@ class Article:
         if self._n_read > self.MAX_READ:
             return True
         is_out = self._is_out(node, tag, mark, attributes)
-        if not is_out:  # so those inside will be asked, too
+        if not is_out:  # then the elements inside are measured, too
             self._n_read += n_text_chars(node) / max(n_text_chars(self.body), 1)
         return is_out
 
@@ -265,7 +265,7 @@ class Article:
         return node.css_first(self.PROSE) is None or not self._holds(node, 0.5)
 
     def _holds_titles(self, node: LexborNode) -> bool:
-        """Whether it holds all of the page's titles."""
+        """Return whether an element holds all `h1` titles of the page."""
         if self._n_titles is None:
             self._n_titles = len(self.body.css("h1"))
         return len(node.css("h1")) == self._n_titles
@@ -274,7 +274,7 @@ class Article:
         return n_prose_chars(node) > share * self._n_prose_chars()
 
     def _n_prose_chars(self) -> int:
-        """The characters of the page's prose, comments of readers left out."""
+        """Return the number of characters of the page's prose, without readers' comments."""
         if self._n_chars is None:
             comments = sum(map(n_prose_chars, _outermost(self.body, COMMENTS_CSS)))
             self._n_chars = n_prose_chars(self.body) - comments
@@ -282,27 +282,27 @@ class Article:
 
 
 def n_prose_chars(node: LexborNode) -> int:
-    """About how many characters of an element's text are outside links, controls and scripts."""
+    """Estimate the number of an element's characters outside links, controls and scripts."""
     return n_text_chars(node) - sum(map(n_text_chars, node.css(Article.NO_PROSE)))
 
 
 def n_text_chars(node: LexborNode) -> int:
-    """The characters of an element's text that are no spaces or line feeds."""
+    """Count the characters of an element's text other than spaces and line feeds."""
     text = node.text()
     return len(text) - text.count(" ") - text.count("\n")
 
 
 def _outermost(node: LexborNode, selector: str) -> Iterator[LexborNode]:
-    """The elements that match, without those in others that do."""
+    """Yield the elements that match `selector` and lie in no other match."""
     inner: set[int] = set()
-    for found in node.css(selector):
-        if found.mem_id not in inner:
-            inner.update(below.mem_id for below in found.css(selector))
-            yield found
+    for match in node.css(selector):
+        if match.mem_id not in inner:
+            inner.update(descendant.mem_id for descendant in match.css(selector))
+            yield match
 
 
 def _is_slug(node: LexborNode, tag: str, attributes: Attributes) -> bool:
-    """Whether its id alone marks it, and is made from the words of its first header, as tools for manuals do."""
+    """Return whether only its id marks an element, and is the slug of its first header, as in generated manuals."""
     name = attributes.get("id")
     if not name or class_mark(tag, (attributes.get("class") or "")[:MAX_NAME_CHARS]):
         return False

@@ -1,4 +1,4 @@
-"""What the elements and phrases of a web page are: headers, blocks, boilerplate."""
+"""Classify the elements and phrases of a web page: headers, blocks, boilerplate."""
 
 import re
 import unicodedata
@@ -21,14 +21,14 @@ BLOCKS = SCOPES | _words(
     " summary table tbody tfoot thead tr ul"
 )
 CODE = _words("code tt kbd samp")
-MAX_DEPTH = 1000  # a browser stops at some 500
+MAX_DEPTH = 1000  # a browser stops at about 500
 FEW_TAGS = 5000
-STEP = 10_000  # tags that take a parser no second, however deep they lie
+STEP = 10_000  # a parser takes less than a second for this number of tags at any depth
 MAX_SECTIONS = 10_000  # a page with more is an index or an attack
 HEADER_TAG = re.compile(r"<h[1-6]\b", re.IGNORECASE)
 TEMPLATE = re.compile(r"<(/?)template\b", re.IGNORECASE)
 
-# Controls, soft hyphens, zero-width and direction marks: not seen by a reader.
+# Controls, soft hyphens, zero-width and direction marks, which are invisible.
 UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 NUMBERING = re.compile(
     r"^(?:(?:chapter|section|appendix|part)\s+(?:\d+|[ivxlc]+|[a-z])(?:[.:)]\s*|\s+[-\u2013\u2014]\s+|$)"
@@ -53,16 +53,16 @@ SHARE_WORDS = re.compile(
     re.IGNORECASE,
 )
 BEFORE_PHRASES = " |«<←[("
-# The first letters of these, which are looked up faster than the whole.
+# The first letters of these phrases: a fast test before the regular expressions.
 BEGINNINGS = _words(
     "up e- c) © hom nex pre top con ind bac fir las tab mai ski edi imp vie rep sha pri per thi pag was fol all cop twe"
     " pin ema fac twi lin red wha tel"
 )
-MAX_PHRASE_CHARS = 200  # a paragraph that only begins like this is text
+MAX_PHRASE_CHARS = 200  # a longer paragraph that begins with such a phrase is text
 
 
 def is_boilerplate(text: str) -> bool:
-    """Whether a block of its own is a navigation line, an edit or share link or a copyright line."""
+    """Return whether a block consists of a navigation line, an edit or share link or a copyright line."""
     if len(text) > MAX_PHRASE_CHARS:
         return False
     head = text.lstrip(BEFORE_PHRASES)[:3].lower()
@@ -72,8 +72,8 @@ def is_boilerplate(text: str) -> bool:
 
 
 def clean(text: str) -> str:
-    """NFC, without characters that are not seen, white space collapsed within each line."""
-    if not text.isprintable():  # which a line feed and what is not seen are not
+    """Return the text in NFC, without invisible characters and empty lines, white space collapsed within each line."""
+    if not text.isprintable():  # also false for a line feed
         text = UNSEEN.sub("", text)
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
@@ -83,7 +83,7 @@ def clean(text: str) -> str:
 
 
 def clean_header(text: str) -> str:
-    """A header on one line, without its numbering and anchor signs."""
+    """Return a header on one line, without its numbering and anchor signs."""
     text = clean(text.replace("\n", " ")).rstrip("¶§🔗 ")
     if (bare := text.rstrip("#")).endswith(" "):  # not C#
         text = bare.rstrip()
@@ -91,31 +91,31 @@ def clean_header(text: str) -> str:
 
 
 def header_level(tag: str, attributes: Attributes) -> int:
-    """1 to 6 for a header, 0 for every other element."""
+    """Return 1 to 6 for a header, 0 for any other element."""
     if tag in HEADERS:
         return HEADERS[tag]
     if not attributes or attributes.get("role") != "heading":
         return 0
-    given = attributes.get("aria-level") or "2"
-    return int(given) if given in HEADER_LEVELS else 6
+    level = attributes.get("aria-level") or "2"
+    return int(level) if level in HEADER_LEVELS else 6
 
 
 def shape_fault(html: str) -> str | None:
-    """`too_deep` or `too_many_headers` for a page that no reader would see, but a parser would choke on.
+    """Return `too_deep` or `too_many_headers` for a page that would take a parser too long, else None.
 
-    Parsing takes time by the square of the depth. So a page with very many tags is parsed up to a
-    place first, and on to the next one only while it is not too deep.
+    Parsing time grows with the square of the depth. A page with very many tags is therefore parsed in growing
+    prefixes, up to the first one that is too deep.
     """
     if html.count("<") <= FEW_TAGS:
         return None
     if sum(1 for _ in HEADER_TAG.finditer(html)) > MAX_SECTIONS:
         return "too_many_headers"
-    html = TEMPLATE.sub(r"<\1x-template", html)  # a parser puts what is in one where nobody looks
+    html = TEMPLATE.sub(r"<\1x-template", html)  # a parser puts a template's contents outside the tree
     return "too_deep" if any(_is_too_deep(html[:end]) for end in _places(html)) else None
 
 
 def _places(html: str) -> Iterator[int]:
-    """Where to stop and look: each time after so few tags that they alone can't take a parser minutes."""
+    """Yield the ends of the prefixes to parse, each with too few further tags to take a parser minutes."""
     number = STEP
     for n, tag in enumerate(re.finditer("<", html)):
         if n == number:

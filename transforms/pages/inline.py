@@ -1,4 +1,4 @@
-"""The text within a line, a table's cell or code: formulas, exponents and marks of notes read as what they say."""
+"""Read the text within a line, a table cell or code, with formulas, exponents and note marks in plain text."""
 
 import re
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ NOTE = re.compile(r"\[[^\[\]]{1,20}\]")
 NOTE_CLASS = re.compile(r"(?:^|[\s_-])(?:reference|footnote|noteref|fn)", re.IGNORECASE)
 NOTE_MARK = re.compile(r"[\[(]?(?:\d{1,4}|[a-z]{1,2}|\W{1,3})[\])]?", re.IGNORECASE)
 ELEMENT_BEFORE = re.compile(r"(?:^|[^a-z])(?:[A-Z][a-z]?|[)\]])$")  # of a chemical formula
-SPHINX_CODE = {"class": "pre"}  # holds text only
-N_WORDS = 3  # raised text of so many words is small print
+SPHINX_CODE = {"class": "pre"}  # attributes of a span that holds only text
+N_WORDS = 3  # a superscript or subscript with at least this number of words is small print
 
 
 def words_of(root: LexborNode) -> str:
-    """The text below an element, as one string."""
+    """Return the visible text below an element as one string."""
     child = root.first_child
     if child is None:
         return ""
@@ -34,9 +34,9 @@ def words_of(root: LexborNode) -> str:
 
 
 def visible_texts(root: LexborNode) -> Iterator[str]:
-    """The texts below an element, hidden elements left out and blocks set apart by spaces."""
+    """Yield the texts below an element, without hidden elements; spaces separate blocks."""
     node, depth, before = root.first_child, 1, ""
-    if node is not None and node.next is None and node.tag == "-text":  # what most cells and code hold
+    if node is not None and node.next is None and node.tag == "-text":  # true of most cells and code
         yield node.text_content or ""
         return
     while node is not None:
@@ -72,20 +72,20 @@ def visible_texts(root: LexborNode) -> Iterator[str]:
 
 
 def leaf(node: LexborNode, tag: str, attributes: Attributes, mark: str | None, before: str) -> str | None:
-    """The text of an element that is read as a whole, "" for one that is not seen; None where its inside is text."""
+    """Return the text of an element that is read as a whole, "" for an invisible one, None if its children are text."""
     if tag in SCRIPTS:
         return script_text(node, tag, attributes, before)
     if tag in formulas.TAGS or mark == "formula":
-        found = formulas.formula(node, tag, attributes)
-        if found is not None:
-            return found
+        tex = formulas.formula(node, tag, attributes)
+        if tex is not None:
+            return tex
     if mark == "note":
         return note_text(clean(node.text()))
     return "" if mark and holds_no_text(node, mark) else None
 
 
 def script_text(node: LexborNode, tag: str, attributes: Attributes, before: str) -> str:
-    """A superscript as `^6` and a subscript as `_6`, with braces where more follows; a note's mark as `[6]`."""
+    """Return a superscript as `^6`, a subscript as `_6`, with braces if needed, and a note's mark as `[6]`."""
     text = clean(node.text()).replace("\n", " ")
     if not text:
         return ""
@@ -106,12 +106,12 @@ def script_text(node: LexborNode, tag: str, attributes: Attributes, before: str)
 
 
 def note_text(text: str) -> str:
-    """The mark of a note in brackets, so that its digits do not join those before."""
+    """Return a note's mark in brackets, so that its digits do not join preceding ones."""
     return f"[{text}]" if text.isalnum() else text
 
 
 def is_note(node: LexborNode, tag: str, text: str, attributes: Attributes) -> bool:
-    """Whether a superscript is the mark of a footnote or of a reference."""
+    """Return whether a superscript is the mark of a footnote or of a reference."""
     if tag != "sup":
         return False
     if NOTE.fullmatch(text) or NOTE_CLASS.search(attributes.get("class") or ""):

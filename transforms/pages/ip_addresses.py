@@ -1,20 +1,21 @@
-"""IP addresses in a text that can belong to someone, and what only looks like one: versions, sections, times."""
+"""Find public IP addresses in a text, and exclude versions, section numbers and times that look alike."""
 
 import ipaddress
 import re
 from collections.abc import Iterator
 
+# A pattern that begins with a set of characters is found fastest, so the lookbehind stands after the first one.
 IPV4 = re.compile(r"[0-9](?<![\w.].)\d{0,2}(?:\.\d{1,3}){3}(?!\w|\.\w)", re.ASCII)
 IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:]|\.\w)", re.ASCII | re.I)
-# What IANA has given out for unicast: `dead::beef` is a name in a program, and 2015::03 a date.
+# IANA's unicast allocations: `dead::beef` is a name in a program, and 2015::03 a date.
 UNICAST = tuple(
     map(
         ipaddress.IPv6Network,
         ("2001::/16", "2002::/16", "2003::/18", "2400::/12", "2600::/12", "2800::/12", "2a00::/11", "2c00::/12"),
     )
 )
-LEAST_OCTET = 32  # 3.7.16.2 is a version; of the addresses one in 4,096 has no larger number
-LARGEST_MAJOR = 31  # of a version whose product nobody knows
+LEAST_OCTET = 32  # an address needs an octet this large: 3.7.16.2 is a version; one address in 4,096 has none
+LARGEST_MAJOR = 31  # the largest first number of a version after an unknown product name
 ATTRIBUTES = re.compile(r"2\.5\.(?:4|29)\.\d+")  # X.500's object identifiers
 PORT_AFTER = re.compile(r":\d|/\d{1,2}(?!\d)|\s+port\b", re.I)
 VERSION_BEFORE = re.compile(
@@ -47,7 +48,7 @@ PRODUCT_BEFORE = re.compile(
       |plug-?in|extension|software|app)[ ]\(?$""",
     re.X,
 )
-# Of a small number only: another name that is written large, or a word that says when something changed.
+# For a small first number only: any other capitalised name, or a phrase that dates a change.
 NAME_BEFORE = re.compile(r"(?:^|[^\w.@-])([A-Z](?=\w*[a-z\d])[\w+-]{1,40})[ ]\(?$")
 NETWORK = re.compile(
     r"(?:from|hosts?|servers?|clients?|ips?|ipv4|addr\w*|gateway|router|nodes?|peers?|source|dest\w*|src|dst|remote|local"
@@ -71,22 +72,22 @@ CONTEXT = 60
 
 
 def ip_addresses(text: str) -> Iterator[tuple[int, int, str]]:
-    """Where public addresses stand in a text, each with its kind, ip or ipv6."""
-    found = [match for match in IPV4.finditer(text) if is_public(match[0])]
+    """Yield the start, end and kind (ip or ipv6) of each public address in a text."""
+    matches = [match for match in IPV4.finditer(text) if is_public(match[0])]
     versions: set[str] = set()
-    last = 0  # where the version before ends
-    for match in found:
+    last = 0  # end of the previous version
+    for match in matches:
         follows = last and AND.fullmatch(text[last : match.start()]) and match.start() - last < CONTEXT
         if not PORT_AFTER.match(text, match.end()) and (follows or _is_version(text, match)):
             versions.add(match[0])
             last = match.end()
-    yield from ((*match.span(), "ip") for match in found if match[0] not in versions)
+    yield from ((*match.span(), "ip") for match in matches if match[0] not in versions)
     if "::" in text or text.count(":") >= 7:
         yield from ((*match.span(), "ipv6") for match in IPV6.finditer(text) if is_public(match[0]))
 
 
 def is_public(address: str) -> bool:
-    """Whether it is an IP address that can belong to someone: global unicast, and not all of small numbers."""
+    """Return whether a string is an IP address of global unicast, and not likely to be a version (octets all small)."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -97,7 +98,7 @@ def is_public(address: str) -> bool:
 
 
 def _is_version(text: str, match: re.Match[str]) -> bool:
-    """Whether four numbers are a version, a section or an object identifier, by the words around them."""
+    """Return whether four numbers are a version, a section or an object identifier, by the words around them."""
     before = text[max(0, match.start() - CONTEXT) : match.start()]
     after = text[match.end() : match.end() + CONTEXT]
     if ATTRIBUTES.fullmatch(match[0]) or VERSION_AFTER.match(after):

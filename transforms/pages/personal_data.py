@@ -1,8 +1,8 @@
-"""Personal data in a text gives way to a stand-in: e-mail addresses, public IP, phone and card numbers.
+"""Replace personal data in a text by stand-ins: e-mail addresses, public IP addresses, phone and card numbers.
 
-As in FineWeb (arXiv 2406.17557, `email@example.com`) a stand-in is of the kind it stands for: where
-Dolma (arXiv 2402.00159) writes `|||EMAIL_ADDRESS|||`, a model learns to write just that. The
-stand-ins are nobody's by a standard, and are left alone: a scrubbed text has nothing to scrub.
+As in FineWeb (arXiv 2406.17557, `email@example.com`) a stand-in has the form of the data: from Dolma's
+`|||EMAIL_ADDRESS|||` (arXiv 2402.00159) a model learns to write exactly that. Standards reserve the
+stand-ins, so they belong to nobody. They are not replaced again: scrubbing a scrubbed text changes nothing.
 """
 
 from collections import Counter
@@ -22,18 +22,18 @@ STAND_INS = {
 
 
 def scrubbed(text: str, kinds: Collection[str], phone_region: str | None = None) -> tuple[str, dict[str, int]]:
-    """The text with its stand-ins, and how many of each of the `kinds` (email, card, ip, phone) were replaced.
+    """Replace the personal data of the `kinds` (email, card, ip, phone); return the text and the count of each kind.
 
-    `phone_region` (ISO 3166) is the country whose numbers may stand without their +; None: no one's.
+    `phone_region` (ISO 3166) is the country whose numbers are found without a +; None for no country.
     """
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
 
     def replace(kind: str, spans: Iterable[tuple[int, int, str]]) -> str:
         parts, at = [], 0
         for start, end, name in spans:
             parts += [text[at:start], STAND_INS[name]]
             at = end
-            found[kind] += 1
+            counts[kind] += 1
         return "".join([*parts, text[at:]])
 
     if "email" in kinds:
@@ -44,4 +44,4 @@ def scrubbed(text: str, kinds: Collection[str], phone_region: str | None = None)
         text = replace("ip", sorted(ip_addresses(text)))
     if "phone" in kinds:
         text = replace("phone", ((*span, "phone") for span in phone_numbers(text, phone_region)))
-    return text, dict(found)
+    return text, dict(counts)

@@ -1,4 +1,4 @@
-"""Phone and card numbers in a text, and what only looks like one: dates, prices, coordinates, ISBNs, order numbers."""
+"""Find phone and card numbers in a text, and exclude dates, prices, coordinates, ISBNs and order numbers."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from phonenumbers import PhoneNumberMatch, PhoneNumberMatcher
 CARD = re.compile(
     r"[2-6](?<![\w.-].)(?:(?<!2)\d|[2-7])\d\d([ -]?)(?:\d{4}\1\d{4}\1\d{1,7}|\d{6}\1\d{4,5})(?![\w-]|\.\d)", re.ASCII
 )
-# The issuers' first digits, and how many digits follow (ISO/IEC 7812): Visa, Mastercard, American Express, Discover,
+# The issuers' first digits and the number of digits (ISO/IEC 7812): Visa, Mastercard, American Express, Discover,
 # Diners, JCB, UnionPay, Maestro. Article and device numbers (EAN, IMEI) have other lengths.
 ISSUED = re.compile(
     r"4\d{15}(?:\d{3})?|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
@@ -24,7 +24,7 @@ DATE = (
 )
 TO = r"\s?[-\u2010-\u2015/]\s?"
 AMOUNT = r"\d{1,15}(?:[.,']\d{1,15}){0,5}"
-# Replaced by bars before phone numbers are looked for. libphonenumber wants dates to be ruled out first.
+# Masked with bars before the search for phone numbers: libphonenumber would match dates.
 NO_PHONE = re.compile(
     rf"""(?=[-+\dA-Z$€£¥₹a-fhv])(?:  # first, for speed
     https?://(?!wa\.me/)[^\s<>"']{{1,500}}
@@ -51,7 +51,7 @@ NO_PHONE = re.compile(
     )""",
     re.X,
 )
-# What a number is that such a word stands before, in lower case.
+# Words, in lower case, after which a number is no phone number.
 NUMBERED = re.compile(
     r"""\b(?:(?:isbn(?:-?1[03])?|issn|doi|ean|upc|gtin|asin|rfcs?|cve|sku|imei|imsi|iccid|iban|bic|vin|vat|pmid|orcid|oid|pid
       |uid|gid|[ug]uid|md5|sha-?\d*|crc-?\d*|checksum|epoch|timestamp|unix\stime|seed|ids?|ref|reference|serial|patent
@@ -69,13 +69,13 @@ CALLED = re.compile(
     r"[^\n]{0,40}$|\b(?:ph|mob|[tmfp])[.:]\s{0,2}$"
 )
 CALLED_AFTER = re.compile(r"[^\n\d]{0,16}\b(?:(?:tele)?phone|call|mobile|cell|tel|fax|text me|whatsapp)\b", re.I)
-LEAST_CALLED, LEAST_DIGITS, LEAST_BARE = 6, 7, 9  # digits: after such a word, without one, and without spaces as well
+LEAST_CALLED, LEAST_DIGITS, LEAST_BARE = 6, 7, 9  # digits: near such a word, without one, and also without separators
 GROUPS = re.compile(r"\d+")
 CONTEXT = 50
 
 
 def card_numbers(text: str) -> Iterator[tuple[int, int]]:
-    """Where numbers stand that an issuer of cards may have given out."""
+    """Yield the start and end of each number that a card issuer may have assigned."""
     for match in CARD.finditer(text):
         digits = re.sub(r"\D", "", match[0])
         before = text[max(0, match.start() - CONTEXT) : match.start()].lower()
@@ -84,13 +84,13 @@ def card_numbers(text: str) -> Iterator[tuple[int, int]]:
 
 
 def passes_luhn(number: str) -> bool:
-    """Whether the last digit is the check digit of the others (ISO/IEC 7812)."""
+    """Return whether the last digit is the check digit of the others (ISO/IEC 7812)."""
     digits = [int(c) for c in reversed(number) if c.isdigit()]
     return (sum(digits[::2]) + sum(sum(divmod(2 * d, 10)) for d in digits[1::2])) % 10 == 0
 
 
 def phone_numbers(text: str, region: str | None) -> Iterator[tuple[int, int]]:
-    """Where phone numbers stand; those without a + are of the `region`, None: of no country."""
+    """Yield the start and end of each phone number; numbers without a + are only found for a `region`."""
     if not (region or PLUS.search(text)):
         return
     masked = NO_PHONE.sub(lambda match: match[0] if _is_inside(text, match.start()) else "|" * len(match[0]), text)
@@ -102,12 +102,12 @@ def phone_numbers(text: str, region: str | None) -> Iterator[tuple[int, int]]:
 
 
 def _is_inside(text: str, at: int) -> bool:
-    """Whether an international number has begun before."""
+    """Return whether position `at` lies within an international number."""
     return BEGUN.search(text[max(0, at - 12) : at]) is not None
 
 
 def _is_national(text: str, match: PhoneNumberMatch) -> bool:
-    """Whether a number without a + is meant for a phone, by how it is written and by the words before it."""
+    """Return whether a number without a + is a phone number, by its form and the words around it."""
     before = text[max(0, match.start - CONTEXT) : match.start].lower()
     after = text[match.end : match.end + CONTEXT]
     if NUMBERED.search(before):

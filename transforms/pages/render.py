@@ -1,10 +1,10 @@
-"""A web page as blocks of Markdown-like text and the sections that its headers root.
+"""Render a web page as blocks of Markdown-like text, and the sections rooted at its headers.
 
 A section runs from its header to the next header of the same or a higher level (paper, section
 2.1: a subtree with the lower-level headers beneath it), or to the end of the article, cell or list
-item that holds the header. Blocks lie in page order and a section is a span of them, so every
-length is a difference of two sums and no subtree is rendered twice. The walk keeps its own stack:
-no page is too deep for it.
+item that holds the header. Blocks are in page order and a section is a span of them, so every
+length is a difference of two sums and no subtree is rendered twice. The walk uses an explicit
+stack, so depth is not limited by recursion.
 """
 
 import re
@@ -22,29 +22,29 @@ from transforms.pages.inline import LEAVES, leaf, words_of
 from transforms.pages.segment_rules import is_navigation
 from transforms.pages.tables import is_layout, table_lines
 
-ANCHORS = "¶🔗"  # a link of a paragraph to itself
+ANCHORS = "¶🔗"  # the text of a paragraph's link to itself
 INTEGER = re.compile(r"\s*[+-]?\d{1,9}(?!\d)")
 
 
 @dataclass
 class Section:
-    """A header and what it roots: blocks `start` to `end`; level 0 is the page itself."""
+    """A header and its section, blocks `start` to `end`; level 0 is the page itself."""
 
     level: int
     header: str
     parent: int
-    head: int  # where its header's own block is; `start` for an empty header
+    head: int  # index of the header's block; `start` for an empty header
     start: int
     scope: int
-    """How many blocks are open where it may be at most: it ends with the last of them."""
+    """Depth of the enclosing element: the section ends when fewer block elements are open."""
     is_navigation: bool = False
-    """Whether its header names a part of a page beside the text."""
+    """True if its header names a part of the page other than the text."""
     end: int = -1
 
 
 @dataclass
 class Page:
-    """The rendered page: blocks, the line breaks before and the characters of links in each; sections in page order."""
+    """A rendered page: blocks, the line break before each, the number of link characters in each, and sections."""
 
     blocks: list[str] = field(default_factory=list)
     breaks: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Page:
     sections: list[Section] = field(default_factory=list)
 
     def text(self, start: int, end: int, left_out: Collection[int] = ()) -> str:
-        """The blocks of a span as one text."""
+        """Join the blocks of a span, except those in `left_out`, to one text."""
         parts = [b + t for b, t in zip(self.breaks[start:end], self.blocks[start:end], strict=True)]
         first = start
         if left_out:
@@ -71,13 +71,13 @@ class Page:
 class _List:
     ordered: bool
     number: int = 0
-    """Of the next item."""
+    """Number of the next item."""
     step: int = 1
-    bullet: str = ""  # to be written before the item's first block
+    bullet: str = ""  # written before the item's first block
 
 
 class _Renderer:
-    """Walks one page; `render` is its only use."""
+    """Walk one page; `render` is called once."""
 
     def __init__(self) -> None:
         self.page = Page(sections=[Section(0, "", -1, 0, 0, 0)])
@@ -85,18 +85,18 @@ class _Renderer:
         self.inline: list[str] = []
         self.lists: list[_List] = []
         self.after_list = False
-        self.depth = 0  # of open blocks
-        self.scopes = [0]  # the depths of those that end the sections in them
+        self.depth = 0  # number of open block elements
+        self.scopes = [0]  # depths of the open elements that end the sections inside them
         self.heading = 0
         self.links = 0
         self.n_links = self.link_chars = 0
 
     def render(self, html: str) -> Page:
-        """The page rendered."""
+        """Return the rendered page."""
         node: LexborNode | None = LexborHTMLParser(html).body
         if node is not None:
             self.article = Article(node)
-        stack: list[tuple[LexborNode, str, int]] = []  # the open elements: tag, and the level where it is a header
+        stack: list[tuple[LexborNode, str, int]] = []  # the open elements: tag, and header level or 0
         while node is not None:
             tag = node.tag or "-"
             if tag == "-text":
@@ -124,7 +124,7 @@ class _Renderer:
         return self.page
 
     def _open(self, node: LexborNode, tag: str) -> int | None:
-        """Enter an element; its level where it is a header, else 0, and None where its inside is done with."""
+        """Enter an element; return its header level, 0 if it is no header, None if its contents are read."""
         attributes = node.attributes
         mark = mark_of(tag, attributes)
         if tag in LEAVES or mark in ("formula", "note"):
@@ -162,7 +162,7 @@ class _Renderer:
         return self._words(node, tag)
 
     def _words(self, node: LexborNode, tag: str) -> int | None:
-        """Read an element within a line at once if it holds only text, as most do."""
+        """Read an inline element at once if it holds only text, as most do."""
         child = node.first_child
         if child is not None and (child.tag != "-text" or child.next is not None):
             return 0
@@ -249,7 +249,7 @@ class _Renderer:
         page.sections.append(section)
 
     def _close_scope(self) -> None:
-        """End the sections that began in the element just left; a bare header may root what follows it."""
+        """End the sections that began in the element just closed; a header without text yet extends beyond it."""
         while (section := self.page.sections[self.open_sections[-1]]).scope > self.depth:
             if len(self.page.blocks) == section.start:
                 section.scope = self.depth if section.is_navigation else self.scopes[-1]
@@ -267,7 +267,7 @@ class _Renderer:
             self.link_chars += len(text)
 
     def _code_block(self, node: LexborNode) -> bool:
-        """Keep an element outside `pre` as a block of code, where it has lines."""
+        """Add an element outside `pre` as a block of code if it has several lines; return whether it was added."""
         text = code_text(node).strip("\n") if is_code_block(node) else ""
         if "\n" not in text:
             return False
@@ -310,7 +310,7 @@ class _Renderer:
 
 
 def _new_list(node: LexborNode, tag: str, attributes: Attributes) -> _List:
-    """A list at its first number: `start`, or the number of items where it is counted down."""
+    """Return a list with its first number: `start`, or the number of items in a reversed list."""
     if tag == "ul":
         return _List(ordered=False)
     is_reversed = "reversed" in attributes
@@ -325,20 +325,20 @@ def _new_list(node: LexborNode, tag: str, attributes: Attributes) -> _List:
 
 
 def _integer(value: str | None, otherwise: int) -> int:
-    found = INTEGER.match(value or "")
-    return int(found[0]) if found else otherwise
+    match = INTEGER.match(value or "")
+    return int(match[0]) if match else otherwise
 
 
 def render(content: str, media_type: str = HTML) -> Page:
-    """The page's blocks and sections; the first section is the page itself."""
+    """Render a page to blocks and sections; the first section is the page itself."""
     return _Renderer().render(content) if media_type == HTML else _lines(content)
 
 
 def _lines(text: str) -> Page:
-    """Plain text as a page without headers: each line that says something is a block.
+    """Render plain text as a page without headers: each line that is neither blank nor boilerplate is a block.
 
-    Lines are cleaned as paragraphs of HTML are, white space within them collapsed, so a text gives
-    the same pieces whether a crawl took it from a page or the page itself is read.
+    Lines are cleaned like paragraphs of HTML, with white space collapsed, so a crawl's text of a page
+    gives the same pieces as the page.
     """
     page = Page(sections=[Section(0, "", -1, 0, 0, 0)])
     for line in text.splitlines():

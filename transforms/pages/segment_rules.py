@@ -1,8 +1,8 @@
-"""The paper's rules on headers and on repetition within a segment (section 2.1 and appendix)."""
+"""The paper's rules on headers and on repetition within a segment (section 2.1, appendix)."""
 
 import re
 
-# The paper names adverts, forums, quick links and free newsletters, and says its list goes on.
+# The paper names adverts, forums, quick links and free newsletters as examples.
 END_MATTER = (
     r"(?:leave|write|add|post) (?:a|your|us a) (?:reply|comment)|join the (?:discussion|conversation)|post navigation"
     r"|(?:share|print|tweet|like) this(?: (?:post|article|page|entry|story|on .*))?|follow us(?: on .*)?|external links"
@@ -23,11 +23,11 @@ NAVIGATION = re.compile(
     re.IGNORECASE,
 )
 IS_END_MATTER = re.compile(rf"(?:{END_MATTER})\W*", re.IGNORECASE)
-MAX_NAVIGATION_CHARS = 60  # a longer header is a sentence that happens to hold such a word
+MAX_NAVIGATION_CHARS = 60  # a longer header is a sentence that happens to contain such a word
 MIN_LINK_SHARE = 0.5  # of the characters of a section
-SENTENCE_END = re.compile(r"\s(?<=[.!?]\s)\s*")  # begins with what few characters are: twice as fast
-# Code between two fences, each alone on its line but for a list's bullet and a language's name; the second is at least
-# as long as the first (CommonMark). Java reads it, too.
+SENTENCE_END = re.compile(r"\s(?<=[.!?]\s)\s*")  # beginning with white space, the rarer character, is twice as fast
+# Code between two fences, each alone on its line except for a list's bullet and a language's name; the second is at
+# least as long as the first (CommonMark). Valid in Python and in Java.
 FENCED = r"(?<![^\n])[ \t]*(?:(?:-|-?\d+\.) )?(`{3,})[^`\n]*(?=\n)(?s:.*?)(?:\n[ \t]*\1`*[ \t]*(?![^\n])|(?![\s\S]))"
 CODE = re.compile(FENCED)
 WORD = re.compile(r"\w+")
@@ -35,7 +35,7 @@ MIN_SENTENCE_WORDS = 5  # "See below." twice is no repetition
 
 
 def header_fault(header: str) -> str | None:
-    """`empty_header`, `uppercase_header` or `navigation_header`; None for a header that passes."""
+    """Return `empty_header`, `uppercase_header` or `navigation_header`; None for a header that passes."""
     if not header:
         return "empty_header"
     if header.isupper():
@@ -44,15 +44,15 @@ def header_fault(header: str) -> str | None:
 
 
 def is_navigation(header: str) -> bool:
-    """Whether a header names a part of a page that is not its text, or is next to it."""
+    """Return whether a header names a part of a page that is not its text, such as navigation or references."""
     return len(header) <= MAX_NAVIGATION_CHARS and NAVIGATION.search(header) is not None
 
 
 def is_end_matter(header: str, link_share: float) -> bool:
-    """Whether a section inside a larger one is not part of its text.
+    """Return whether a section inside a larger one is not part of its text.
 
-    Some headers say so: see also, leave a reply. Others (tags, comments, index) may name the subject of
-    a manual's section, and say so only of one that is mostly links.
+    Some headers suffice: see also, leave a reply. Others (tags, comments, index) may name the subject of
+    a manual's section, and count only if the section consists mostly of links.
     """
     if not is_navigation(header):
         return False
@@ -60,9 +60,9 @@ def is_end_matter(header: str, link_share: float) -> bool:
 
 
 def is_repetitive(text: str, ngram: int, max_jaccard: float) -> bool:
-    """Whether two of its sentences share more than `max_jaccard` of their word n-grams.
+    """Return whether two sentences of a text have a Jaccard similarity of word n-grams above `max_jaccard`.
 
-    Code and tables, whose lines resemble each other by nature, are not looked at.
+    Code and tables, whose lines naturally resemble each other, are ignored.
     """
     seen: list[set[tuple[str, ...]]] = []
     all_seen: set[tuple[str, ...]] = set()
@@ -76,7 +76,7 @@ def is_repetitive(text: str, ngram: int, max_jaccard: float) -> bool:
         n_repeated = len(grams) - (len(all_seen) - n_before)
         may_repeat = n_repeated > max_jaccard * len(grams)
         for other in seen if may_repeat else ():
-            # The sizes alone bound the similarity.
+            # The ratio of the sizes is an upper bound of the similarity.
             if min(len(grams), len(other)) <= max_jaccard * max(len(grams), len(other)):
                 continue
             shared = len(grams & other)
@@ -87,7 +87,7 @@ def is_repetitive(text: str, ngram: int, max_jaccard: float) -> bool:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences and lines of the prose in a segment."""
+    """Split the prose of a segment into sentences and lines; code, tables and headers are removed."""
     prose = CODE.sub("\n", text) if "```" in text else text
     lines = (line for line in prose.split("\n") if not line.startswith(("|", "#")))
     return [sentence for line in lines for sentence in SENTENCE_END.split(line) if sentence]

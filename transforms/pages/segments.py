@@ -1,10 +1,10 @@
-"""`bronze.documents` to `silver.segments`: the paper's header-rooted pieces (section 2.1, appendix).
+"""Cut `bronze.documents` into `silver.segments`: the paper's header-rooted pieces (section 2.1, appendix).
 
-Top-down: the largest section of `min_chars` to `max_chars` is taken whole; a longer one is split
-into the sections in it, and its own text before, between and after them becomes pieces of its own;
-a shorter one is a piece as it is. Sections beside the text (see also, references, related posts) are
-left out of those that hold them and are pieces of their own. So no two pieces overlap, and every text
-is in exactly one. A page without headers gives none, or, if that is wanted, runs of its paragraphs.
+Top-down: a section of at most `max_chars` is one piece. A longer section is split: each section in it is
+treated the same way, and the text before, between and after them becomes separate pieces. Sections beside
+the text (see also, references, related posts) are removed from their parents and become separate pieces.
+So no two pieces overlap, and every text is in exactly one. A page without headers gives no pieces or, as an
+option, runs of its paragraphs.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from transforms.pages.render import Page, render
 from transforms.pages.segment_rules import header_fault, is_end_matter, is_repetitive
 
 METHOD_VERSION = "segments-8"
-# In the order in which they are looked at: what a rule drops, the next ones do not see.
+# In the order of application: the first rule that drops a segment names the reason.
 DROP_REASONS = (
     "blocked_url",
     "too_many_headers",
@@ -51,12 +51,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class SegmentRules:
-    """What a piece must be to be kept: the recipe's section, its block lists as their entries."""
+    """The conditions for keeping a piece: the recipe's section, with the entries of its block lists."""
 
     min_chars: int
     max_chars: int
     headerless: bool
-    """Whether pages without headers are cut by paragraphs."""
+    """True to cut pages without headers by paragraphs."""
     language: str
     max_sentence_jaccard: float
     sentence_ngram: int
@@ -65,12 +65,12 @@ class SegmentRules:
     word_block_lists: Sequence[str]
     max_blocked_words: int
     scrub: Collection[str]
-    """The kinds of personal data that are replaced."""
+    """The kinds of personal data to replace."""
     phone_region: str | None
 
 
 class Span(NamedTuple):
-    """Blocks `start` to `end` of a page: a section whole, or a gap of it, outside the sections in it."""
+    """Blocks `start` to `end` of a page: a whole section, or a gap between the sections inside it."""
 
     section: int
     start: int
@@ -79,7 +79,7 @@ class Span(NamedTuple):
 
 
 def segments_from(documents: DataFrame, rules: SegmentRules, *, method_digest: str) -> DataFrame:
-    """Every piece of every document; `drop_reason` names the first of the `DROP_REASONS` that holds for it."""
+    """Return every piece of every document; `drop_reason` is the first of the `DROP_REASONS` that applies."""
 
     def extract(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = to_arrow_schema(ROWS)
@@ -100,15 +100,15 @@ def segments_from(documents: DataFrame, rules: SegmentRules, *, method_digest: s
 
 
 def page_rows(page: Row, rules: SegmentRules, is_blocked: Callable[[str], bool]) -> Iterator[Row]:
-    """A row for each piece of a page, judged by its address, header, length and repetitions."""
+    """Yield a row for each piece of a page, judged by its address, header, length and repetitions."""
     document_id, url = page["document_id"], page["url"]
     if is_blocked(url):
-        found: Iterable[Row] = (_piece(0, "", 0, [], "", "blocked_url"),)
+        page_pieces: Iterable[Row] = (_piece(0, "", 0, [], "", "blocked_url"),)
     else:
-        found = pieces(
+        page_pieces = pieces(
             page["content"], rules.min_chars, rules.max_chars, page["media_type"], headerless=rules.headerless
         )
-    for piece in found:
+    for piece in page_pieces:
         reason = piece.pop("fault")
         if piece.pop("needs_header"):
             reason = reason or header_fault(piece["header"])
@@ -118,7 +118,7 @@ def page_rows(page: Row, rules: SegmentRules, is_blocked: Callable[[str], bool])
 
 
 def judge_texts(rows: Sequence[Row], rules: SegmentRules, count_blocked: Callable[[str], int]) -> None:
-    """Set the language of rows that have passed so far, and judge them by it and by their words; scrub the others."""
+    """Set the language of rows that are not dropped yet, judge them by it and by blocked words, and scrub the rest."""
     languages = identify_prose([row["text"] for row in rows])
     for row, (code, score) in zip(rows, languages, strict=True):
         row |= {"language": code, "language_score": score}
@@ -131,7 +131,7 @@ def judge_texts(rows: Sequence[Row], rules: SegmentRules, count_blocked: Callabl
 
 
 def scrub_row(row: Row, rules: SegmentRules) -> None:
-    """Replace personal data in a row's text, whose length must fit after that, too."""
+    """Replace personal data in a row's text, and check its length again."""
     row["text"], counts = scrubbed(row["text"], rules.scrub, rules.phone_region)
     row["n_chars"] = len(row["text"])
     row["replaced"] = list(counts.items())
@@ -139,7 +139,7 @@ def scrub_row(row: Row, rules: SegmentRules) -> None:
 
 
 def finish_row(row: Row) -> None:
-    """Set `segment_id`, a hash of document, position and text; take the text from a row that is dropped."""
+    """Set `segment_id`, a hash of document, position and text; clear the text of a dropped row."""
     name = f"{row['document_id']}\n{row['position']}\n{row['text']}"
     row["segment_id"] = hashlib.sha256(name.encode()).hexdigest()
     if row["drop_reason"]:
@@ -149,9 +149,9 @@ def finish_row(row: Row) -> None:
 def pieces(
     content: str, min_chars: int, max_chars: int, media_type: str = HTML, *, headerless: bool = False
 ) -> Iterator[Row]:
-    """The pieces of a page in page order: `position`, header columns, `text`, `n_chars`, `fault`, `needs_header`.
+    """Yield the pieces of a page in page order: `position`, header columns, `text`, `n_chars`, `fault`, `needs_header`.
 
-    `fault` is the page's or the length rule that the piece breaks, None where it breaks none.
+    `fault` is the rule on pages or on length that the piece breaks, or None.
     """
     page = render(content, media_type)
     if len(page.sections) > MAX_SECTIONS:
@@ -173,7 +173,7 @@ def pieces(
 
 
 def paragraph_runs(page: Page, max_chars: int) -> Iterator[tuple[int, int]]:
-    """Block numbers `start` to `end` of the longest runs of at most `max_chars`; a longer block is one by itself."""
+    """Yield `start` and `end` of greedy runs of blocks of at most `max_chars`; a longer block is a run by itself."""
     start = length = 0
     for end, (gap, block) in enumerate(zip(page.breaks, page.blocks, strict=True)):
         if end > start and length + len(gap) + len(block) > max_chars:
@@ -184,12 +184,12 @@ def paragraph_runs(page: Page, max_chars: int) -> Iterator[tuple[int, int]]:
 
 
 def length_fault(n_chars: int, min_chars: int, max_chars: int) -> str | None:
-    """`too_short` or `too_long`; None for a text that fits."""
+    """Return `too_short` or `too_long`; None for a length within the limits."""
     return "too_short" if n_chars < min_chars else "too_long" if n_chars > max_chars else None
 
 
 def spans_with_texts(page: Page, max_chars: int) -> list[tuple[Span, str]]:
-    """The pieces of a page with headers, in page order."""
+    """Return the pieces of a page with headers, in page order."""
     beside = beside_sections(page)
     left_out = {block for index in beside for block in range(page.sections[index].head, page.sections[index].end)}
     spans = [(span, page.text(span.start, span.end, left_out)) for span in select_spans(page, max_chars, beside=beside)]
@@ -197,12 +197,12 @@ def spans_with_texts(page: Page, max_chars: int) -> list[tuple[Span, str]]:
         spans += [(span, page.text(span.start, span.end)) for span in select_spans(page, max_chars, root=index)]
     if not beside:
         return spans
-    return sorted((found for found in spans if found[0].section or found[1]), key=lambda found: found[0].start)
+    return sorted((pair for pair in spans if pair[0].section or pair[1]), key=lambda pair: pair[0].start)
 
 
 def beside_sections(page: Page) -> list[int]:
-    """The outermost sections that are not part of the text around them, but next to it."""
-    found: list[int] = []
+    """Return the outermost sections that lie beside the text, such as references or related posts."""
+    sections: list[int] = []
     end = 0
     for index, section in enumerate(page.sections[1:], start=1):
         if section.head < end or not section.is_navigation:
@@ -210,15 +210,15 @@ def beside_sections(page: Page) -> list[int]:
         span = slice(section.start, section.end)
         n_chars = sum(map(len, page.blocks[span]))
         if is_end_matter(section.header, sum(page.links[span]) / max(n_chars, 1)):
-            found.append(index)
+            sections.append(index)
             end = section.end
-    return found
+    return sections
 
 
 def select_spans(page: Page, max_chars: int, *, root: int = 0, beside: Collection[int] = ()) -> Iterator[Span]:
-    """The largest sections of at most `max_chars` below one, and what lies between them, in page order.
+    """Yield the largest sections of at most `max_chars` below `root`, and the gaps between them, in page order.
 
-    Sections beside the text are not looked at, and their blocks have no length.
+    Sections in `beside` are skipped, and their blocks count as empty.
     """
     sizes = [len(b) + len(t) for b, t in zip(page.breaks, page.blocks, strict=True)]
     for index in beside:

@@ -1,4 +1,4 @@
-"""Tables of a web page: which hold data and which lay the page out, and data as Markdown rows."""
+"""Tell data tables of a web page from layout tables, and write data tables as Markdown rows."""
 
 import re
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from transforms.pages.inline import words_of
 
 LAYOUT = "table, h1, h2, h3, h4, h5, h6, [role=heading], pre"
 MAX_CELL_CHARS = 600
-MAX_SPAN = 50  # a page may ask for a cell as wide as 100,000,000 columns
-MAX_ROWS = 65_534  # HTML's
+MAX_SPAN = 50  # columns: a page may declare a cell 100,000,000 columns wide
+MAX_ROWS = 65_534  # HTML's limit
 SPAN = re.compile(r"\s*\d{1,9}")
 
 
 def is_layout(table: LexborNode) -> bool:
-    """Whether a table arranges the page: it holds headers, tables or code, one column of text, or long cells."""
+    """Return whether a table arranges the page: it holds headers, tables or code, one column of text, or long cells."""
     if table.attributes.get("role") in ("presentation", "none") or len(table.css(LAYOUT)) > 1:
         return True
     sizes = [[len(cell.text().strip()) for cell in _cells(row)] for row in table.css("tr")]
@@ -26,16 +26,16 @@ def is_layout(table: LexborNode) -> bool:
 
 
 def table_lines(table: LexborNode) -> Iterator[str]:
-    """The caption, one Markdown line for each row that has text, and a rule below a first row of header cells.
+    """Yield the caption, one Markdown line for each row with text, and a rule below a first row of header cells.
 
-    A cell that spans rows or columns leaves empty cells in its further places, so that those after it
+    A cell that spans rows or columns is followed by empty cells in its other places, so that later cells
     stay in their columns.
     """
     if (caption := table.css_first("caption")) and (text := _text(caption)):
         yield f"{text}\n"
     rows = [(row.parent, list(_cells(row))) for row in table.css("tr")]
     widest = min(max((len(cells) for _, cells in rows), default=0), MAX_SPAN)
-    group, hanging = None, dict[int, int]()  # column -> how many more rows a cell from above takes
+    group, hanging = None, dict[int, int]()  # column -> number of further rows that a cell from above spans
     for number, (parent, cells) in enumerate(rows):
         texts, hanging = _row(cells, hanging if parent == group else {}, widest)
         group = parent
@@ -49,7 +49,7 @@ def table_lines(table: LexborNode) -> Iterator[str]:
 
 
 def _row(cells: list[LexborNode], hanging: dict[int, int], widest: int) -> tuple[list[str | None], dict[int, int]]:
-    """The texts of a row by columns, None where a cell from before or above is, and what hangs into the next row."""
+    """Return a row's texts by column, None for places spanned by other cells, and the spans into the next row."""
     texts: list[str | None] = []
     below: dict[int, int] = {}
     for cell in cells:
@@ -64,16 +64,16 @@ def _row(cells: list[LexborNode], hanging: dict[int, int], widest: int) -> tuple
 
 
 def _skip(texts: list[str | None], hanging: dict[int, int], below: dict[int, int]) -> None:
-    """Leave the places empty that cells from above take."""
+    """Append None for each place at the end of `texts` that a cell from above spans."""
     while (n_rows := hanging.get(len(texts), 0)) > 0:
         if n_rows > 1:
             below[len(texts)] = n_rows - 1
         texts.append(None)
 
 
-def _span(value: str | None, most: int) -> int:
-    found = SPAN.match(value or "")
-    return min(int(found[0]) or MAX_ROWS, most) if found else 1  # 0: all rows below
+def _span(value: str | None, limit: int) -> int:
+    match = SPAN.match(value or "")
+    return min(int(match[0]) or MAX_ROWS, limit) if match else 1  # 0: all rows below
 
 
 def _text(cell: LexborNode) -> str:

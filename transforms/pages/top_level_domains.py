@@ -1,4 +1,4 @@
-"""IANA's list of top-level domains, version 2026100300, without those in other scripts than Latin."""
+"""IANA's list of top-level domains, version 2026100300, without those in non-Latin scripts."""
 
 LIST = """
 aaa aarp abb abbott abbvie abc able abogado abudhabi ac academy accenture accountant accountants aco actor ad ads

@@ -1,1 +1,1 @@
-"""Prompt templates, the requests made of them, and the rows made of the answers."""
+"""Prompt templates, the requests built from them, and the rows made from the answers."""

@@ -1,4 +1,4 @@
-"""Self-augmentation: requests that ask a backward model for instructions, and its answers as candidates."""
+"""Self-augmentation: build the requests for instructions, and turn a backward model's answers into candidates."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -9,7 +9,7 @@ from transforms.prompting.requests import refusal, rejected_if_refused
 
 
 def backward_prompts(segments: DataFrame) -> DataFrame:
-    """What a backward model is asked about each segment (`segment_id`, `text`)."""
+    """Return the backward model's prompt for each segment (`segment_id`, `text`)."""
     return segments.select(
         F.col("segment_id").alias("subject_id"),
         F.lit("").alias("system"),
@@ -25,11 +25,11 @@ PARSER = "candidates/2"
 def candidates_from(
     segments: DataFrame, requests: DataFrame, completions: DataFrame, *, method_digest: str
 ) -> DataFrame:
-    """Rows of `silver.candidates` from the answers to `requests` about `segments`; `PARSER` is this reading's version.
+    """Return rows of `silver.candidates` from the answers to `requests`; `PARSER` is the version of this parser.
 
-    A segment without a usable instruction stays, with the `drop_reason`: `failed`, `cut`, `empty`,
-    or `copies_segment` (the instruction is the text itself, a known failure of small backward
-    models); or `rejected` for a refused request.
+    A segment without a usable instruction keeps a row, with the `drop_reason` `failed`, `cut`, `empty`
+    or `copies_segment` (the instruction is over 200 characters of the segment, a known failure of small
+    backward models), or with `rejected` for a refused request.
     """
     answers = requests.select("request_id", "subject_id", "model_id").join(
         completions.select("request_id", "text", "status", "error"), "request_id", "left"

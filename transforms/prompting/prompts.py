@@ -1,4 +1,4 @@
-"""The texts that models read, in our own words after the paper's, and how they are filled in."""
+"""The prompt templates, paraphrased from the paper's, and the filling of their placeholders."""
 
 import hashlib
 import re
@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 
 @dataclass(frozen=True)
 class Template:
-    """A prompt with placeholders, `{instruction}` and `{response}` as a rule; what varies comes last,
-    so that servers can reuse the work on the fixed beginning.
+    """A prompt with placeholders, usually `{instruction}` and `{response}`; they come last,
+    so that servers can reuse the cached prefix.
     """
 
     name: str
@@ -19,12 +19,12 @@ class Template:
     prefill: str = ""
 
     def prompt_id(self, chat_template_digest: str) -> str:
-        """The template's identity in `ops.prompts`, under one model family's chat template."""
+        """Return the template's id in `ops.prompts`, which depends on the model family's chat template."""
         identity = "\u001f".join([self.name, self.text, self.prefill, chat_template_digest])
         return hashlib.sha256(identity.encode()).hexdigest()
 
     def filled(self, **values: Column) -> Column:
-        """The text with columns in its placeholders; the columns' own braces mean nothing."""
+        """Return the text with columns in its placeholders; braces in the columns' values are literal."""
         parts = re.split(r"\{(instruction|response|first|second)\}", self.text)
         return F.concat(*(values[part] if i % 2 else F.lit(part) for i, part in enumerate(parts)))
 
@@ -37,7 +37,7 @@ BACKWARD = Template(
     "Give the instruction alone.\n\nText:\n{response}",
 )
 
-# The five levels of the paper's table 1, section 2.2, retold.
+# The five levels of the paper's table 1, section 2.2, paraphrased.
 RUBRIC = Template(
     "rubric",
     """Judge how good an example the answer below is of what an AI assistant should reply to the \
@@ -58,7 +58,7 @@ Answer:
 {response}""",
 )
 
-# After the additive scale of Self-Rewarding Language Models (arXiv 2401.10020, figure 2), retold.
+# The additive scale of Self-Rewarding Language Models (arXiv 2401.10020, figure 2), paraphrased.
 ADDITIVE = Template(
     "additive",
     """Judge the answer below as a reply to the instruction. Begin with 0 points and add one for each of \

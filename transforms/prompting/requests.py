@@ -1,4 +1,4 @@
-"""What every request to a model has in common: its identity, and what a refused one comes to."""
+"""The common parts of all requests to models: their identity, and the handling of missing and refused answers."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ def requests_from(
     sampling: dict[str, Any],
     samples: int = 1,
 ) -> DataFrame:
-    """The requests for `rows`: `subject_id`, `system`, `prompt`, `prefill`, `span` and, of a likelihood's two, `part`.
+    """Build requests from `rows` of `subject_id`, `system`, `prompt`, `prefill`, `span` and, for likelihoods, `part`.
 
     `request_id` hashes everything that shapes an answer: stage, template, rendered text, the
     digest of weights and tokenizer, sampling and sample number; never a clock or an address.
@@ -53,8 +53,8 @@ def requests_from(
 
 
 def answers_to(requests: DataFrame, completions: DataFrame) -> DataFrame:
-    """Every request with what came back for it: `answered` is the completion's status, null where it is missing."""
-    found = completions.select(
+    """Join every request with its completion; `answered` is the completion's status, null if it is missing."""
+    answers = completions.select(
         "request_id",
         "text",
         "label_logprobs",
@@ -63,11 +63,11 @@ def answers_to(requests: DataFrame, completions: DataFrame) -> DataFrame:
         F.col("status").alias("answered"),
         refusal().alias("refusal"),
     )
-    return requests.join(found, "request_id", "left")
+    return requests.join(answers, "request_id", "left")
 
 
 def gathered() -> tuple[Column, ...]:
-    """Aggregates over the `answers_to` all requests about a subject: their ids, how many are missing, a refusal."""
+    """Return aggregates over the `answers_to` a subject's requests: their ids, the number missing, and a refusal."""
     return (
         F.sort_array(F.collect_list("request_id")).alias("request_ids"),
         F.count_if(F.col("answered").isNull()).alias("missing"),
@@ -76,25 +76,25 @@ def gathered() -> tuple[Column, ...]:
 
 
 def left_out() -> tuple[Column, Column]:
-    """`drop_reason` and `rejected` of a subject whose answers are `gathered`.
+    """Return `drop_reason` and `rejected` of a subject whose answers are `gathered`.
 
-    `unanswered`: some are missing, and will be asked for again; rejected: a request was refused.
+    `unanswered`: an answer is missing, and a later run requests it again. `rejected`: a request was refused.
     """
     return F.when(F.col("missing") > 0, "unanswered").alias("drop_reason"), rejected_if_refused(F.col("refusal"))
 
 
 def refusal() -> Column:
-    """Why a completion was refused, of rows with its `status` and `error`; null where it was not."""
+    """Return the reason for a refusal, from a completion's `status` and `error`; null if it was not refused."""
     return F.when(F.col("status") == "refused", F.coalesce("error", F.lit("no reason given")))
 
 
 def refused_by_server() -> Column:
-    """Whether it was a server that refused, not our own client: then it may have been the server's fault."""
+    """Return whether a server refused the request, and not our client: the server may then be at fault."""
     return (F.col("status") == "refused") & F.col("endpoint").isNotNull()
 
 
 def rejected_if_refused(refusal: Column) -> Column:
-    """The `rejected` of a row for which a request was made, null where `refusal` is."""
+    """Return the column `rejected` of a row with a refused request; null if `refusal` is null."""
     parts = {"rule": F.lit("refused"), "detail": refusal}
     fault = F.struct(*(parts.get(f.name, F.lit(None)).cast(f.dataType).alias(f.name) for f in REJECTED))
     return F.when(refusal.isNotNull(), fault).alias("rejected")

@@ -1,4 +1,4 @@
-"""Training examples: a pair becomes prompt and completion, in either direction."""
+"""Turn pairs into training examples, prompt and completion, in either direction."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -8,10 +8,10 @@ from transforms.prompting.prompts import BACKWARD, FORWARD
 
 
 def examples_from(pairs: DataFrame, *, dataset: str, direction: str, origin: str, tag: str) -> DataFrame:
-    """Rows of `gold.training_examples` from pairs (`source_id`, `instruction`, `response`, `split`).
+    """Return rows of `gold.training_examples` from pairs (`source_id`, `instruction`, `response`, `split`).
 
-    Forward examples carry the tag of their origin as system message (the paper's section 2.3);
-    backward ones, whose prompt is the response, none.
+    Forward examples have the tag of their origin as system message (the paper's section 2.3);
+    backward examples, whose prompt is made from the response, have none.
     """
     if direction == "forward":
         system, prompt, completion = F.lit(tag), FORWARD.filled(instruction=F.col("instruction")), F.col("response")

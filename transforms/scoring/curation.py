@@ -1,4 +1,4 @@
-"""A_k: which pairs of one iteration are good enough to train on."""
+"""Select A_k: the pairs of one iteration that are good enough for training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ from transforms.scoring.scores import made_by
 
 @dataclass(frozen=True)
 class Selection:
-    """By which scores pairs are kept.
+    """The scores by which pairs are kept.
 
-    `methods` says of each scorer and gate whose scores count: its model and method digest. One
-    scorer is used as it is; several are combined by their mean percentile rank (0 to 1) over the
-    pairs that all of them scored. `gates` are the least scores of other scorers. With
-    `top_fraction` the threshold is that quantile of the pairs that pass the gates.
+    `methods` gives for each scorer and gate the model and method digest whose scores count. The score of
+    a single scorer is used directly; several are combined by their mean percentile rank (0 to 1) over the
+    pairs that all of them scored. `gates` are minimum scores of other scorers. With `top_fraction` the
+    threshold is the score that this fraction of the pairs that pass the gates reaches.
     """
 
     scorers: Sequence[str]
@@ -29,20 +29,20 @@ class Selection:
 
     @property
     def needed(self) -> list[str]:
-        """The scorers without whose score a pair is not kept."""
+        """The scorers whose score a pair needs to be kept."""
         return sorted({*self.scorers, *self.gates})
 
 
 def select_curated(
     pairs: DataFrame, scores: DataFrame, overlaps: DataFrame, selection: Selection, **facts: str | int
 ) -> DataFrame:
-    """Rows of `gold.curated`, and the others with their `drop_reason`; `facts` are the columns that all rows share.
+    """Return rows of `gold.curated`, and dropped pairs with `drop_reason`; `facts` are columns that all rows share.
 
-    `pairs` carry `segment_id` and `url`; `overlaps` names the segments that share text with what
-    must be kept out. Reasons: `overlap`, `unscored`, `gate_<scorer>`, `below_threshold`.
+    `pairs` carry `segment_id` and `url`; `overlaps` lists the segments that share text with seed or evaluation
+    data. Reasons: `overlap`, `unscored`, `gate_<scorer>`, `below_threshold`.
     """
-    known = overlaps.select("segment_id", F.lit(True).alias("overlaps")).distinct()
-    pairs = pairs.join(known, "segment_id", "left")
+    overlapping = overlaps.select("segment_id", F.lit(True).alias("overlaps")).distinct()
+    pairs = pairs.join(overlapping, "segment_id", "left")
     clean = pairs.where("overlaps IS NULL").select("pair_id")
     scored = _thresholded(_scored(scores, clean, selection), selection)
     reason = (
@@ -54,24 +54,24 @@ def select_curated(
     digests = [F.lit(selection.methods[name][1]) for name in (*selection.scorers, *selection.gates)]
     shared = {name: F.lit(value) for name, value in facts.items()}
     shared |= {"scorer": F.lit("+".join(selection.scorers)), "method_digests": F.array(*digests)}
-    found = pairs.join(scored, "pair_id", "left").withColumns(shared)
-    return found.select(*CURATED.columns, reason.alias("drop_reason"))
+    judged = pairs.join(scored, "pair_id", "left").withColumns(shared)
+    return judged.select(*CURATED.columns, reason.alias("drop_reason"))
 
 
 def _scored(scores: DataFrame, clean: DataFrame, selection: Selection) -> DataFrame:
-    """The `clean` pairs that have every score, with the one that counts and the first `gate` that they fail."""
-    rated = made_by(scores, selection.methods).where("status = 'ok' AND NOT isnan(score)")  # which no score is above
-    rated = rated.join(clean, "pair_id", "left_semi")  # which no pair of the judge check is, either
+    """Return the `clean` pairs that have every score, with the `score` that counts and the first `gate` they fail."""
+    rated = made_by(scores, selection.methods).where("status = 'ok' AND NOT isnan(score)")  # NaN sorts as the highest
+    rated = rated.join(clean, "pair_id", "left_semi")  # also removes the pairs of the judge check
     wide = rated.groupBy("pair_id").pivot("scorer", [*selection.needed]).agg(F.first("score"))
     complete = " AND ".join(f"`{name}` IS NOT NULL" for name in selection.needed)
-    fails = [F.when(F.col(name) < least, F.lit(f"gate_{name}")) for name, least in selection.gates.items()]
+    fails = [F.when(F.col(name) < minimum, F.lit(f"gate_{name}")) for name, minimum in selection.gates.items()]
     gate = F.coalesce(*fails) if fails else F.lit(None).cast("string")
     complete_ones = _with_score(wide.where(complete), selection.scorers)
     return complete_ones.withColumn("gate", gate)
 
 
 def _with_score(scored: DataFrame, scorers: Sequence[str]) -> DataFrame:
-    """The pairs with the `score` that counts: of several scorers' the mean of the percentile ranks."""
+    """Add the `score` that counts: the only scorer's, or the mean percentile rank of several."""
     if len(scorers) == 1:
         return scored.withColumn("score", F.col(scorers[0]))
     ranked, ranks = scored, []
@@ -83,7 +83,7 @@ def _with_score(scored: DataFrame, scorers: Sequence[str]) -> DataFrame:
 
 
 def _thresholded(scored: DataFrame, selection: Selection) -> DataFrame:
-    """Each pair with the `threshold` that its score must reach."""
+    """Add the `threshold` that a pair's score must reach."""
     if selection.top_fraction is None:
         return scored.withColumn("threshold", F.lit(float(selection.threshold or 0.0)))
     threshold = quantile(scored.where("gate IS NULL"), "score", 1 - selection.top_fraction)

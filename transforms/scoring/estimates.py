@@ -1,7 +1,7 @@
-"""What a score is worth on pairs whose truth is known, each figure with its bootstrap interval.
+"""Statistics of a score on pairs of known quality, with bootstrap intervals.
 
-`score` is a float array, `truth` a boolean one (true: a good pair), `weight` how often each pair
-counts; all of one length.
+`score` is a float array, `truth` a boolean one (true: a good pair), `weight` the number of times that each
+pair counts; all have one length.
 """
 
 import math
@@ -19,7 +19,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with the interval that holds it."""
+    """A figure with its confidence interval."""
 
     value: float
     low: float
@@ -27,9 +27,9 @@ class Estimate:
 
 
 def auc(score: Floats, truth: Bools, weight: Floats | None = None) -> float:
-    """The chance that a good pair scores above a bad one, ties half: Mann-Whitney's U over n·m.
+    """Return the probability that a good pair scores above a bad one, ties half: Mann-Whitney's U over n·m.
 
-    Not a number where there is no good or no bad pair.
+    NaN without good or without bad pairs.
     """
     counts = np.ones(len(score)) if weight is None else weight
     _, place = np.unique(score, return_inverse=True)
@@ -39,21 +39,21 @@ def auc(score: Floats, truth: Bools, weight: Floats | None = None) -> float:
 
 
 def precision(score: Floats, truth: Bools, threshold: float, weight: Floats | None = None) -> float:
-    """Of the pairs kept (at least the threshold) the share that is good; not a number where none is kept."""
+    """Return the share of good pairs among the pairs kept (score at least the threshold); NaN if none is kept."""
     counts = np.ones(len(score)) if weight is None else weight
     kept = score >= threshold
     return float((counts * (kept & truth)).sum() / (counts * kept).sum()) if (counts * kept).any() else math.nan
 
 
 def recall(score: Floats, truth: Bools, threshold: float, weight: Floats | None = None) -> float:
-    """Of the good pairs the share that is kept; not a number where there is none."""
+    """Return the share of the good pairs that is kept; NaN without good pairs."""
     counts = np.ones(len(score)) if weight is None else weight
     kept = score >= threshold
     return float((counts * (kept & truth)).sum() / (counts * truth).sum()) if (counts * truth).any() else math.nan
 
 
 def f1(score: Floats, truth: Bools, threshold: float, weight: Floats | None = None) -> float:
-    """The harmonic mean of precision and recall: 0 where no good pair is kept."""
+    """Return the harmonic mean of precision and recall; 0 if no good pair is kept."""
     counts = np.ones(len(score)) if weight is None else weight
     kept = score >= threshold
     both = (counts * kept).sum() + (counts * truth).sum()
@@ -61,32 +61,32 @@ def f1(score: Floats, truth: Bools, threshold: float, weight: Floats | None = No
 
 
 def best_threshold(score: Floats, truth: Bools) -> float:
-    """The threshold of the highest F1."""
+    """Return the threshold with the highest F1."""
     return max((float(t) for t in np.unique(score)), key=lambda t: f1(score, truth, t))
 
 
 def threshold_for(score: Floats, truth: Bools, target: float, least: int = 1) -> float | None:
-    """The lowest threshold whose precision reaches the target with `least` pairs kept, or None where none does."""
+    """Return the lowest threshold that keeps at least `least` pairs with the target precision, or None."""
     enough = (float(t) for t in np.unique(score) if (score >= t).sum() >= least)
     return next((t for t in enough if precision(score, truth, t) >= target), None)
 
 
 def shares(score: Floats, truth: Bools, group: NDArray[Any], parts: int = 5) -> list[float]:
-    """Calibration: the share of good pairs in each part of the pairs, lowest scores first; ties by group."""
+    """Return the calibration: the share of good pairs in each of `parts` parts, lowest scores first, ties by group."""
     order = np.lexsort((group, score))
     return [float(part.mean()) for part in np.array_split(truth[order], parts) if part.size]
 
 
 def mean_rank(scores: Sequence[Floats]) -> Floats:
-    """The mean percentile rank of each pair, 0 to 1, as curation combines scorers."""
+    """Return the mean percentile rank of each pair, 0 to 1, by which curation combines scorers."""
     ranks = [np.searchsorted(np.sort(score), score) / max(len(score) - 1, 1) for score in scores]
     return np.asarray(np.mean(ranks, axis=0))
 
 
 def estimate(statistic: Callable[[Floats | None], float], group: NDArray[Any]) -> Estimate:
-    """A statistic of the weighted pairs with its percentile bootstrap interval (95 %), always the same for the same.
+    """Estimate a statistic of the weighted pairs with a percentile bootstrap interval (95 %) from a fixed seed.
 
-    Whole groups are drawn: the versions of one pair have a text in common, so their scores move together.
+    Whole groups are drawn: the versions of one pair share a text, so their scores are correlated.
     """
     names, member = np.unique(group, return_inverse=True)
     draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=REPEATS)

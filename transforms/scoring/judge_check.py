@@ -1,4 +1,4 @@
-"""Does the judge know anything? Each scorer of each model, measured on pairs whose truth is known."""
+"""Measure each scorer of each model on pairs of known quality."""
 
 import hashlib
 from collections import defaultdict
@@ -16,14 +16,14 @@ from transforms.scoring.estimates import Bools, Estimate, Floats, estimate
 from transforms.scoring.known_pairs import TRUE
 
 ALL_BAD = "all bad"
-LEAST_KEPT = 10  # pairs, for a threshold: the highest score of all may be a good pair's by chance
+LEAST_KEPT = 10  # pairs that a threshold must keep: the highest score may belong to a good pair by chance
 Rating = tuple[str, str, str, float]
 """pair_id of a known pair, scorer, model_id, score."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of a scorer under a model: which (`auc`, `precision`, ...), against or at what, on how many pairs."""
+    """One figure of a scorer under a model: its name (`auc`, `precision`, ...), its condition `of`, and `n` pairs."""
 
     scorer: str
     model_id: str
@@ -35,7 +35,7 @@ class Measure:
     n: int | None = None
 
 
-# The paper's ablation of curators, 7B, 250 labelled pairs: how its own M0 and M1 chose by the rubric.
+# The paper's ablation of curators, 7B, 250 labelled pairs: its M0 and M1 with the rubric.
 PAPER = tuple(
     Measure("rubric", f"paper, M{iteration}", measure, "at 4.5", value, n=250)
     for iteration, figures in ((0, {"precision": 0.44, "recall": 0.09}), (1, {"precision": 0.52, "recall": 0.44}))
@@ -53,26 +53,26 @@ class Known:
 
     @property
     def truth(self) -> Bools:
-        """Which pairs are good."""
+        """Mask of the good pairs."""
         return np.asarray(self.kind == TRUE)
 
     def where(self, mask: Bools) -> "Known":
-        """Some of the pairs."""
+        """Return the pairs that `mask` selects."""
         return Known(self.kind[mask], self.group[mask], self.score[mask])
 
 
 def known(ratings: Mapping[str, float]) -> Known:
-    """The pairs of `pair_id` -> score; see `known_pairs` for what an id says."""
+    """Build arrays from `pair_id` -> score; `known_pairs` describes the ids."""
     parts = [pair_id.split("/") for pair_id in ratings]
     return Known(np.array([p[2] for p in parts]), np.array([p[3] for p in parts]), np.array([*ratings.values()]))
 
 
 def measures(ratings: Iterable[Rating], *, thresholds: Mapping[str, float], target: float) -> Iterator[Measure]:
-    """All that the check says of each scorer and model that rated both good and bad pairs.
+    """Yield all figures for each scorer and model that rated both good and bad pairs.
 
-    AUC against each kind of bad pair and all of them; precision, recall and F1 at the scorer's own
-    threshold, or at the best one of one half of the pairs, measured on the other half; calibration;
-    the lowest threshold whose precision on one half reaches `target`, and what it comes to on the other.
+    AUC against each kind of bad pair and all of them; precision, recall and F1 at the scorer's
+    threshold in `thresholds`, or on one half of the pairs at the best threshold of the other; calibration;
+    the lowest threshold whose precision on one half reaches `target`, with its figures on the other half.
     """
     by_judge: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for pair_id, scorer, model_id, score in ratings:
@@ -80,18 +80,18 @@ def measures(ratings: Iterable[Rating], *, thresholds: Mapping[str, float], targ
     for (scorer, model_id), scores in by_judge.items():
         pairs = known(scores)
         if len(set(pairs.truth)) == 2:
-            say = partial(Measure, scorer, model_id)
-            for kind, some in against(pairs):
-                found = estimate(partial(estimates.auc, some.score, some.truth), some.group)
-                yield say("auc", kind, found.value, found.low, found.high, len(some.score))
-            yield from _at_threshold(say, pairs, thresholds.get(scorer))
+            measure = partial(Measure, scorer, model_id)
+            for kind, subset in against(pairs):
+                estimated = estimate(partial(estimates.auc, subset.score, subset.truth), subset.group)
+                yield measure("auc", kind, estimated.value, estimated.low, estimated.high, len(subset.score))
+            yield from _at_threshold(measure, pairs, thresholds.get(scorer))
             for place, share in enumerate(estimates.shares(pairs.score, pairs.truth, pairs.group), 1):
-                yield say("share of good pairs", f"fifth {place} of the scores", share)
-            yield from _for_precision(say, pairs, target)
+                yield measure("share of good pairs", f"fifth {place} of the scores", share)
+            yield from _for_precision(measure, pairs, target)
 
 
 def against(pairs: Known) -> Iterator[tuple[str, Known]]:
-    """The good pairs with the bad ones of each kind, and with all of them where there are several kinds."""
+    """Yield the good pairs with the bad pairs of each kind, and with all bad pairs if there are several kinds."""
     kinds = [str(kind) for kind in np.unique(pairs.kind[~pairs.truth])]
     for kind in kinds:
         yield kind, pairs.where(pairs.truth | (pairs.kind == kind))
@@ -99,27 +99,29 @@ def against(pairs: Known) -> Iterator[tuple[str, Known]]:
         yield ALL_BAD, pairs
 
 
-def _for_precision(say: Any, pairs: Known, target: float) -> Iterator[Measure]:
+def _for_precision(measure: Any, pairs: Known, target: float) -> Iterator[Measure]:
     chosen, others = _halves(pairs)
     which, lowest = f"for precision {target:g}", None
     if chosen and others:
         lowest = estimates.threshold_for(chosen.score, chosen.truth, target, LEAST_KEPT)
-    yield say("threshold", which, lowest, n=len(chosen.score) if chosen else 0)
+    yield measure("threshold", which, lowest, n=len(chosen.score) if chosen else 0)
     if chosen and others and lowest is not None:
         for name, figure in (("precision", estimates.precision), ("recall", estimates.recall)):
-            found = estimate(partial(figure, others.score, others.truth, lowest), others.group)
-            yield say(name, f"on the other half, {which}", found.value, found.low, found.high, len(others.score))
+            estimated = estimate(partial(figure, others.score, others.truth, lowest), others.group)
+            yield measure(
+                name, f"on the other half, {which}", estimated.value, estimated.low, estimated.high, len(others.score)
+            )
 
 
 def _halves(pairs: Known) -> tuple[Known | None, Known | None]:
-    """The pairs to choose on and those to measure on; None for a half without good or without bad pairs."""
+    """Split the pairs into a half to choose on and one to measure on; None for a half without both good and bad."""
     half = first_half(pairs.group)
     both = (pairs.where(half), pairs.where(~half))
-    chosen, others = (some if len(set(some.truth)) == 2 else None for some in both)
+    chosen, others = (part if len(set(part.truth)) == 2 else None for part in both)
     return chosen, others
 
 
-def _at_threshold(say: Any, pairs: Known, threshold: float | None) -> Iterator[Measure]:
+def _at_threshold(measure: Any, pairs: Known, threshold: float | None) -> Iterator[Measure]:
     how = "at"
     if threshold is None:
         chosen, others = _halves(pairs)
@@ -128,17 +130,17 @@ def _at_threshold(say: Any, pairs: Known, threshold: float | None) -> Iterator[M
         pairs = others
         threshold, how = estimates.best_threshold(chosen.score, chosen.truth), "on one half, chosen on the other, at"
     for name, figure in (("precision", estimates.precision), ("recall", estimates.recall), ("f1", estimates.f1)):
-        found = estimate(partial(figure, pairs.score, pairs.truth, threshold), pairs.group)
-        yield say(name, f"{how} {threshold:.3g}", found.value, found.low, found.high, len(pairs.score))
+        estimated = estimate(partial(figure, pairs.score, pairs.truth, threshold), pairs.group)
+        yield measure(name, f"{how} {threshold:.3g}", estimated.value, estimated.low, estimated.high, len(pairs.score))
 
 
 def first_half(group: NDArray[np.str_]) -> Bools:
-    """Which pairs are of the half that choices are made on: by hash, all versions of a pair together."""
+    """Return the mask of the half to choose on, by hash of the group: versions of one pair stay together."""
     return np.array([hashlib.sha256(name.encode()).digest()[0] < 128 for name in group])
 
 
 def combined(ratings: Sequence[Rating]) -> list[Measure]:
-    """What the best combination of the scorers is worth, chosen on one half of the pairs and measured on the other."""
+    """Return the figures of the best combination of scorers, chosen on one half of the pairs, measured on the other."""
     by_scorer: dict[str, dict[str, float]] = {}
     models = {}
     for pair_id, scorer, model_id, score in ratings:
@@ -160,7 +162,7 @@ def combined(ratings: Sequence[Rating]) -> list[Measure]:
 
 @dataclass(frozen=True)
 class Combination:
-    """Scorers whose mean rank was best on one half of the pairs, and the best single one, on the other half."""
+    """The best combination of scorers and the best single one, chosen on one half, with figures on the other half."""
 
     scorers: tuple[str, ...]
     single: str
@@ -171,9 +173,9 @@ class Combination:
 
 
 def best_combination(scores: Mapping[str, Mapping[str, float]]) -> Combination | None:
-    """The best combination of two or more scorers (scorer -> pair_id -> score) against all bad pairs.
+    """Return the best combination of two or more scorers (scorer -> pair_id -> score) against all bad pairs.
 
-    None where fewer than two scorers rated the same good and bad pairs of both halves.
+    None for fewer than two scorers, or if the pairs that all rated are not both good and bad in each half.
     """
     if len(scores) < 2:
         return None
@@ -191,15 +193,15 @@ def best_combination(scores: Mapping[str, Mapping[str, float]]) -> Combination |
         return max(choices, key=lambda names: estimates.auc(rank(names, half), first.truth[half]))
 
     names = sorted(pairs)
-    several = chosen(c for size in range(2, len(names) + 1) for c in combinations(names, size))
+    combination = chosen(c for size in range(2, len(names) + 1) for c in combinations(names, size))
     single = chosen((name,) for name in names)
     other, truth, group = ~half, first.truth[~half], first.group[~half]
-    both, one = rank(several, other), rank(single, other)
+    combination_ranks, single_ranks = rank(combination, other), rank(single, other)
     return Combination(
-        several,
+        combination,
         single[0],
-        estimate(partial(estimates.auc, both, truth), group),
-        estimate(partial(estimates.auc, one, truth), group),
-        estimate(lambda w: estimates.auc(both, truth, w) - estimates.auc(one, truth, w), group),
+        estimate(partial(estimates.auc, combination_ranks, truth), group),
+        estimate(partial(estimates.auc, single_ranks, truth), group),
+        estimate(lambda w: estimates.auc(combination_ranks, truth, w) - estimates.auc(single_ranks, truth, w), group),
         len(truth),
     )

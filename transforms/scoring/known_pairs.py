@@ -1,7 +1,7 @@
-"""Pairs whose truth is known: held-out seed pairs as they are and spoilt in several ways, and a user's own.
+"""Pairs of known quality: held-out seed pairs, unchanged and degraded in several ways, and a user's labelled pairs.
 
 A pair's `pair_id` is `known/<origin>/<kind>/<group>/<digest of both texts>`. Kind `true` is
-good, every other one bad; the versions of one pair have its group in common.
+good, every other kind is bad; the versions of one pair share its group.
 """
 
 import hashlib
@@ -29,14 +29,14 @@ Pair = tuple[str, str, str]
 
 
 def spoilt(pairs: Iterable[SeedPair], kinds: Sequence[Kind]) -> Iterator[Pair]:
-    """Each pair as it is, and once for each way to spoil it.
+    """Yield each pair unchanged, and one degraded version for each kind.
 
-    `mismatched`: with the next instruction of the same source, so that the topic alone does not
-    tell. `cut`: the second half of the response is gone; `hollowed`: its middle half;
-    `cluttered`: navigation text stands below it.
+    `mismatched`: with the next instruction of the same source, so that the topic alone does not give it
+    away. `cut`: without the second half of the response; `hollowed`: without its middle half;
+    `cluttered`: with navigation text below it.
     """
-    for _, some in groupby(sorted(pairs), key=lambda pair: pair[0]):
-        ring = list(some)
+    for _, members in groupby(sorted(pairs), key=lambda pair: pair[0]):
+        ring = list(members)
         for place, (_, pair_id, instruction, response) in enumerate(ring):
             versions = {
                 TRUE: (instruction, response),
@@ -51,28 +51,28 @@ def spoilt(pairs: Iterable[SeedPair], kinds: Sequence[Kind]) -> Iterator[Pair]:
 
 
 def cut(text: str) -> str:
-    """The first half of the words."""
+    """Return the first half of the words."""
     words = re.findall(r"\s*\S+", text)
     return "".join(words[: -(-len(words) // 2)])
 
 
 def hollowed(text: str) -> str:
-    """The first and the last quarter of the words."""
+    """Return the first and the last quarter of the words."""
     words = re.findall(r"\s*\S+", text)
     quarter = -(-len(words) // 4)
     return "".join(words[:quarter] + words[max(quarter, len(words) - quarter) :])
 
 
 def cluttered(text: str) -> str:
-    """The text with the navigation of a web page below it, always the same for the same text."""
+    """Append the navigation of a web page, chosen by a hash of the text."""
     return f"{text.rstrip()}\n\n{CLUTTER[hashlib.sha256(text.encode()).digest()[0] % len(CLUTTER)]}"
 
 
 def labelled(lines: Iterable[str]) -> Iterator[Pair]:
-    """The pairs of JSON lines with `instruction`, `response` and `label` (true for a good pair, false for a bad one).
+    """Yield the pairs in JSON lines with `instruction`, `response` and `label` (true: a good pair, false: a bad one).
 
     Raises:
-        ValueError: a line is something else; says which and why.
+        ValueError: a line is anything else; the message gives its number and the reason.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -87,7 +87,7 @@ def labelled(lines: Iterable[str]) -> Iterator[Pair]:
         try:
             (instruction + response).encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"line {number}: a text has half a character: {error}") from error
+            raise ValueError(f"line {number}: a text has an unpaired surrogate: {error}") from error
         yield _pair(OF_FILE, TRUE if label else "false", _digest(response), instruction, response)
 
 

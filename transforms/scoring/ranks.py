@@ -1,15 +1,15 @@
-"""Ranks and quantiles of numbers, exact, by counting in buckets: no task sorts or holds all of them."""
+"""Exact ranks and quantiles of numbers by counting in buckets: no task sorts or holds all of them."""
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-PER_UNIT = 1024  # buckets a unit of log(1 + |x|): some 1,100 from 1 to 5, some 1,400 from -1 to 1
+PER_UNIT = 1024  # buckets per unit of log(1 + |x|): about 1,100 from 1 to 5, about 1,400 from -1 to 1
 
 
 def percent_ranks(rows: DataFrame, name: str) -> DataFrame:
-    """The distinct numbers (`value`) of a column, each with its `rank` among all rows: 0 for the smallest to 1.
+    """Return the distinct numbers (`value`) of a column, each with its `rank` among all rows, from 0 for the smallest.
 
-    As SQL's `percent_rank`: the share of the other rows that are smaller.
+    As SQL's `percent_rank`, the rank is the share of the other rows that are smaller.
     """
     counted = _counted(rows.select(F.col(name).alias("value")))
     others = F.col("total") - 1
@@ -18,15 +18,12 @@ def percent_ranks(rows: DataFrame, name: str) -> DataFrame:
 
 
 def quantile(rows: DataFrame, name: str, share: float) -> DataFrame:
-    """One row with `quantile`, as SQL's exact `percentile` gives it: between two rows it is interpolated.
-
-    Null where there are no rows.
-    """
+    """Return one row with `quantile`, as SQL's exact `percentile`: interpolated between two rows, null without rows."""
     counted = _counted(rows.select(F.col(name).alias("value")))
     placed = counted.crossJoin(F.broadcast(_total(counted)))
     position = (F.col("total") - 1) * share
     placed = placed.withColumns({"position": position, "lower": F.floor(position), "higher": F.ceil(position)})
-    found = placed.agg(
+    bounds = placed.agg(
         F.max("position").alias("position"),
         F.max("lower").alias("lower"),
         F.max("higher").alias("higher"),
@@ -36,11 +33,11 @@ def quantile(rows: DataFrame, name: str, share: float) -> DataFrame:
     between = (F.col("higher") - F.col("position")) * F.col("lower_value")
     between += (F.col("position") - F.col("lower")) * F.col("higher_value")
     is_one = F.col("lower_value") == F.col("higher_value")
-    return found.select(F.when(is_one, F.col("lower_value")).otherwise(between).alias("quantile"))
+    return bounds.select(F.when(is_one, F.col("lower_value")).otherwise(between).alias("quantile"))
 
 
 def _holds(place: str) -> Column:
-    """Whether the row at a place, counted from 0, is one of a value's."""
+    """Return the condition that the row at position `place`, from 0, has this value."""
     return (F.col("below") <= F.col(place)) & (F.col(place) < F.col("below") + F.col("n"))
 
 
@@ -49,7 +46,7 @@ def _total(counted: DataFrame) -> DataFrame:
 
 
 def _counted(values: DataFrame) -> DataFrame:
-    """The distinct values, each with how many rows have it (`n`) and how many have a smaller one (`below`)."""
+    """Return the distinct values, each with its number of rows (`n`) and the number with a smaller value (`below`)."""
     distinct = values.groupBy("value").agg(F.count(F.lit(1)).alias("n")).withColumn("bucket", _bucket(F.col("value")))
     sizes = distinct.groupBy("bucket").agg(F.sum("n").alias("size"))
     histogram = sizes.agg(F.collect_list(F.struct("bucket", "size")).alias("histogram"))
@@ -62,6 +59,6 @@ def _counted(values: DataFrame) -> DataFrame:
 
 
 def _bucket(value: Column) -> Column:
-    """A number that never falls as the value grows; NaN, which Spark takes for the greatest, has the greatest."""
+    """Return a bucket number that is monotone in the value; NaN, Spark's greatest double, gets the greatest."""
     scaled = F.signum(value) * F.log1p(F.abs(value)) * PER_UNIT
     return F.when(F.isnan(value), F.lit(2**62)).otherwise(F.floor(F.greatest(F.lit(-1e9), F.least(scaled, F.lit(1e9)))))

@@ -1,4 +1,4 @@
-"""The scorers: what each asks of which model about a pair."""
+"""The scorers: each pairs a prompt with a kind of answer and a model."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ from transforms.scoring.answer_kinds import AnswerKind, Ending, Labels, Likeliho
 
 @dataclass(frozen=True)
 class Scorer:
-    """One way to rate a pair: a template, the kind of answer it asks for, and the direction of the model asked."""
+    """One way to rate a pair: a template, the kind of answer, and the direction of the scoring model."""
 
     name: str
     template: Template
@@ -18,22 +18,22 @@ class Scorer:
 
     @property
     def scale(self) -> tuple[float, float] | None:
-        """The ends of its scale, None where one of them is open."""
+        """The ends of the scale; None if one of them is open."""
         low, high = self.kind.bounds
         return None if low is None or high is None else (low, high)
 
     @property
     def question(self) -> Question:
-        """What is asked about a pair."""
+        """The question about a pair."""
         return self.kind.question(self.template, "response" if self.direction == "forward" else "instruction")
 
     @property
     def tagged(self) -> bool:
-        """Whether it asks a forward model under the system message of its training; a backward one has none."""
+        """True if requests carry the system message of the forward model's training; a backward model has none."""
         return self.direction == "forward" and self.kind.as_trained
 
     def requests_per_pair(self, settings: Settings) -> int:
-        """How many requests the rating of one pair takes, where none of them is answered yet."""
+        """Return the number of requests to rate one pair, before any of them is answered."""
         return len(self.question.prompts) * self.kind.samples(settings)
 
 

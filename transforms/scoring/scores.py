@@ -1,4 +1,4 @@
-"""Self-curation: requests that ask a model for ratings, and its answers as scores.
+"""Self-curation: build the requests for ratings, and turn a model's answers into scores.
 
 A pair to be scored has `pair_id`, `instruction` and `response`. Every scorer reads the
 ledger's raw answers, so that a better parser (`PARSER` is its version) needs no model call.
@@ -19,7 +19,7 @@ PARSER = "scores/5"
 
 
 def score_prompts(pairs: DataFrame, *, scorer: Scorer, system: str) -> DataFrame:
-    """What `scorer` asks about each pair; `system` is what a forward model was trained with."""
+    """Return the scorer's prompts for each pair; `system` is the system message of a forward model's training."""
     question = scorer.question
     prompts = [F.struct(_filled(t).alias("prompt"), _text(part).alias("part")) for part, t in question.prompts.items()]
     return pairs.select(
@@ -34,11 +34,11 @@ def score_prompts(pairs: DataFrame, *, scorer: Scorer, system: str) -> DataFrame
 def scores_from(
     requests: DataFrame, completions: DataFrame, *, scorer: Scorer, model_id: str, method_digest: str
 ) -> DataFrame:
-    """Rows of `silver.scores` or `silver.known_scores`, one for every subject of `requests`, whatever its answers are.
+    """Return rows of `silver.scores` or `silver.known_scores`, one for every subject of `requests`.
 
-    Several samples of a rating are averaged, over those that can be read. Where an answer is still
-    missing the row has the `drop_reason` `unanswered`: it is asked for again. Where a request was
-    refused the row is `rejected`, with the reason.
+    The readable samples of a rating are averaged. If an answer is still missing, the row has the
+    `drop_reason` `unanswered`, and a later run requests it again. If a request was refused, the row is
+    `rejected`, with the reason.
     """
     answers = answers_to(requests, completions)
     rating, (low, high) = scorer.kind.rating(), scorer.kind.bounds
@@ -65,7 +65,7 @@ def scores_from(
 
 
 def made_by(scores: DataFrame, methods: Mapping[str, tuple[str, str]]) -> DataFrame:
-    """The scores of `methods`: scorer -> its model and method digest."""
+    """Select the scores made by `methods`: scorer -> its model and method digest."""
     each = [
         (F.col("scorer") == scorer) & (F.col("model_id") == model_id) & (F.col("method_digest") == digest)
         for scorer, (model_id, digest) in methods.items()

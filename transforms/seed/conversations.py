@@ -1,9 +1,9 @@
-"""Lines of seed files, as messages of conversation trees: OpenAssistant trees and plain pairs.
+"""Parse lines of seed files into messages of conversation trees: OpenAssistant trees and plain pairs.
 
-A pair has one field of `PROMPTS` and one of `REPLIES`. What else shapes its prompt is part of the prompt, after an
-empty line each: first the fields of `BEFORE`, then the prompt's own field, then those of `AFTER`. So a line of Dolly
-keeps its context and a line of Alpaca its input. A line is refused whose fields of `UNUSED` hold something. Every other
-field is about the pair (an id, a category) and is left out. Letter case makes no difference to the names.
+A pair has one field of `PROMPTS` and one of `REPLIES`. Its prompt is the text of the fields of `BEFORE`, the prompt
+field and the fields of `AFTER`, in this order and separated by empty lines. So a line of Dolly keeps its context and a
+line of Alpaca its input. A line with a non-empty field of `UNUSED` is refused. All other fields describe the pair (an
+id, a category) and are ignored. Field names are case-insensitive.
 """
 
 import gzip
@@ -26,7 +26,7 @@ SEPARATOR = "\u001f"
 PROMPTS = ("instruction", "question", "prompt", "query")
 REPLIES = ("response", "output", "answer", "completion")
 BEFORE, AFTER = ("system", "system_prompt", "system_message"), ("context", "input")
-# Earlier turns, other media, tools, and texts whose place in the prompt is not known.
+# Earlier turns, other media, tools, and texts whose place in the prompt is unknown.
 UNUSED = (
     *("history", "messages", "conversation", "conversations", "turns", "dialogue", "dialog"),
     *("image", "images", "audio", "audios", "video", "videos", "tools", "functions"),
@@ -39,11 +39,11 @@ Message = dict[str, Any]
 """The columns of `bronze.conversations`, with `drop_reason`."""
 
 ROWS = result_schema(CONVERSATIONS)
-"""What `rows_from` yields: a message, or a line rejected (`record_offset` is its number, from 1)."""
+"""The rows of `rows_from`: a message, or a rejected line (`record_offset` is its number, from 1)."""
 
 
 class BadLineError(ValueError):
-    """A line that holds no conversation; `rule` names what is wrong for the quarantine."""
+    """A line without a readable conversation; `rule` names the defect in the quarantine."""
 
     def __init__(self, rule: str, detail: str) -> None:
         """`rule` is `broken_json`, `unknown_shape` or `unused_field`."""
@@ -52,7 +52,7 @@ class BadLineError(ValueError):
 
 
 def rows_from(content: bytes, *, path: str, licence: str | None) -> Iterator[Message]:
-    """The messages and the rejected lines of a file, in order; `path` ending in .gz means compressed."""
+    """Yield the messages and the rejected lines of a file, in order; a `path` ending in .gz means gzip."""
     name, file = PurePosixPath(path).name, io.BytesIO(content)
     number = 0
     try:
@@ -68,7 +68,7 @@ def rows_from(content: bytes, *, path: str, licence: str | None) -> Iterator[Mes
 
 def _rejected(rule: str, detail: str, path: str, number: int, line: bytes) -> Message:
     payload = line[:PAYLOAD_BYTES].decode("utf-8", "ignore")
-    # The place is the key too, so that the write knows the line again and quarantines it once.
+    # The place is also the key, so that the write recognises the line and quarantines it once.
     return {
         "message_id": f"{path}:{number}",
         "rejected": {
@@ -82,13 +82,13 @@ def _rejected(rule: str, detail: str, path: str, number: int, line: bytes) -> Me
 
 
 def messages_from(line: bytes, *, collection: str, licence: str | None) -> list[Message]:
-    """The messages that one line of JSON holds, a prompt always before its replies.
+    """Return the messages in one line of JSON, each prompt before its replies.
 
     Args:
         line: an OpenAssistant message tree, or an object with a prompt and a reply and optionally `language` or
             `lang`, `licence` or `license`, and `source`.
         collection: the source of messages whose line names none.
-        licence: that of messages whose line names none.
+        licence: the licence of messages whose line names none.
 
     Raises:
         BadLineError: the line is not JSON in UTF-8, has neither shape, or has a field that shapes the prompt and
@@ -105,13 +105,13 @@ def messages_from(line: bytes, *, collection: str, licence: str | None) -> list[
         (name, _), (_, response) = _only(fields, PROMPTS), _only(fields, REPLIES)
         if name and response is not None:
             return _pair(fields, _whole_prompt(fields, name), response, collection, licence)
-    found = f"keys {', '.join(sorted(record))}" if isinstance(record, dict) else type(record).__name__
+    shape = f"keys {', '.join(sorted(record))}" if isinstance(record, dict) else type(record).__name__
     wanted = "neither a message tree (prompt: object) nor a pair (instruction, response: text)"
-    raise BadLineError("unknown_shape", f"{wanted}: {_text(found[:500])}")
+    raise BadLineError("unknown_shape", f"{wanted}: {_text(shape[:500])}")
 
 
 def with_repeats(messages: DataFrame) -> DataFrame:
-    """Of messages with one id all but one get the `drop_reason` repeated."""
+    """Set the `drop_reason` `repeated` on all but one of the messages with the same id."""
     same = Window.partitionBy("message_id").orderBy(F.col("drop_reason").asc_nulls_first(), "source", "text")
     repeats = F.col("message_id").isNotNull() & F.col("drop_reason").isNull() & (F.row_number().over(same) > 1)
     return messages.withColumn("drop_reason", F.when(repeats, "repeated").otherwise(F.col("drop_reason")))
@@ -141,23 +141,23 @@ def _flatten(root: dict[str, Any], collection: str, licence: str | None) -> Iter
 
 
 def _only(fields: dict[str, Any], names: tuple[str, ...]) -> tuple[str, str] | tuple[None, None]:
-    """The one field among `names` that is text, and its text.
+    """Return the only field among `names` with a text, and the text; (None, None) if there is none.
 
     Raises:
-        BadLineError: several are.
+        BadLineError: several fields have a text.
     """
-    found = [(name, text) for name in names if (text := _text(fields.get(name))) is not None]
-    if len(found) > 1:
-        both = " and ".join(name for name, _ in found)
+    texts = [(name, text) for name in names if (text := _text(fields.get(name))) is not None]
+    if len(texts) > 1:
+        both = " and ".join(name for name, _ in texts)
         raise BadLineError("unused_field", f"one side of the pair is in {both}: leave one of them in the line")
-    return found[0] if found else (None, None)
+    return texts[0] if texts else (None, None)
 
 
 def _whole_prompt(fields: dict[str, Any], name: str) -> str:
-    """The prompt in the field `name`, with what shapes it before and after.
+    """Return the prompt in the field `name`, joined with the fields of `BEFORE` and `AFTER`.
 
     Raises:
-        BadLineError: something shapes it that cannot be part of it.
+        BadLineError: a field shapes the prompt and cannot be part of it.
     """
     unused = [other for other in UNUSED if isinstance(value := fields.get(other), str | list | dict) and value]
     unused += [o for o in (*BEFORE, *AFTER) if fields.get(o) not in (None, [], {}) and _text(fields[o]) is None]
@@ -165,7 +165,7 @@ def _whole_prompt(fields: dict[str, Any], name: str) -> str:
         raise BadLineError(
             "unused_field",
             f"{', '.join(unused)}: would shape the reply and cannot be part of the prompt; write it as text under "
-            "context, or take it or the line out",
+            "context, or remove it or the line",
         )
     texts = [_text(fields.get(other)) or "" for other in (*BEFORE, name, *AFTER)]
     return "\n\n".join(text for text in texts if text.strip() not in NO_INPUT) or str(_text(fields[name]))
@@ -200,5 +200,5 @@ def _id(*parts: str) -> str:
 
 
 def _text(value: object) -> str | None:
-    """The value where it is text, lone surrogates (which no table can hold) replaced; else None."""
+    """Return a string with lone surrogates, which no table can hold, replaced; None for any other value."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None

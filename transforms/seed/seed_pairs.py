@@ -1,4 +1,4 @@
-"""The paper's seed rule, section 3.1: English, first turn of the tree, human, the best-ranked reply."""
+"""Select seed pairs by the paper's rule (section 3.1): English, first turn of the tree, human, best-ranked reply."""
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -7,7 +7,7 @@ from schemas.silver import SEED_PAIRS
 from transforms.dedup.drawing import last_of_first
 
 SEPARATOR = "\u001f"
-# Names that data sets give English instead of its BCP 47 code.
+# Names that data sets use for English instead of its BCP 47 code.
 ALSO_ENGLISH = ("eng", "english")
 UNDETERMINED = ("", "und")
 
@@ -15,11 +15,11 @@ UNDETERMINED = ("", "und")
 def seed_pairs_from(
     conversations: DataFrame, known: DataFrame, *, experiment: str, language: str, size: int, dev_share: float
 ) -> DataFrame:
-    """One row per assistant message of `bronze.conversations`, with the first reason it is no seed pair.
+    """Return one row per assistant message of `bronze.conversations`, with the first reason it is no seed pair.
 
-    A message that gives no language passes for `language`, and so does one that gives a variety of it (en-US, en_GB and
-    EN for en: RFC 4647, basic filtering). At most `size` pairs are kept, those of
-    `known` (the experiment's rows of `silver.seed_pairs`) first and then by hash, so that a pair once drawn stays.
+    A message passes as `language` if it gives no language or a variety of it (en-US, en_GB and EN for en: RFC 4647,
+    basic filtering). At most `size` pairs are kept: first those in `known` (the experiment's rows of
+    `silver.seed_pairs`), then others by hash, so that a drawn pair stays.
     """
     replies = conversations.where(F.col("role") == "assistant").join(_prompts(conversations), "parent_id", "left")
     pairs = replies.select(
@@ -73,7 +73,7 @@ def _without_repeats(pairs: DataFrame) -> DataFrame:
 
 def _sampled(pairs: DataFrame, known: DataFrame, size: int) -> DataFrame:
     is_known = known.select("pair_id", F.lit(True).alias("is_known"))
-    # In the order of drawing: what was drawn before comes first.
+    # The order of drawing: pairs drawn before come first.
     place = F.concat(F.when(F.col("is_known"), "0").otherwise("1"), "pair_id")
     marked = pairs.join(is_known, "pair_id", "left").withColumn("place", place)
     last = last_of_first(marked.where(F.col("drop_reason").isNull()), "place", size)
@@ -83,6 +83,6 @@ def _sampled(pairs: DataFrame, known: DataFrame, size: int) -> DataFrame:
 
 
 def _share(key: str) -> Column:
-    """A number in [0, 1) that depends on nothing but the key, and not on the order of drawing."""
+    """Return a number in [0, 1) from a hash of the key, independent of the order of drawing."""
     digits = F.substring(F.sha2(F.concat(F.lit("split "), F.col(key)), 256), 1, 8)
     return F.conv(digits, 16, 10).cast("double") / 2**32
