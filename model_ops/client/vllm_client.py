@@ -1,4 +1,4 @@
-"""The client of vLLM servers: an asynchronous window of requests, retries, and answers as facts."""
+"""The client of vLLM servers: an asynchronous window of requests, retries, and the reading of replies."""
 
 import asyncio
 import random
@@ -27,14 +27,14 @@ from model_ops.client.replies import (
 from model_ops.client.servers import MisfitError, Server, Servers, SilenceError, Timings
 from model_ops.text.chat import ChatFormat
 
-# Else a server takes them from the model's generation_config.json, and no request says so.
+# Without these a server takes the values of the model's generation_config.json, which no request records.
 NO_DEFAULTS = {"top_k": 0, "min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
 CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request as it is sent: what it asks for, in tokens, and the HTTP body."""
+    """A request with its token ids and the HTTP body that is sent."""
 
     request: Request
     tokens: Tokens
@@ -43,7 +43,7 @@ class Call:
 
 @dataclass(frozen=True)
 class _Line:
-    """What the requests of one partition share."""
+    """The state that the requests of one partition share."""
 
     session: aiohttp.ClientSession
     servers: Servers
@@ -51,20 +51,20 @@ class _Line:
 
 
 class AbsurdReplyError(ValueError):
-    """A reply that makes no sense, from a server that is there."""
+    """A malformed reply from a server that is up."""
 
 
 @dataclass
 class _Tries:
-    """What has come of one request so far: attempts that count, and the last fault."""
+    """The attempts at one request so far: those that count towards `attempts`, and the last fault."""
 
     n: int = 0
     hung: int = 0
     is_refused: bool = False
     has_loaded: bool = False
-    """Whether a server was asked to load the adapter for it."""
+    """Whether a server was asked to load the adapter for this request."""
     put_off_at: float | None = None
-    """When it was first put off, by the monotonic clock."""
+    """Time of the first reply that the server is busy, by the monotonic clock in seconds."""
     fault: str = "nothing was sent"
     pause: float = 0.0
 
@@ -81,8 +81,8 @@ class _Reply:
 class VllmEngine:
     """One model, served under one name by one or more servers that speak vLLM's completions API.
 
-    Prompts are sent as token ids, made here with the model's own chat format, so that serving and
-    training see the same tokens and text from the web can't form a special token.
+    Prompts are sent as token ids, encoded here in the model's chat format, so that serving and
+    training see the same tokens and text from the web cannot form a special token.
     """
 
     endpoints: tuple[str, ...]
@@ -94,16 +94,16 @@ class VllmEngine:
     patience: float
     attempts: int
     adapter: str | None = None
-    """Its folder, which a server that has been started anew is asked to load again."""
+    """Folder of the adapter, which a restarted server is asked to load again."""
     key: str | None = field(default=None, repr=False)
     timings: Timings = field(default_factory=Timings)
     max_reply_bytes: int = 64 << 20
-    """The longest reply that is read; the log-probabilities of a prompt of 100,000 tokens take some 10 MB."""
+    """Maximum size of a reply; the log-probabilities of a prompt of 100,000 tokens take some 10 MB."""
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
-        """One answer for every request, as they come back; at most `window` requests are open.
+        """Yield one answer per request, in order of arrival; at most `window` requests are open.
 
-        As many again are made ready, or wait to be sent once more, so that no place stays empty.
+        Up to `window` more are prepared or wait for a retry, so that the window stays full.
         """
         loop = asyncio.new_event_loop()
         session: aiohttp.ClientSession | None = None
@@ -132,7 +132,7 @@ class VllmEngine:
             loop.close()
 
     def call(self, row: Mapping[str, Any]) -> Call:
-        """The HTTP request for a row.
+        """Build the HTTP request for a row.
 
         Raises:
             ValueError: the prompt leaves no room for an answer, or a label is not one token.
@@ -144,21 +144,21 @@ class VllmEngine:
             raise ValueError(
                 f"too long: {len(tokens.prompt):,} prompt tokens, the model takes {self.max_model_len - 1:,}"
             )
-        # No seed: it would not repeat an answer anyway, since batching changes the numbers, and on the CPU
-        # vLLM 0.32 dies of a seeded request whose prompt is read in chunks. The ledger keeps answers.
+        # No seed: batching changes the numbers, so it would not repeat an answer, and on the CPU vLLM 0.32
+        # crashes on a seeded request whose prompt is read in chunks. The ledger keeps answers.
         body: dict[str, Any] = {
             "model": self.model,
             "prompt": tokens.prompt,
             "max_tokens": min(sampling.get("max_tokens", 1), room),
             "temperature": sampling.get("temperature", 0),
             "top_p": sampling.get("top_p", 1.0),
-            "stop_token_ids": [self.chat.end_id],  # which need not be the end that the base model knows
+            "stop_token_ids": [self.chat.end_id],  # the base model's end token may be another
             **NO_DEFAULTS,
         }
         return Call(request, tokens, body | capability_of(request).body(request, tokens))
 
     async def _ask(self, line: _Line, row: Mapping[str, Any]) -> Answer:
-        """The answer to one request, by as many attempts as it takes and gets."""
+        """Send one request until it is answered or its attempts or patience are used up, and return the answer."""
         try:
             call = self.call(row)
         except ValueError as error:
@@ -189,7 +189,7 @@ class VllmEngine:
         return Answer(call.request.request_id, "failed", error=without_key(why, self.key))
 
     async def _attempt(self, line: _Line, server: Server, call: Call, tries: _Tries) -> Answer | None:
-        """The answer of one server, or None where another attempt may be made after `tries.pause` seconds."""
+        """Send a request once and return the answer; None if another attempt may follow after `tries.pause` seconds."""
         is_last, wait = tries.n + 1 == self.attempts, None
         try:
             posted = self._post(line.session, server.url, call.body)
@@ -220,7 +220,7 @@ class VllmEngine:
         return None
 
     def _refused(self, line: _Line, server: Server, call: Call, tries: _Tries) -> Answer | None:
-        """What a server refuses is refused, unless there is another one: with a longer context, or fewer troubles."""
+        """Return the refusal, or None to try once more: another server may have a longer context, or fewer troubles."""
         line.servers.answered(server)
         tries.n, tries.pause = tries.n + 1, 0.0
         if tries.is_refused or tries.n == self.attempts or len(self.endpoints) == 1:
@@ -232,7 +232,7 @@ class VllmEngine:
         """Note an HTTP status that is neither an answer nor the request's fault."""
         match meaning(reply.status):
             case Meaning.BUSY:
-                # Put off, the request loses no try: patience says how long that may go on.
+                # A busy server costs no attempt; `patience` limits the waiting instead.
                 line.servers.failed(server, rest=reply.retry_after)
                 tries.put_off_at = tries.put_off_at or time.monotonic()
             case Meaning.MISFIT if reply.status == HTTPStatus.NOT_FOUND and self.adapter and not tries.has_loaded:
@@ -245,7 +245,7 @@ class VllmEngine:
                 line.servers.failed_alive(server, absurd=False)
 
     def _note_broken(self, line: _Line, server: Server, tries: _Tries, error: Exception) -> None:
-        """Note a connection that was not made, was lost, or broke off within a reply."""
+        """Note a connection that could not be made, was lost, or broke off within a reply."""
         if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
             tries.n += 1
             line.servers.failed_alive(server, absurd=False)
@@ -262,22 +262,22 @@ class VllmEngine:
     async def _load_adapter(self, session: aiohttp.ClientSession, url: str, folder: str) -> None:
         body = {"lora_name": self.model, "lora_path": folder}
         async with session.post(f"{url}/load_lora_adapter", json=body, allow_redirects=False) as response:
-            # Whether the adapter is there now, the next request will show.
+            # The next request shows whether the adapter is loaded now.
             await _content(response, self.max_reply_bytes)
 
 
 def _answer(call: Call, content: bytes, url: str) -> Answer:
-    """The answer in a reply.
+    """Read the answer from a reply.
 
     Raises:
-        AbsurdReplyError: the reply makes no sense.
+        AbsurdReplyError: the reply is malformed.
     """
     try:
         reply = json_of(content)
         choice, usage = choice_of(reply), reply["usage"]
         finish = choice["finish_reason"]
         if finish not in ("stop", "length"):
-            raise ValueError(f"the answer was ended by {finish!r}")  # a server that is being stopped or paused
+            raise ValueError(f"the answer was ended by {finish!r}")  # a server that is stopping or paused
         facts: Facts = {
             "text": choice["text"],
             "finish_reason": finish,
@@ -293,25 +293,25 @@ def _answer(call: Call, content: bytes, url: str) -> Answer:
     return Answer(call.request.request_id, **(facts | read))
 
 
-async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body of a reply, decompressed.
+async def _content(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """Read the body of a reply, decompressed.
 
     Raises:
-        AbsurdReplyError: it has more than `most` bytes; the rest is not read, and the connection is closed.
+        AbsurdReplyError: it has more than `max_bytes`; the rest is not read, and the connection is closed.
     """
     content = bytearray()
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         content += chunk
-        if len(content) > most:
-            raise AbsurdReplyError(f"the reply has more than {most:,} bytes")
+        if len(content) > max_bytes:
+            raise AbsurdReplyError(f"the reply has more than {max_bytes:,} bytes")
     return bytes(content)
 
 
-async def _session(window: int, shown: dict[str, str]) -> aiohttp.ClientSession:
-    """Without the environment's proxies and .netrc, as `Endpoint` has it."""
+async def _session(window: int, authorization: dict[str, str]) -> aiohttp.ClientSession:
+    """Open a session that ignores the environment's proxies and .netrc, as `Endpoint` does."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=window),
         timeout=aiohttp.ClientTimeout(total=None),
-        headers=shown,
+        headers=authorization,
         trust_env=False,
     )
