@@ -148,7 +148,7 @@ def test_what_nobody_reads_is_not(folder: Path, name: str) -> None:
 
 
 def test_release_0_2_0_had_the_same_digest_of_a_folder_without_other_files(folder: Path) -> None:
-    """Its rule, in its words: these suffixes in the folder, and an adapter's weights."""
+    """The rule of release 0.2.0, written again: these suffixes in the folder, and an adapter's weights."""
     (folder / "adapter").mkdir()
     (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"weights")
     (folder / "README.md").touch()
@@ -180,7 +180,7 @@ def test_a_manifest_of_something_else(tmp_path: Path) -> None:
 
 
 def described(folder: Path) -> Manifest:
-    """The manifest of what lies in a folder."""
+    """Return a manifest with the digests of a folder's files."""
     files = file_digests(folder)
     return replace(MANIFEST, digest=digest_of(files), files=files)
 
