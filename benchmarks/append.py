@@ -67,7 +67,7 @@ def base_rows(spark: SparkSession, recipe: Recipe, table: Table, first: int, las
     """Generate the rows of a table with ids from `first` to below `last`."""
     methods = methods_of(recipe)
     words = F.concat_ws(" ", *(F.substring(hashed(f"{i}"), 1 + 8 * (i % 8), 6) for i in range(60)))
-    given = {
+    values = {
         "document_id": hashed("document"), "url": F.concat(F.lit("http://a.org/"), "id"),
         "crawled_at": F.lit(None).cast("timestamp"), "source_id": F.lit("s"),
         "source_file": F.concat(F.lit("old-"), F.floor(F.col("id") / 1000).cast("string")),
@@ -81,7 +81,7 @@ def base_rows(spark: SparkSession, recipe: Recipe, table: Table, first: int, las
         "replaced": F.create_map().cast("map<string,int>"), "drop_reason": F.lit(None).cast("string"),
         "text_digest": hashed("text"), "bands": F.array(*(F.xxhash64("id", F.lit(band)) for band in range(14))),
     }  # fmt: skip
-    return spark.range(first, last).select(*(given[name].alias(name) for name in table.columns))
+    return spark.range(first, last).select(*(values[name].alias(name) for name in table.columns))
 
 
 def build(spark: SparkSession, root: str, recipe: Recipe, n: int) -> None:

@@ -67,13 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def median(corpus: Corpus, times: int) -> float:
     """Return the median seconds of both commands together, each time on a new lake."""
-    took = []
+    seconds = []
     for _ in range(times):
         with tempfile.TemporaryDirectory() as lake:
             fill(lake, corpus)
-            took.append(measure(lake, len(corpus.texts)))
+            seconds.append(measure(lake, len(corpus.texts)))
             check(lake, corpus)
-    return statistics.median(took)
+    return statistics.median(seconds)
 
 
 def real_pieces(files: Sequence[Path]) -> Iterator[str]:

@@ -155,8 +155,8 @@ def _git(*words: str) -> str:
 def figures(file: Path = FILE) -> list[Figure]:
     """Read the last figure of each command, text and machine, in the order of the file."""
     lines = file.read_text(encoding="utf-8").splitlines()
-    found = [Figure(**json.loads(text)) for text in lines]
-    return [*{(f.command, f.what, f.machine): f for f in found}.values()]
+    recorded = [Figure(**json.loads(text)) for text in lines]
+    return [*{(f.command, f.what, f.machine): f for f in recorded}.values()]
 
 
 def page(found: Sequence[Figure]) -> str:

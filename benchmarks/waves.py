@@ -70,9 +70,9 @@ def measure(spark: SparkSession, n: int, options: argparse.Namespace) -> str:
     recipe = Recipe.model_validate({"name": "waves", "base_model": "none", "inference": settings})
     with tempfile.TemporaryDirectory() as root, suppress(EnoughError):
         lake = RunLake(spark, root, Run("waves", "waves", recipe.digest(), CANDIDATES))
-        asked = requests(spark, 0, n, long_prompt(options.kilobytes))
+        staged = requests(spark, 0, n, long_prompt(options.kilobytes))
         began = time.perf_counter()
-        complete(lake, EngineServers(recipe.inference, FakeEngine()), MODEL, asked)
+        complete(lake, EngineServers(recipe.inference, FakeEngine()), MODEL, staged)
     logger.removeHandler(clock)
     (first, used), (last, used_last) = clock.ends[0], clock.ends[-1]
     n_waves = max(len(clock.ends) - 1, 1)

@@ -35,10 +35,10 @@ def gpus() -> tuple[str, ...]:
     return tuple(named.split(",")) if named and capabilities else tuple(map(str, range(len(capabilities))))
 
 
-def shares(devices: tuple[str, ...], each: int) -> list[tuple[str, ...]]:
-    """Split GPUs into groups of `each`, one group per server; return no group if there are too few GPUs."""
-    each = max(each, 1)
-    return [devices[first : first + each] for first in range(0, len(devices) - each + 1, each)]
+def shares(devices: tuple[str, ...], per_server: int) -> list[tuple[str, ...]]:
+    """Split GPUs into groups of `per_server`, one group per server; return no group if there are too few GPUs."""
+    per_server = max(per_server, 1)
+    return [devices[first : first + per_server] for first in range(0, len(devices) - per_server + 1, per_server)]
 
 
 @cache

@@ -154,7 +154,7 @@ def _examples(training: Training, chat: ChatFormat) -> Splits:
     train = examples(rows, "train", chat, limit)
     dev = examples(rows, "dev", chat, limit)[: training.settings.dev_examples]
     if not train:
-        raise TrainingError(f"{training.dataset} has no row of the split train, and {len(dev)} of the split dev")
+        raise TrainingError(f"{training.dataset} has no rows in the split train, and {len(dev)} in the split dev")
     splits = Splits(train, dev)
     log.info(
         "dataset=%s train=%d dev=%d tokens=%d longest=%d",

@@ -95,7 +95,7 @@ def _tensors(file: str, n_bytes: int) -> Iterator[_Tensor]:
             (key, entry["dtype"], entry["shape"], *map(int, entry["data_offsets"])) for key, entry in entries.items()
         ]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise WeightFileError(f"{name} is no safetensors file: its header cannot be read") from error
+        raise WeightFileError(f"{name} is not a safetensors file: its header cannot be read") from error
     for key, format, shape, start, end in tensors:
         if not start <= end <= n_bytes - 8 - length:
             raise WeightFileError(f"{name} is cut short: it has {n_bytes:,} bytes, {key} ends at {8 + length + end:,}")

@@ -86,20 +86,20 @@ def _probe(**sampling: Any) -> Request:
 
 
 def _read_labels(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> Facts:
-    places = (choice.get("logprobs") or {}).get("top_logprobs") or []
+    positions = (choice.get("logprobs") or {}).get("top_logprobs") or []
     names = {label: f"token_id:{token}" for label, token in tokens.labels.items()}
-    given = _only(places) if places else {}
-    if missing := sorted(set(names.values()) - set(given)):
+    entries = _only_position(positions) if positions else {}
+    if missing := sorted(set(names.values()) - set(entries)):
         raise ValueError(f"no log-probability of {', '.join(missing)}")
-    logprobs = {label: log_probability(given[name], f"the label {label!r}") for label, name in names.items()}
+    logprobs = {label: log_probability(entries[name], f"the label {label!r}") for label, name in names.items()}
     require_probabilities(logprobs)
     return {"status": "ok", "label_logprobs": logprobs}
 
 
-def _only(places: list[Any]) -> Any:
-    if len(places) != 1:
-        raise ValueError(f"log-probabilities in {len(places)} places, not in one")
-    return places[0]
+def _only_position(positions: list[Any]) -> Any:
+    if len(positions) != 1:
+        raise ValueError(f"log-probabilities in {len(positions)} places, not in one")
+    return positions[0]
 
 
 def _fake_labels(request: Request, number: float) -> Facts:
@@ -110,10 +110,10 @@ def _fake_labels(request: Request, number: float) -> Facts:
 
 
 def _read_span(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> Facts:
-    given = choice.get("prompt_logprobs") or []
-    if len(given) != len(tokens.prompt):
-        raise ValueError(f"log-probabilities of {len(given)} tokens, not {len(tokens.prompt)}")
-    span = [*zip(tokens.prompt, given, strict=True)][tokens.boundary :]
+    logprobs = choice.get("prompt_logprobs") or []
+    if len(logprobs) != len(tokens.prompt):
+        raise ValueError(f"log-probabilities of {len(logprobs)} tokens, not {len(tokens.prompt)}")
+    span = [*zip(tokens.prompt, logprobs, strict=True)][tokens.boundary :]
     total = math.fsum(_span_token(token, entries) for token, entries in span)
     return {"status": "ok", "text": "", "span_tokens": len(span), "span_logprob": total}
 

@@ -106,8 +106,10 @@ class Endpoint:
             longest = max(lengths, default=0)
             return {str(card["id"]): length or longest for card, length in zip(cards, lengths, strict=True)}
         except SENSELESS as error:
-            said = without_key(str(reply), self.key)[:100]
-            raise EndpointError(f"{self.url}/models does not list models: {said!r}", means=Meaning.TROUBLED) from error
+            excerpt = without_key(str(reply), self.key)[:100]
+            raise EndpointError(
+                f"{self.url}/models does not list models: {excerpt!r}", means=Meaning.TROUBLED
+            ) from error
 
     def load_adapter(self, name: str, adapter: Path) -> bool:
         """Ask the server to load a LoRA adapter under an immutable name; return False if it refuses.
@@ -162,14 +164,14 @@ class Endpoint:
         except urllib.error.HTTPError as error:
             raise self._error(address, error) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
-            said = without_key(str(error), self.key)
+            reason = without_key(str(error), self.key)
             raise EndpointError(
-                f"{self.url} does not answer ({said}); check that the server runs and serving.endpoints is right",
+                f"{self.url} does not answer ({reason}); check that the server runs and serving.endpoints is right",
                 means=Meaning.BUSY if isinstance(error, OSError) else Meaning.TROUBLED,
             ) from error
 
     def _error(self, address: str, error: urllib.error.HTTPError) -> EndpointError:
-        message = f"{address} answered HTTP {error.code}: {without_key(repr(_beginning(error)), self.key)}"
+        message = f"{address} answered HTTP {error.code}: {without_key(repr(_excerpt(error)), self.key)}"
         means = meaning(error.code)
         if means is Meaning.MISFIT:
             message += f"; {how_to_mend(error.code)}"
@@ -212,7 +214,7 @@ def _parsed(text: str) -> Any:
         return text  # /load_lora_adapter answers in prose
 
 
-def _beginning(error: urllib.error.HTTPError) -> bytes:
+def _excerpt(error: urllib.error.HTTPError) -> bytes:
     try:
         return error.read(300)
     except (OSError, ValueError, http.client.HTTPException):

@@ -36,7 +36,7 @@ MISFIT = "the settings do not fit the servers: "
 
 
 class Engine(Protocol):
-    """An engine answers requests in any order and holds a bounded number of them at a time."""
+    """Interface of an engine: answers requests in any order, and holds a bounded number of them at a time."""
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
         """Yield one answer per request; a fault of one request or server never raises."""
@@ -57,7 +57,7 @@ def through(
     """
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        asked: dict[str, Mapping[str, Any]] = {}
+        pending: dict[str, Mapping[str, Any]] = {}
         in_a_row = 0
 
         def requests() -> Iterator[Mapping[str, Any]]:
@@ -66,12 +66,12 @@ def through(
                     record = dict(zip(frame.columns, values, strict=True))
                     if in_a_row >= max_failed_in_a_row:
                         return
-                    asked[record["request_id"]] = record
+                    pending[record["request_id"]] = record
                     yield record
 
         rows: list[dict[str, Any]] = []
         for answer in engine.answers(requests()):
-            request = asked.pop(answer.request_id)
+            request = pending.pop(answer.request_id)
             if answer.status == "failed" or (answer.status == "refused" and answer.endpoint):
                 in_a_row += 1
             elif answer.endpoint:

@@ -47,8 +47,8 @@ class Patience:
         """The same with one attempt, for a call that already repeats its failures."""
         return replace(self, attempts=1)
 
-    def wait_for(self, look: Callable[[], T]) -> T:
-        """Call `look` until it succeeds, and return its result.
+    def wait_for(self, call: Callable[[], T]) -> T:
+        """Repeat `call` until it succeeds, and return its result.
 
         Raises:
             EndpointError: the last error, when the limits are reached, or one that a repetition cannot mend.
@@ -56,7 +56,7 @@ class Patience:
         began, n, faults, paused = time.monotonic(), 0, 0, 0.0
         while True:
             try:
-                return look()
+                return call()
             except EndpointError as error:
                 n, faults = n + 1, faults + (error.means is not Meaning.BUSY)
                 is_over = faults >= self.attempts or max(paused, time.monotonic() - began) >= self.seconds
@@ -83,8 +83,8 @@ def probe(endpoint: Endpoint, model: str, chat: ChatFormat) -> int:
         raise HandshakeError(f"{endpoint.url} does not serve {model}; it serves {names}")
     for capability in CAPABILITIES:
         if fault := _fault(endpoint, model, chat, capability):
-            said = without_key(fault, endpoint.key)
-            raise HandshakeError(f"{endpoint.url} ignores {capability.field}: {said}", Meaning.TROUBLED)
+            reason = without_key(fault, endpoint.key)
+            raise HandshakeError(f"{endpoint.url} ignores {capability.field}: {reason}", Meaning.TROUBLED)
     if not served[model]:
         raise HandshakeError(f"{endpoint.url} does not say max_model_len of {model}")
     return served[model]

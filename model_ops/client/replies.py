@@ -64,13 +64,13 @@ def json_of(content: bytes | str) -> Any:
     try:
         return json.loads(content, parse_constant=_no_number)
     except UnicodeDecodeError:
-        raise ValueError(f"no JSON but {shown(content)}") from None
+        raise ValueError(f"not JSON but {shown(content)}") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON but {shown(content)}: {error}") from None
+        raise ValueError(f"not JSON but {shown(content)}: {error}") from None
 
 
 def _no_number(literal: str) -> None:
-    raise ValueError(f"{literal} is no JSON number")
+    raise ValueError(f"{literal} is not a JSON number")
 
 
 def choice_of(reply: Any) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def choice_of(reply: Any) -> dict[str, Any]:
     """
     choices = reply.get("choices") if isinstance(reply, dict) else None
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict) or reply.get("error"):
-        raise ValueError(f"no completion but {shown(json.dumps(reply))}")
+        raise ValueError(f"not a completion but {shown(json.dumps(reply))}")
     text = choices[0].get("text")
     if not isinstance(text, str):
         raise ValueError(f"the text is {shown(json.dumps(text))}")
@@ -96,7 +96,7 @@ def token_count(value: Any, what: str) -> int:
         ValueError: it is not; the message calls it `what`.
     """
     if type(value) is not int or not 0 <= value <= MOST_TOKENS:
-        raise ValueError(f"{what} is {shown(repr(value))}, which is no number of tokens")
+        raise ValueError(f"{what} is {shown(repr(value))}, which is not a number of tokens")
     return value
 
 
@@ -107,7 +107,7 @@ def log_probability(value: Any, of: str) -> float:
         ValueError: it is not a finite number, or the probability is above 1.
     """
     if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"the log-probability of {of} is {shown(repr(value))}, which is no number")
+        raise ValueError(f"the log-probability of {of} is {shown(repr(value))}, which is not a number")
     if value > LOGPROB_SLACK:
         raise ValueError(f"the log-probability of {of} is {value:g}: a probability above 1")
     return min(float(value), 0.0)

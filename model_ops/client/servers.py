@@ -125,7 +125,7 @@ class Servers:
             self._longest = max(self._longest, seconds)
 
     def failed(self, server: Server, *, unreachable: bool = False, rest: float | None = None) -> bool:
-        """Note a fault, and return whether the request may have caused it: not once the server is taken for dead.
+        """Note a fault, and return whether it counts against the request: not if the server is taken for dead.
 
         `rest` is the pause that the server asked for, in seconds.
         """

@@ -42,7 +42,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class _Line:
+class _Partition:
     """The state that the requests of one partition share."""
 
     session: aiohttp.ClientSession
@@ -110,7 +110,7 @@ class VllmEngine:
         try:
             session = loop.run_until_complete(_session(self.window, headers(self.key)))
             servers = Servers(self.endpoints, self.timeout, self.patience, self.timings)
-            line = _Line(session, servers, asyncio.Semaphore(self.window))
+            partition = _Partition(session, servers, asyncio.Semaphore(self.window))
             tasks: set[asyncio.Task[Answer]] = set()
             exhausted = False
             while True:
@@ -119,7 +119,7 @@ class VllmEngine:
                     if request is None:
                         exhausted = True
                     else:
-                        tasks.add(loop.create_task(self._ask(line, request)))
+                        tasks.add(loop.create_task(self._ask(partition, request)))
                 if not tasks:
                     return
                 done, tasks = loop.run_until_complete(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
@@ -157,26 +157,26 @@ class VllmEngine:
         }
         return Call(request, tokens, body | capability_of(request).body(request, tokens))
 
-    async def _ask(self, line: _Line, row: Mapping[str, Any]) -> Answer:
+    async def _ask(self, partition: _Partition, row: Mapping[str, Any]) -> Answer:
         """Send one request until it is answered or its attempts or patience are used up, and return the answer."""
         try:
             call = self.call(row)
         except ValueError as error:
             return Answer(row["request_id"], "refused", error=str(error))
-        tries, server, patience = _Tries(), None, line.servers.patience
+        tries, server, patience = _Tries(), None, partition.servers.patience
         while tries.n < self.attempts:
             is_over = tries.put_off_at is not None and time.monotonic() - tries.put_off_at > patience
-            if is_over and not line.servers.is_silent:
+            if is_over and not partition.servers.is_silent:
                 return self._failed(call, f"put off for {patience:g} s; the last: {tries.fault}")
-            async with line.places:
+            async with partition.places:
                 try:
-                    server = await line.servers.take(avoid=server)
+                    server = await partition.servers.take(avoid=server)
                 except SilenceError as silence:
                     return self._failed(call, f"{silence}; the last: {tries.fault}")
                 except MisfitError as misfit:
                     return self._failed(call, f"{MISFIT}{misfit}")
                 try:
-                    answer = await self._attempt(line, server, call, tries)
+                    answer = await self._attempt(partition, server, call, tries)
                 finally:
                     server.open_requests -= 1
             if answer is not None:
@@ -188,69 +188,71 @@ class VllmEngine:
     def _failed(self, call: Call, why: str) -> Answer:
         return Answer(call.request.request_id, "failed", error=without_key(why, self.key))
 
-    async def _attempt(self, line: _Line, server: Server, call: Call, tries: _Tries) -> Answer | None:
+    async def _attempt(self, partition: _Partition, server: Server, call: Call, tries: _Tries) -> Answer | None:
         """Send a request once and return the answer; None if another attempt may follow after `tries.pause` seconds."""
         is_last, wait = tries.n + 1 == self.attempts, None
         try:
-            posted = self._post(line.session, server.url, call.body)
-            reply = await line.servers.unless_hung(posted, None if is_last else tries.hung)
+            posted = self._post(partition.session, server.url, call.body)
+            reply = await partition.servers.unless_hung(posted, None if is_last else tries.hung)
             if meaning(reply.status) is Meaning.ANSWER:
                 answer = _answer(call, reply.content, server.url)
-                line.servers.answered(server, reply.seconds)
+                partition.servers.answered(server, reply.seconds)
                 return answer
             wait = reply.retry_after
-            said = without_key(shown(reply.content), self.key)
-            tries.fault = f"HTTP {reply.status} from {server.url}: {said}"
+            excerpt = without_key(shown(reply.content), self.key)
+            tries.fault = f"HTTP {reply.status} from {server.url}: {excerpt}"
             if meaning(reply.status) is Meaning.REFUSED:
-                return self._refused(line, server, call, tries)
-            await self._note(line, server, tries, reply)
+                return self._refused(partition, server, call, tries)
+            await self._note(partition, server, tries, reply)
         except TimeoutError as error:
             tries.hung += 1
-            tries.n += line.servers.failed(server)
+            tries.n += partition.servers.failed(server)
             tries.fault = f"{server.url}: {error}"
         except AbsurdReplyError as error:
             tries.n += 1
-            line.servers.failed_alive(server, absurd=True)
-            tries.fault = f"an absurd reply of {server.url}: {error}"
+            partition.servers.failed_alive(server, absurd=True)
+            tries.fault = f"a malformed reply from {server.url}: {error}"
         except (aiohttp.ClientError, ValueError) as error:
             tries.fault = f"{type(error).__name__} from {server.url}: {error}"
-            self._note_broken(line, server, tries, error)
+            self._note_broken(partition, server, tries, error)
         backoff = random.uniform(0.2, 1.0) * self.timings.backoff * 2 ** max(tries.n - 1, 0)
         tries.pause = wait if wait is not None else backoff
         return None
 
-    def _refused(self, line: _Line, server: Server, call: Call, tries: _Tries) -> Answer | None:
+    def _refused(self, partition: _Partition, server: Server, call: Call, tries: _Tries) -> Answer | None:
         """Return the refusal, or None to try once more: another server may have a longer context, or fewer troubles."""
-        line.servers.answered(server)
+        partition.servers.answered(server)
         tries.n, tries.pause = tries.n + 1, 0.0
         if tries.is_refused or tries.n == self.attempts or len(self.endpoints) == 1:
             return Answer(call.request.request_id, "refused", error=tries.fault, endpoint=server.url)
         tries.is_refused = True
         return None
 
-    async def _note(self, line: _Line, server: Server, tries: _Tries, reply: _Reply) -> None:
+    async def _note(self, partition: _Partition, server: Server, tries: _Tries, reply: _Reply) -> None:
         """Note an HTTP status that is neither an answer nor the request's fault."""
         match meaning(reply.status):
             case Meaning.BUSY:
                 # A busy server costs no attempt; `patience` limits the waiting instead.
-                line.servers.failed(server, rest=reply.retry_after)
+                partition.servers.failed(server, rest=reply.retry_after)
                 tries.put_off_at = tries.put_off_at or time.monotonic()
             case Meaning.MISFIT if reply.status == HTTPStatus.NOT_FOUND and self.adapter and not tries.has_loaded:
                 tries.has_loaded = True
-                await line.servers.unless_hung(self._load_adapter(line.session, server.url, self.adapter), None)
+                await partition.servers.unless_hung(
+                    self._load_adapter(partition.session, server.url, self.adapter), None
+                )
             case Meaning.MISFIT:
-                line.servers.misfit(server, f"{tries.fault}; {how_to_mend(reply.status)}")
+                partition.servers.misfit(server, f"{tries.fault}; {how_to_mend(reply.status)}")
             case _:
                 tries.n += 1
-                line.servers.failed_alive(server, absurd=False)
+                partition.servers.failed_alive(server, absurd=False)
 
-    def _note_broken(self, line: _Line, server: Server, tries: _Tries, error: Exception) -> None:
+    def _note_broken(self, partition: _Partition, server: Server, tries: _Tries, error: Exception) -> None:
         """Note a connection that could not be made, was lost, or broke off within a reply."""
         if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
             tries.n += 1
-            line.servers.failed_alive(server, absurd=False)
+            partition.servers.failed_alive(server, absurd=False)
         else:
-            tries.n += line.servers.failed(server, unreachable=isinstance(error, aiohttp.ClientConnectorError))
+            tries.n += partition.servers.failed(server, unreachable=isinstance(error, aiohttp.ClientConnectorError))
 
     async def _post(self, session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> _Reply:
         began = time.monotonic()
@@ -277,7 +279,7 @@ def _answer(call: Call, content: bytes, url: str) -> Answer:
         choice, usage = choice_of(reply), reply["usage"]
         finish = choice["finish_reason"]
         if finish not in ("stop", "length"):
-            raise ValueError(f"the answer was ended by {finish!r}")  # a server that is stopping or paused
+            raise ValueError(f"the answer has the finish reason {finish!r}")  # a server that is stopping or paused
         facts: Facts = {
             "text": choice["text"],
             "finish_reason": finish,

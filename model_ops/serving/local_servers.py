@@ -30,8 +30,8 @@ class LocalServers:
             raise ServerError(f"serving.gpus={settings.gpus}: this machine has fewer GPUs; lower it")
         self.servers = []
         for n, share in enumerate(devices or [()]):
-            own = settings.model_copy(update={"port": settings.port + n, "devices": share})
-            self.servers.append(server(model_dir, name, own, logs / f"vllm-{name}-{n}.log"))
+            options = settings.model_copy(update={"port": settings.port + n, "devices": share})
+            self.servers.append(server(model_dir, name, options, logs / f"vllm-{name}-{n}.log"))
 
     @property
     def endpoints(self) -> tuple[str, ...]:

@@ -53,11 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder to create")
     out: Path = parser.parse_args(argv).out
     try:
-        made = make_base_model(out)
+        is_new = make_base_model(out)
     except (ModelFolderError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(f"{out}: {'made' if made else 'there already'}\n")
+    sys.stdout.write(f"{out}: {'made' if is_new else 'there already'}\n")
     return 0
 
 

@@ -114,8 +114,8 @@ def check_model_folder(folder: Path) -> None:
     config = _json(folder / "config.json")
     architectures = config.get("architectures") or []
     if not any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures):
-        found = ", ".join(architectures) or "none"
-        raise ModelFolderError(f"{folder}/config.json: no causal language model; its architectures: {found}")
+        listed = ", ".join(architectures) or "none"
+        raise ModelFolderError(f"{folder}/config.json: not a causal language model; its architectures: {listed}")
     shards = ["model.safetensors"]
     if (folder / "model.safetensors.index.json").is_file():
         shards = sorted(set(_json(folder / "model.safetensors.index.json")["weight_map"].values()))

@@ -73,7 +73,7 @@ class Watch:
         """Return advice for a forward pass at `step` whose loss is not finite."""
         if step == 1:
             return (
-                'the base model computes them so before it is trained: set dtype to "float32" if it is bfloat16, or '
+                'the base model computes this before any training: set dtype to "float32" if it is bfloat16, or '
                 "leave them out of the data set"
             )
         return (
@@ -86,9 +86,9 @@ class Watch:
         bad_losses = [~losses.isfinite() for losses in self._losses]
         bad_norms = [~norm.isfinite().reshape(1) for norm in self._norms.values()]
         flags = [flag.to(bad_losses[0].device) for flag in (*bad_losses, *bad_norms)]
-        seen = iter(torch.cat(flags).tolist() if flags else [])  # one copy from the device
-        passes = [[next(seen) for _ in losses] for losses in bad_losses]
-        bad_steps = {step for step in self._norms if next(seen)}
+        values = iter(torch.cat(flags).tolist() if flags else [])  # one copy from the device
+        passes = [[next(values) for _ in losses] for losses in bad_losses]
+        bad_steps = {step for step in self._norms if next(values)}
         bad_steps |= {step for step, of_pass in zip(self._steps, passes, strict=True) if any(of_pass)}
         if not bad_steps:
             return None
@@ -108,11 +108,11 @@ def _first_of_all(own: Divergence | None) -> Divergence | None:
     if is_initialized():
         gathered = [None] * get_world_size()
         all_gather_object(gathered, own)
-    seen = [divergence for divergence in gathered if divergence]
-    if not seen:
+    divergences = [divergence for divergence in gathered if divergence]
+    if not divergences:
         return None
-    first = min(divergence.step for divergence in seen)
-    same_step = [divergence for divergence in seen if divergence.step == first]
+    first = min(divergence.step for divergence in divergences)
+    same_step = [divergence for divergence in divergences if divergence.step == first]
     return Divergence(first, _union([e.examples for e in same_step]), _union([e.bad for e in same_step]))
 
 

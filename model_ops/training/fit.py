@@ -183,7 +183,7 @@ def _with_adapters(model: Any, settings: TrainingSettings, base: Path, dtype: st
     )
     for module in adapted.modules():
         if dtype == "bfloat16" and isinstance(module, BaseTunerLayer):
-            # Adapters are float32. peft would cast their inputs to it, only for autocast to cast them back.
+            # Adapters are float32. peft would cast their inputs to float32, only for autocast to cast them back.
             module.cast_input_dtype_enabled = False
     return adapted
 
@@ -223,7 +223,7 @@ def _save(trainer: CompletionTrainer, settings: TrainingSettings, base: Path, ou
     (trained / "training_args.bin").unlink()  # a pickle
     dtype = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
     if settings.method == "lora":
-        _settle_adapter(trained / "adapter_config.json")
+        _normalise_adapter(trained / "adapter_config.json")
         # Merged into a fresh base; adapters and their product are float32, so that each sum is rounded once.
         model = PeftModel.from_pretrained(_load(base, dtype), trained).merge_and_unload()
     else:
@@ -235,21 +235,21 @@ def _save(trainer: CompletionTrainer, settings: TrainingSettings, base: Path, ou
         is_index = file.name.endswith(".index.json")
         if file.suffix in {".json", ".jinja", ".model"} and file.name != MANIFEST and not is_index:
             shutil.copyfile(file, out / file.name)
-    _also_end_with(end_id, out / "generation_config.json")
+    _add_end_token(end_id, out / "generation_config.json")
 
 
-def _settle_adapter(file: Path) -> None:
+def _normalise_adapter(file: Path) -> None:
     """Remove the base model's path from an adapter's settings and sort its modules, for a reproducible digest."""
     config = json.loads(file.read_text())
     config |= {"base_model_name_or_path": None, "target_modules": sorted(config["target_modules"])}
     file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def _also_end_with(end_id: int, file: Path) -> None:
+def _add_end_token(end_id: int, file: Path) -> None:
     """Add `end_id` to the end tokens in a `generation_config.json`, for servers that read it."""
     config = json.loads(file.read_text()) if file.is_file() else {}
-    given = config.get("eos_token_id")
-    ends = given if isinstance(given, list) else [given] if given is not None else []
+    configured = config.get("eos_token_id")
+    ends = configured if isinstance(configured, list) else [configured] if configured is not None else []
     if end_id not in ends:
         file.write_text(json.dumps(config | {"eos_token_id": [end_id, *ends]}, indent=2) + "\n")
 

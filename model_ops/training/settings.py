@@ -66,14 +66,14 @@ class TrainingSettings(BaseModel):
             TrainingError: the batch cannot be divided over the devices.
         """
         batch = self.small_batch_size if n_examples < SMALL else self.batch_size
-        each, rest = divmod(batch, n_processes)
-        if rest or not each:
+        share, remainder = divmod(batch, n_processes)
+        if remainder or not share:
             raise TrainingError(
                 f"a batch of {batch} examples cannot be divided over {n_processes} processes;"
                 " set batch_size and small_batch_size to multiples of it"
             )
-        micro = max(size for size in range(1, each + 1) if each % size == 0 and size <= self.micro_batch_size)
-        return micro, each // micro
+        micro = max(size for size in range(1, share + 1) if share % size == 0 and size <= self.micro_batch_size)
+        return micro, share // micro
 
 
 def parse_settings(text: str) -> TrainingSettings:

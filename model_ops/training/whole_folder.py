@@ -34,8 +34,8 @@ def whole_folder(out: Path, *, is_main: bool = True, verb: str = "trained") -> I
         yield unfinished
         return
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(out, verb):
-        _clear_what_died(out.parent)
+    with _exclusive(out, verb):
+        _clear_abandoned(out.parent)
         try:
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
@@ -51,7 +51,7 @@ def whole_folder(out: Path, *, is_main: bool = True, verb: str = "trained") -> I
 
 
 @contextmanager
-def _alone(out: Path, verb: str) -> Iterator[None]:
+def _exclusive(out: Path, verb: str) -> Iterator[None]:
     """Hold the lock of a folder; Linux releases it when the process dies."""
     file = out.with_name(f"{out.name}{LOCK}")
     try:
@@ -98,7 +98,7 @@ def _locked(file: Path) -> int | None:
             raise
 
 
-def _clear_what_died(folder: Path) -> None:
+def _clear_abandoned(folder: Path) -> None:
     """Remove the unfinished folders of processes that were killed."""
     for file in folder.glob(f"*{LOCK}"):
         with suppress(OSError):  # e.g. another user's file; then its folder stays too

@@ -58,7 +58,7 @@ def test_a_sharded_model_passes_when_whole(folder: Path) -> None:
         ("config.json", None, r"has no config\.json"),
         ("config.json", "{", r"config\.json: not valid JSON"),
         ("config.json", "[]", r"config\.json: not a JSON object"),
-        ("config.json", "{}", "no causal language model; its architectures: none$"),
+        ("config.json", "{}", "not a causal language model; its architectures: none$"),
         ("config.json", '{"architectures": ["BertModel", "T5Model"]}', "its architectures: BertModel, T5Model$"),
         ("model.safetensors", None, r"lacks 1 of 1 weight files in safetensors, e\.g\. model\.safetensors"),
         ("tokenizer.json", None, r"has no tokenizer\.json"),
