@@ -1,1 +1,1 @@
-"""Speed, as ratios taken in one run on one machine; never part of the tests."""
+"""Benchmarks of speed, mostly as ratios within one run on one machine; never part of the tests."""

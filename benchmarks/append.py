@@ -1,9 +1,9 @@
-"""What a few new pages cost each job of the corpus, by how many pages the lake has.
+"""Cost of a few new pages for each job of the corpus, by the number of pages in the lake.
 
 python -m benchmarks.append --rows 10000 1000000 --new 200
 
-The lake is made up: as many pages, pieces and signatures as there are rows, none like another, in
-which the jobs have found nothing new. Then new pages come twice, and the second time counts.
+The lake is synthetic: `--rows` pages, as many pieces and as many signatures, all different and all
+processed. Then new pages are added twice, and the second time is reported.
 """
 
 import argparse
@@ -45,7 +45,7 @@ Costs = dict[str, tuple[float, float]]
 
 
 def recipe_of(crawl: Path) -> Recipe:
-    """A recipe whose pool has room for everything."""
+    """Return a recipe that reads `crawl` and whose pool has room for all segments."""
     return Recipe.model_validate(
         {
             "name": "append",
@@ -59,15 +59,15 @@ def recipe_of(crawl: Path) -> Recipe:
 
 
 def hashed(name: str) -> Column:
-    """64 digits by a name and the row's number."""
+    """Return 64 hex digits that depend on `name` and the column `id`."""
     return F.sha2(F.concat_ws("/", F.lit(name), F.col("id").cast("string")), 256)
 
 
 def base_rows(spark: SparkSession, recipe: Recipe, table: Table, first: int, last: int) -> DataFrame:
-    """The made-up rows of a table with the numbers `first` to `last`."""
+    """Generate the rows of a table with ids from `first` to below `last`."""
     methods = methods_of(recipe)
     words = F.concat_ws(" ", *(F.substring(hashed(f"{i}"), 1 + 8 * (i % 8), 6) for i in range(60)))
-    given = {
+    values = {
         "document_id": hashed("document"), "url": F.concat(F.lit("http://a.org/"), "id"),
         "crawled_at": F.lit(None).cast("timestamp"), "source_id": F.lit("s"),
         "source_file": F.concat(F.lit("old-"), F.floor(F.col("id") / 1000).cast("string")),
@@ -81,11 +81,11 @@ def base_rows(spark: SparkSession, recipe: Recipe, table: Table, first: int, las
         "replaced": F.create_map().cast("map<string,int>"), "drop_reason": F.lit(None).cast("string"),
         "text_digest": hashed("text"), "bands": F.array(*(F.xxhash64("id", F.lit(band)) for band in range(14))),
     }  # fmt: skip
-    return spark.range(first, last).select(*(given[name].alias(name) for name in table.columns))
+    return spark.range(first, last).select(*(values[name].alias(name) for name in table.columns))
 
 
 def build(spark: SparkSession, root: str, recipe: Recipe, n: int) -> None:
-    """Write the tables as jobs would have left them."""
+    """Write `n` rows to each table, and the run that marks them as compared."""
     for table in (DOCUMENTS, SEGMENTS, SIGNATURES):
         lake = RunLake(spark, root, Run("build", "append", "0" * 16, table))
         lake.create(table)
@@ -100,20 +100,20 @@ def build(spark: SparkSession, root: str, recipe: Recipe, n: int) -> None:
 
 
 def add_pages(crawl: Path, n: int, name: str) -> None:
-    """A new crawl file of `n` pages of plain text."""
+    """Write a crawl file of `n` pages of random plain text."""
     rng = random.Random(name)
     lines = []
     for i in range(n):
-        said = (
+        sentences = (
             f"The {rng.choice(NOUNS)} of the house and a {rng.choice(NOUNS)} were seen on day {rng.randrange(10**6)}."
             for _ in range(16)
         )
-        lines.append({"url": f"http://b.org/{name}/{i}", "text": " ".join(said)})
+        lines.append({"url": f"http://b.org/{name}/{i}", "text": " ".join(sentences)})
     (crawl / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
 
 
 def costs_of(runner: Runner) -> Costs:
-    """Run each job once; what it took."""
+    """Run each job once, and return its cost."""
     costs = {}
     for job in JOBS:
         step = Step(job)
@@ -125,7 +125,7 @@ def costs_of(runner: Runner) -> Costs:
 
 
 def measure(spark: SparkSession, n: int, n_new: int) -> Costs:
-    """The costs of `n_new` pages on a lake of `n`."""
+    """Measure the cost of `n_new` pages on a lake of `n` rows."""
     with tempfile.TemporaryDirectory() as folder:
         crawl = Path(folder) / "crawl"
         crawl.mkdir()
@@ -143,10 +143,12 @@ def measure(spark: SparkSession, n: int, n_new: int) -> Costs:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the benchmark for each size of the lake."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.append", description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000], metavar="N", help="in the lake")
-    parser.add_argument("--new", type=int, default=200, metavar="N", help="pages that come")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[10_000, 1_000_000], metavar="N", help="rows in the lake"
+    )
+    parser.add_argument("--new", type=int, default=200, metavar="N", help="new pages")
     results.add_option(parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
@@ -161,8 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{n:>10,} rows {name:18} {seconds:6.1f} s, {used:6.1f} processor seconds, "
                 f"{used / smallest[name][1]:.1f} times those at {options.rows[0]:,}\n"
             )
-            what = f"{name}, processor seconds, {options.new:,} new pages on a lake of {n:,}"
-            figures.append((what, used, "s"))
+            label = f"{name}, processor seconds, {options.new:,} new pages on a lake of {n:,}"
+            figures.append((label, used, "s"))
     spark.stop()
     if options.record:
         results.record(results.command_of("append", arguments), figures)

@@ -30,7 +30,7 @@ BANDS = 14
 
 
 def main(folder: str) -> None:
-    """Print the seconds of each stage and of all, and how many segments are left."""
+    """Print the seconds of each stage and in total, and the number of segments kept."""
     config = MinhashConfig(
         n_grams=5, num_buckets=BANDS, hashes_per_bucket=8, norm_config=TextNormConfig(norm_numbers=False)
     )

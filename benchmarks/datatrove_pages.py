@@ -22,7 +22,7 @@ WORKERS = 2
 
 
 def main() -> int:
-    """Print the seconds that reading, extracting and writing took, start-up of the workers included."""
+    """Print the seconds for reading, extracting and writing, start-up of the workers included."""
     folder = sys.argv[1]
     with tempfile.TemporaryDirectory() as out:
         steps = [

@@ -1,4 +1,4 @@
-"""Segments to signatures to duplicates by the two commands, start-up included: speed, memory, and what is found.
+"""Speed, memory and recall of `sign-segments` and `find-duplicates`, run as commands with their start-up.
 
 python -m benchmarks.duplicates demo/corpus/*.warc.gz --rows 25000 100000
 python -m benchmarks.duplicates demo/corpus/*.warc.gz --rows 50000 --crowd 50000 --times 3
@@ -36,59 +36,62 @@ JOBS = ("sign-segments", "find-duplicates")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """One line for each number of rows, and one for what was found among them."""
+    """Print for each number of rows the speed and memory, and the duplicates found and missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.duplicates", description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path, help="WARC files whose words are taken")
+    parser.add_argument("files", nargs="+", type=Path, help="WARC files from which words are drawn")
     parser.add_argument("--rows", nargs="+", type=int, default=[100_000], metavar="N")
     parser.add_argument(
-        "--crowd", type=int, default=0, metavar="N", help="the last once more, with N near-identical pages"
+        "--crowd", type=int, default=0, metavar="N", help="repeat the last size with N more, near-identical pages"
     )
-    parser.add_argument("--times", type=int, default=1, metavar="N", help="each so often; compared by their medians")
+    parser.add_argument("--times", type=int, default=1, metavar="N", help="runs of each size; the median is compared")
     parser.add_argument(
-        "--keep", type=Path, metavar="FOLDER", help="write the last without a crowd as two JSONL files, for datatrove"
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="write the last corpus, without a crowd, as JSONL files for datatrove",
     )
     options = parser.parse_args(arguments)
-    found = list(real_pieces(options.files))
+    texts = list(real_pieces(options.files))
     for n in options.rows:
-        corpus = planted(found, n)
-        alone = median(corpus, options.times)
+        corpus = planted(texts, n)
+        base = median(corpus, options.times)
     if options.keep:
         write_jsonl(corpus, options.keep)
     if options.crowd:
-        more = median(planted(found, n + options.crowd, options.crowd), options.times) - alone
+        extra = median(planted(texts, n + options.crowd, options.crowd), options.times) - base
         sys.stdout.write(
-            f"a row of the crowd costs {more / options.crowd * 1e3:.2f} ms, one of the rest {alone / n * 1e3:.2f} ms\n"
+            f"a row of the crowd costs {extra / options.crowd * 1e3:.2f} ms, one of the rest {base / n * 1e3:.2f} ms\n"
         )
     return 0
 
 
 def median(corpus: Corpus, times: int) -> float:
-    """The median of the seconds that both commands took together, each time on a new lake."""
-    took = []
+    """Return the median seconds of both commands together, each time on a new lake."""
+    seconds = []
     for _ in range(times):
         with tempfile.TemporaryDirectory() as lake:
             fill(lake, corpus)
-            took.append(measure(lake, len(corpus.texts)))
+            seconds.append(measure(lake, len(corpus.texts)))
             check(lake, corpus)
-    return statistics.median(took)
+    return statistics.median(seconds)
 
 
 def real_pieces(files: Sequence[Path]) -> Iterator[str]:
-    """The texts that the demo's rules would keep."""
+    """Yield the pieces that pass the default length rules of `extract_segments`."""
     for file in files:
         for row in file_rows(str(file), IngestDocuments().max_record_bytes):
             if row.get("content"):
-                found = pieces(row["content"], RULES.min_chars, RULES.max_chars, row["media_type"])
-                yield from (piece["text"] for piece in found if not piece["fault"])
+                cut = pieces(row["content"], RULES.min_chars, RULES.max_chars, row["media_type"])
+                yield from (piece["text"] for piece in cut if not piece["fault"])
 
 
 def name_of(place: int) -> str:
-    """The segment's id: as long, and as far from any order, as a real one."""
+    """Return the id of the segment at a place: a hash, as long and as unordered as a real one."""
     return hashlib.sha256(str(place).encode()).hexdigest()
 
 
 def write_jsonl(corpus: Corpus, folder: Path) -> None:
-    """One file for each of datatrove's tasks."""
+    """Write the segments to two files, one for each of datatrove's tasks."""
     folder.mkdir(parents=True, exist_ok=True)
     for task in range(2):
         with (folder / f"{task}.jsonl").open("w") as out:
@@ -97,7 +100,7 @@ def write_jsonl(corpus: Corpus, folder: Path) -> None:
 
 
 def fill(root: str, corpus: Corpus) -> None:
-    """`silver.segments` with the texts."""
+    """Write the texts to `silver.segments`."""
     spark = spark_session()
     names = [name_of(place) for place in range(len(corpus.texts))]
     rows = spark.createDataFrame(pa.table({"segment_id": names, "text": corpus.texts}))
@@ -120,7 +123,7 @@ def fill(root: str, corpus: Corpus) -> None:
 
 
 def measure(root: str, n: int) -> float:
-    """The seconds of both; printed with core seconds and the greatest memory of the JVM and of the Python processes."""
+    """Run both commands, print speed, core seconds and peak memory by kind of process, and return the seconds."""
     recipe = Path(root, "recipe.toml")
     recipe.write_text(f'name = "{RECIPE.name}"\nbase_model = "{RECIPE.base_model}"\n')
     seconds, peak, cores = {}, {"JVM": 0, "Python": 0}, 0.0
@@ -139,44 +142,44 @@ def measure(root: str, n: int) -> float:
         seconds[job] = time.perf_counter() - began
         cores += sum(used.values())
     total = sum(seconds.values())
-    shown = [f"{job} {s:.1f} s" for job, s in seconds.items()] + [f"{k} {v / 2**30:.2f} GiB" for k, v in peak.items()]
+    parts = [f"{job} {s:.1f} s" for job, s in seconds.items()] + [f"{k} {v / 2**30:.2f} GiB" for k, v in peak.items()]
     sys.stdout.write(
-        f"{n:>9,} rows {total:7.1f} s {n / total:8,.0f} rows/s, {cores:.0f} core seconds ({', '.join(shown)} at most)\n"
+        f"{n:>9,} rows {total:7.1f} s {n / total:8,.0f} rows/s, {cores:.0f} core seconds ({', '.join(parts)} at most)\n"
     )
     return total
 
 
 def look(pid: int, used: dict[int, float]) -> dict[str, int]:
-    """Bytes in memory of a process and its descendants, by kind; the core seconds of each are put into `used`."""
+    """Return the resident bytes of a process and its descendants by kind; add the core seconds of each to `used`."""
     sizes = {"JVM": 0, "Python": 0}
     try:
         command = psutil.Process(pid)
         for process in (command, *command.children(recursive=True)):
             name = process.name()
-            if name == "java" or name.startswith("python"):  # else a copy of the JVM that becomes another program
+            if name == "java" or name.startswith("python"):  # any other is a forked JVM before its exec
                 sizes["JVM" if name == "java" else "Python"] += process.memory_info().rss
             used[process.pid] = sum(process.cpu_times()[:2])
-    except psutil.NoSuchProcess:  # one of them has just ended: the next look counts the rest
+    except psutil.NoSuchProcess:  # one has just ended: the next sample counts the rest
         pass
     return sizes
 
 
 def check(root: str, corpus: Corpus) -> None:
-    """Print which of the true pairs lost a side, and how far below the threshold any drop was."""
+    """Print the share of true pairs that lost a segment, and the lowest Jaccard of a dropped segment and its keeper."""
     places = {name_of(place): place for place in range(len(corpus.texts))}
     rows = deltalake.DeltaTable(f"{root}/{DUPLICATES.path}").to_pyarrow_table().to_pylist()
     keepers = {places[row["segment_id"]]: places[row["keeper_id"]] for row in rows}
-    least = FindDuplicates().min_jaccard
-    pairs = pairs_at_least(corpus, least)
+    threshold = FindDuplicates().min_jaccard
+    pairs = pairs_at_least(corpus, threshold)
     lost = sum(a in keepers or b in keepers for a, b in pairs)
-    worst = min(
+    lowest = min(
         (jaccard(shingles(corpus.texts[a]), shingles(corpus.texts[b])) for a, b in keepers.items()), default=1.0
     )
-    gone = sum(keeper in keepers for keeper in keepers.values())
+    dropped_keepers = sum(keeper in keepers for keeper in keepers.values())
     sys.stdout.write(
-        f"{'':>14} {lost:,} of {len(pairs):,} planted pairs of Jaccard {least} or more lost a side"
-        f" ({lost / max(len(pairs), 1):.2%}); {len(keepers):,} dropped, none less like its keeper than {worst:.3f};"
-        f" {gone} keepers dropped\n"
+        f"{'':>14} {lost:,} of {len(pairs):,} planted pairs of Jaccard {threshold} or more lost a side"
+        f" ({lost / max(len(pairs), 1):.2%}); {len(keepers):,} dropped, none less like its keeper than {lowest:.3f};"
+        f" {dropped_keepers} keepers dropped\n"
     )
 
 

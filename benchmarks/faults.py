@@ -1,4 +1,4 @@
-"""What a faulty way to the servers costs: the same requests on a clean run and on one with faults and an outage.
+"""Cost of faults between client and server: the same requests in a clean run, and in one with faults and an outage.
 
 python -m benchmarks.faults
 """
@@ -22,12 +22,12 @@ from tests.model_ops.fake_server import RESET, Reply, Script, completion, faulty
 from tests.tiny_model import save_tokenizer
 
 WINDOW = 64
-SERVED = 64  # requests that the server computes at a time
-SECONDS = 1.0  # for each
+SERVED = 64  # requests that the server computes at once
+SECONDS = 1.0  # for each request
 
 
 def sound(body: dict[str, Any]) -> Reply:
-    """A server with a fixed capacity."""
+    """Answer after `SECONDS`, for at most `SERVED` requests at once."""
     with _PLACES:
         time.sleep(SECONDS)
     return completion(f"Answer to {len(body['prompt'])} tokens.")
@@ -37,7 +37,7 @@ _PLACES = threading.BoundedSemaphore(SERVED)
 
 
 def with_outage(script: Script, begins: float, lasts: float) -> Script:
-    """The same, but every connection is reset from `begins` (seconds from now) on, for so many seconds."""
+    """Wrap a script so that every connection is reset for `lasts` seconds, beginning `begins` seconds from now."""
     start = time.monotonic() + begins
 
     def answer(path: str, body: dict[str, Any] | None, number: int) -> Reply:
@@ -49,7 +49,7 @@ def with_outage(script: Script, begins: float, lasts: float) -> Script:
 
 
 def measure(chat: ChatFormat, script: Script, n: int) -> tuple[float, list[Answer]]:
-    """Seconds and answers of `n` requests."""
+    """Send `n` requests, and return the seconds and the answers."""
     sampling = json.dumps({"temperature": 0.7, "max_tokens": 9})
     requests = (
         {"request_id": str(i), "sampling": sampling, "system": "", "prompt": f"Row {i}", "prefill": "", "span": None}
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print both runs; exit code 1 if a row was lost or throughput outside the outage fell under 85 %."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--requests", type=int, default=4000)
-    parser.add_argument("--share", type=float, default=0.1, help="of the replies that are faults")
-    parser.add_argument("--outage", type=float, default=20.0, help="seconds")
+    parser.add_argument("--share", type=float, default=0.1, help="share of faulty replies")
+    parser.add_argument("--outage", type=float, default=20.0, help="length of the outage in seconds")
     results.add_option(parser)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds, answers = measure(chat, script, options.requests)
     statuses = Counter(a.status for a in answers)
     share = clean / (seconds - options.outage)
-    whole = len({a.request_id for a in answers}) == options.requests
+    complete = len({a.request_id for a in answers}) == options.requests
     sys.stdout.write(
         f"clean {clean:.1f} s, {options.requests / clean:.1f} requests/s; with {options.share:.0%} faults and "
         f"{options.outage:g} s of silence {seconds:.1f} s, outside it {share:.1%} of the clean throughput; "
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.record:
         what = f"speed outside {options.outage:g} s of silence, {options.share:.0%} of the replies faulty"
         results.record(results.command_of("faults", arguments), [(what, 100 * share, "%")])
-    return 0 if whole and share >= 0.85 else 1
+    return 0 if complete and share >= 0.85 else 1
 
 
 if __name__ == "__main__":

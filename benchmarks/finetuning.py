@@ -1,10 +1,10 @@
-"""Training beside what the machine's matrix product allows: tokens/s, share of its peak, peak memory.
+"""Training speed in tokens/s and as a share of the machine's matrix product, and peak memory.
 
 python -m benchmarks.finetuning MODEL_FOLDER --method lora full
 
-Six operations for each weight and token (four where only adapters learn: the weights need no gradient of their own)
-count; attention, which these lengths hardly see, does not. On a CPU the memory is the process's, so only the first
-training's is its own.
+A token counts as six operations per weight, or four with adapters, whose base weights need no gradient. Attention is
+not counted: it is a small part at these lengths. On a CPU the memory is the peak of the process, so it is right for the
+first training only.
 """
 
 import argparse
@@ -43,18 +43,18 @@ SETTINGS = TrainingSettings(
 )
 
 
-def made(n: int, longest: int) -> list[Example]:
-    """Examples as long as those of the method: prompts of 30 to 80 tokens, answers up to the rest, at random."""
-    own = random.Random(0)
+def examples(n: int, longest: int) -> list[Example]:
+    """Generate `n` random examples: prompts of 30 to 80 tokens, answers of `longest` / 4 to `longest` - 80."""
+    rng = random.Random(0)
 
-    def ids(least: int, most: int) -> list[int]:
-        return own.choices(range(100, 300), k=own.randint(least, most))
+    def ids(low: int, high: int) -> list[int]:
+        return rng.choices(range(100, 300), k=rng.randint(low, high))
 
     return [Example(str(i), ids(30, 80), ids(longest // 4, longest - 80)) for i in range(n)]
 
 
 def peak(dtype: str) -> float:
-    """Operations per second of a large matrix product on this machine."""
+    """Measure the operations per second of a large matrix product on this machine."""
     import torch
 
     n, device = (8192, "cuda") if torch.cuda.is_available() else (2048, "cpu")
@@ -68,14 +68,14 @@ def peak(dtype: str) -> float:
 
 
 def n_weights(model: Path, dtype: str) -> int:
-    """How many weights a model has."""
+    """Count the weights of a model."""
     from transformers import AutoModelForCausalLM
 
     return sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(model, dtype=dtype).parameters())
 
 
 def trained(model: Path, settings: TrainingSettings, train: list[Example]) -> dict[str, float]:
-    """The metrics of a training whose result is thrown away."""
+    """Train, discard the model, and return the metrics."""
     from model_ops.training.fit import fit
 
     with tempfile.TemporaryDirectory() as out:
@@ -83,14 +83,14 @@ def trained(model: Path, settings: TrainingSettings, train: list[Example]) -> di
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measure every combination of number format, method and micro-batch size."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.finetuning", description=__doc__)
     parser.add_argument("model", type=Path, help="folder of a model")
     parser.add_argument("--method", nargs="+", choices=["lora", "full"], default=["lora"])
     parser.add_argument("--micro-batch", type=int, nargs="+", default=[4])
     parser.add_argument("--dtype", nargs="+", choices=["auto", "bfloat16", "float32"], default=["auto"])
     parser.add_argument("--examples", type=int, default=128)
-    parser.add_argument("--longest", type=int, default=1024, help="tokens")
+    parser.add_argument("--longest", type=int, default=1024, help="maximum length of an example in tokens")
     parser.add_argument("--gradient-checkpointing", action=argparse.BooleanOptionalAction, default=True)
     results.add_option(parser)
     options = parser.parse_args(arguments)
@@ -111,11 +111,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
             began = time.perf_counter()
-            found = trained(options.model, SETTINGS.model_copy(update=changes), made(options.examples, options.longest))
-            operations = (4 if method == "lora" else 6) * weights * found["tokens_per_second"]
+            metrics = trained(
+                options.model, SETTINGS.model_copy(update=changes), examples(options.examples, options.longest)
+            )
+            operations = (4 if method == "lora" else 6) * weights * metrics["tokens_per_second"]
             sys.stdout.write(
-                f"{method:<5} micro_batch_size={micro} {found['tokens_per_second']:9,.0f} tokens/s, "
-                f"{operations / limit:.0%} of the peak, {found['peak_memory_mib'] / 1024:.1f} GiB, "
+                f"{method:<5} micro_batch_size={micro} {metrics['tokens_per_second']:9,.0f} tokens/s, "
+                f"{operations / limit:.0%} of the peak, {metrics['peak_memory_mib'] / 1024:.1f} GiB, "
                 f"{time.perf_counter() - began:.0f} s with loading and saving\n"
             )
             sys.stdout.flush()
@@ -123,9 +125,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{method}, {dtype}, {micro} at a time{'' if options.gradient_checkpointing else ', activations kept'}"
             )
             figures += [
-                (name, found["tokens_per_second"], "tokens/s"),
+                (name, metrics["tokens_per_second"], "tokens/s"),
                 (f"{name}, share of the matrix product", 100 * operations / limit, "%"),
-                (f"{name}, memory", found["peak_memory_mib"] / 1024, "GiB"),
+                (f"{name}, memory", metrics["peak_memory_mib"] / 1024, "GiB"),
             ]
     if options.record:
         results.record(results.command_of("finetuning", arguments), figures)

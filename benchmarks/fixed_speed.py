@@ -13,17 +13,17 @@ from tests.model_ops.fake_server import Reply, completion, serving
 
 @contextmanager
 def fixed_speed(seconds: float, at_once: int) -> Iterator[str]:
-    """The endpoint of a server without a model, in a process of its own."""
-    here, there = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=_serve, args=(there, seconds, at_once), daemon=True)
+    """Run a server without a model in a separate process, and yield its endpoint; a request takes `seconds`."""
+    receiver, sender = multiprocessing.Pipe()
+    server = multiprocessing.Process(target=_serve, args=(sender, seconds, at_once), daemon=True)
     server.start()
     try:
-        yield here.recv()
+        yield receiver.recv()
     finally:
         server.terminate()
 
 
-def _serve(told: Any, seconds: float, at_once: int) -> None:
+def _serve(connection: Any, seconds: float, at_once: int) -> None:
     places, busy = threading.BoundedSemaphore(at_once), Counter[str]()
 
     def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
@@ -39,5 +39,5 @@ def _serve(told: Any, seconds: float, at_once: int) -> None:
 
     counting = threading.Lock()
     with serving(script) as endpoint:
-        told.send(endpoint)
+        connection.send(endpoint)
         threading.Event().wait()

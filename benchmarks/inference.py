@@ -1,14 +1,14 @@
-"""Requests through Spark and our client beside a bare asynchronous client and vLLM's offline batch, on the same cores.
+"""Speed of requests through Spark and through our client, beside a bare asynchronous client and vLLM's offline batch.
 
 python -m benchmarks.inference MODEL_FOLDER
 python -m benchmarks.inference MODEL_FOLDER --fixed-speed 1.0 --requests 2000
 
-The second asks no model but a server that takes a second for each request, `--in-flight` at a time: as if it had
-a machine of its own, so that Spark takes no core from it.
+The second command replaces the model by a server that takes a second for each request, `--in-flight` at once. It
+models a separate machine, from which Spark takes no core.
 
-Every figure is of the time in which the server has requests, so that nobody's start-up counts. Each run has
-prompts of its own, equal in length and in their common beginning, so that none finds another's in the prefix cache.
-Without Spark's part (`--partitions` with no number after it) no JVM is needed.
+All figures cover the time in which the server has requests, so no start-up counts. Runs use different prompts of the
+same length with the same beginning, so that none profits from another's prefix cache.
+`--partitions` without a number leaves out Spark and needs no JVM.
 """
 
 import argparse
@@ -51,10 +51,10 @@ BUSY = re.compile(r"^vllm:num_requests_(?:running|waiting)\{[^}]*\} ([0-9.e+]+)$
 
 
 def requests(kind: str, n: int, run: str) -> list[dict[str, Any]]:
-    """`n` requests of a kind; no other run's are the same beyond their first 100 words."""
+    """Generate `n` requests of a kind; those of another `run` share their first 100 words only."""
     words, prefill, sampling = KINDS[kind]
-    own = random.Random(run)
-    texts = [" ".join([*t.split()[:100], *own.sample(t.split()[100:], words - 100)]) for t in prompts(n, words, 100)]
+    rng = random.Random(run)
+    texts = [" ".join([*t.split()[:100], *rng.sample(t.split()[100:], words - 100)]) for t in prompts(n, words, 100)]
     fixed = {
         "stage": kind,
         "model_id": "base",
@@ -70,7 +70,7 @@ def requests(kind: str, n: int, run: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def vllm(folder: str, in_flight: int) -> Iterator[str]:
-    """The endpoint of a server as a run starts it."""
+    """Run a vLLM server with a run's settings, and yield its endpoint."""
     log = Path(tempfile.gettempdir()) / "benchmark-vllm.log"
     settings = ServerSettings(
         port=PORT,
@@ -89,29 +89,29 @@ def vllm(folder: str, in_flight: int) -> Iterator[str]:
 
 @contextmanager
 def busy_seconds(endpoint: str) -> Iterator[list[float]]:
-    """From the server's first request to its last answer, put into the list at the end; to about 0.1 s."""
-    seen: list[float] = []
+    """Yield a list that receives at the end the seconds from first request to last answer, within 0.1 s."""
+    busy_at: list[float] = []
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.05):
             if sum(float(n) for n in BUSY.findall(Endpoint(endpoint).metrics(timeout=10))) > 0:
-                seen.append(time.perf_counter())
+                busy_at.append(time.perf_counter())
 
-    found: list[float] = []
+    seconds: list[float] = []
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        yield found
+        yield seconds
     finally:
         done.set()
         thread.join()
-        found.append(seen[-1] - seen[0])
+        seconds.append(busy_at[-1] - busy_at[0])
 
 
-async def bare(engine: VllmEngine, asked: Sequence[Mapping[str, Any]]) -> None:
-    """The same requests from the least client that keeps as many open."""
-    bodies = [engine.call(request).body for request in asked]
+async def bare(engine: VllmEngine, batch: Sequence[Mapping[str, Any]]) -> None:
+    """Send the requests with a minimal client that keeps the same number open."""
+    bodies = [engine.call(request).body for request in batch]
     places, pool = asyncio.Semaphore(engine.window), aiohttp.TCPConnector(limit=engine.window)
     async with aiohttp.ClientSession(connector=pool, raise_for_status=True) as session:
 
@@ -122,16 +122,16 @@ async def bare(engine: VllmEngine, asked: Sequence[Mapping[str, Any]]) -> None:
         await asyncio.gather(*(ask(body) for body in bodies))
 
 
-def alone(engine: VllmEngine, asked: Sequence[Mapping[str, Any]]) -> None:
-    """The same requests from our client, in one process, as in one task."""
-    faults = [answer.error for answer in engine.answers(iter(asked)) if answer.error]
+def alone(engine: VllmEngine, batch: Sequence[Mapping[str, Any]]) -> None:
+    """Send the requests with our client in one process, as one Spark task does."""
+    faults = [answer.error for answer in engine.answers(iter(batch)) if answer.error]
     assert not faults, faults[0]
 
 
 def through_spark(
-    spark: "SparkSession", engine: VllmEngine, asked: list[dict[str, Any]], partitions: int, in_flight: int
+    spark: "SparkSession", engine: VllmEngine, batch: list[dict[str, Any]], partitions: int, in_flight: int
 ) -> None:
-    """The same requests in waves, to the ledger of a new lake."""
+    """Send the requests with Spark, in waves, to the ledger of a new lake."""
     from jobs.inference.waves import Stage, send
     from jobs.lake.materialised import materialised
     from jobs.lake.runs import Run
@@ -140,19 +140,19 @@ def through_spark(
     from schemas.request import REQUEST
     from schemas.silver import CANDIDATES
 
-    usual = Inference().rows_per_wave
-    few = -(-2 * len(asked) // 5)  # three waves at least
-    settings = Inference(rows_per_wave=min(usual, few), partitions=partitions, in_flight=in_flight)
+    default = Inference().rows_per_wave
+    small_wave = -(-2 * len(batch) // 5)  # at least three waves
+    settings = Inference(rows_per_wave=min(default, small_wave), partitions=partitions, in_flight=in_flight)
     with tempfile.TemporaryDirectory() as root:
         lake = RunLake(spark, root, Run("benchmark", "benchmark", "0" * 16, CANDIDATES))
-        staged = materialised(spark.createDataFrame(asked, REQUEST))  # type: ignore[type-var]
-        done = send(lake, Stage(staged, len(asked), len(asked)), engine, settings, partitions)
-    assert done.sent == len(asked)
+        staged = materialised(spark.createDataFrame(batch, REQUEST))  # type: ignore[type-var]
+        done = send(lake, Stage(staged, len(batch), len(batch)), engine, settings, partitions)
+    assert done.sent == len(batch)
     assert not done.failed, done.fault
 
 
 def offline(folder: str, in_flight: int) -> None:
-    """In a process of its own: the prompts on stdin, as token ids, through vLLM's offline batch; prints seconds."""
+    """Run the token ids from stdin through vLLM's offline batch, and print the seconds; needs a separate process."""
     from vllm import LLM, SamplingParams
 
     cpu = {} if has_gpu() else {"block_size": 32}
@@ -174,12 +174,12 @@ def offline(folder: str, in_flight: int) -> None:
 
 
 def compare(endpoint: str, kinds: Sequence[str], options: argparse.Namespace, chat: ChatFormat) -> float:
-    """Print requests/s of each way, and its share of the bare client's; the least share that Spark has."""
-    least, window = 1.0, 2 * options.in_flight  # two waves are open
+    """Print requests/s of each client and its share of the bare client's, and return Spark's lowest share."""
+    lowest, window = 1.0, 2 * options.in_flight  # two waves are open
     if options.partitions:
         from jobs.lake.session import spark_session
 
-        # A core for each task of two waves of the most partitions: as in a cluster, they wait far more than compute.
+        # One core per task of two waves of the most partitions: as in a cluster, tasks mostly wait.
         spark = spark_session(**{"spark.master": f"local[{2 * max(options.partitions)}]"})
     try:
         for kind in kinds:
@@ -195,18 +195,18 @@ def compare(endpoint: str, kinds: Sequence[str], options: argparse.Namespace, ch
                 engine = engine_of(endpoint, chat, -(-options.in_flight // n))
                 through_spark(spark, engine, requests(kind, 2 * n, f"{kind}/warm/{n}"), n, options.in_flight)
                 with busy_seconds(endpoint) as seconds:
-                    asked = requests(kind, options.requests, f"{kind}/spark/{n}")
-                    through_spark(spark, engine, asked, n, options.in_flight)
+                    batch = requests(kind, options.requests, f"{kind}/spark/{n}")
+                    through_spark(spark, engine, batch, n, options.in_flight)
                 report(kind, f"Spark, {n} partitions", options.requests, seconds[0], clean[0])
-                least = min(least, clean[0] / seconds[0])
+                lowest = min(lowest, clean[0] / seconds[0])
     finally:
         if options.partitions:
             spark.stop()
-    return least
+    return lowest
 
 
 def compare_offline(options: argparse.Namespace, chat: ChatFormat) -> None:
-    """Print requests/s of vLLM's offline batch, in a process of its own."""
+    """Print requests/s of vLLM's offline batch, run in a separate process."""
     engine = engine_of("", chat, 1)
     bodies = [
         [engine.call(r).body for r in requests(kind, n, f"{kind}/{run}")]
@@ -216,19 +216,21 @@ def compare_offline(options: argparse.Namespace, chat: ChatFormat) -> None:
     environment = os.environ | ({} if has_gpu() else cpu_environment(2, eager=True)) | {"HF_HUB_OFFLINE": "1"}
     in_flight = str(options.in_flight)
     line = [sys.executable, "-m", "benchmarks.inference", options.model, "--offline", "--in-flight", in_flight]
-    ran = subprocess.run(line, input=json.dumps(bodies), text=True, stdout=subprocess.PIPE, env=environment, check=True)
-    for kind, found in zip(KINDS, re.findall(r"^seconds (.+)$", ran.stdout, re.MULTILINE)[1::2], strict=True):
-        report(kind, "vLLM's offline batch", options.requests, float(found), 0.0)
+    child = subprocess.run(
+        line, input=json.dumps(bodies), text=True, stdout=subprocess.PIPE, env=environment, check=True
+    )
+    for kind, seconds in zip(KINDS, re.findall(r"^seconds (.+)$", child.stdout, re.MULTILINE)[1::2], strict=True):
+        report(kind, "vLLM's offline batch", options.requests, float(seconds), 0.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: exit code 1 where Spark has under 95 % of the bare client's speed."""
+    """Run the comparison; return exit code 1 if Spark has under 95 % of the bare client's speed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
     parser.add_argument("model", help="folder of a model")
-    parser.add_argument("--requests", type=int, default=64, help="of each kind, for each way")
-    parser.add_argument("--in-flight", type=int, default=16, help="at once in the server; twice as many are open")
+    parser.add_argument("--requests", type=int, default=64, help="number for each kind and client")
+    parser.add_argument("--in-flight", type=int, default=16, help="requests in the server; twice as many are open")
     parser.add_argument("--partitions", type=int, nargs="*", default=[1, 2, 8])
-    parser.add_argument("--fixed-speed", type=float, metavar="SECONDS", help="no model: so long for each request")
+    parser.add_argument("--fixed-speed", type=float, metavar="SECONDS", help="no model; each request takes SECONDS")
     parser.add_argument("--offline", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.offline:
@@ -238,21 +240,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chat = ChatFormat.load(options.model)
     if options.fixed_speed:
         with fixed_speed(options.fixed_speed, options.in_flight) as endpoint:
-            least = compare(endpoint, ["generate-candidates"], options, chat)
+            lowest = compare(endpoint, ["generate-candidates"], options, chat)
     else:
         with vllm(options.model, options.in_flight) as endpoint:
-            least = compare(endpoint, list(KINDS), options, chat)
+            lowest = compare(endpoint, list(KINDS), options, chat)
         compare_offline(options, chat)
-    return 0 if least >= 0.95 else 1
+    return 0 if lowest >= 0.95 else 1
 
 
 def engine_of(endpoint: str, chat: ChatFormat, window: int) -> VllmEngine:
-    """A client of the server."""
+    """Return a client of the server."""
     return VllmEngine((endpoint,), "base", chat, LONGEST, window, timeout=600, patience=300, attempts=4)
 
 
 def report(kind: str, way: str, n: int, seconds: float, clean: float) -> None:
-    """One line."""
+    """Print one line of the comparison."""
     share = f"{clean / seconds:8.1%}" if clean else ""
     sys.stdout.write(f"{kind:<22} {way:<24} {n / seconds:8.2f} requests/s {share}\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""A run of requests that is killed again and again: is every row there once, and how many were asked twice?
+"""Runs of requests that are killed at random points: rows lost or doubled, and requests sent more than once.
 
 python -m benchmarks.kills --rows 3000 --kills 20
 """
@@ -42,7 +42,7 @@ MODEL = "m-1"
 
 
 def ask(spark: SparkSession, root: Path, endpoint: str, folder: Path, n_rows: int, rows_per_wave: int) -> None:
-    """One run, in this process: ask for `n_rows` completions and write them to the ledger."""
+    """Request `n_rows` completions in this process, and write them to the ledger."""
     recipe = Recipe.model_validate(
         {
             "name": "kills",
@@ -72,7 +72,7 @@ def ask(spark: SparkSession, root: Path, endpoint: str, folder: Path, n_rows: in
 
 
 def ask_in_own_session(root: str, endpoint: str, folder: str, n_rows: str, rows_per_wave: str) -> None:
-    """What a process that is to be killed does."""
+    """Request the completions in a new Spark session; the entry of a process that is to be killed."""
     spark = spark_session(**{"spark.driver.extraJavaOptions": QUICK})
     ask(spark, Path(root), endpoint, Path(folder), int(n_rows), int(rows_per_wave))
     spark.stop()
@@ -80,14 +80,14 @@ def ask_in_own_session(root: str, endpoint: str, folder: str, n_rows: str, rows_
 
 @dataclass
 class Server:
-    """A deterministic model behind HTTP, which counts and can kill the process that asks when it has counted so far."""
+    """A deterministic model behind HTTP that counts requests and kills process `victim` at request `kill_at`."""
 
     asked: int = 0
     kill_at: int | None = None
     victim: int = 0
 
     def script(self, path: str, body: dict[str, Any] | None, number: int) -> Reply:
-        """Answer as vLLM does; the handshake's questions do not count."""
+        """Answer as vLLM does; requests of the handshake are not counted."""
         if body is None:
             return (200, {}, {"data": [{"id": MODEL, "max_model_len": 512}]}) if "models" in path else (404, {}, {})
         if "top_p" not in body:
@@ -107,14 +107,14 @@ _LOCK = threading.Lock()
 
 
 def answer(prompt: list[int]) -> str:
-    """What the model says to these tokens."""
+    """Return the model's answer to a prompt: a hash of its token ids."""
     return hashlib.sha256(str(prompt).encode()).hexdigest()
 
 
 def run(
     root: Path, folder: Path, endpoint: str, n_rows: int, rows_per_wave: int, server: Server, kill_after: int | None
 ) -> bool:
-    """One run in a process of its own, killed after so many requests; whether it came to its end."""
+    """Run `ask` in a new process, killed after `kill_after` requests, and return whether it ended with success."""
     code = "import sys; from benchmarks.kills import ask_in_own_session; ask_in_own_session(*sys.argv[1:])"
     words = [sys.executable, "-c", code, str(root), endpoint, str(folder), str(n_rows), str(rows_per_wave)]
     process = subprocess.Popen(words, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
@@ -122,53 +122,56 @@ def run(
     server.kill_at = None if kill_after is None else server.asked + kill_after
     ended = process.wait() == 0
     before = -1
-    while before < server.asked:  # its workers outlive it by a moment
+    while before < server.asked:  # its workers outlive it for a moment
         before = server.asked
         time.sleep(1)
     return ended
 
 
 def ledger(root: Path) -> list[tuple[str, str, str]]:
-    """(subject, status, text) of every row, sorted."""
+    """Return (subject, status, text) of every row of the ledger, sorted."""
     table = DeltaTable(str(root / COMPLETIONS.path)).to_pyarrow_table(columns=["subject_id", "status", "text"])
     return sorted((r["subject_id"], r["status"], r["text"]) for r in table.to_pylist())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what the kills cost; exit code 1 if a row was lost, doubled or changed."""
+    """Print the cost of the kills; return exit code 1 if a row differs or a kill costs more than two waves."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--rows-per-wave", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1, help="of the points where it is killed")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the points of the kills")
     results.add_option(parser)
     options = parser.parse_args(arguments)
-    draw, server, sizes = random.Random(options.seed), Server(), (options.rows, options.rows_per_wave)
+    rng, server, sizes = random.Random(options.seed), Server(), (options.rows, options.rows_per_wave)
     with tempfile.TemporaryDirectory() as scratch, serving(server.script) as endpoint:
-        folder, whole, killed = Path(scratch) / "model", Path(scratch) / "whole", Path(scratch) / "killed"
+        folder, undisturbed, killed = Path(scratch) / "model", Path(scratch) / "whole", Path(scratch) / "killed"
         save_tokenizer(folder)
-        assert run(whole, folder, endpoint, *sizes, server, None)
-        expected, before = ledger(whole), server.asked
+        assert run(undisturbed, folder, endpoint, *sizes, server, None)
+        expected, before = ledger(undisturbed), server.asked
         kills = 0
         while kills < options.kills:
-            # So early that all the kills find something left to do.
-            after = draw.randrange(1, 2 * options.rows // options.kills)
+            # Early enough that every kill finds work left.
+            after = rng.randrange(1, 2 * options.rows // options.kills)
             if run(killed, folder, endpoint, *sizes, server, after):
                 break
             kills += 1
         assert run(killed, folder, endpoint, *sizes, server, None)
-        asked, found = server.asked - before, ledger(killed)
+        asked, rows = server.asked - before, ledger(killed)
     extra = asked - options.rows
     per_kill = extra / kills / options.rows_per_wave
-    same = found == expected
+    same = rows == expected
     sys.stdout.write(
-        f"{options.rows:,} rows, {kills} kills: {len(found):,} rows in the ledger, "
+        f"{options.rows:,} rows, {kills} kills: {len(rows):,} rows in the ledger, "
         f"{'the same as' if same else 'NOT THE SAME AS'} of a whole run; {extra:,} requests asked more than once, "
         f"{per_kill:.2f} waves a kill\n"
     )
     if options.record:
-        per = f"waves asked again for each SIGKILL, of {kills} at random points"
-        figures: list[results.Found] = [("requests asked more than once", extra, "requests"), (per, per_kill, "waves")]
+        what = f"waves asked again for each SIGKILL, of {kills} at random points"
+        figures: list[results.Found] = [
+            ("requests asked more than once", extra, "requests"),
+            (what, per_kill, "waves"),
+        ]
         results.record(results.command_of("kills", arguments), figures)
     return 0 if same and per_kill <= 2 else 1
 

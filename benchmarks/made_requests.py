@@ -1,4 +1,4 @@
-"""Requests for the benchmarks that send many."""
+"""Generated requests for the benchmarks of waves and planning."""
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -10,7 +10,7 @@ MODEL = Model("m-1", "none", "d", "none")
 
 
 def requests(spark: SparkSession, first: int, last: int, prompt: Column) -> DataFrame:
-    """A request for each of the subjects with the numbers `first` to `last`; `prompt` may use the number, `id`."""
+    """Generate one request per number `id` from `first` to below `last`; `prompt` may use the column `id`."""
     nothing = F.lit("")
     prompts = spark.range(first, last).select(
         F.col("id").cast("string").alias("subject_id"),

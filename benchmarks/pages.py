@@ -1,4 +1,4 @@
-"""From crawl files to segments on one core, stage by stage, beside a run that only parses the pages.
+"""Speed of each stage from crawl files to segments on one core, beside parsing alone.
 
 python -m benchmarks.pages demo/corpus/*.warc.gz
 """
@@ -28,7 +28,7 @@ MAX_BYTES = IngestDocuments().max_record_bytes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print each stage's median of three, in pages/s and MB/s of HTML, and its share of parsing's speed."""
+    """Print for each stage the median of three runs in pages/s and MB/s of HTML, and its share of parsing's speed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     results.add_option(parser)
@@ -52,16 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "language of pieces": lambda: identify_languages(kept),
         "scrub of pieces": lambda: [scrubbed(text, RULES.scrub, RULES.phone_region) for text in kept],
     }
-    base, found = 0.0, []
+    base, figures = 0.0, []
     for name, stage in stages.items():
         seconds = statistics.median(_seconds(stage) for _ in range(3))
         base = base or seconds
-        found.append((name, len(pages) / seconds, "pages/s"))
+        figures.append((name, len(pages) / seconds, "pages/s"))
         sys.stdout.write(
             f"{name:<20} {len(pages) / seconds:8,.0f} pages/s {megabytes / seconds:8.1f} MB/s {base / seconds:6.2f}\n"
         )
     if options.record:
-        results.record(results.command_of("pages", arguments), found)
+        results.record(results.command_of("pages", arguments), figures)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""From crawl files to `silver.segments` with Spark, both jobs with their tables written; and what parsing alone takes.
+"""Speed of the two Spark jobs from crawl files to `silver.segments`, tables written, beside parsing alone.
 
 python -m benchmarks.pages_on_spark demo/corpus/*.warc.gz --copies 12
 """
@@ -33,12 +33,12 @@ JOBS = (ingest_documents, extract_segments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the median seconds of each job, over the runs but a first one, and pages/s and MB/s of HTML per core."""
+    """Print the median seconds of each job without the first run, and pages/s and MB/s of HTML per core."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages_on_spark", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--copies", type=int, default=1, help="of each page, under new addresses, a little changed")
+    parser.add_argument("--copies", type=int, default=1, help="copies of each page, slightly changed, with new URLs")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--crawl", type=Path, help="where to keep the copies, e.g. for benchmarks/datatrove_pages.py")
+    parser.add_argument("--crawl", type=Path, help="folder for the copies, e.g. for benchmarks/datatrove_pages.py")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         crawl = options.crawl or Path(folder, "crawl")
@@ -51,24 +51,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f" the session's start took {time.perf_counter() - began:.1f} s\n"
         )
         times: dict[str, list[list[float]]] = {"whole": [], "parse only": []}
-        for number in range(options.runs + 1):  # by turns; a JVM gets faster, and the first does not count
-            for kind, taken in times.items():
-                taken.append(_run(spark, crawl, Path(folder, f"{kind}-{number}"), kind))
+        for number in range(options.runs + 1):  # interleaved, since a JVM gets faster; the first round does not count
+            for kind, rounds in times.items():
+                rounds.append(_run(spark, crawl, Path(folder, f"{kind}-{number}"), kind))
         for kind, runs in times.items():
             sys.stdout.write(f"{kind:<10} in the first round {sum(runs[0]):.1f} s\n")
             seconds = [statistics.median(column) for column in zip(*runs[1:], strict=True)]
-            for name, took in zip(
+            for name, elapsed in zip(
                 ("ingest-documents", "extract-segments", "both"), [*seconds, sum(seconds)], strict=True
             ):
-                rate, megabytes = n_pages / took / n_cores, n_bytes / 1e6 / took / n_cores
+                rate, megabytes = n_pages / elapsed / n_cores, n_bytes / 1e6 / elapsed / n_cores
                 sys.stdout.write(
-                    f"{kind:<10} {name:<16} {took:6.1f} s {rate:7,.0f} pages/s/core {megabytes:6.1f} MB/s/core\n"
+                    f"{kind:<10} {name:<16} {elapsed:6.1f} s {rate:7,.0f} pages/s/core {megabytes:6.1f} MB/s/core\n"
                 )
     return 0
 
 
 def write_copies(files: Iterable[Path], folder: Path, n_copies: int) -> tuple[int, int]:
-    """The pages of some files, `n_copies` times each under another address; how many, and their bytes."""
+    """Write `n_copies` of each page with different URLs as WARC files; return the number of pages and their bytes."""
     folder.mkdir(exist_ok=True)
     n_pages = n_bytes = 0
     for file in files:
@@ -90,7 +90,7 @@ def write_copies(files: Iterable[Path], folder: Path, n_copies: int) -> tuple[in
 
 
 def _run(spark: SparkSession, crawl: Path, root: Path, kind: str) -> list[float]:
-    """The seconds that each job takes on a new lake."""
+    """Return the seconds of each job on a new lake."""
     recipe = Recipe(name="bench", base_model="none", ingest_documents=IngestDocuments(paths=(str(crawl),)))
     transform = parse_only if kind == "parse only" else segments_from
     seconds = []
@@ -104,7 +104,7 @@ def _run(spark: SparkSession, crawl: Path, root: Path, kind: str) -> list[float]
 
 
 def parse_only(documents: DataFrame, rules: SegmentRules, *, method_digest: str) -> DataFrame:
-    """In the place of `segments_from`: every page parsed, one row without text for each."""
+    """Parse every page and return one row without text for each; replaces `segments_from`."""
 
     def parse(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = to_arrow_schema(ROWS)

@@ -1,8 +1,8 @@
-"""What a large ledger costs a job that asks: planning once, however many waves follow.
+"""Cost of a large ledger for a job that sends requests: the planning, which is done once for all waves.
 
 python -m benchmarks.planning --ledger 10000000 --requests 20000 --waves 4 20
 
-The worst case: all rows are of the same stage and model, and half of the requests are answered already.
+This is the worst case: all rows have the same stage and model, and half of the requests are answered already.
 """
 
 import argparse
@@ -25,15 +25,15 @@ from model_ops.client.fake_engine import FakeEngine
 from schemas.bronze import COMPLETIONS
 from schemas.silver import CANDIDATES
 
-CHUNK = 1_000_000  # rows of the ledger a commit
+CHUNK = 1_000_000  # rows of the ledger per commit
 
 
 PROMPT = "concat('Row ', id)"
 
 
 def fill(lake: RunLake, first: int, last: int) -> None:
-    """Answers of some 20 words to those requests."""
-    given = {
+    """Write answers of some 20 words to the requests from `first` to below `last` to the ledger."""
+    values = {
         "run_id": F.lit("before"),
         "attempt": F.lit(1),
         "status": F.lit("ok"),
@@ -45,17 +45,17 @@ def fill(lake: RunLake, first: int, last: int) -> None:
         "created_at": F.current_timestamp(),
     }
     for field in COMPLETIONS.schema:
-        given.setdefault(field.name, F.lit(None).cast(field.dataType))
-    asked = requests(lake.spark, first, last, F.expr(PROMPT))
-    columns = [asked[c] if c in asked.columns else given[c].alias(c) for c in COMPLETIONS.columns]
-    lake.write(COMPLETIONS, asked.select(*columns), computed=True)
+        values.setdefault(field.name, F.lit(None).cast(field.dataType))
+    new = requests(lake.spark, first, last, F.expr(PROMPT))
+    columns = [new[c] if c in new.columns else values[c].alias(c) for c in COMPLETIONS.columns]
+    lake.write(COMPLETIONS, new.select(*columns), computed=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measure on an empty and on a large ledger, for each number of waves."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.planning", description=__doc__)
-    parser.add_argument("--ledger", type=int, default=10_000_000, metavar="N", help="rows in it")
-    parser.add_argument("--requests", type=int, default=20_000, metavar="N", help="to send")
+    parser.add_argument("--ledger", type=int, default=10_000_000, metavar="N", help="rows of the ledger")
+    parser.add_argument("--requests", type=int, default=20_000, metavar="N", help="requests to send")
     parser.add_argument("--waves", type=int, nargs="+", default=[4, 20], metavar="N")
     options = parser.parse_args(arguments)
     logging.getLogger("jobs").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Segments of random words, as frequent and as many as in real pieces, with copies of known likeness among them."""
+"""Synthetic segments with the word frequencies and lengths of real pieces, and copies of known similarity."""
 
 import random
 from collections import Counter
@@ -12,17 +12,17 @@ CROWD_WORDS = 220
 
 @dataclass(frozen=True)
 class Corpus:
-    """The texts, and which of them were made from one another: lists of places in `texts`."""
+    """Texts, and their families: lists of the places in `texts` of segments copied from one another."""
 
     texts: list[str]
     families: list[list[int]]
 
 
 def planted(pieces: Sequence[str], n: int, crowd: int = 0, seed: int = 42) -> Corpus:
-    """`n` segments, `crowd` of which are one page with three of its words changed, each at another place.
+    """Generate `n` segments, `crowd` of which are one page with three words changed at a random place.
 
-    Of the rest about seven in ten are alone, and the others exact copies, near copies of one text
-    (Jaccard 0.6 to 1) and chains in which each is near (0.8 to 0.95) the one before.
+    Of the rest about seven in ten have no copy. The others are exact copies, near copies of one text
+    (Jaccard 0.6 to 1), and chains in which each is near the one before (0.8 to 0.95).
     """
     rng = random.Random(seed)
     counts = Counter(word for piece in pieces for word in piece.split())
@@ -33,7 +33,7 @@ def planted(pieces: Sequence[str], n: int, crowd: int = 0, seed: int = 42) -> Co
         return rng.choices(vocabulary, cum_weights=ends, k=n)
 
     def edited(words: list[str], jaccard: float) -> list[str]:
-        """A run of words changed: of n shingles, those gone leave (n - gone) / (n + gone)."""
+        """Replace a run of words so that the Jaccard (n - gone) / (n + gone) of n shingles is about `jaccard`."""
         n_shingles = len(words) - SHINGLE_WORDS + 1
         run = max(round(n_shingles * (1 - jaccard) / (1 + jaccard)) - SHINGLE_WORDS + 1, 1)
         start = rng.randrange(len(words) - run + 1)
@@ -68,20 +68,20 @@ def planted(pieces: Sequence[str], n: int, crowd: int = 0, seed: int = 42) -> Co
 
 
 def pairs_at_least(corpus: Corpus, min_jaccard: float) -> list[tuple[int, int]]:
-    """Every two members of a family that are so similar."""
-    found = []
+    """Return all pairs within a family with a Jaccard similarity of at least `min_jaccard`."""
+    pairs = []
     for family in corpus.families:
         sets = {i: shingles(corpus.texts[i]) for i in family}
-        found += [(a, b) for a, b in combinations(family, 2) if jaccard(sets[a], sets[b]) >= min_jaccard]
-    return found
+        pairs += [(a, b) for a, b in combinations(family, 2) if jaccard(sets[a], sets[b]) >= min_jaccard]
+    return pairs
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
-    """The runs of five words: without hashes, regular expressions or Spark, so that it can judge them."""
+    """Return the runs of five words, without the product's hashes and regular expressions, to judge these."""
     words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
     return {tuple(words[i : i + SHINGLE_WORDS]) for i in range(max(len(words) - SHINGLE_WORDS + 1, 1))}
 
 
 def jaccard(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> float:
-    """Size of the intersection by the size of the union."""
+    """Return the size of the intersection over the size of the union."""
     return len(one & other) / len(one | other)

@@ -1,4 +1,4 @@
-"""What each quality rule drops on a corpus, with pieces to look at: for judging its limit on segments.
+"""Number and examples of the pieces that each quality rule drops from a corpus, to judge its limit on segments.
 
 python -m benchmarks.quality --show 2 demo/corpus/*.warc.gz
 """
@@ -26,11 +26,11 @@ MAX_BYTES = IngestDocuments().max_record_bytes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Of the pieces that pass the paper's rules: what each rule drops alone, and as the first to drop."""
+    """Print for each rule how many pieces that pass the paper's rules it drops as the first rule, and alone."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument(
-        "--show", type=int, default=0, metavar="N", help="print N of those that each rule is the first to drop"
+        "--show", type=int, default=0, metavar="N", help="print N pieces of those that each rule is the first to drop"
     )
     options = parser.parse_args(arguments)
     texts = [(url, text) for file in options.files for url, text in _texts(file)]
@@ -40,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = judged.select("url", "text", "first", *(fault.alias(rule) for rule, fault in alone.items())).collect()
     sys.stdout.write(f"{len(rows):,} pieces\n{'rule':<16} {'limit':>6} {'first':>7} {'alone':>7} {'alone %':>8}\n")
     for rule, (limit, _) in RULES.items():
-        first, own = sum(row.first == rule for row in rows), sum(row[rule] is not None for row in rows)
-        share = 100 * own / len(rows)
-        sys.stdout.write(f"{rule:<16} {LIMITS[limit]!s:>6} {first:7,} {own:7,} {share:8.2f}\n")
+        n_first, n_alone = sum(row.first == rule for row in rows), sum(row[rule] is not None for row in rows)
+        share = 100 * n_alone / len(rows)
+        sys.stdout.write(f"{rule:<16} {LIMITS[limit]!s:>6} {n_first:7,} {n_alone:7,} {share:8.2f}\n")
     for rule in RULES if options.show else ():
         dropped = [row for row in rows if row.first == rule]
         for row in random.Random(0).sample(dropped, min(options.show, len(dropped))):
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _texts(file: Path) -> Iterator[tuple[str, str]]:
-    """The address and text of every piece of a crawl file that passes the rules before those of quality."""
+    """Yield the URL and text of each piece of a crawl file that passes the rules before the quality rules."""
     for row in file_rows(str(file), MAX_BYTES):
         if not row.get("content"):
             continue

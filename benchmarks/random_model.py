@@ -1,4 +1,4 @@
-"""A model of random weights at the size of a real one, with another model's tokenizer: for speed, not for sense.
+"""Make a model with random weights at the size of a real one, and another model's tokenizer, for tests of speed.
 
 python -m benchmarks.random_model demo/base --layers 32 --hidden 4096 --out random-7b
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Save the model to `--out`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.random_model", description=__doc__)
     parser.add_argument("base", type=Path, help="folder of a model, for its tokenizer and chat template")
     parser.add_argument("--layers", type=int, default=32)

@@ -1,10 +1,10 @@
-"""What the benchmarks found: one figure a line in `benchmarks/results.jsonl`; prints the page of them as Markdown.
+"""Figures of the benchmarks, one a line in `benchmarks/results.jsonl`; prints them as a page of Markdown.
 
 python -m benchmarks.results
 python -m benchmarks.results --headlines
 
-The second prints the README's few. A benchmark with the option `--record` adds the figures of its run; of figures
-with the same command, text and machine the last one is shown.
+The second command prints the README's table. A benchmark with the option `--record` appends the figures of its run;
+of figures with the same command, text and machine the last is shown.
 """
 
 import argparse
@@ -33,7 +33,7 @@ MACHINES = {
     "Xeon": "2 cores of an Intel Xeon with AVX-512 and bfloat16 instructions and without AMX, no GPU",
     "H100": "one NVIDIA H100",
 }
-"""Short names of the machines that were measured on, and what they are."""
+"""Short name of each machine measured -> its description."""
 
 TITLES = {
     "make demo": "The demo",
@@ -49,7 +49,7 @@ TITLES = {
     "benchmarks.server": "Model servers on a CPU: 135M, float32, eager, 64 requests open",
     "benchmarks.finetuning": "Training",
 }
-"""A command, by the first words of it -> the section its figures are in."""
+"""First words of a command -> section of its figures."""
 
 HEADLINES = (
     "the demo from a fresh clone, packages cached, 200 segments and 100 held-out pairs",
@@ -59,20 +59,20 @@ HEADLINES = (
     "one-token ratings by a 7B model through our client, vLLM 0.26, 512 requests open",
     "waves asked again for each SIGKILL, of 20 at random points",
 )
-"""The `what` of the README's figures."""
+"""The field `what` of the README's figures."""
 
 HEAD = """# Numbers
 
 This page is the output of `python -m benchmarks.results`, which reads `benchmarks/results.jsonl`: one figure a line.
 A benchmark with the option `--record` appends the figures of its run.
 
-*Ratio* says how many times as good ours is as the peer's: as fast, or as small. Above 1, ours is better.
-The peer is named in brackets. An empty commit or date is not known. In the commands, `m` is a
+*Ratio* is ours over the peer's where more is better, the peer's over ours where less is: above 1, ours is better.
+The peer is named in brackets. An empty commit or date is unknown. In the commands, `m` is a
 7B model of random weights, the output of `python -m benchmarks.random_model demo/base --out m`.
 """
 
 Found = tuple[str, float, str]
-"""What was measured, our figure, and its unit."""
+"""Label of a measurement, our figure, and its unit."""
 
 LESS_IS_BETTER = ("s", "ms", "GiB")
 MORE_IS_BETTER = ("%", "GFLOPS", "AUC")
@@ -80,7 +80,7 @@ MORE_IS_BETTER = ("%", "GFLOPS", "AUC")
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure, beside a peer's where there is one."""
+    """One measured figure, with a peer's figure if there is one."""
 
     command: str
     what: str
@@ -94,7 +94,7 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """How many times as good ours is; None without a peer, or where neither more nor less is better."""
+        """Ratio of the figures, above 1 if ours is better; None without a peer, or for a unit that has no order."""
         if not self.peer or not self.ours:
             return None
         if self.unit in LESS_IS_BETTER:
@@ -103,7 +103,7 @@ class Figure:
 
     @property
     def title(self) -> str:
-        """The section of the page."""
+        """Section of the page, by the command."""
         words = self.command.removeprefix("python -m ")
         return next(title for start, title in TITLES.items() if re.match(rf"{re.escape(start)}(?!\w)", words))
 
@@ -114,7 +114,7 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 
 def record(command: str, found: Iterable[Found]) -> None:
-    """Append the figures of a run on this machine, at this commit; a commit with changes in the checkout ends in +."""
+    """Append the figures of a run with this machine and commit; + marks a commit with uncommitted changes."""
     is_changed = _git("status", "--porcelain", "--untracked-files=no")
     commit = _git("rev-parse", "--short", "HEAD") + ("+" if is_changed else "")
     machine, date = this_machine(), f"{datetime.now(UTC):%Y-%m-%d}"
@@ -125,7 +125,7 @@ def record(command: str, found: Iterable[Found]) -> None:
 
 
 def line(figure: Figure) -> str:
-    """The figure as a line of the file."""
+    """Return the figure as a line of the file."""
     return json.dumps(asdict(figure), ensure_ascii=False) + "\n"
 
 
@@ -139,7 +139,7 @@ def command_of(name: str, arguments: Sequence[str] | None) -> str:
 
 
 def this_machine() -> str:
-    """The GPU, or the CPU with the number of cores in use."""
+    """Describe this machine: its GPU, or its CPU with the number of cores in use."""
     if gpus():
         query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         names = subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -153,14 +153,14 @@ def _git(*words: str) -> str:
 
 
 def figures(file: Path = FILE) -> list[Figure]:
-    """The last figure of each command, text and machine, in the order of the file."""
+    """Read the last figure of each command, text and machine, in the order of the file."""
     lines = file.read_text(encoding="utf-8").splitlines()
-    found = [Figure(**json.loads(text)) for text in lines]
-    return [*{(f.command, f.what, f.machine): f for f in found}.values()]
+    recorded = [Figure(**json.loads(text)) for text in lines]
+    return [*{(f.command, f.what, f.machine): f for f in recorded}.values()]
 
 
 def page(found: Sequence[Figure]) -> str:
-    """The page of all figures."""
+    """Return the page of all figures as Markdown."""
     return "\n".join([HEAD, *_machines(), *_sections(found)])
 
 
@@ -175,9 +175,9 @@ def _sections(found: Sequence[Figure]) -> Iterator[str]:
     order = [*dict.fromkeys(TITLES.values())]
     commands = [*dict.fromkeys(figure.command for figure in found)]
     ordered = sorted(found, key=lambda f: (order.index(f.title), commands.index(f.command)))
-    for title, some in groupby(ordered, lambda f: f.title):
+    for title, section in groupby(ordered, lambda f: f.title):
         yield f"## {title}\n"
-        for command, rows in groupby(some, lambda f: f.command):
+        for command, rows in groupby(section, lambda f: f.command):
             yield f"```sh\n{command}\n```\n"
             yield "| what | ours | peer | ratio | machine | commit | date |\n|---|---|---|---|---|---|---|"
             yield from map(_row, rows)
@@ -190,7 +190,7 @@ def _row(figure: Figure) -> str:
 
 
 def headlines(found: Sequence[Figure]) -> str:
-    """The README's table."""
+    """Return the README's table of headline figures."""
     rows = ["| what | ours | peer | ratio | machine |", "|---|---|---|---|---|"]
     for what in HEADLINES:
         figure = next(f for f in found if f.what == what)
@@ -213,7 +213,7 @@ def _ratio(figure: Figure) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Print the page, or the README's table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results", description=__doc__)
     parser.add_argument("--headlines", action="store_true", help="print the README's table only")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""What a model server does with the demo's kinds of requests, from a bare async client.
+"""Speed of a model server on the demo's kinds of requests, sent by a bare asynchronous client.
 
 python -m benchmarks.server http://127.0.0.1:8000/v1 MODEL
 """
@@ -37,7 +37,7 @@ WORDS = [
 
 
 def prompts(n: int, n_words: int, fixed: int) -> list[str]:
-    """`n` texts of `n_words` words (about as many tokens), of which the first `fixed` are the same in all."""
+    """Generate `n` texts of `n_words` words (about as many tokens) that share their first `fixed` words."""
     rng = random.Random(n_words)
     beginning = [rng.choice(WORDS) for _ in range(fixed)]
     return [" ".join([*beginning, *(rng.choice(WORDS) for _ in range(n_words - fixed))]) for _ in range(n)]
@@ -56,8 +56,8 @@ KINDS: dict[str, tuple[list[str], dict[str, Any]]] = {
 
 
 async def measure(endpoint: str, model: str) -> list[results.Found]:
-    """Print requests/s and tokens/s of each kind, 64 requests open at once; the requests/s, but for the warm-up."""
-    found: list[results.Found] = []
+    """Print requests/s and tokens/s of each kind with 64 open requests, and return requests/s without the warm-up."""
+    figures: list[results.Found] = []
     connector = aiohttp.TCPConnector(limit=OPEN)
     async with aiohttp.ClientSession(connector=connector, raise_for_status=True) as session:
 
@@ -70,23 +70,23 @@ async def measure(endpoint: str, model: str) -> list[results.Found]:
             began = time.perf_counter()
             tokens = await asyncio.gather(*(ask(text, options) for text in texts))
             seconds = time.perf_counter() - began
-            found.append((kind, len(texts) / seconds, "requests/s"))
+            figures.append((kind, len(texts) / seconds, "requests/s"))
             sys.stdout.write(
                 f"{kind:<40} {len(texts) / seconds:6.2f} requests/s {sum(tokens) / seconds:8,.0f} tokens/s\n"
             )
-    return found[1:]
+    return figures[1:]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measure the server at the given endpoint."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
     parser.add_argument("endpoint")
     parser.add_argument("model")
     results.add_option(parser)
     options = parser.parse_args(arguments)
-    found = asyncio.run(measure(options.endpoint.rstrip("/"), options.model))
+    figures = asyncio.run(measure(options.endpoint.rstrip("/"), options.model))
     if options.record:
-        results.record("python -m benchmarks.server URL MODEL", found)
+        results.record("python -m benchmarks.server URL MODEL", figures)
     return 0
 
 

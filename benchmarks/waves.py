@@ -1,4 +1,4 @@
-"""Seconds that a wave costs beside its answers, by how many requests are staged.
+"""Overhead of a wave in seconds, without its answers, by the number of staged requests.
 
 python -m benchmarks.waves --requests 25000 100000 400000 --kilobytes 2
 """
@@ -27,41 +27,41 @@ from schemas.silver import CANDIDATES
 
 
 class EnoughError(Exception):
-    """As many waves have ended as are measured."""
+    """The last wave to measure has ended."""
 
 
 class Clock(logging.Handler):
-    """The times at which waves ended, and the processor seconds used by then, by the lines that waves log."""
+    """Records time and processor seconds at the end of each wave, from the lines that waves log."""
 
     def __init__(self, most: int) -> None:
-        """`most` waves are measured."""
+        """Measure `most` waves."""
         super().__init__(logging.INFO)
         self.most = most
         self.ends: list[tuple[float, float]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note a wave's line; raises after the last one that is measured."""
+        """Record the end of a wave, and raise `EnoughError` after the last one to measure."""
         self.ends.append((time.perf_counter(), processor_seconds()))
         if len(self.ends) == self.most:
             raise EnoughError
 
 
 def processor_seconds() -> float:
-    """What this process and those that it started have used: on a busy machine the clock alone says little."""
+    """Return the CPU seconds of this process and its descendants, which a busy machine changes less than the clock."""
     used = 0.0
     for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
-        with suppress(psutil.NoSuchProcess):  # Spark ends workers that it needs no more
+        with suppress(psutil.NoSuchProcess):  # Spark ends idle workers
             used += sum(process.cpu_times()[:2])
     return used
 
 
 def long_prompt(kilobytes: int) -> Column:
-    """Digits that hardly compress."""
+    """Return a column of `kilobytes` KiB of hex digits that hardly compress."""
     return F.concat(*(F.sha2(F.concat_ws("/", "id", F.lit(part)), 256) for part in range(16 * kilobytes)))
 
 
 def measure(spark: SparkSession, n: int, options: argparse.Namespace) -> str:
-    """Send `n` requests, or the first waves of them, to an engine that answers at once; what it took, as a line."""
+    """Send the first waves of `n` requests to an engine that answers at once, and return the times as a line."""
     clock = Clock(options.waves)
     logger = logging.getLogger("jobs.inference.waves")
     logger.addHandler(clock)
@@ -70,9 +70,9 @@ def measure(spark: SparkSession, n: int, options: argparse.Namespace) -> str:
     recipe = Recipe.model_validate({"name": "waves", "base_model": "none", "inference": settings})
     with tempfile.TemporaryDirectory() as root, suppress(EnoughError):
         lake = RunLake(spark, root, Run("waves", "waves", recipe.digest(), CANDIDATES))
-        asked = requests(spark, 0, n, long_prompt(options.kilobytes))
+        staged = requests(spark, 0, n, long_prompt(options.kilobytes))
         began = time.perf_counter()
-        complete(lake, EngineServers(recipe.inference, FakeEngine()), MODEL, asked)
+        complete(lake, EngineServers(recipe.inference, FakeEngine()), MODEL, staged)
     logger.removeHandler(clock)
     (first, used), (last, used_last) = clock.ends[0], clock.ends[-1]
     n_waves = max(len(clock.ends) - 1, 1)
@@ -83,12 +83,12 @@ def measure(spark: SparkSession, n: int, options: argparse.Namespace) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measure for each number of requests."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.waves", description=__doc__)
     parser.add_argument("--requests", type=int, nargs="+", default=[25_000, 100_000, 400_000], metavar="N")
     parser.add_argument("--kilobytes", type=int, default=2, metavar="N", help="length of a prompt")
     parser.add_argument("--rows-per-wave", type=int, default=2048, metavar="N")
-    parser.add_argument("--waves", type=int, default=20, metavar="N", help="to send of each stage, at most")
+    parser.add_argument("--waves", type=int, default=20, metavar="N", help="waves to send of each stage, at most")
     options = parser.parse_args(arguments)
     spark = spark_session()
     measure(spark, 4 * options.rows_per_wave, options)  # warms up

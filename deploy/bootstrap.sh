@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Bring what humpback needs onto a Debian or Ubuntu machine that has only Python 3.11+, git and make:
+# Install humpback's dependencies on a Debian or Ubuntu machine that has only Python 3.11+, git and make:
 # uv (by pip, into .cache), a Java 17+ runtime and libnuma (by apt, as root), and the locked environment
-# in .venv. Does nothing, quickly, where all of it is there.
+# in .venv. Ends quickly if everything is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { echo "bootstrap: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-# install_any PACKAGE...: the first of these packages that apt offers; fails without root or apt.
+# install_any PACKAGE...: install the first of these packages that apt offers; fails without root or apt.
 install_any() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
     local package
@@ -33,7 +33,7 @@ find_uv() {
     return 1
 }
 
-# A folder of the project takes uv, so an externally managed Python (PEP 668) is left as it is.
+# Installed into a folder of the project, since an externally managed Python (PEP 668) refuses packages.
 pip_uv() { PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --target .cache/uv uv >&2; }
 
 java_is_recent() {
@@ -41,7 +41,7 @@ java_is_recent() {
     version=$("${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p') && [ "${version:-0}" -ge 17 ]
 }
 
-# Without grep's -q, which leaves before ldconfig has written all: `pipefail` would call that a failure.
+# Without grep's -q, which exits before ldconfig has written everything: `pipefail` makes that a failure.
 has_libnuma() { [ "$(uname -m)" != x86_64 ] || PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep 'libnuma\.so\.1' >/dev/null; }
 
 python_is_recent || die "humpback needs Python 3.11 or newer as python3: install it and try again"
@@ -65,6 +65,6 @@ has_libnuma || { install_any libnuma1 libnuma1t64 && has_libnuma; } ||
 extra=cpu
 nvidia-smi -L >/dev/null 2>&1 && extra=gpu
 flags=--quiet
-# Compiled once, since every server, trainer and Spark worker loads thousands of modules at its start.
+# Compile to bytecode once: every server, trainer and Spark worker loads thousands of modules at its start.
 [ -d .venv ] || { flags=--compile-bytecode; say "installing the environment of uv.lock into .venv (some 7 GB the first time)"; }
 "$uv" sync $flags --locked --extra "$extra" --extra demo || die "uv could not install uv.lock into .venv: see above"

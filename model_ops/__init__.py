@@ -1,1 +1,1 @@
-"""Text in, text out: training, serving and asking models, without the method."""
+"""Training, serving and querying models: text in, text out, with nothing of the method."""

@@ -1,10 +1,10 @@
-"""Train one model on one published data set: a process of its own, without Spark or a JVM.
+"""Train one model on one published data set, in a separate process without Spark or a JVM.
 
     python -m model_ops.train --table PATH --version N --dataset NAME --expect-rows N \\
         --expect-digest HEX --base-model DIR --settings JSON --config-digest HEX --out DIR
 
 or, for several GPUs, `accelerate launch --num_processes 8 -m model_ops.train …`. The folder appears
-whole, with its manifest, or not at all.
+complete, with its manifest, or not at all.
 """
 
 import argparse
@@ -43,7 +43,7 @@ PACKAGES = ("accelerate", "deltalake", "humpback", "peft", "tokenizers", "torch"
 
 @dataclass(frozen=True)
 class Training:
-    """What is asked for: which rows, which base model, which settings, and where the result goes."""
+    """The command line: rows, base model, settings, and output folder."""
 
     table: str
     version: int
@@ -56,7 +56,7 @@ class Training:
     out: Path
 
     def inputs(self, base_digest: str) -> dict[str, Any]:
-        """What decides the result, as the manifest names it."""
+        """Return the fields of the manifest that determine the result."""
         return {
             "dataset": self.dataset,
             "n_rows": self.expect_rows,
@@ -68,10 +68,10 @@ class Training:
 
 
 def run(training: Training, *, dry_run: bool = False) -> None:
-    """Check everything, train, and put the model in its place.
+    """Check all inputs, train, and move the model to its folder; a dry run checks only.
 
     Raises:
-        TrainingError, ModelFolderError: the rows, the base model or the output folder are not as asked, or the
+        TrainingError, ModelFolderError: the rows, the base model or the output folder do not match, or the
             training diverges.
     """
     check_model_folder(training.base_model)
@@ -91,10 +91,10 @@ def run(training: Training, *, dry_run: bool = False) -> None:
 
 
 def _train(training: Training, inputs: dict[str, Any], folder: Path, *, is_main: bool) -> dict[str, float]:
-    """Train into a folder, and return the metrics."""
+    """Train into a folder, write its manifest, and return the metrics."""
     chat = _chat(training)
     examples = _examples(training, chat)
-    # Heavy, and only now known to be needed.
+    # Imports torch and transformers, which the earlier checks do not need.
     from model_ops.training.fit import fit
 
     fitted = fit(training.settings, training.base_model, chat.end_id, examples, folder)
@@ -116,14 +116,14 @@ def _train(training: Training, inputs: dict[str, Any], folder: Path, *, is_main:
 
 
 def _chat(training: Training) -> ChatFormat:
-    """The chat format of a base model whose weights are sound."""
+    """Check that the base model's weights are finite, and load its chat format."""
     if fault := weights.fault(training.base_model):
         raise TrainingError(f"{training.base_model}: {fault}; take a sound copy of the base model")
     return ChatFormat.load(training.base_model)
 
 
 def _require_finite(folder: Path, training: Training, metrics: dict[str, float]) -> None:
-    """Make sure that a model that is to be published answers: the last step, or its number format, can spoil it too."""
+    """Check that weights and metrics are finite: the last step, or the saved number format, can make them infinite."""
     fault = weights.fault(folder)
     faults = [fault] if fault else [f"{k} is {v}" for k, v in metrics.items() if not math.isfinite(v)]
     if faults:
@@ -154,21 +154,21 @@ def _examples(training: Training, chat: ChatFormat) -> Splits:
     train = examples(rows, "train", chat, limit)
     dev = examples(rows, "dev", chat, limit)[: training.settings.dev_examples]
     if not train:
-        raise TrainingError(f"{training.dataset} has no row of the split train, and {len(dev)} of the split dev")
-    found = Splits(train, dev)
+        raise TrainingError(f"{training.dataset} has no rows in the split train, and {len(dev)} in the split dev")
+    splits = Splits(train, dev)
     log.info(
         "dataset=%s train=%d dev=%d tokens=%d longest=%d",
         training.dataset,
         len(train),
         len(dev),
-        found.tokens,
+        splits.tokens,
         max(map(len, train)),
     )
-    return found
+    return splits
 
 
 def parse(argv: Sequence[str] | None) -> tuple[Training, bool]:
-    """The command line, and whether it asks for a dry run."""
+    """Parse the command line, and return whether it asks for a dry run."""
     parser = argparse.ArgumentParser(
         prog="python -m model_ops.train",
         description=__doc__,
@@ -181,8 +181,8 @@ def parse(argv: Sequence[str] | None) -> tuple[Training, bool]:
     parser.add_argument("--expect-digest", required=True, help="content_digest of the data set, from ops.releases")
     parser.add_argument("--base-model", type=Path, required=True, help="folder of the model to start from")
     parser.add_argument("--settings", required=True, help="the recipe's finetuning settings, JSON")
-    parser.add_argument("--config-digest", required=True, help="of the recipe's settings; register-model compares it")
-    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    parser.add_argument("--config-digest", required=True, help="digest of the recipe; register-model compares it")
+    parser.add_argument("--out", type=Path, required=True, help="folder to create")
     parser.add_argument("--dry-run", action="store_true", help="check rows, lengths and base model, train nothing")
     values = vars(parser.parse_args(argv))
     dry_run = values.pop("dry_run")
@@ -194,12 +194,12 @@ def parse(argv: Sequence[str] | None) -> tuple[Training, bool]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command: 0 done, 1 and one sentence where it cannot be done, 2 wrong usage."""
+    """Run the command and return its exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("model_ops").setLevel(logging.INFO)
-    # Models are folders; nothing may be fetched. Tokenizing is quick enough on one thread.
+    # Models are local folders, so downloads are off. Tokenizing is fast enough on one thread.
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    # torch's threads must not spin while they wait: where anything else runs, that made training many times slower.
+    # torch's threads must not spin while they wait: beside another load that made training many times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     signal.signal(signal.SIGTERM, _end)
     training, dry_run = parse(argv)
@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _end(signum: int, frame: object) -> NoReturn:
-    """Leave by the ordinary way, so that what is unfinished is removed."""
+    """Exit by an exception, so that the unfinished folder is removed."""
     raise SystemExit(128 + signum)
 
 

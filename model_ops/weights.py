@@ -1,4 +1,4 @@
-"""Weights that are NaN or infinite, found by their bits: numpy has neither bfloat16 nor the formats of 8 bits."""
+"""Search for NaN and infinite weights by their bits: numpy has neither bfloat16 nor 8-bit floats."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-# Format in safetensors -> its words, and which of their bits, with which values, make NaN or an infinity.
+# Format in safetensors -> word type, bit mask, and the masked value that means NaN or infinity.
 FORMATS = {
     "F64": ("<u8", 0x7FF0_0000_0000_0000, 0x7FF0_0000_0000_0000),
     "F32": ("<u4", 0x7F80_0000, 0x7F80_0000),
@@ -23,18 +23,18 @@ FORMATS = {
     "F8_E5M2FNUZ": ("<u1", 0xFF, 0x80),
     "F8_E4M3FNUZ": ("<u1", 0xFF, 0x80),
 }
-IGNORED = ("masked_bias",)  # a constant of old GPTs, infinite in float16; transformers and vLLM leave it out
-WORDS = 2**19  # looked at in one go: they fit a CPU's cache
-LARGEST_HEADER = 10**8  # the format's own limit
+IGNORED = ("masked_bias",)  # a constant of old GPTs, infinite in float16; transformers and vLLM skip it
+WORDS = 2**19  # checked at a time: they fit into a CPU's cache
+LARGEST_HEADER = 10**8  # limit of the format
 
 
 class WeightFileError(ValueError):
-    """A file that is not safetensors, or not all of it."""
+    """A file that is not safetensors, or is cut short."""
 
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A tensor of numbers that may be NaN: its place in a file."""
+    """The location in a file of a tensor whose format has NaN."""
 
     file: str
     name: str
@@ -44,20 +44,20 @@ class _Tensor:
     n_weights: int
 
     def n_not_finite(self) -> int:
-        """How many of its weights are NaN or infinite."""
+        """Count the NaN and infinite weights."""
         words, mask, value = FORMATS[self.format]
         kind = np.dtype(words)
         if self.n_bytes < kind.itemsize:
-            return 0  # nothing can be mapped
+            return 0  # an empty range cannot be mapped
         stored = np.memmap(self.file, kind, "r", self.start, (self.n_bytes // kind.itemsize,))
         parts = (stored[first : first + WORDS] for first in range(0, len(stored), WORDS))
         return sum(int(np.count_nonzero((part & kind.type(mask)) == value)) for part in parts)
 
 
 def fault(folder: Path) -> str | None:
-    """What is wrong with the weights in a folder and those of its adapter; None where all are finite.
+    """Describe the fault of the weights in a folder and its adapter; None if all are finite.
 
-    They are read once, and by this process not again while the files stay as they are.
+    The result is cached in the process while names, sizes and modification times of the files stay the same.
     """
     files = sorted((*folder.glob("*.safetensors"), *folder.glob("adapter/*.safetensors")))
     return _fault(tuple((str(file), (facts := file.stat()).st_size, facts.st_mtime_ns) for file in files))
@@ -71,32 +71,32 @@ def _fault(files: tuple[tuple[str, int, int], ...]) -> str | None:
         return str(error)
     with ThreadPoolExecutor(max_workers=4) as pool:
         counts = list(pool.map(_Tensor.n_not_finite, tensors))
-    found = [(tensor, n) for tensor, n in zip(tensors, counts, strict=True) if n]
-    if not found:
+    faulty = [(tensor, n) for tensor, n in zip(tensors, counts, strict=True) if n]
+    if not faulty:
         return None
-    (first, n), n_bad, n_all = found[0], sum(counts), sum(tensor.n_weights for tensor in tensors)
-    where = f"in {len(found):,} of {len(tensors):,} tensors, e.g. {n:,} of the {first.n_weights:,} in {first.name}"
+    (first, n), n_bad, n_all = faulty[0], sum(counts), sum(tensor.n_weights for tensor in tensors)
+    where = f"in {len(faulty):,} of {len(tensors):,} tensors, e.g. {n:,} of the {first.n_weights:,} in {first.name}"
     return f"{n_bad:,} of {n_all:,} weights {'is' if n_bad == 1 else 'are'} NaN or infinite, {where}"
 
 
 def _tensors(file: str, n_bytes: int) -> Iterator[_Tensor]:
-    """The tensors of a safetensors file that can hold NaN.
+    """Yield the tensors of a safetensors file whose format has NaN, without those in IGNORED.
 
     Raises:
-        WeightFileError: the file is something else, or ends too soon.
+        WeightFileError: the file is not safetensors, or is cut short.
     """
     name = Path(file).name
     with open(file, "rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         header = stream.read(length) if length <= min(n_bytes, LARGEST_HEADER) else b""
     try:
-        entries = {key: about for key, about in json.loads(header).items() if key != "__metadata__"}
-        places = [
-            (key, about["dtype"], about["shape"], *map(int, about["data_offsets"])) for key, about in entries.items()
+        entries = {key: entry for key, entry in json.loads(header).items() if key != "__metadata__"}
+        tensors = [
+            (key, entry["dtype"], entry["shape"], *map(int, entry["data_offsets"])) for key, entry in entries.items()
         ]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise WeightFileError(f"{name} is no safetensors file: its header cannot be read") from error
-    for key, format, shape, start, end in places:
+        raise WeightFileError(f"{name} is not a safetensors file: its header cannot be read") from error
+    for key, format, shape, start, end in tensors:
         if not start <= end <= n_bytes - 8 - length:
             raise WeightFileError(f"{name} is cut short: it has {n_bytes:,} bytes, {key} ends at {8 + length + end:,}")
         if format in FORMATS and not key.endswith(IGNORED):

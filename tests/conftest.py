@@ -1,4 +1,4 @@
-"""One Spark session for all tests, a fresh lake for each."""
+"""Shared fixtures: one Spark session for all tests, a fresh lake for each test."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -28,10 +28,10 @@ from tests.jobs.synthetic_lake import synthetic_lake
 from tests.jvm import QUICK
 from tests.tiny_model import save_model
 
-# PySpark takes a main module without a file, which pytest-xdist's processes have, for a doctest, and ends there.
+# pytest-xdist's processes have a main module without a file. PySpark takes that for a doctest, and exits.
 vars(sys.modules["__main__"]).setdefault("__file__", __file__)
 
-# Speed is measured in benchmarks: a busy machine fails no test.
+# No deadline: a busy machine must fail no test, and speed is measured in benchmarks.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
@@ -44,16 +44,16 @@ SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those without a JVM first, the whole loop last: what breaks most often and soonest is seen first."""
+    """Order the tests: those without a JVM first, the end-to-end test last, so that frequent failures show early."""
     items.sort(
         key=lambda i: ("end_to_end" in i.nodeid, "unit" not in i.path.parts, bool(i.get_closest_marker("model")))
     )
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Each test goes to the process that is free, but some that share what is costly or scarce to one, and first."""
+    """Send each test to a free process, but each group of TOGETHER, which shares something costly, to one process."""
 
-    # The groups of pytest-xdist 3.8 itself (`xdist_group`) do nothing under pytest 9.2.
+    # pytest-xdist 3.8's `xdist_group` has no effect under pytest 9.2.
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return next((name for name, files in TOGETHER.items() if nodeid.startswith(files)), nodeid)
@@ -66,7 +66,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = {
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         "spark.driver.extraJavaOptions": QUICK,
-        # Nor would generated code pay. The end-to-end test has it, as users do.
+        # Generated code does not pay off either. The end-to-end test uses it, as users do.
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
@@ -85,7 +85,7 @@ def finished_root(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @dataclass(frozen=True)
 class Said:
-    """How a command ended, and what it wrote."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -113,14 +113,14 @@ def no_session() -> NoReturn:
 
 @pytest.fixture
 def humpback(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> Command:
-    """`humpback("sql", ..., "--lake", ...)`: a command as typed, in the tests' own session."""
+    """Return `humpback("sql", ..., "--lake", ...)`, which runs a command as typed, in the tests' Spark session."""
 
-    def said(*words: object) -> Said:
+    def run(*words: object) -> Said:
         capsys.readouterr()
         code = main([str(w) for w in words], session=lambda: nullcontext(spark))
         return Said(code, *capsys.readouterr())
 
-    return said
+    return run
 
 
 OpenLake = Callable[..., RunLake]
@@ -128,7 +128,7 @@ OpenLake = Callable[..., RunLake]
 
 @pytest.fixture
 def open_lake(spark: SparkSession, tmp_path: Path) -> OpenLake:
-    """`open_lake(job_module, iteration=1, ...)`: the test's own lake, on behalf of one run of that job."""
+    """Return `open_lake(job_module, iteration=1, ...)`, which opens the test's lake for one run of that job."""
 
     def opened(job: ModuleType | None = None, experiment: str = "test", **run: object) -> RunLake:
         writes = job.WRITES if job else RUNS
@@ -144,16 +144,16 @@ RunJob = Callable[..., RunLake]
 
 @pytest.fixture
 def run_job(open_lake: OpenLake) -> RunJob:
-    """`run_job(job_module, recipe, iteration=1, engine=...)`: runs the job; the lake, on behalf of that run."""
+    """Return `run_job(job_module, recipe, iteration=1, engine=...)`, which runs the job and returns the lake of that run."""
 
-    def ran(job: ModuleType, recipe: Recipe, engine: Engine | None = None, **told: Any) -> RunLake:
-        step = Step(job, **told, servers=EngineServers(recipe.inference, engine or FakeEngine()))
+    def run(job: ModuleType, recipe: Recipe, engine: Engine | None = None, **options: Any) -> RunLake:
+        step = Step(job, **options, servers=EngineServers(recipe.inference, engine or FakeEngine()))
         lake = open_lake(job, recipe.name, iteration=step.iteration, direction=step.direction)
         job.run(lake, recipe, step)
         assert {*lake.versions_read} <= {table.name for table in (*job.READS, job.WRITES)}, "READS names what is read"
         return lake
 
-    return ran
+    return run
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's real model, made once, by its command."""
+    """Folder of the demo's real model, made once by its command."""
     folder = tmp_path_factory.mktemp("models") / "smollm2"
     assert base_model.main(["--out", str(folder)]) == 0
     return folder
@@ -173,5 +173,5 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny random model, as a recipe's base model."""
+    """Folder of a tiny random model, for a recipe's `base_model`."""
     return save_model(tmp_path_factory.mktemp("models") / "tiny-base")

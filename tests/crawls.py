@@ -1,4 +1,4 @@
-"""Own WARC records, as crawlers write them and as they get damaged; imitations, nothing is copied."""
+"""Imitations of WARC records as crawlers write them; no crawl data is copied."""
 
 import base64
 import gzip
@@ -7,14 +7,14 @@ from io import BytesIO
 
 from fastwarc.stream_io import ZstdWriter
 
-FILE_ID = "5b6ee7b1-1f0c-4a5e-9d5c-3c1f0e7a2b44"  # a random number, as crawlers draw one for each file
+FILE_ID = "5b6ee7b1-1f0c-4a5e-9d5c-3c1f0e7a2b44"  # a random UUID, such as crawlers give each file
 PAGE = b"<html><body><h1>Tea</h1><p>Water first.</p></body></html>"
 
 
 def http(
     body: bytes = PAGE, headers: str = "Content-Type: text/html", status: str = "200 OK", eol: str = "\r\n"
 ) -> bytes:
-    """A stored HTTP response."""
+    """Build a stored HTTP response."""
     lines = [f"HTTP/1.1 {status}", *(line for line in headers.split("\n") if line), "", ""]
     return eol.join(lines).encode("latin-1") + body
 
@@ -31,8 +31,8 @@ def record(
     length: int | None = None,
     file_id: str = FILE_ID,
 ) -> bytes:
-    """A WARC record; `length` overrides the true Content-Length, -1 leaves it out; without
-    a `file_id` it names no digest of its block either, as ClueWeb's don't."""
+    """Build a WARC record; `length` overrides the true Content-Length, and -1 leaves it out. Without
+    a `file_id` the record has no block digest either, as in ClueWeb."""
     block = http() if block is None else block
     n = len(block) if length is None else length
     lines = [
@@ -54,36 +54,36 @@ def block_digest(block: bytes) -> str:
 
 
 def packed(*records: bytes) -> bytes:
-    """One gzip member for each record, as the standard asks."""
+    """Compress each record to one gzip member, as the standard recommends."""
     return b"".join(gzip.compress(r) for r in records)
 
 
 def zstandard(*records: bytes) -> bytes:
-    """One Zstandard frame for each record."""
-    packed = BytesIO()
+    """Compress each record to one Zstandard frame."""
+    frames = BytesIO()
     for each in records:
         frame = BytesIO()
         writer = ZstdWriter(frame)
         writer.write(each)
         writer.close()
-        packed.write(frame.getvalue())
-    return packed.getvalue()
+        frames.write(frame.getvalue())
+    return frames.getvalue()
 
 
 def clueweb09(body: bytes = PAGE, url: str = "http://example.org/tea") -> bytes:
-    """WARC/0.18, LF only in the HTTP block, an impossible date, an encoding undone but still announced."""
+    """Build a record as in ClueWeb09: WARC/0.18, LF only in the HTTP block, an impossible date, a gzip header on plain text."""
     block = http(body, "Content-Type: text/html\nContent-Encoding: gzip", eol="\n")
     trec = "WARC-TREC-ID: clueweb09-en0000-00-00000"
     return record(block, url, version="0.18", date="2009-03-65T08:43:19-0800", extra=trec, eol="\n")
 
 
 def clueweb22(body: bytes = PAGE, url: str = "http://example.org/tea\n") -> bytes:
-    """Bare HTML where an HTTP response is announced, and an address that ends in a line break."""
+    """Build a record as in ClueWeb22: bare HTML declared as an HTTP response, and a URL that ends in a line break."""
     return record(body, url.strip(), extra="ClueWeb22-ID: clueweb22-en0000-00-00000")
 
 
 def common_crawl(body: bytes = PAGE, url: str = "http://example.org/tea") -> list[bytes]:
-    """Request, response and metadata; the body is stored decoded, the headers renamed."""
+    """Build request, response and metadata as in Common Crawl: the body is decoded, and the encoding header renamed."""
     headers = "Content-Type: text/html; charset=UTF-8\nX-Crawler-Content-Encoding: gzip"
     return [
         record(b"GET / HTTP/1.1\r\n\r\n", url, "request", "application/http; msgtype=request"),

@@ -1,4 +1,4 @@
-"""Crawl files, and what a bad disk or a broken transfer makes of them."""
+"""Crawl files damaged as by a bad disk or a broken transfer."""
 
 import gzip
 import random
@@ -12,9 +12,9 @@ from tests import crawls
 class Damaged:
     """A damaged file with the numbers of its records (`http://example.org/<number>`).
 
-    `intact`: no byte of it changed; `hurt`: some did, and some are left.
-    `place` spans what is left of these, in bytes of the file.
-    `spliced`: a plain record's own header was hurt, so that what comes out may look sound.
+    `intact`: records without a changed byte. `hurt`: records with changed bytes, not removed as a whole.
+    `place`: range of bytes of the file that holds the damage and the rest of the hurt records.
+    `spliced`: the WARC header of a plain record was hurt, so that a wrong record may look sound.
     """
 
     data: bytes
@@ -25,7 +25,7 @@ class Damaged:
 
 
 def damaged(seed: int, pack: str) -> Damaged:
-    """A file of 3 to 8 records, `pack`ed `plain`, `gzip` or `zstd`, with one damage of four kinds."""
+    """Build a file of 3 to 8 records, packed as `plain`, `gzip` or `zstd`, with one damage of four kinds."""
     rng = random.Random(f"{seed} {pack}")
     records = [
         crawls.record(

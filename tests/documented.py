@@ -1,4 +1,4 @@
-"""README and docs as tests read them: their code blocks, commands, queries and links."""
+"""Code blocks, commands, queries and links of README and docs, for tests."""
 
 import re
 import shlex
@@ -19,44 +19,44 @@ CALL = re.compile(r"(?:^|\$\()(humpback .*?)(?: \||\)$|  #|$)")
 
 @dataclass(frozen=True)
 class Block:
-    """The contents of a fenced block, and the name of its page."""
+    """A fenced block of a page."""
 
     page: str
     text: str
 
 
 def blocks(language: str) -> list[Block]:
-    """Every fenced block of a language, in the order of the pages."""
+    """Return every fenced block of a language, in the order of the pages."""
     return [Block(page.name, text) for page in PAGES for name, text in FENCED.findall(_text(page)) if name == language]
 
 
 def commands() -> list[str]:
-    """Every call of `humpback` in a shell block, continued lines joined, without comments and what it is piped to."""
+    """Return every call of `humpback` in a shell block: continued lines joined, comments and pipes removed."""
     lines = [line for block in blocks("sh") for line in block.text.replace("\\\n", " ").splitlines()]
     return [call for line in lines for call in CALL.findall(line)]
 
 
 def sql_queries() -> list[str]:
-    """Every SELECT and WITH: SQL blocks, and those of `humpback sql` commands; all can be asked of the demo's lake."""
-    asked = [words for words in map(shlex.split, commands()) if words[1] == "sql"]
-    queries = [next(word for word in words[2:] if " " in word) for words in asked]
-    every = [*(block.text for block in blocks("sql")), *queries]
-    return [query for query in dict.fromkeys(every) if re.match(r"SELECT\b|WITH\b", query)]
+    """Return every SELECT and WITH of SQL blocks and `humpback sql` commands; all run on the demo's lake."""
+    calls = [words for words in map(shlex.split, commands()) if words[1] == "sql"]
+    queries = [next(word for word in words[2:] if " " in word) for words in calls]
+    statements = [*(block.text for block in blocks("sql")), *queries]
+    return [query for query in dict.fromkeys(statements) if re.match(r"SELECT\b|WITH\b", query)]
 
 
 def query_with(part: str) -> str:
-    """The only query that holds `part`."""
+    """Return the only query that contains `part`."""
     [query] = [query for query in sql_queries() if part in query]
     return query
 
 
 def links(page: Path) -> Iterator[str]:
-    """The targets of the links and pictures of a page, code left out."""
+    """Yield the targets of the links and pictures of a page, without those in code."""
     yield from LINK.findall(re.sub(r"`[^`\n]*`", "", FENCED.sub("", _text(page))))
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub and the site name them."""
+    """Return the anchors that GitHub and the site give to the headings of a page."""
     titles = HEADING.findall(FENCED.sub("", _text(page)))
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 

@@ -1,4 +1,4 @@
-"""Engines that answer as no sound server does."""
+"""An engine that fails, for tests."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from model_ops.client.engine import Answer
 
 @dataclass(frozen=True)
 class Refusing:
-    """A server that refuses everything; or, at no endpoint, a client that does."""
+    """Refuses every request, as the server at `endpoint`, or as the client if it is None."""
 
     endpoint: str | None
 

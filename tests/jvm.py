@@ -1,4 +1,4 @@
-"""What a JVM of a test is started with."""
+"""Options of the JVMs that tests start."""
 
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m"  # of code, 48 MB would be full
-"""For one that ends before its better machine code and its parallel collector have paid for themselves."""
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m"  # the default of 48 MB fills up
+"""For a short life: a JVM of a test ends before the optimizing compiler and the parallel collector pay off."""

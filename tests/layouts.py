@@ -1,7 +1,7 @@
-"""Pages as well-known generators and themes lay them out, of which every word is known: text or furniture.
+"""Pages in the layouts of well-known generators and themes, with every word marked as text or furniture (boilerplate).
 
 A template's `@5` stands for five words of furniture, `{article}` for the text. The text's headers have
-titles such as Pagination, and its sections ids, as the generator makes them from these.
+misleading titles such as Pagination, and its sections the ids that the generator derives from these.
 """
 
 import re
@@ -13,7 +13,7 @@ TITLES = (
     "Menu", "Sidebar", "Social network analysis", "Footer of a table", "Sharing with others", "Navigation of trees",
 )  # fmt: skip
 Section = Callable[[str, str, str], str]
-"""Writes a section from its id, its title and its inside."""
+"""Writes the HTML of a section from its id, its title and its contents."""
 
 
 def plain(slug: str, title: str, inside: str) -> str:
@@ -98,19 +98,21 @@ LAYOUTS: dict[str, tuple[Section, str]] = {
 
 
 def page(name: str) -> str:
-    """The page in this layout: `wN` are words of its text, `xN` are words of furniture."""
+    """Build the page of a layout, in which `wN` are words of text and `xN` words of furniture."""
     section, template = LAYOUTS[name]
     words = count()
 
-    def some(kind: str, n: int) -> str:
+    def numbered(kind: str, n: int) -> str:
         return " ".join(f"{kind}{next(words)}" for _ in range(n))
 
     def inside() -> str:
-        items = "".join(f"<li>{some('w', 4)}</li>" for _ in range(3))
-        return f"<p>{some('w', 30)}</p><ul>{items}</ul><p>{some('w', 20)}<sup>2</sup></p>"
+        items = "".join(f"<li>{numbered('w', 4)}</li>" for _ in range(3))
+        return f"<p>{numbered('w', 30)}</p><ul>{items}</ul><p>{numbered('w', 20)}<sup>2</sup></p>"
 
-    sections = [section("-".join(title.lower().split()), f"{title} {some('w', 1)}", inside()) for title in TITLES[::2]]
+    sections = [
+        section("-".join(title.lower().split()), f"{title} {numbered('w', 1)}", inside()) for title in TITLES[::2]
+    ]
     sections += [section("-".join(title.lower().split()), title, inside()) for title in TITLES[1::2]]
-    article = f"<h1>{some('w', 3)}</h1><p>{some('w', 30)}</p>{''.join(sections)}"
-    around = re.sub(r"@(\d+)", lambda n: some("x", int(n[1])), template)
+    article = f"<h1>{numbered('w', 3)}</h1><p>{numbered('w', 30)}</p>{''.join(sections)}"
+    around = re.sub(r"@(\d+)", lambda n: numbered("x", int(n[1])), template)
     return f'<html><body class="menu sidebar">{around.replace("{article}", article)}</body></html>'

@@ -1,4 +1,4 @@
-"""Web pages with known contents, and crawls that hold them."""
+"""Generated web pages and crawl files of them."""
 
 import random
 from io import BytesIO
@@ -22,7 +22,7 @@ ENDINGS = (
 
 
 def paragraph(rng: random.Random, n_sentences: int) -> str:
-    """English prose that no other seed repeats, in words that a tokenizer keeps whole."""
+    """Generate English prose that differs by seed, of words that a tokenizer keeps whole."""
     return " ".join(
         f"The {rng.choice(COLOURS)} {rng.choice(NOUNS)} {rng.choice(VERBS)} the {rng.choice(COLOURS)} "
         f"{rng.choice(NOUNS)} {rng.choice(ENDINGS)}."
@@ -31,7 +31,7 @@ def paragraph(rng: random.Random, n_sentences: int) -> str:
 
 
 def page(number: int) -> str:
-    """A page of three sections, each long enough to be a segment."""
+    """Generate a page of three sections, each long enough for a segment."""
     rng = random.Random(number)
     sections = "".join(
         f"<h2>How to care for the {rng.choice(NOUNS)} ({number}.{i})</h2><p>{paragraph(rng, 10)}</p>" for i in range(3)
@@ -40,7 +40,7 @@ def page(number: int) -> str:
 
 
 def write_warc(path: Path, n_pages: int) -> None:
-    """A crawl of `n_pages` pages below https://example.org/."""
+    """Write a WARC file of `n_pages` pages below https://example.org/."""
     with path.open("wb") as stream:
         writer = WARCWriter(stream, gzip=True)
         for number in range(n_pages):

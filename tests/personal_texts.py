@@ -1,6 +1,6 @@
-"""Sentences made from templates, of which it is known whether they hold personal data, and of which kind.
+"""Sentences made from templates, with and without personal data of a known kind.
 
-A template's names in braces are values that `Maker` draws; the value in double brackets is the personal data.
+Names in braces in a template are values that `Maker` draws. Double brackets mark the personal data.
 """
 
 import random
@@ -9,7 +9,7 @@ import string
 from collections.abc import Iterator
 
 Made = tuple[str, str | None]
-"""A text, and the part of it that is personal data."""
+"""A text, and the part of it that is personal data, or None."""
 
 WORDS = {
     "first": "anna ben chloe dmitri elif farid grace hiro ines jonas kofi lena marco nadia omar priya",
@@ -139,7 +139,7 @@ KINDS = {
     "phone": (PHONES, NO_PHONES),
     "card": (CARDS, NO_CARDS),
 }
-FORMATS = {  # of national numbers, # for any digit
+FORMATS = {  # of national numbers; # stands for any digit
     "US": ("415-86#-53##", "(415) 86#-53##", "415.86#.53##", "415 86# 53##", "1-415-86#-53##", "+1 415 86# 53##", "+14158675###"),
     "GB": ("0117 496 0###", "(0117) 496 0###", "020 7946 0###", "0207 946 0###", "07911 123###", "07911123###", "+44 117 496 0###", "+44 (0)117 496 0###"),
     "DE": ("030 12345###", "030/12345###", "(030) 12345###", "030-12345###", "0171 1234###", "0171/1234###", "01711234###", "+49 30 12345###", "+49 (0)171 1234###"),
@@ -150,14 +150,14 @@ ISSUERS = ("4", "51", "55", "2221", "34", "37", "6011", "65", "36", "3530")
 
 
 class Maker:
-    """Fills templates, with a seed of its own."""
+    """Fills templates with random values, by a seed; `region` is the country of phone numbers, None for international ones."""
 
     def __init__(self, seed: int, region: str | None = "US") -> None:
         self.random = random.Random(seed)
         self.region = region
 
     def made(self, kind: str, personal: bool, n: int) -> Iterator[Made]:
-        """`n` texts of a kind, from every template in turn."""
+        """Yield `n` texts of a kind from all templates in turn, with or without personal data."""
         templates = KINDS[kind][not personal]
         for number in range(n):
             text = self.filled(templates[number % len(templates)])
@@ -170,19 +170,19 @@ class Maker:
 
     def filled(self, template: str) -> str:
         names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
-        parts = template
+        text = template
         for name in names:
-            parts = parts.replace(f"{{{name}}}", self.value(name), 1)
-        return parts.replace("{{", "{").replace("}}", "}")
+            text = text.replace(f"{{{name}}}", self.value(name), 1)
+        return text.replace("{{", "{").replace("}}", "}")
 
     def value(self, name: str) -> str:
-        pick = self.random.choice
+        choice = self.random.choice
         if name in WORDS:
-            return pick(WORDS[name].split("," if "," in WORDS[name] else " "))
+            return choice(WORDS[name].split("," if "," in WORDS[name] else " "))
         if name.startswith("digits"):
-            return pick("23456789") + self.digits(int(name[6:]) - 1)
+            return choice("23456789") + self.digits(int(name[6:]) - 1)
         if name.startswith("hex"):
-            return "".join(pick("0123456789abcdef") for _ in range(int(name[3:])))
+            return "".join(choice("0123456789abcdef") for _ in range(int(name[3:])))
         return str(getattr(self, name)())
 
     def digits(self, n: int) -> str:
@@ -324,6 +324,6 @@ class Maker:
 
 
 def checked(number: str) -> str:
-    """The number with its check digit (ISO/IEC 7812)."""
+    """Append the check digit (ISO/IEC 7812) to a number."""
     total = sum(sum(divmod(int(c) * (2 - n % 2), 10)) for n, c in enumerate(reversed(number)))
     return number + str(-total % 10)

@@ -1,4 +1,4 @@
-"""What a plan would bring to one task, or to every task, however many rows there are."""
+"""Search for the nodes of a Spark plan that bring an unbounded number of rows to one task or to every task."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 AS_WRITTEN = {"spark.sql.autoBroadcastJoinThreshold": "-1", "spark.sql.adaptive.enabled": "false"}
-"""Of small tables Spark broadcasts what it would not of large ones; with these only what a plan insists on."""
+"""Settings with which Spark broadcasts only what a plan demands; by default it also broadcasts small tables."""
 THROUGH = (
     "Project",
     "Filter",
@@ -23,7 +23,7 @@ THROUGH = (
 
 @contextmanager
 def planned_as_for_large_tables(spark: SparkSession) -> Iterator[None]:
-    """Plan as Spark does where no side of a join is small."""
+    """Make Spark plan as it does if no side of a join is small."""
     before = {key: spark.conf.get(key) for key in AS_WRITTEN}
     try:
         for key, value in AS_WRITTEN.items():
@@ -35,13 +35,15 @@ def planned_as_for_large_tables(spark: SparkSession) -> Iterator[None]:
             spark.conf.set(key, old)
 
 
-def gathered(frame: DataFrame, *few: str) -> list[str]:
-    """The nodes of a frame's plan that bring more than a bounded number of rows to one task or to every one.
+def gathered(frame: DataFrame, *few_valued: str) -> list[str]:
+    """Return the nodes of a frame's plan that bring an unbounded number of rows to one task or to every task.
 
-    Bounded are aggregates without groups, those grouped by columns named `few`, and rows that the plan itself holds.
+    Bounded are aggregates without groups or grouped by columns in `few_valued`, limits, and rows in the plan itself.
     """
-    plan: Any = frame._jdf.queryExecution().executedPlan()  # type: ignore[operator]  # it is the JVM's own object
-    return [str(node.simpleString(200)) for node in _nodes(plan) if _gathers(node) and not _is_bounded(node, {*few})]
+    plan: Any = frame._jdf.queryExecution().executedPlan()  # type: ignore[operator]  # an object of the JVM
+    return [
+        str(node.simpleString(200)) for node in _nodes(plan) if _gathers(node) and not _is_bounded(node, {*few_valued})
+    ]
 
 
 def _nodes(plan: Any) -> Iterator[Any]:
@@ -50,8 +52,8 @@ def _nodes(plan: Any) -> Iterator[Any]:
         yield from _nodes(node)
 
 
-def _listed(found: Any) -> list[Any]:
-    return [found.apply(i) for i in range(found.size())]
+def _listed(sequence: Any) -> list[Any]:
+    return [sequence.apply(i) for i in range(sequence.size())]
 
 
 def _gathers(node: Any) -> bool:
@@ -61,15 +63,15 @@ def _gathers(node: Any) -> bool:
     return kind in ("BroadcastExchange", "TakeOrderedAndProject", "CollectLimit")
 
 
-def _is_bounded(node: Any, few: set[str]) -> bool:
+def _is_bounded(node: Any, few_valued: set[str]) -> bool:
     kind = _kind(node)
     children = [node.child()] if kind == "ReusedExchange" else _listed(node.children())
     if kind in ("HashAggregate", "ObjectHashAggregate", "SortAggregate"):
-        return {str(key.name()) for key in _listed(node.groupingExpressions())} <= few
+        return {str(key.name()) for key in _listed(node.groupingExpressions())} <= few_valued
     if kind in ("LocalTableScan", "LocalLimit", "GlobalLimit") or str(node.nodeName()).endswith("OneRowRelation"):
         return True
-    passes = kind.startswith(THROUGH) or kind.endswith(("Join", "Product")) or _gathers(node)
-    return passes and kind != "TakeOrderedAndProject" and all(_is_bounded(child, few) for child in children)
+    passes_rows = kind.startswith(THROUGH) or kind.endswith(("Join", "Product")) or _gathers(node)
+    return passes_rows and kind != "TakeOrderedAndProject" and all(_is_bounded(child, few_valued) for child in children)
 
 
 def _kind(node: Any) -> str:

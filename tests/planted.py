@@ -1,4 +1,4 @@
-"""Rows that an earlier run left in a lake, put there in milliseconds: what a test starts from, not what it tests."""
+"""Rows of earlier runs, written to a lake in milliseconds as the starting point of a test."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from schemas.table import Table
 
 
 def plant(root: Path | str, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append rows as they are: by delta-rs, where the jobs' own way, by Spark, takes seconds."""
+    """Append rows unchecked, with delta-rs: writing them with Spark, as jobs do, takes seconds."""
     place, partitions = f"{root}/{table.path}", [*table.partition_by] or None
     write_deltalake(place, arrow_of(table, rows), mode="append", partition_by=partitions)
 
@@ -26,7 +26,7 @@ def plant(root: Path | str, table: Table, rows: Sequence[Mapping[str, Any]]) -> 
 def plant_model(
     root: Path | str, recipe: Recipe, direction: Direction, iteration: int, digest: str | None = None
 ) -> Model:
-    """A trained model, with the release that it was trained on; its weights are those of the base model."""
+    """Write a trained model and the release that it was trained on; its weights are those of the base model."""
     name, dataset = f"{direction}-{iteration}", dataset_name(recipe.name, direction, iteration)
     plant(root, RELEASES, [{
         "release_id": dataset, "table": "gold.training_examples", "experiment": recipe.name, "iteration": iteration,

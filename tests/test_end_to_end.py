@@ -1,6 +1,6 @@
-"""The whole loop on real parts, at a small size, twice: Spark, Delta, vLLM, torch, Great Expectations.
+"""The whole loop on a small corpus, twice, with real Spark, Delta, vLLM, torch and Great Expectations.
 
-The model is the 135M one that a package carries; pages and seed are made here. The second run must
+The model is the demo's, of 135M parameters; pages and seed are generated. The second run must
 write nothing but its rows in `ops.runs`, and call no model.
 """
 
@@ -25,7 +25,7 @@ from tests.documented import query_with
 from tests.jvm import QUICK
 from tests.pages import write_warc
 
-pytestmark = [pytest.mark.spark, pytest.mark.model, pytest.mark.timeout(2700)]  # hosts differ by three times
+pytestmark = [pytest.mark.spark, pytest.mark.model, pytest.mark.timeout(2700)]  # hosts differ threefold in speed
 
 ROOT = Path(__file__).parent.parent
 PORT = 8791
@@ -33,7 +33,7 @@ TRACE = query_with("gold.training_examples e")
 
 
 def process(*words: object) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, as a user starts it, whose machine need not have a C++ compiler."""
+    """Run the command in a separate process, as a user does, without a C++ compiler, which a machine need not have."""
     return subprocess.run(
         [sys.executable, "-m", "jobs", *map(str, words)], cwd=ROOT,
         env=os.environ | {"CXX": "/nonexistent", "JDK_JAVA_OPTIONS": QUICK}, capture_output=True, text=True, check=False,
@@ -42,7 +42,7 @@ def process(*words: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def made(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A folder with crawl, seed and recipe; and the options that every command needs."""
+    """A folder with crawl, seed and recipe, and the options that every command needs."""
     folder = tmp_path_factory.mktemp("loop")
     write_warc(folder / "crawl.warc.gz", n_pages=20)
     rng = random.Random(0)
@@ -137,8 +137,8 @@ def test_the_loop_runs_closes_its_accounts_and_is_done(made: tuple[Path, list[st
 
     before = versions(lake)
     written = (folder / "report.html").stat().st_mtime_ns
-    again = ("--set", "inference.in_flight=32")  # it changes no result, but without it the loop would be skipped
-    with socket.create_server(("127.0.0.1", PORT)):  # a server of ours would find its port taken
+    again = ("--set", "inference.in_flight=32")  # changes no result; without a change the whole loop is skipped
+    with socket.create_server(("127.0.0.1", PORT)):  # a server that the run started would find its port taken
         second = humpback("run", *options, *again, "--json", "--report", folder / "report.html")
     assert second.code == 0, second.err
     runs = [json.loads(line) for line in second.out.splitlines()]
@@ -154,7 +154,7 @@ def test_the_loop_runs_closes_its_accounts_and_is_done(made: tuple[Path, list[st
         read = {name for run in inputs if run["job"] == job_name(job) for name, _ in run["inputs"]}
         declared = {table.name for table in job.READS}
         assert read <= declared | {job.WRITES.name}, job
-        # The first job that asks finds no prompts yet, and a table without rows may not have been there.
+        # The first job that asks a model finds no prompts yet, and a table without rows may not have existed.
         assert not read or declared <= read | empty | {PROMPTS.name}, job
 
     assert (folder / "report.html").stat().st_size > 10_000
@@ -164,7 +164,7 @@ def test_the_loop_runs_closes_its_accounts_and_is_done(made: tuple[Path, list[st
     assert {row["trained_model"] for row in traced} == {m["model_id"] for m in models if m["iteration"] in (1, 2)}
     assert all(row["url"].startswith("https://example.org/") and row["template"] == "backward" for row in traced)
 
-    # A model that has not answered yet needs a server; what is wrong with it is said, and nothing is written.
+    # A model without answers needs a server. A fault of the server is reported, and nothing is written.
     asking = ("generate-answers", "--iteration", 1, *options, "--set")
     silent = humpback(*asking, 'serving.endpoints=["http://127.0.0.1:9/v1"]', "--set", "inference.patience=0")
     assert silent.code == 1

@@ -1,4 +1,4 @@
-"""A small data set of gold.training_examples, written without Spark."""
+"""A small data set in `gold.training_examples`, written without Spark."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ DATASET = "demo/forward-0"
 
 
 def rows(n_train: int = 6, n_dev: int = 2, dataset: str = DATASET) -> list[dict[str, str]]:
-    """Examples of different lengths, every second one with a system message."""
+    """Generate examples of different lengths, every second one with a system message."""
     return [
         {
             "dataset": dataset,
@@ -29,7 +29,7 @@ def rows(n_train: int = 6, n_dev: int = 2, dataset: str = DATASET) -> list[dict[
 
 
 def write_table(folder: Path, *datasets: list[dict[str, str]]) -> tuple[str, Digest]:
-    """One commit for each data set; the table's path, and the digest of the first."""
+    """Write one commit per data set; return the table's path and the digest of the first data set."""
     path = folder / "gold" / "training_examples"
     schema = pa.schema([(name, pa.string()) for name in TRAINING_EXAMPLES.columns])
     for dataset in datasets:

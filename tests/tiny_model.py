@@ -1,4 +1,4 @@
-"""A tokenizer and a Llama small enough to be made and trained in a test."""
+"""A tokenizer and a Llama small enough to be created and trained in a test."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ TEXT = [
 
 
 def save_tokenizer(folder: Path, template: str = TEMPLATE) -> None:
-    """A byte-level BPE tokenizer of some 300 tokens, with its chat template."""
+    """Save a byte-level BPE tokenizer of some 300 tokens, with a chat template."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -35,7 +35,7 @@ def save_tokenizer(folder: Path, template: str = TEMPLATE) -> None:
 
 
 def save_word_tokenizer(folder: Path) -> None:
-    """Words split at spaces, special tokens among them as words, and a token for the unknown."""
+    """Save a tokenizer of words split at spaces, with special tokens as words and an unknown token."""
     folder.mkdir(parents=True, exist_ok=True)
     words = ["<unk>", "</s>", "user", "assistant", "hello", "<", "/s>"]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
@@ -49,7 +49,7 @@ def save_word_tokenizer(folder: Path) -> None:
 
 
 def save_model(folder: Path, positions: int = 256) -> Path:
-    """A random two-layer Llama with its tokenizer, as a model folder."""
+    """Save a two-layer Llama with random weights and its tokenizer, and return the folder."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

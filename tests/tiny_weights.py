@@ -1,4 +1,4 @@
-"""A safetensors file of a few numbers, written without torch: bfloat16 and eight bits are given as their bits."""
+"""A small safetensors file, written without torch; bfloat16 and 8-bit floats are given by their bits."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ BITS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I8": "i1"}
 
 
 def write_weights(file: Path, **tensors: tuple[str, list[float]]) -> None:
-    """Tensors by name: their format and their numbers (of a format that numpy lacks, the bits)."""
+    """Write tensors by name, each given by its format and its numbers (bits for a format that numpy lacks)."""
     header, data = {}, b""
     for name, (format, values) in tensors.items():
         stored = np.array(values, BITS.get(format, "u1")).tobytes()

@@ -1,1 +1,1 @@
-"""Asking models: the engine interface, vLLM's client, and what a server must prove first."""
+"""Querying models: the engine interface, vLLM's client, and the handshake that proves a server's capabilities."""

@@ -1,7 +1,7 @@
-"""What a request can ask of a server, each declared once: how it is asked for, read, proven and faked.
+"""The capabilities that a request can need of a server, each declared once: request fields, reading, probe and fake.
 
-A request asks for one of these. vLLM's client, the handshake and the fake engine read the same
-declarations, so that a new one is added here and nowhere else.
+A request needs exactly one of them. vLLM's client, the handshake and the fake engine read the same
+declarations, so a new capability is added here and nowhere else.
 """
 
 import json
@@ -21,7 +21,7 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """One request, as a row of `schemas.request.REQUEST` has it."""
+    """One request: the fields of a row of `schemas.request.REQUEST` that an engine needs."""
 
     request_id: str
     system: str
@@ -32,14 +32,14 @@ class Request:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """The request of a row, its sampling parsed."""
+        """Build a request from a row and parse its sampling settings from JSON."""
         texts = {name: row[name] for name in ("request_id", "system", "prompt", "prefill", "span")}
         return cls(**texts, sampling=json.loads(row["sampling"]))
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A request in token ids: all of its prompt, how many come before the span, and its labels' own."""
+    """A request as token ids: the prompt with the span, the number of ids before the span, and one id per label."""
 
     prompt: list[int]
     boundary: int
@@ -47,7 +47,7 @@ class Tokens:
 
     @classmethod
     def of(cls, request: Request, chat: ChatFormat) -> Self:
-        """The tokens of a request in a model's chat format.
+        """Encode a request in a model's chat format.
 
         Raises:
             ChatFormatError: the text has no prompt in this format, or a label is not one token.
@@ -60,12 +60,12 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Capability:
-    """One thing that a server can be asked for.
+    """One kind of result that a server can return.
 
-    `field` is the field of vLLM's request that asks for it, `body` all of them. `read` takes the
-    facts out of a choice of vLLM's reply and raises one of `ABSURD` where they are not there.
-    `fake` makes them up, from a number between 0 and 1. `probe` is the request that proves the
-    capability; None: every server has it.
+    `field` is the main field of vLLM's request for it, and `body` returns all such fields. `read` takes
+    the facts from a choice of vLLM's reply and raises one of `ABSURD` if they are missing. `fake` invents
+    facts from a number between 0 and 1. `probe` is the request that proves the capability; None means
+    that every server has it.
     """
 
     field: str
@@ -77,7 +77,7 @@ class Capability:
 
 
 def capability_of(request: Request) -> Capability:
-    """What a request asks for."""
+    """Return the first capability, by precedence, that a request asks for."""
     return next(capability for capability in CAPABILITIES if capability.is_asked(request))
 
 
@@ -86,20 +86,20 @@ def _probe(**sampling: Any) -> Request:
 
 
 def _read_labels(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> Facts:
-    places = (choice.get("logprobs") or {}).get("top_logprobs") or []
+    positions = (choice.get("logprobs") or {}).get("top_logprobs") or []
     names = {label: f"token_id:{token}" for label, token in tokens.labels.items()}
-    given = _only(places) if places else {}
-    if missing := sorted(set(names.values()) - set(given)):
+    entries = _only_position(positions) if positions else {}
+    if missing := sorted(set(names.values()) - set(entries)):
         raise ValueError(f"no log-probability of {', '.join(missing)}")
-    found = {label: log_probability(given[name], f"the label {label!r}") for label, name in names.items()}
-    require_probabilities(found)
-    return {"status": "ok", "label_logprobs": found}
+    logprobs = {label: log_probability(entries[name], f"the label {label!r}") for label, name in names.items()}
+    require_probabilities(logprobs)
+    return {"status": "ok", "label_logprobs": logprobs}
 
 
-def _only(places: list[Any]) -> Any:
-    if len(places) != 1:
-        raise ValueError(f"log-probabilities in {len(places)} places, not in one")
-    return places[0]
+def _only_position(positions: list[Any]) -> Any:
+    if len(positions) != 1:
+        raise ValueError(f"log-probabilities in {len(positions)} places, not in one")
+    return positions[0]
 
 
 def _fake_labels(request: Request, number: float) -> Facts:
@@ -110,20 +110,20 @@ def _fake_labels(request: Request, number: float) -> Facts:
 
 
 def _read_span(request: Request, tokens: Tokens, choice: Mapping[str, Any]) -> Facts:
-    given = choice.get("prompt_logprobs") or []
-    if len(given) != len(tokens.prompt):
-        raise ValueError(f"log-probabilities of {len(given)} tokens, not {len(tokens.prompt)}")
-    span = [*zip(tokens.prompt, given, strict=True)][tokens.boundary :]
+    logprobs = choice.get("prompt_logprobs") or []
+    if len(logprobs) != len(tokens.prompt):
+        raise ValueError(f"log-probabilities of {len(logprobs)} tokens, not {len(tokens.prompt)}")
+    span = [*zip(tokens.prompt, logprobs, strict=True)][tokens.boundary :]
     total = math.fsum(_span_token(token, entries) for token, entries in span)
     return {"status": "ok", "text": "", "span_tokens": len(span), "span_logprob": total}
 
 
 def _span_token(token: int, entries: Mapping[str, Any]) -> float:
-    """The log-probability of a token of the span, out of what is said of its place."""
-    said = entries.get(str(token))
-    if said is None:
+    """Return the log-probability of one token of the span, from vLLM's entries for its position."""
+    entry = entries.get(str(token))
+    if entry is None:
         raise ValueError(f"no log-probability of the prompt's token {token}, but of {', '.join(entries)[:80]}")
-    value, rank = said["logprob"], said.get("rank")
+    value, rank = entry["logprob"], entry.get("rank")
     if type(value) is not float or not NO_PROBABILITY < value <= 0:
         value = log_probability(value, f"the prompt's token {token}")
         if value <= NO_PROBABILITY:
@@ -163,7 +163,7 @@ def _read_constrained(request: Request, tokens: Tokens, choice: Mapping[str, Any
 
 
 def _fake_constrained(request: Request, number: float) -> Facts:
-    """A rating, by a number that the constraint allows."""
+    """Return a rating that the constraint allows, chosen by `number`."""
     fitting = _ratings(request.sampling["regex"])
     if not fitting:
         return {"status": "failed", "error": "the fake engine answers constraints with ratings, and none fits this one"}
@@ -212,4 +212,4 @@ TEXT = Capability(
     fake=_fake_text,
 )
 CAPABILITIES = (LABELS, SPAN, CONSTRAINT, TEXT)
-"""By precedence: labels after a span ask for no likelihood of it."""
+"""In order of precedence: a request with both labels and a span gets no likelihood of the span."""

@@ -19,9 +19,9 @@ KEY = "HUMPBACK_API_KEY"
 """The environment variable that holds the API key; it is never logged or stored."""
 TIMEOUT = 60.0
 MAX_BYTES = 8 << 20
-"""The longest reply that is read: a list of models or a server's counters take a thousandth of it."""
+"""Maximum size of a reply; a list of models or a server's counters take a thousandth of it."""
 CHUNK_BYTES = 1 << 16
-# What a senseless card of a model raises.
+# Exceptions that a malformed model card raises.
 SENSELESS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 
 
@@ -36,16 +36,16 @@ class EndpointError(RuntimeError):
         means: Meaning = Meaning.BUSY,
         retry_after: float | None = None,
     ) -> None:
-        """`message` names the server and what it answered; `retry_after` is what it asked for, seconds."""
+        """`message` names the server and what it answered; `retry_after` is the wait that it asked for, in seconds."""
         super().__init__(message)
         self.status, self.means, self.retry_after = status, means, retry_after
 
 
 def key_from_environment() -> str | None:
-    """The API key that the user has set, if any; without the end of line of the file that it may come from.
+    """Return the API key that the user has set, or None; white space around it is stripped.
 
     Raises:
-        EndpointError: no HTTP header can hold it.
+        EndpointError: the key has a character that no HTTP header can hold.
     """
     key = os.environ.get(KEY, "").strip()
     if not (key.isascii() and key.isprintable()):
@@ -56,14 +56,14 @@ def key_from_environment() -> str | None:
 
 
 def headers(key: str | None) -> dict[str, str]:
-    """The HTTP headers that show `key` to a server."""
+    """Return the HTTP headers that authorize a request with `key`."""
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """What opens addresses of HTTP and nothing else: no proxy of the environment, no redirect, no file.
+    """Return an opener for HTTP and HTTPS only: no proxy from the environment, no redirect, no `file:` URL.
 
-    A proxy would be shown the key, and so would the host that a redirect leads to. `VllmEngine`'s client does likewise.
+    A proxy, or the target of a redirect, would receive the key. `VllmEngine`'s client refuses both as well.
     """
     opener = urllib.request.OpenerDirector()
     for handler in (
@@ -79,13 +79,13 @@ def _opener() -> urllib.request.OpenerDirector:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The base URL of a server's API (`http://host:port/v1`) and the key that it asks for."""
+    """The base URL of a server's API (`http://host:port/v1`) and its API key."""
 
     url: str
     key: str | None = field(default=None, repr=False)
 
     def require_health(self, timeout: float = 5.0) -> None:
-        """Ask for `/health`, which vLLM answers with HTTP 200 while its engine is alive.
+        """Check `/health`, which vLLM answers with HTTP 200 while its engine is alive.
 
         Raises:
             EndpointError: no answer within `timeout` seconds, or another status.
@@ -93,7 +93,7 @@ class Endpoint:
         self._send(self._root + "/health", timeout=timeout)
 
     def served_models(self) -> dict[str, int]:
-        """The names of the models served, each with its longest context in tokens; 0 where the server gives none.
+        """Return the name of each served model and its maximum context in tokens; 0 if the server reports none.
 
         Raises:
             EndpointError: no answer, or one that lists no models.
@@ -102,18 +102,20 @@ class Endpoint:
         try:
             cards = reply["data"]
             lengths = [token_count(card.get("max_model_len") or 0, "max_model_len") for card in cards]
-            # vLLM gives no length for an adapter: it has its base model's.
+            # vLLM reports no length for an adapter, which has that of its base model.
             longest = max(lengths, default=0)
             return {str(card["id"]): length or longest for card, length in zip(cards, lengths, strict=True)}
         except SENSELESS as error:
-            said = without_key(str(reply), self.key)[:100]
-            raise EndpointError(f"{self.url}/models does not list models: {said!r}", means=Meaning.TROUBLED) from error
+            excerpt = without_key(str(reply), self.key)[:100]
+            raise EndpointError(
+                f"{self.url}/models does not list models: {excerpt!r}", means=Meaning.TROUBLED
+            ) from error
 
     def load_adapter(self, name: str, adapter: Path) -> bool:
-        """Ask the server to load a LoRA adapter under an immutable name; False where it refuses.
+        """Ask the server to load a LoRA adapter under an immutable name; return False if it refuses.
 
         Raises:
-            EndpointError: it is silent or busy.
+            EndpointError: the server is silent or busy.
         """
         try:
             self.call("/load_lora_adapter", {"lora_name": name, "lora_path": str(adapter)})
@@ -124,14 +126,14 @@ class Endpoint:
             return False
 
     def version(self) -> str:
-        """The version that the server reports, or `unknown`: other servers with this API need not report one."""
+        """Return the version that the server reports, or `unknown`: other servers with this API need not report one."""
         try:
             return str(_parsed(self._send(self._root + "/version"))["version"])
         except (EndpointError, KeyError, TypeError):
             return "unknown"
 
     def metrics(self, timeout: float = 2.0) -> str:
-        """The server's counters in Prometheus' text format.
+        """Return the server's counters in Prometheus' text format.
 
         Raises:
             EndpointError: no answer within `timeout` seconds.
@@ -139,7 +141,7 @@ class Endpoint:
         return self._send(self._root + "/metrics", timeout=timeout)
 
     def call(self, route: str, body: dict[str, Any] | None = None) -> Any:
-        """GET a route below the base URL, or POST `body` to it; the reply's JSON, or its text where it is none.
+        """GET a route below the base URL, or POST `body` to it; return the parsed JSON, or the text if it is not JSON.
 
         Raises:
             EndpointError: no answer, an HTTP status of 400 or more, or a reply of more than `MAX_BYTES`.
@@ -162,24 +164,24 @@ class Endpoint:
         except urllib.error.HTTPError as error:
             raise self._error(address, error) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
-            said = without_key(str(error), self.key)
+            reason = without_key(str(error), self.key)
             raise EndpointError(
-                f"{self.url} does not answer ({said}); check that the server runs and serving.endpoints is right",
+                f"{self.url} does not answer ({reason}); check that the server runs and serving.endpoints is right",
                 means=Meaning.BUSY if isinstance(error, OSError) else Meaning.TROUBLED,
             ) from error
 
     def _error(self, address: str, error: urllib.error.HTTPError) -> EndpointError:
-        said = f"{address} answered HTTP {error.code}: {without_key(repr(_beginning(error)), self.key)}"
+        message = f"{address} answered HTTP {error.code}: {without_key(repr(_excerpt(error)), self.key)}"
         means = meaning(error.code)
         if means is Meaning.MISFIT:
-            said += f"; {how_to_mend(error.code)}"
+            message += f"; {how_to_mend(error.code)}"
         return EndpointError(
-            said, error.code, means=means, retry_after=seconds_to_wait(error.headers.get("Retry-After"))
+            message, error.code, means=means, retry_after=seconds_to_wait(error.headers.get("Retry-After"))
         )
 
 
 def how_to_mend(status: int) -> str:
-    """What to do where an HTTP status means that the settings do not fit the server."""
+    """Return advice for an HTTP status that means `Meaning.MISFIT`: the settings do not fit the server."""
     if status in (401, 403):
         return f"set {KEY} to the server's key"
     if 300 <= status < 400:
@@ -188,17 +190,17 @@ def how_to_mend(status: int) -> str:
 
 
 def _text(reply: http.client.HTTPResponse, deadline: float) -> str:
-    """The body of a reply; bytes that are no UTF-8 are replaced.
+    """Read the body of a reply; bytes that are not UTF-8 are replaced.
 
     Raises:
-        ValueError: it is too long, arrives too slowly or is cut off.
+        ValueError: the body is too long, arrives too slowly or is cut off.
     """
     content = b""
     while chunk := reply.read1(CHUNK_BYTES):
         content += chunk
         if len(content) > MAX_BYTES:
             raise ValueError(f"the reply has more than {MAX_BYTES:,} bytes")
-        if time.monotonic() > deadline:  # urllib's own timeout is of each read
+        if time.monotonic() > deadline:  # urllib's timeout applies to each read
             raise ValueError(f"the reply is not complete in time, after {len(content):,} bytes")
     if reply.length:
         raise ValueError(f"the reply is cut off {reply.length:,} bytes before its end")
@@ -212,7 +214,7 @@ def _parsed(text: str) -> Any:
         return text  # /load_lora_adapter answers in prose
 
 
-def _beginning(error: urllib.error.HTTPError) -> bytes:
+def _excerpt(error: urllib.error.HTTPError) -> bytes:
     try:
         return error.read(300)
     except (OSError, ValueError, http.client.HTTPException):

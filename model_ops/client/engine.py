@@ -1,4 +1,4 @@
-"""Text in, text out: what an engine is, and how a partition of requests passes through it."""
+"""The engine interface, and the function that sends a partition of requests through an engine."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -12,10 +12,10 @@ from schemas.bronze import COMPLETIONS, ERROR_CHARS
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for one request; the columns of the ledger that a model decides.
+    """The answer to one request: the columns of the ledger that the model determines.
 
-    `status` is `ok`; `cut` (out of tokens) or `empty`; `failed` (no server answered: ask again)
-    or `refused` (the request itself is at fault: asking again is no use).
+    `status` is `ok`, `cut` (out of tokens), `empty`, `failed` (no server answered; a retry may succeed)
+    or `refused` (the request is at fault; a retry cannot succeed).
     """
 
     request_id: str
@@ -32,14 +32,14 @@ class Answer:
 
 
 MISFIT = "the settings do not fit the servers: "
-"""How the error of a `failed` answer begins where no request can be answered before a person has mended something."""
+"""Prefix of the error of a `failed` answer where every request fails until a person mends the settings or servers."""
 
 
 class Engine(Protocol):
-    """Answers requests, in any order, holding only a bounded number of them at a time."""
+    """Interface of an engine: answers requests in any order, and holds a bounded number of them at a time."""
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
-        """One answer for every request; never raises for what one request or server does."""
+        """Yield one answer per request; a fault of one request or server never raises."""
         ...
 
 
@@ -49,15 +49,15 @@ ECHOED = ("stage", "model_id", "subject_id", "prompt_id", "system", "prefill", "
 def through(
     engine: Engine, run_id: str, attempt: int, max_failed_in_a_row: int, rows_per_batch: int = 64
 ) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
-    """A function for `mapInPandas`: request frames in, rows of the ledger out.
+    """Return a function for `mapInPandas` that turns frames of requests into rows of the ledger.
 
-    The engine travels to the workers, where one window of requests moves across all batches of a
-    partition, so that the servers never run dry between two of them. When so many answers in a row
-    are failures, or a server's refusals, the rest of the partition is not sent and has no answer.
+    The engine is sent to the workers, where one window of requests spans all batches of a partition,
+    so the servers stay busy between batches. After `max_failed_in_a_row` failures or refusals by a
+    server in a row, the rest of the partition is not sent and gets no answer.
     """
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        asked: dict[str, Mapping[str, Any]] = {}
+        pending: dict[str, Mapping[str, Any]] = {}
         in_a_row = 0
 
         def requests() -> Iterator[Mapping[str, Any]]:
@@ -66,19 +66,19 @@ def through(
                     record = dict(zip(frame.columns, values, strict=True))
                     if in_a_row >= max_failed_in_a_row:
                         return
-                    asked[record["request_id"]] = record
+                    pending[record["request_id"]] = record
                     yield record
 
         rows: list[dict[str, Any]] = []
         for answer in engine.answers(requests()):
-            request = asked.pop(answer.request_id)
+            request = pending.pop(answer.request_id)
             if answer.status == "failed" or (answer.status == "refused" and answer.endpoint):
                 in_a_row += 1
             elif answer.endpoint:
                 in_a_row = 0
             facts = asdict(answer) | {name: request[name] for name in ECHOED}
             facts |= {"run_id": run_id, "attempt": attempt, "created_at": datetime.now(UTC)}
-            # A server's words may be no text that can be stored, and that would end the job.
+            # A server's message may hold characters that cannot be stored, which would end the job.
             facts["error"] = (answer.error or "").encode(errors="replace").decode()[:ERROR_CHARS] or None
             rows.append(facts)
             if len(rows) == rows_per_batch:

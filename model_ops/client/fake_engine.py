@@ -1,4 +1,4 @@
-"""An engine without weights, deterministic by request: for fast tests and fault injection only."""
+"""An engine without weights whose answers depend on the request alone: for fast tests and fault injection only."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -11,12 +11,12 @@ from model_ops.client.engine import Answer
 
 @dataclass(frozen=True)
 class FakeEngine:
-    """Answers by hash of the request; a prompt that holds `fail_on` fails, as a dead server would."""
+    """Derives each answer from the hash of the request id; a prompt that contains `fail_on` fails."""
 
     fail_on: str | None = None
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
-        """One answer for every request, in order."""
+        """Yield one answer per request, in order."""
         for request in requests:
             yield self._answer(request)
 

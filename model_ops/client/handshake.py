@@ -1,4 +1,4 @@
-"""What a server must prove before the first request: vLLM ignores fields it does not know, with HTTP 200."""
+"""Proof, before the first request, that a server has every capability: vLLM ignores unknown fields with HTTP 200."""
 
 import logging
 import time
@@ -20,43 +20,43 @@ T = TypeVar("T")
 
 
 class HandshakeError(EndpointError):
-    """A server that answers, but does not serve the model or ignores something that we rely on."""
+    """A server that answers, but does not serve the model or ignores a field that requests rely on."""
 
     def __init__(self, message: str, means: Meaning = Meaning.MISFIT) -> None:
-        """`means`: whether asking again may help."""
+        """`means` decides whether the handshake may be repeated."""
         super().__init__(message, means=means)
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a look at a server is repeated: as long as requests to it would be."""
+    """The limits within which a call to a server is repeated: those of requests."""
 
     seconds: float
-    """For a server that is silent or busy."""
+    """Time limit for a server that is silent or busy."""
     attempts: int
-    """At one that is there and fails or answers nonsense."""
+    """Number of attempts at a server that fails or sends a malformed reply."""
     pause: Callable[[float], None] = time.sleep
 
     @property
     def brief(self) -> "Patience":
-        """For one server of several: enough for a server that is busy for a moment."""
+        """The same with at most `BRIEF` seconds, for one server of several."""
         return replace(self, seconds=min(self.seconds, BRIEF))
 
     @property
     def of_silence(self) -> "Patience":
-        """For a look within which failures are repeated already."""
+        """The same with one attempt, for a call that already repeats its failures."""
         return replace(self, attempts=1)
 
-    def wait_for(self, look: Callable[[], T]) -> T:
-        """What `look` returns, once it does.
+    def wait_for(self, call: Callable[[], T]) -> T:
+        """Repeat `call` until it succeeds, and return its result.
 
         Raises:
-            EndpointError: the last one, when patience has ended, or one that no repetition can help.
+            EndpointError: the last error, when the limits are reached, or one that a repetition cannot mend.
         """
         began, n, faults, paused = time.monotonic(), 0, 0, 0.0
         while True:
             try:
-                return look()
+                return call()
             except EndpointError as error:
                 n, faults = n + 1, faults + (error.means is not Meaning.BUSY)
                 is_over = faults >= self.attempts or max(paused, time.monotonic() - began) >= self.seconds
@@ -71,11 +71,11 @@ class Patience:
 
 
 def probe(endpoint: Endpoint, model: str, chat: ChatFormat) -> int:
-    """Prove that `model` is served with every capability; its longest context in tokens.
+    """Check that `model` is served with every capability, and return its maximum context in tokens.
 
     Raises:
-        HandshakeError: names the server and the first thing that it does not do.
-        EndpointError: it does not answer, or refuses what it is asked.
+        HandshakeError: names the server and the first capability that it lacks.
+        EndpointError: the server does not answer, or refuses a probe.
     """
     served = endpoint.served_models()
     if model not in served:
@@ -83,20 +83,20 @@ def probe(endpoint: Endpoint, model: str, chat: ChatFormat) -> int:
         raise HandshakeError(f"{endpoint.url} does not serve {model}; it serves {names}")
     for capability in CAPABILITIES:
         if fault := _fault(endpoint, model, chat, capability):
-            said = without_key(fault, endpoint.key)
-            raise HandshakeError(f"{endpoint.url} ignores {capability.field}: {said}", Meaning.TROUBLED)
+            reason = without_key(fault, endpoint.key)
+            raise HandshakeError(f"{endpoint.url} ignores {capability.field}: {reason}", Meaning.TROUBLED)
     if not served[model]:
         raise HandshakeError(f"{endpoint.url} does not say max_model_len of {model}")
     return served[model]
 
 
 def _fault(endpoint: Endpoint, model: str, chat: ChatFormat, capability: Capability) -> str | None:
-    """What is wrong with the answer to a capability's probe, None if nothing is."""
+    """Return the fault in the answer to a capability's probe, or None."""
     request = capability.probe
     if request is None:
         return None
     ids = chat.prompt_ids(request.system, request.prompt, request.prefill)
-    # Any two tokens are labels here, which a server would hardly name unasked, and all but the first token a span.
+    # Any two tokens serve as labels, which a server hardly names unasked; all tokens but the first serve as a span.
     one, other = [*dict.fromkeys(ids)][:2]
     tokens = Tokens(ids, boundary=1, labels={"one": one, "other": other})
     body = {"model": model, "prompt": ids, "temperature": 0, "max_tokens": request.sampling["max_tokens"]}

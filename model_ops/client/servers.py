@@ -1,4 +1,4 @@
-"""Which server a request goes to: the least loaded of those that answer."""
+"""Load balancing over the servers of a model: each request goes to the least loaded server that answers."""
 
 import asyncio
 import random
@@ -7,57 +7,57 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-FAULTS_IN_A_ROW = 5  # then a server rests, and one request at a time finds out whether it is back
-HUNG = 3.0  # a request that takes so many times the longest wait so far is given up and sent again
-KNOWN = 20  # answers that must have come before that is judged
+FAULTS_IN_A_ROW = 5  # then a server rests, and one request at a time tests whether it is back
+HUNG = 3.0  # a request that takes this multiple of the longest wait so far is given up and sent again
+KNOWN = 20  # answers needed before a request can count as hung
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds that a client waits for servers, beside the recipe's `timeout` and `patience`."""
+    """Waiting times of a client in seconds, in addition to the recipe's `timeout` and `patience`."""
 
     rest: float = 1.0
-    """How long a server rests after `FAULTS_IN_A_ROW`."""
+    """Rest of a server after `FAULTS_IN_A_ROW`."""
     hung: float = 2.0
-    """A request is given this long before it counts as hung, however quick the answers so far were."""
+    """Minimum time before a request counts as hung, however quick the answers so far were."""
     look: float = 1.0
-    """How often an open request's limit is computed again: it depends on the answers that came meanwhile."""
+    """Interval at which the time limit of an open request is recomputed from the answers received since."""
     backoff: float = 1.0
-    """The longest pause before a request is sent again; it doubles with each attempt."""
+    """Maximum pause before the first retry; it doubles with each attempt."""
 
 
 class SilenceError(RuntimeError):
-    """No server has answered for longer than we wait."""
+    """No server has answered for `patience` seconds."""
 
 
 class MisfitError(RuntimeError):
-    """No server is one that the settings fit; the message is what one of them answered."""
+    """The settings fit no server; the message holds one server's answer."""
 
 
 @dataclass
 class Server:
-    """One server, as this client sees it."""
+    """The state of one server, as this client sees it."""
 
     url: str
     open_requests: int = 0
     faults: int = 0
-    """In a row."""
+    """Number of faults in a row."""
     rests_until: float = 0.0
-    """By the monotonic clock, seconds."""
+    """End of its rest by the monotonic clock, in seconds."""
     is_absurd: bool = False
-    """Whether its last reply made no sense: it is there, and is asked where no other server is."""
+    """True after a malformed reply; a server like this is used even while it rests, if all others rest too."""
     misfit: str = ""
-    """Why no request to it can succeed; it is asked no more."""
+    """Reason why no request to it can succeed; it gets no more requests."""
 
 
 class Servers:
-    """All servers of one model, each with its own circuit breaker."""
+    """All servers of one model, with one circuit breaker per server."""
 
     def __init__(self, urls: Sequence[str], timeout: float, patience: float, timings: Timings) -> None:
-        """`timeout` and `patience` are seconds: for one answer, and until any server answers."""
-        # Not all tasks begin with the same one.
+        """Set the limits in seconds: `timeout` for one answer, `patience` until any server answers."""
+        # Shuffled, so that tasks begin with different servers.
         self._servers = [Server(url) for url in random.sample(urls, len(urls))]
         self._timeout = timeout
         self.patience = patience
@@ -68,17 +68,17 @@ class Servers:
 
     @property
     def is_silent(self) -> bool:
-        """Whether none has answered for `patience` seconds."""
+        """Whether no server has answered for `patience` seconds."""
         return time.monotonic() - self._heard > self.patience
 
     async def take(self, avoid: Server | None = None) -> Server:
-        """The least loaded server that does not rest, with one more open request; waits for one.
+        """Wait for the least loaded server that does not rest, and count one more open request on it.
 
-        `avoid` comes last: it has just failed at what the server is wanted for.
+        `avoid` is the last choice: the request has just failed there.
 
         Raises:
-            SilenceError: none has answered for `patience` seconds.
-            MisfitError: the settings fit none of them.
+            SilenceError: no server has answered for `patience` seconds.
+            MisfitError: the settings fit no server.
         """
         while True:
             now = time.monotonic()
@@ -98,10 +98,12 @@ class Servers:
             await asyncio.sleep(min(s.rests_until for s in able) - now + random.uniform(0, 0.1))
 
     async def unless_hung(self, call: Coroutine[Any, Any, T], times_hung: int | None) -> T:
-        """What `call` returns, for a request that hung so many times before; None gives it all the time.
+        """Await `call`, and give it up as hung when it takes far longer than any answer so far.
+
+        The limit doubles with `times_hung`; None leaves `timeout` alone as the limit.
 
         Raises:
-            TimeoutError: it took longer than allowed, or far longer than any answer so far.
+            TimeoutError: no result within the limit.
         """
         began, task = time.monotonic(), asyncio.ensure_future(call)
         while True:
@@ -116,16 +118,16 @@ class Servers:
                 return task.result()
 
     def answered(self, server: Server, seconds: float | None = None) -> None:
-        """It answered, after so many seconds if that took computing."""
+        """Note an answer, and its seconds if the model computed it."""
         server.faults, server.rests_until, server.is_absurd, self._heard = 0, 0.0, False, time.monotonic()
         if seconds is not None:
             self._answers += 1
             self._longest = max(self._longest, seconds)
 
     def failed(self, server: Server, *, unreachable: bool = False, rest: float | None = None) -> bool:
-        """Note a fault; whether it may be the request's, and is not just a dead server's.
+        """Note a fault, and return whether it counts against the request: not if the server is taken for dead.
 
-        `rest` is what the server asked for, seconds.
+        `rest` is the pause that the server asked for, in seconds.
         """
         server.is_absurd = False
         server.faults = max(server.faults + 1, FAULTS_IN_A_ROW if unreachable else 0)
@@ -135,10 +137,10 @@ class Servers:
         return False
 
     def failed_alive(self, server: Server, *, absurd: bool) -> None:
-        """Note the fault of a server that is there: it broke off or said so, or its reply is `absurd`."""
+        """Note the fault of a server that is up: it reported one or broke off, or its reply is `absurd` (malformed)."""
         self.failed(server)
         server.is_absurd, self._heard = absurd, time.monotonic()
 
     def misfit(self, server: Server, why: str) -> None:
-        """Leave out a server to which no request can succeed."""
+        """Exclude a server at which no request can succeed."""
         server.misfit, self._heard = why, time.monotonic()

@@ -1,4 +1,4 @@
-"""The client of vLLM servers: an asynchronous window of requests, retries, and answers as facts."""
+"""The client of vLLM servers: an asynchronous window of requests, retries, and the reading of replies."""
 
 import asyncio
 import random
@@ -27,14 +27,14 @@ from model_ops.client.replies import (
 from model_ops.client.servers import MisfitError, Server, Servers, SilenceError, Timings
 from model_ops.text.chat import ChatFormat
 
-# Else a server takes them from the model's generation_config.json, and no request says so.
+# Without these a server takes the values of the model's generation_config.json, which no request records.
 NO_DEFAULTS = {"top_k": 0, "min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
 CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request as it is sent: what it asks for, in tokens, and the HTTP body."""
+    """A request with its token ids and the HTTP body that is sent."""
 
     request: Request
     tokens: Tokens
@@ -42,8 +42,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class _Line:
-    """What the requests of one partition share."""
+class _Partition:
+    """The state that the requests of one partition share."""
 
     session: aiohttp.ClientSession
     servers: Servers
@@ -51,20 +51,20 @@ class _Line:
 
 
 class AbsurdReplyError(ValueError):
-    """A reply that makes no sense, from a server that is there."""
+    """A malformed reply from a server that is up."""
 
 
 @dataclass
 class _Tries:
-    """What has come of one request so far: attempts that count, and the last fault."""
+    """The attempts at one request so far: those that count towards `attempts`, and the last fault."""
 
     n: int = 0
     hung: int = 0
     is_refused: bool = False
     has_loaded: bool = False
-    """Whether a server was asked to load the adapter for it."""
+    """Whether a server was asked to load the adapter for this request."""
     put_off_at: float | None = None
-    """When it was first put off, by the monotonic clock."""
+    """Time of the first reply that the server is busy, by the monotonic clock in seconds."""
     fault: str = "nothing was sent"
     pause: float = 0.0
 
@@ -81,8 +81,8 @@ class _Reply:
 class VllmEngine:
     """One model, served under one name by one or more servers that speak vLLM's completions API.
 
-    Prompts are sent as token ids, made here with the model's own chat format, so that serving and
-    training see the same tokens and text from the web can't form a special token.
+    Prompts are sent as token ids, encoded here in the model's chat format, so that serving and
+    training see the same tokens and text from the web cannot form a special token.
     """
 
     endpoints: tuple[str, ...]
@@ -94,23 +94,23 @@ class VllmEngine:
     patience: float
     attempts: int
     adapter: str | None = None
-    """Its folder, which a server that has been started anew is asked to load again."""
+    """Folder of the adapter, which a restarted server is asked to load again."""
     key: str | None = field(default=None, repr=False)
     timings: Timings = field(default_factory=Timings)
     max_reply_bytes: int = 64 << 20
-    """The longest reply that is read; the log-probabilities of a prompt of 100,000 tokens take some 10 MB."""
+    """Maximum size of a reply; the log-probabilities of a prompt of 100,000 tokens take some 10 MB."""
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
-        """One answer for every request, as they come back; at most `window` requests are open.
+        """Yield one answer per request, in order of arrival; at most `window` requests are open.
 
-        As many again are made ready, or wait to be sent once more, so that no place stays empty.
+        Up to `window` more are prepared or wait for a retry, so that the window stays full.
         """
         loop = asyncio.new_event_loop()
         session: aiohttp.ClientSession | None = None
         try:
             session = loop.run_until_complete(_session(self.window, headers(self.key)))
             servers = Servers(self.endpoints, self.timeout, self.patience, self.timings)
-            line = _Line(session, servers, asyncio.Semaphore(self.window))
+            partition = _Partition(session, servers, asyncio.Semaphore(self.window))
             tasks: set[asyncio.Task[Answer]] = set()
             exhausted = False
             while True:
@@ -119,7 +119,7 @@ class VllmEngine:
                     if request is None:
                         exhausted = True
                     else:
-                        tasks.add(loop.create_task(self._ask(line, request)))
+                        tasks.add(loop.create_task(self._ask(partition, request)))
                 if not tasks:
                     return
                 done, tasks = loop.run_until_complete(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
@@ -132,7 +132,7 @@ class VllmEngine:
             loop.close()
 
     def call(self, row: Mapping[str, Any]) -> Call:
-        """The HTTP request for a row.
+        """Build the HTTP request for a row.
 
         Raises:
             ValueError: the prompt leaves no room for an answer, or a label is not one token.
@@ -144,39 +144,39 @@ class VllmEngine:
             raise ValueError(
                 f"too long: {len(tokens.prompt):,} prompt tokens, the model takes {self.max_model_len - 1:,}"
             )
-        # No seed: it would not repeat an answer anyway, since batching changes the numbers, and on the CPU
-        # vLLM 0.32 dies of a seeded request whose prompt is read in chunks. The ledger keeps answers.
+        # No seed: batching changes the numbers, so it would not repeat an answer, and on the CPU vLLM 0.32
+        # crashes on a seeded request whose prompt is read in chunks. The ledger keeps answers.
         body: dict[str, Any] = {
             "model": self.model,
             "prompt": tokens.prompt,
             "max_tokens": min(sampling.get("max_tokens", 1), room),
             "temperature": sampling.get("temperature", 0),
             "top_p": sampling.get("top_p", 1.0),
-            "stop_token_ids": [self.chat.end_id],  # which need not be the end that the base model knows
+            "stop_token_ids": [self.chat.end_id],  # the base model's end token may be another
             **NO_DEFAULTS,
         }
         return Call(request, tokens, body | capability_of(request).body(request, tokens))
 
-    async def _ask(self, line: _Line, row: Mapping[str, Any]) -> Answer:
-        """The answer to one request, by as many attempts as it takes and gets."""
+    async def _ask(self, partition: _Partition, row: Mapping[str, Any]) -> Answer:
+        """Send one request until it is answered or its attempts or patience are used up, and return the answer."""
         try:
             call = self.call(row)
         except ValueError as error:
             return Answer(row["request_id"], "refused", error=str(error))
-        tries, server, patience = _Tries(), None, line.servers.patience
+        tries, server, patience = _Tries(), None, partition.servers.patience
         while tries.n < self.attempts:
             is_over = tries.put_off_at is not None and time.monotonic() - tries.put_off_at > patience
-            if is_over and not line.servers.is_silent:
+            if is_over and not partition.servers.is_silent:
                 return self._failed(call, f"put off for {patience:g} s; the last: {tries.fault}")
-            async with line.places:
+            async with partition.places:
                 try:
-                    server = await line.servers.take(avoid=server)
+                    server = await partition.servers.take(avoid=server)
                 except SilenceError as silence:
                     return self._failed(call, f"{silence}; the last: {tries.fault}")
                 except MisfitError as misfit:
                     return self._failed(call, f"{MISFIT}{misfit}")
                 try:
-                    answer = await self._attempt(line, server, call, tries)
+                    answer = await self._attempt(partition, server, call, tries)
                 finally:
                     server.open_requests -= 1
             if answer is not None:
@@ -188,69 +188,71 @@ class VllmEngine:
     def _failed(self, call: Call, why: str) -> Answer:
         return Answer(call.request.request_id, "failed", error=without_key(why, self.key))
 
-    async def _attempt(self, line: _Line, server: Server, call: Call, tries: _Tries) -> Answer | None:
-        """The answer of one server, or None where another attempt may be made after `tries.pause` seconds."""
+    async def _attempt(self, partition: _Partition, server: Server, call: Call, tries: _Tries) -> Answer | None:
+        """Send a request once and return the answer; None if another attempt may follow after `tries.pause` seconds."""
         is_last, wait = tries.n + 1 == self.attempts, None
         try:
-            posted = self._post(line.session, server.url, call.body)
-            reply = await line.servers.unless_hung(posted, None if is_last else tries.hung)
+            posted = self._post(partition.session, server.url, call.body)
+            reply = await partition.servers.unless_hung(posted, None if is_last else tries.hung)
             if meaning(reply.status) is Meaning.ANSWER:
                 answer = _answer(call, reply.content, server.url)
-                line.servers.answered(server, reply.seconds)
+                partition.servers.answered(server, reply.seconds)
                 return answer
             wait = reply.retry_after
-            said = without_key(shown(reply.content), self.key)
-            tries.fault = f"HTTP {reply.status} from {server.url}: {said}"
+            excerpt = without_key(shown(reply.content), self.key)
+            tries.fault = f"HTTP {reply.status} from {server.url}: {excerpt}"
             if meaning(reply.status) is Meaning.REFUSED:
-                return self._refused(line, server, call, tries)
-            await self._note(line, server, tries, reply)
+                return self._refused(partition, server, call, tries)
+            await self._note(partition, server, tries, reply)
         except TimeoutError as error:
             tries.hung += 1
-            tries.n += line.servers.failed(server)
+            tries.n += partition.servers.failed(server)
             tries.fault = f"{server.url}: {error}"
         except AbsurdReplyError as error:
             tries.n += 1
-            line.servers.failed_alive(server, absurd=True)
-            tries.fault = f"an absurd reply of {server.url}: {error}"
+            partition.servers.failed_alive(server, absurd=True)
+            tries.fault = f"a malformed reply from {server.url}: {error}"
         except (aiohttp.ClientError, ValueError) as error:
             tries.fault = f"{type(error).__name__} from {server.url}: {error}"
-            self._note_broken(line, server, tries, error)
+            self._note_broken(partition, server, tries, error)
         backoff = random.uniform(0.2, 1.0) * self.timings.backoff * 2 ** max(tries.n - 1, 0)
         tries.pause = wait if wait is not None else backoff
         return None
 
-    def _refused(self, line: _Line, server: Server, call: Call, tries: _Tries) -> Answer | None:
-        """What a server refuses is refused, unless there is another one: with a longer context, or fewer troubles."""
-        line.servers.answered(server)
+    def _refused(self, partition: _Partition, server: Server, call: Call, tries: _Tries) -> Answer | None:
+        """Return the refusal, or None to try once more: another server may have a longer context, or fewer troubles."""
+        partition.servers.answered(server)
         tries.n, tries.pause = tries.n + 1, 0.0
         if tries.is_refused or tries.n == self.attempts or len(self.endpoints) == 1:
             return Answer(call.request.request_id, "refused", error=tries.fault, endpoint=server.url)
         tries.is_refused = True
         return None
 
-    async def _note(self, line: _Line, server: Server, tries: _Tries, reply: _Reply) -> None:
+    async def _note(self, partition: _Partition, server: Server, tries: _Tries, reply: _Reply) -> None:
         """Note an HTTP status that is neither an answer nor the request's fault."""
         match meaning(reply.status):
             case Meaning.BUSY:
-                # Put off, the request loses no try: patience says how long that may go on.
-                line.servers.failed(server, rest=reply.retry_after)
+                # A busy server costs no attempt; `patience` limits the waiting instead.
+                partition.servers.failed(server, rest=reply.retry_after)
                 tries.put_off_at = tries.put_off_at or time.monotonic()
             case Meaning.MISFIT if reply.status == HTTPStatus.NOT_FOUND and self.adapter and not tries.has_loaded:
                 tries.has_loaded = True
-                await line.servers.unless_hung(self._load_adapter(line.session, server.url, self.adapter), None)
+                await partition.servers.unless_hung(
+                    self._load_adapter(partition.session, server.url, self.adapter), None
+                )
             case Meaning.MISFIT:
-                line.servers.misfit(server, f"{tries.fault}; {how_to_mend(reply.status)}")
+                partition.servers.misfit(server, f"{tries.fault}; {how_to_mend(reply.status)}")
             case _:
                 tries.n += 1
-                line.servers.failed_alive(server, absurd=False)
+                partition.servers.failed_alive(server, absurd=False)
 
-    def _note_broken(self, line: _Line, server: Server, tries: _Tries, error: Exception) -> None:
-        """Note a connection that was not made, was lost, or broke off within a reply."""
+    def _note_broken(self, partition: _Partition, server: Server, tries: _Tries, error: Exception) -> None:
+        """Note a connection that could not be made, was lost, or broke off within a reply."""
         if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
             tries.n += 1
-            line.servers.failed_alive(server, absurd=False)
+            partition.servers.failed_alive(server, absurd=False)
         else:
-            tries.n += line.servers.failed(server, unreachable=isinstance(error, aiohttp.ClientConnectorError))
+            tries.n += partition.servers.failed(server, unreachable=isinstance(error, aiohttp.ClientConnectorError))
 
     async def _post(self, session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> _Reply:
         began = time.monotonic()
@@ -262,22 +264,22 @@ class VllmEngine:
     async def _load_adapter(self, session: aiohttp.ClientSession, url: str, folder: str) -> None:
         body = {"lora_name": self.model, "lora_path": folder}
         async with session.post(f"{url}/load_lora_adapter", json=body, allow_redirects=False) as response:
-            # Whether the adapter is there now, the next request will show.
+            # The next request shows whether the adapter is loaded now.
             await _content(response, self.max_reply_bytes)
 
 
 def _answer(call: Call, content: bytes, url: str) -> Answer:
-    """The answer in a reply.
+    """Read the answer from a reply.
 
     Raises:
-        AbsurdReplyError: the reply makes no sense.
+        AbsurdReplyError: the reply is malformed.
     """
     try:
         reply = json_of(content)
         choice, usage = choice_of(reply), reply["usage"]
         finish = choice["finish_reason"]
         if finish not in ("stop", "length"):
-            raise ValueError(f"the answer was ended by {finish!r}")  # a server that is being stopped or paused
+            raise ValueError(f"the answer has the finish reason {finish!r}")  # a server that is stopping or paused
         facts: Facts = {
             "text": choice["text"],
             "finish_reason": finish,
@@ -293,25 +295,25 @@ def _answer(call: Call, content: bytes, url: str) -> Answer:
     return Answer(call.request.request_id, **(facts | read))
 
 
-async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body of a reply, decompressed.
+async def _content(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """Read the body of a reply, decompressed.
 
     Raises:
-        AbsurdReplyError: it has more than `most` bytes; the rest is not read, and the connection is closed.
+        AbsurdReplyError: it has more than `max_bytes`; the rest is not read, and the connection is closed.
     """
     content = bytearray()
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         content += chunk
-        if len(content) > most:
-            raise AbsurdReplyError(f"the reply has more than {most:,} bytes")
+        if len(content) > max_bytes:
+            raise AbsurdReplyError(f"the reply has more than {max_bytes:,} bytes")
     return bytes(content)
 
 
-async def _session(window: int, shown: dict[str, str]) -> aiohttp.ClientSession:
-    """Without the environment's proxies and .netrc, as `Endpoint` has it."""
+async def _session(window: int, authorization: dict[str, str]) -> aiohttp.ClientSession:
+    """Open a session that ignores the environment's proxies and .netrc, as `Endpoint` does."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=window),
         timeout=aiohttp.ClientTimeout(total=None),
-        headers=shown,
+        headers=authorization,
         trust_env=False,
     )

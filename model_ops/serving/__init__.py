@@ -1,1 +1,1 @@
-"""Serving: vLLM servers that this machine starts and stops."""
+"""Serving: vLLM servers that a run starts and stops on this machine."""

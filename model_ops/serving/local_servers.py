@@ -8,7 +8,7 @@ from model_ops.serving.vllm_server import ServerError, VllmServer
 
 
 class LocalServers:
-    """They start, answer and stop together."""
+    """A group of servers of one model that start and stop together."""
 
     def __init__(
         self,
@@ -19,12 +19,10 @@ class LocalServers:
         gpus: tuple[str, ...],
         server: type[VllmServer] = VllmServer,
     ) -> None:
-        """Start nothing yet; the n-th server listens on the n-th port after `settings.port`.
-
-        `gpus` are those of this machine that may be used.
+        """Configure one server per share of `gpus`, without a start; server n, from 0, listens on `settings.port` + n.
 
         Raises:
-            ServerError: there are GPUs, but fewer than one server is to have.
+            ServerError: there are GPUs, but fewer than `settings.gpus`.
         """
         self.name = name
         devices = shares(gpus, settings.gpus)
@@ -32,24 +30,24 @@ class LocalServers:
             raise ServerError(f"serving.gpus={settings.gpus}: this machine has fewer GPUs; lower it")
         self.servers = []
         for n, share in enumerate(devices or [()]):
-            own = settings.model_copy(update={"port": settings.port + n, "devices": share})
-            self.servers.append(server(model_dir, name, own, logs / f"vllm-{name}-{n}.log"))
+            options = settings.model_copy(update={"port": settings.port + n, "devices": share})
+            self.servers.append(server(model_dir, name, options, logs / f"vllm-{name}-{n}.log"))
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """The base URL of each."""
+        """The base URL of each server."""
         return tuple(server.endpoint for server in self.servers)
 
     @property
     def alive(self) -> bool:
-        """Whether all of them run."""
+        """Whether the processes of all servers run."""
         return all(server.alive for server in self.servers)
 
     def start(self) -> None:
-        """Start them side by side, and wait until each answers.
+        """Start all servers at once, and wait until each answers.
 
         Raises:
-            ServerError: a port is taken, or a server ended or took longer than allowed; none is left.
+            ServerError: a port is taken, or a server ended or took longer than allowed; all are stopped again.
         """
         try:
             for server in self.servers:
@@ -61,6 +59,6 @@ class LocalServers:
             raise
 
     def stop(self) -> None:
-        """End them all; harmless where there is none."""
+        """Stop all servers; harmless if none runs."""
         for server in self.servers:
             server.stop()

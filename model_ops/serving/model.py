@@ -1,16 +1,16 @@
-"""A model that can be served."""
+"""The identity and location of a model to serve."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Model:
-    """Names a model and where it lies."""
+    """A model folder and the name under which it is served."""
 
     model_id: str
-    """Immutable: other weights have another name."""
+    """Immutable name: other weights have another."""
     path: str
     digest: str
-    """Of the folder's files: `folder_digest`."""
+    """`folder_digest` of the folder."""
     base_model: str
-    """The folder of the model that it was finetuned from."""
+    """Folder of the model that this one was finetuned from."""

@@ -1,14 +1,14 @@
-"""The settings of a server of our own: what a recipe says of it, and what only one that is started has."""
+"""The settings of a vLLM server that the run starts: those of the recipe, and those chosen at the start."""
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from model_ops.devices import DtypeSetting
 
-LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the sizes that vLLM makes room for
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the values that vLLM accepts for --max-lora-rank
 
 
 class ServerOptions(BaseModel):
-    """How a server is started; the defaults are the recipe's."""
+    """Options with which a server is started; the defaults are the recipe's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,12 +27,12 @@ class ServerOptions(BaseModel):
 
 
 class ServerSettings(ServerOptions):
-    """One server to start; they travel to Spark's executors."""
+    """The settings of one server to start; they are sent to Spark's executors."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)  # the key is among it
+    model_config = ConfigDict(hide_input_in_errors=True)  # the input holds the key
 
     max_num_seqs: PositiveInt
-    lora_rank: int | None = Field(None, description="of the adapters it loads; None: it loads none")
+    lora_rank: int | None = Field(None, description="rank of the adapters that the server loads; None: no adapters")
     host: str = "127.0.0.1"
-    key: str | None = Field(None, repr=False, description="what a client must show; None: nothing")
-    devices: tuple[str, ...] = Field((), description="the GPUs it is given; none: it takes what it sees")
+    key: str | None = Field(None, repr=False, description="API key that clients must send; None: no key")
+    devices: tuple[str, ...] = Field((), description="GPUs of the server; empty: all that CUDA shows")

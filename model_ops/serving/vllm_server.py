@@ -1,4 +1,4 @@
-"""A run's own vLLM server: started on loopback, watched, and stopped in every ending."""
+"""A vLLM server that a run starts on loopback, watches, and stops however the run ends."""
 
 import atexit
 import ctypes
@@ -18,20 +18,20 @@ from model_ops.serving.settings import LORA_RANKS, ServerSettings
 
 PR_SET_PDEATHSIG = 1
 
-# No sampling of the model's own, and llguidance for constraints: xgrammar, vLLM's first choice, is slow at a rating's
-# `[^\n]{1,1200}`, and all requests share the loop in which it works (docs/numbers.md).
+# No sampling defaults from the model, and llguidance for constraints: xgrammar, vLLM's default, is slow at a rating's
+# `[^\n]{1,1200}` and blocks the loop that all requests share (docs/numbers.md).
 SAME_FOR_ALL = ("--generation-config", "vllm", "--structured-outputs-config", '{"backend": "guidance"}')
 
 
 class ServerError(RuntimeError):
-    """A server that could not be started, with the end of its log."""
+    """A server that could not be started; if it printed a log, the message ends with its last lines."""
 
 
 class VllmServer:
     """One vLLM process that serves `model_dir` under `name`."""
 
     def __init__(self, model_dir: str, name: str, settings: ServerSettings, log: Path) -> None:
-        """Nothing is started yet; `log` takes what the server prints."""
+        """Configure a server without starting it; `log` is the file for its output."""
         self.model_dir = model_dir
         self.name = name
         self.settings = settings
@@ -41,16 +41,16 @@ class VllmServer:
 
     @property
     def endpoint(self) -> str:
-        """The base URL of its API."""
+        """The base URL of the server's API."""
         return f"http://{self.settings.host}:{self.settings.port}/v1"
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs."""
+        """Whether the server's process runs."""
         return self._process is not None and self._process.poll() is None
 
     def command(self) -> list[str]:
-        """The command line."""
+        """Return the command line that starts the server."""
         s = self.settings
         line = [
             sys.executable,
@@ -74,8 +74,8 @@ class VllmServer:
             "--disable-uvicorn-access-log",
         ]
         if not has_gpu():
-            # Of a prompt's beginning only whole blocks are reused: by default of 128 tokens on a CPU. `uni`,
-            # together with the environment below, saves a process that imports vLLM once more (11 s).
+            # A shared prompt prefix is reused in whole blocks, by default of 128 tokens on a CPU. `uni`, with the
+            # environment of `cpu_environment`, saves a second process that imports vLLM (11 s).
             line += ["--block-size", "32", "--distributed-executor-backend", "uni"]
         if len(s.devices) > 1:
             line += ["--tensor-parallel-size", str(len(s.devices))]
@@ -86,7 +86,7 @@ class VllmServer:
         return line
 
     def start(self, on_wait: Callable[[float], None] | None = None) -> None:
-        """Start it and wait until it answers; `on_wait` gets the seconds waited so far.
+        """Start the server and wait until it answers; `on_wait` receives the seconds waited so far.
 
         Raises:
             ServerError: the port is taken, weights are not finite, the process ended, or it took longer than allowed.
@@ -95,7 +95,7 @@ class VllmServer:
         self.wait(on_wait)
 
     def launch(self) -> None:
-        """Start its process, by the main thread: Linux ends it with the thread that started it.
+        """Start the process, from the main thread only: Linux ends the process with the thread that started it.
 
         Raises:
             ServerError: the port is taken, or weights are not finite.
@@ -127,10 +127,10 @@ class VllmServer:
         atexit.register(self.stop)
 
     def wait(self, on_wait: Callable[[float], None] | None = None) -> None:
-        """Wait until it answers; it is stopped if it does not.
+        """Wait until the server answers, and stop it if it does not.
 
         Raises:
-            ServerError: the process ended, or it took longer than allowed.
+            ServerError: the process ended, or it took longer than `start_timeout`.
         """
         s, began = self.settings, time.monotonic()
         try:
@@ -151,7 +151,7 @@ class VllmServer:
             raise
 
     def stop(self) -> None:
-        """End the server and all its processes; harmless when there is none."""
+        """End the server and all its processes; harmless if none runs."""
         atexit.unregister(self.stop)
         process, self._process = self._process, None
         if process is not None:
@@ -174,10 +174,10 @@ class VllmServer:
 
 
 def require_finite(folder: Path) -> None:
-    """Make sure that no weights of a model or adapter are NaN or infinite: vLLM would serve them all the same.
+    """Check that no weight of a model or its adapter is NaN or infinite, which vLLM does not check.
 
     Raises:
-        ServerError: some are; names them.
+        ServerError: says how many are not finite, and names one tensor.
     """
     if fault := weights.fault(folder):
         raise ServerError(
@@ -186,14 +186,14 @@ def require_finite(folder: Path) -> None:
 
 
 def served_rank(lora_rank: int) -> int:
-    """The least of vLLM's ranks that an adapter of `lora_rank` fits."""
+    """Return the smallest of vLLM's ranks that holds an adapter of `lora_rank`."""
     return min(rank for rank in LORA_RANKS if rank >= lora_rank)
 
 
 def cpu_environment(kv_cache_gb: int, eager: bool) -> dict[str, str]:
-    """What makes vLLM use all of a CPU, and leave it to others while it waits; `eager`: nothing is compiled first."""
+    """Return the environment in which vLLM uses all cores and frees them while idle; `eager` disables compilation."""
     cores = str(len(os.sched_getaffinity(0)))
-    openmp = Path(sys.prefix) / "lib" / "libiomp5.so"  # comes with vLLM's CPU build; its manual advises it
+    openmp = Path(sys.prefix) / "lib" / "libiomp5.so"  # part of vLLM's CPU build; its manual recommends it
     environment = {
         "VLLM_CPU_KVCACHE_SPACE": str(kv_cache_gb),
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -201,7 +201,7 @@ def cpu_environment(kv_cache_gb: int, eager: bool) -> dict[str, str]:
         "KMP_BLOCKTIME": "1",
     }
     if eager:
-        # --enforce-eager leaves a function of the log-probabilities to a C++ compiler, which a machine need not have.
+        # --enforce-eager still compiles a function of the log-probabilities, with a C++ compiler that may be missing.
         environment["TORCH_COMPILE_DISABLE"] = "1"
     if openmp.is_file():
         environment["LD_PRELOAD"] = str(openmp)
@@ -209,9 +209,9 @@ def cpu_environment(kv_cache_gb: int, eager: bool) -> dict[str, str]:
 
 
 def _claimed_port(settings: ServerSettings) -> socket.socket:
-    """Make sure that the port is free, and claim it against other runs: vLLM binds it only half a minute later.
+    """Check that the port is free, and claim it against other runs: vLLM binds it only half a minute later.
 
-    The claim is a name that Linux knows for as long as the socket is open, apart for each network namespace.
+    The claim is an abstract socket address: it lasts while the socket is open, and is local to a network namespace.
 
     Raises:
         ServerError: the port is taken.
@@ -252,5 +252,5 @@ def _group_alive(process: subprocess.Popen[bytes]) -> bool:
 
 
 def end_with_parent() -> None:
-    """In a new process: ask Linux to end it when the one that made it is killed, even by SIGKILL."""
+    """Ask Linux to end this new process when its parent dies, even by SIGKILL; for `preexec_fn`."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,1 +1,1 @@
-"""Text to token ids by a model's chat format, for training and inference alike."""
+"""Encoding of text to token ids in a model's chat format, for training and inference alike."""

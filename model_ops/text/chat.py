@@ -1,11 +1,10 @@
-"""Text to token ids, by a model's own chat template: one code for training and for inference.
+"""Encoding of text to token ids in a model's chat template, with the same code for training and inference.
 
-Needs no transformers, so Spark's executors can use it. Prompt and completion are encoded
-separately and their ids joined, by the trainer and by whoever asks a served model about a given
-text, so no token ever spans the boundary and the tokens trained on are those asked about.
+Needs no transformers, so Spark's executors can use it. The trainer, and a request for the likelihood of a text, encode
+prompt and completion separately and join the ids: no token spans the boundary, and both see the same tokens.
 
-Servers get token ids and never render a template. A template that knows no system message (Gemma), or that leaves its
-text out, gets that text at the beginning of the user's turn, before an empty line.
+Servers get token ids and never render a template. If a template has no system message (Gemma) or leaves its text out,
+that text stands at the beginning of the user's turn, before an empty line.
 """
 
 import hashlib
@@ -23,31 +22,31 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from model_ops.text.codec import ChatFormatError, codec_of
 
 ANSWER = "humpback-answer"
-# Shows whether a template writes a text whole: of both cases, many lines, and more characters than templates cut at.
+# Texts that show whether a template writes a message unchanged: both cases, many lines, longer than templates cut at.
 SYSTEM, USER = (
     "\n".join(f'{n}. What the {role} says  stands HERE: "as it is", <all> & whole' for n in range(500))
     for role in ("system", "user")
 )
-TODAY = datetime(2024, 7, 26)  # the date that Llama 3's template takes where it is told none
+TODAY = datetime(2024, 7, 26)  # the default date of Llama 3's template
 
 
 @dataclass(frozen=True)
 class ChatFormat:
-    """How one model's conversations are written; plain text, so it pickles."""
+    """The tokenizer and chat template of one model, as plain text that can be pickled."""
 
     tokenizer: str
     """The contents of `tokenizer.json`."""
     template: str
     """The chat template, Jinja."""
     named_tokens: tuple[tuple[str, str], ...]
-    """What the template may name: `eos_token`, `bos_token`, ..."""
+    """Names and texts of the tokens that the template may use: `eos_token`, `bos_token`, ..."""
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """The format of the model in a folder.
+        """Read the chat format of the model in a folder, and try it on plain messages.
 
         Raises:
-            ChatFormatError: there is no tokenizer or no chat template, or they do not work.
+            ChatFormatError: the tokenizer or chat template is missing, or does not work.
         """
         folder = Path(folder)
         if not (folder / "tokenizer.json").is_file():
@@ -69,29 +68,29 @@ class ChatFormat:
 
     @property
     def digest(self) -> str:
-        """sha256 of everything that shapes the tokens, hex."""
+        """sha256 in hex of everything that determines the tokens."""
         parts = [self.tokenizer, self.template, self.named_tokens]
         return _sha256(json.dumps(parts if _takes_system(self) else [*parts, "system text in the user's turn"]))
 
     @property
     def template_digest(self) -> str:
-        """sha256 of the chat template alone, hex."""
+        """sha256 in hex of the chat template alone."""
         return _sha256(self.template)
 
     @property
     def end_id(self) -> int:
-        """The token that ends the assistant's turn: trained at the end of a completion, and where to stop.
+        """The end token of the assistant's turn: the last token of a trained completion, and the stop token.
 
         It is the first special token that the template writes after an answer, else `eos_token`.
         """
         return _end_id(self)
 
     def prompt_ids(self, system: str, user: str, prefill: str = "") -> list[int]:
-        """The ids up to where the assistant goes on; an empty `system` sends no system message.
+        """Encode a prompt up to the point where the model continues; an empty `system` sends no system message.
 
-        Where the template takes none, the system text begins the user's turn.
-        `prefill` is the beginning of the answer, put into the assistant's mouth. Text that reads
-        as a special token is encoded letter by letter, so no data can end or begin a turn.
+        If the template takes none, the system text begins the user's turn. `prefill` is the given
+        beginning of the answer. Text that looks like a special token is encoded as ordinary text, so
+        no data can end or begin a turn.
 
         Raises:
             ChatFormatError: the text would change the prompt's special tokens all the same, or the template
@@ -108,33 +107,33 @@ class ChatFormat:
         return ids
 
     def text_ids(self, text: str) -> list[int]:
-        """The ids of an answer, or of a span whose likelihood is asked for, without an end."""
+        """Encode an answer, or a span whose likelihood is requested, without an end token."""
         codec = codec_of(self.tokenizer)
         return codec.encode(codec.marked(text))
 
     def completion_ids(self, text: str) -> list[int]:
-        """The ids of an answer as it is trained on: with the token that ends the turn."""
+        """Encode an answer for training, with the end token of the turn."""
         return [*self.text_ids(text), self.end_id]
 
     def label_id(self, prefill: str, label: str) -> int:
-        """The one token that writes `label` where an answer has begun with `prefill`; the empty label ends the turn.
+        """Return the single token of `label` after `prefill`; the empty label is the end token of the turn.
 
         Raises:
-            ChatFormatError: it takes several tokens there, or changes those before it.
+            ChatFormatError: the label takes several tokens there, or changes the tokens before it.
         """
         return _label_id(self, prefill, label) if label else self.end_id
 
 
 @lru_cache(maxsize=4)
 def _compiled(template: str) -> Template:
-    """The template, in an environment like that of transformers, where every day is the same."""
+    """Compile a template in an environment like that of transformers, with a fixed date."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = _SameDay(name="strftime_now")
-    # transformers' marks of what the assistant says mean nothing here.
+    # transformers marks the assistant's text with generation blocks, which have no use here.
     template = re.sub(r"(\{%-?\s*)generation(\s*-?%\})", r"\1if true\2", template)
     return environment.from_string(re.sub(r"(\{%-?\s*)endgeneration(\s*-?%\})", r"\1endif\2", template))
 
@@ -142,14 +141,14 @@ def _compiled(template: str) -> Template:
 class _SameDay(Undefined):
     """The function `strftime_now` of one fixed date: a prompt must not change from one day to the next.
 
-    Templates that ask whether there is such a function are told that there is none, and take their own fixed date.
+    Templates that test for the function find it undefined, and use the fixed date that they contain.
     """
 
     def __call__(self, form: str) -> str:  # type: ignore[override]  # an undefined value never returns
         return TODAY.strftime(form)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)  # Jinja asks for some before a call
+        raise AttributeError(name)  # Jinja looks up attributes before a call
 
 
 def _render(chat: ChatFormat, *messages: tuple[str, str], prompt: bool) -> str:
@@ -170,7 +169,7 @@ def _prompt(chat: ChatFormat, system: str, user: str) -> str:
 
 @lru_cache(maxsize=4)
 def _takes_system(chat: ChatFormat) -> bool:
-    """Whether the template writes a system message, whole."""
+    """Return whether the template writes a system message unchanged."""
     try:
         return _holds(_render(chat, ("system", SYSTEM), ("user", USER), prompt=True), SYSTEM)
     except TemplateError:
@@ -178,12 +177,12 @@ def _takes_system(chat: ChatFormat) -> bool:
 
 
 def _holds(prompt: str, text: str) -> bool:
-    """Whether the text is in the prompt as it is, or as JSON; the white space around it may be gone."""
+    """Return whether the prompt contains the text, plain or as a JSON string."""
     return text in prompt or json.dumps(text, ensure_ascii=False)[1:-1] in prompt
 
 
 def _fault(chat: ChatFormat) -> str | None:
-    """Why a format cannot be used, or None.
+    """Return the reason why a format cannot be used, or None.
 
     Raises:
         ChatFormatError: no token ends a turn.
@@ -207,13 +206,13 @@ def _fault(chat: ChatFormat) -> str | None:
 
 @lru_cache(maxsize=8)
 def _skeleton(chat: ChatFormat, system: bool) -> list[int]:
-    """The special tokens of any prompt, in order."""
+    """Return the special tokens that every prompt of this format has, in order."""
     codec = codec_of(chat.tokenizer)
     return codec.special(codec.encode(_prompt(chat, "x" if system else "", "x")))
 
 
 def _ends_of_user(chat: ChatFormat) -> list[int]:
-    """The special tokens between what the user says and where the assistant goes on."""
+    """Return the special tokens between the user's text and the beginning of the answer."""
     codec = codec_of(chat.tokenizer)
     return codec.special(codec.encode(_prompt(chat, "", ANSWER).partition(ANSWER)[2]))
 
@@ -233,12 +232,12 @@ def _end_id(chat: ChatFormat) -> int:
 def _label_id(chat: ChatFormat, prefill: str, label: str) -> int:
     before, after = chat.prompt_ids("", "x", prefill), chat.prompt_ids("", "x", prefill + label)
     if after[:-1] != before:
-        raise ChatFormatError(f"{label!r} is not one token of its own after {prefill!r}; move a space between them?")
+        raise ChatFormatError(f"{label!r} is not a single token after {prefill!r}; move a space between them?")
     return after[-1]
 
 
 def _inline_template(entry: Any) -> str:
-    """The template out of `tokenizer_config.json`: a string, or a list of named ones."""
+    """Return the template in `tokenizer_config.json`: a string, or the `default` of a list of named ones."""
     if isinstance(entry, list):
         entry = next((e["template"] for e in entry if e["name"] == "default"), "")
     return entry or ""

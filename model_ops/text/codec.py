@@ -1,25 +1,25 @@
-"""Text to token ids and no way out: what data says is never taken for a special token."""
+"""Encoding of text to token ids in which data never becomes a special token."""
 
 from functools import lru_cache
 
 from tokenizers import Tokenizer
 
 MARK = "\ufdd0"
-"""Driven into data that reads as a special token; a noncharacter, which text does not have."""
+"""Inserted into data that reads as a special token; a Unicode noncharacter, which text does not contain."""
 
 
 class ChatFormatError(ValueError):
-    """A tokenizer or chat template that cannot be used, or data that would break out of it."""
+    """A tokenizer or chat template that cannot be used, or data that would change the special tokens of its prompt."""
 
 
 @lru_cache(maxsize=4)
 def codec_of(tokenizer: str) -> "Codec":
-    """The codec of the contents of a `tokenizer.json`, built once per process."""
+    """Return the codec for the contents of a `tokenizer.json`, cached in the process."""
     return Codec(tokenizer)
 
 
 class Codec:
-    """A tokenizer that can tell its special tokens from text that only looks like them."""
+    """A tokenizer that distinguishes special tokens from text that looks like them."""
 
     def __init__(self, text: str) -> None:
         """`text` is the contents of a `tokenizer.json`."""
@@ -30,15 +30,15 @@ class Codec:
             tokenizer.no_padding()
         added = self.tokenizer.get_added_tokens_decoder()
         self.specials = {number: token.content for number, token in added.items() if token.special}
-        # Ordinary text may contain what the tokenizer does not know; that id alone is no escape.
+        # Ordinary text may contain unknown characters; their id is special, but harmless.
         self.unknown = self.tokenizer.token_to_id(getattr(self.tokenizer.model, "unk_token", None) or "")
 
     def special(self, ids: list[int]) -> list[int]:
-        """The special tokens among them, in order."""
+        """Return the special tokens among `ids`, in order."""
         return [i for i in ids if i in self.specials and i != self.unknown]
 
     def marked(self, text: str) -> str:
-        """The text with MARK driven into whatever reads as a special token; the tokenizer says what does."""
+        """Insert MARK into each part of a text that the tokenizer reads as a special token."""
         text = text.replace(MARK, "")
         for _ in range(8):
             encoding = self.tokenizer.encode(text, add_special_tokens=False)
@@ -56,7 +56,7 @@ class Codec:
         raise ChatFormatError(f"special tokens in a text of {len(text):,} characters cannot be broken up")
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text whose special tokens, where not marked, are meant."""
+        """Encode a text in which marked special tokens are data and all others are special tokens."""
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         if MARK not in text:
             return list(encoding.ids)
@@ -69,6 +69,6 @@ class Codec:
 
     def _unmarked(self, text: str) -> list[int]:
         ids = self.literal.encode(text.replace(MARK, ""), add_special_tokens=False).ids
-        # A vocabulary may hold a special token as a word of its own; then the text is changed a little.
+        # A vocabulary may hold a special token as an ordinary word too; then a space replaces the mark.
         spaced = text.replace(MARK, " ")
         return list(self.tokenizer.encode(spaced, add_special_tokens=False).ids if self.special(ids) else ids)

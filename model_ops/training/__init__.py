@@ -1,1 +1,1 @@
-"""Training: the rows, the loss, the trainer, and the folders that models live in."""
+"""Training: reading rows, the loss, the trainer, and model folders."""

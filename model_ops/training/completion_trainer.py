@@ -1,4 +1,4 @@
-"""transformers' Trainer, with our order of examples, our learning rate and a loss by token."""
+"""A subclass of transformers' Trainer with a fixed order of examples, a linear schedule and a loss per token."""
 
 import logging
 import time
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
     """Trains on completions, in batches of `step_size` examples over all devices.
 
-    Where there are several, the last batch of an epoch is filled up with examples of its first, so
-    that every device has something to do.
+    With several devices, the last batch of an epoch is filled up with examples of its first, so that
+    no device is idle.
     """
 
     def __init__(self, settings: TrainingSettings, step_size: int, **options: Any) -> None:
-        """`options` are Trainer's own."""
+        """Set up the training of `settings`; `options` are passed to Trainer."""
         super().__init__(compute_loss_func=self._loss, compute_metrics=self._mean_loss, **options)
         self.settings, self.step_size, self.watch = settings, step_size, Watch(settings)
         self.remove_callback(PrinterCallback)
@@ -37,14 +37,14 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
         return EpochOrder([len(e) for e in self.train_dataset], self.step_size, self.settings.seed)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """Linear from the first learning rate to the final one, which the last step has."""
+        """Schedule a linear decay from the first learning rate to the final one, reached at the last step."""
         fall = 1 - self.settings.final_learning_rate / self.settings.learning_rate
         last = max(num_training_steps - 1, 1)
         self.lr_scheduler = LambdaLR(optimizer or self.optimizer, lambda step: 1 - fall * min(step / last, 1))
         return self.lr_scheduler
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """One forward and backward pass."""
+        """Run one forward and backward pass, and record its examples for `watch`."""
         self.watch.begin(self.state.global_step + 1, inputs.pop("ids"))
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         return loss
@@ -60,7 +60,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
         return norm
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Report a loss, once all losses up to here are known to be finite.
+        """Check that all losses and gradients since the last call are finite, then report a loss.
 
         Raises:
             TrainingError: the training has diverged.
@@ -71,7 +71,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
     def prediction_step(
         self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
     ) -> tuple[None, torch.Tensor, torch.Tensor]:
-        """Per example: the sum of its tokens' losses, and how many they are."""
+        """Return for each example the sum of its completion tokens' losses, and their number."""
         inputs = self._prepare_inputs(inputs)
         labels, _ = inputs.pop("labels"), inputs.pop("ids")
         with torch.no_grad(), self.compute_loss_context_manager():
@@ -92,45 +92,45 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
 
 
 class EpochOrder(Sampler[int]):
-    """`training_order`, epoch by epoch; the same in every process."""
+    """A sampler that yields `training_order` for each epoch, the same in every process."""
 
     def __init__(self, lengths: list[int], batch_size: int, seed: int) -> None:
-        """Lengths are in tokens."""
+        """`lengths` are the examples' lengths in tokens."""
         self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
 
     def __len__(self) -> int:
-        """Examples of an epoch."""
+        """Return the number of examples in an epoch."""
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[int]:
-        """The examples' numbers."""
+        """Iterate over the indices of the examples."""
         return iter(training_order(self.lengths, self.batch_size, self.seed, self.epoch))
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the data loader before each epoch."""
+        """Set the epoch; the data loader calls this before each one."""
         self.epoch = epoch
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    """Says now and then how far the training is, how fast it goes and how long it will take."""
+    """Logs the loss, the speed and the remaining time of a training."""
 
     def __init__(self, tokens_per_epoch: int) -> None:
-        """Tokens without padding."""
+        """`tokens_per_epoch` excludes padding."""
         self.tokens_per_epoch = tokens_per_epoch
         self.began: float | None = None
         self.seconds = 0.0
-        """From the first step on, without the losses taken before."""
+        """Time since the first step began, without the evaluation before it."""
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clock."""
+        """Start the clock at the first step."""
         self.began = self.began or time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stop it, for the time being."""
+        """Record the seconds since the first step began."""
         self.seconds = time.monotonic() - (self.began or 0.0)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """One line per report of a loss, from one process."""
+        """Log one line for each reported loss, from the main process only."""
         logs = (logs or {}) if state.is_world_process_zero else {}
         if "eval_loss" in logs:
             log.info("step=%d held_out_loss=%.3f", state.global_step, logs["eval_loss"])

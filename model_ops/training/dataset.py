@@ -1,4 +1,4 @@
-"""The rows to train on: read at a pinned version without a JVM, verified, tokenised, put in order."""
+"""The rows to train on: read at a pinned version without a JVM, verified, tokenised and ordered."""
 
 import random
 from collections.abc import Sequence
@@ -24,28 +24,28 @@ class Example:
     completion: list[int]
 
     def __len__(self) -> int:
-        """Tokens in all."""
+        """Return the number of tokens of prompt and completion."""
         return len(self.prompt) + len(self.completion)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The examples to train on, and those held out."""
+    """The examples to train on, and the held-out examples."""
 
     train: list[Example]
     dev: list[Example]
 
     @property
     def tokens(self) -> int:
-        """Tokens of an epoch, without padding."""
+        """Number of tokens in an epoch, without padding."""
         return sum(map(len, self.train))
 
 
 def read_rows(table: str, version: int, dataset: str) -> pa.Table:
-    """The rows of one data set in `gold.training_examples`, as of a version of the table.
+    """Read the rows of one data set in `gold.training_examples`, at a version of the table.
 
     Raises:
-        TrainingError: no such table or version, or it cannot be read.
+        TrainingError: the table or version does not exist, or cannot be read.
     """
     try:
         with opened(table, lambda path: DeltaTable(path, version=version)) as delta:
@@ -55,26 +55,26 @@ def read_rows(table: str, version: int, dataset: str) -> pa.Table:
 
 
 def check_rows(rows: pa.Table, dataset: str, expected: Digest) -> None:
-    """Make sure that these are the rows that were released.
+    """Check that `rows` are the released rows, by number and content digest.
 
     Raises:
-        TrainingError: another number of rows, or other contents.
+        TrainingError: number or digest differs from `expected`.
     """
-    found = content_digest(rows.to_batches())
-    if found != expected:
+    digest = content_digest(rows.to_batches())
+    if digest != expected:
         raise TrainingError(
-            f"{dataset} is not what was released: {found[0]:,} rows with digest {found[1]}, expected"
+            f"{dataset} is not what was released: {digest[0]:,} rows with digest {digest[1]}, expected"
             f" {expected[0]:,} with {expected[1]}; take version, rows and digest from one row of ops.releases"
         )
 
 
 def examples(rows: pa.Table, split: str, chat: ChatFormat, limit: int) -> list[Example]:
-    """The examples of a split as tokens, ordered by `example_id`.
+    """Encode the examples of a split, ordered by `example_id`.
 
     Raises:
-        TrainingError: some are longer than `limit` tokens: they are never cut.
+        TrainingError: examples are longer than `limit` tokens; they are never cut.
     """
-    made = [
+    encoded = [
         Example(
             row["example_id"],
             chat.prompt_ids(row["system"], row["prompt"]),
@@ -83,21 +83,21 @@ def examples(rows: pa.Table, split: str, chat: ChatFormat, limit: int) -> list[E
         for row in sorted(rows.to_pylist(), key=lambda row: str(row["example_id"]))
         if row["split"] == split
     ]
-    long = [example for example in made if len(example) > limit]
-    if long:
-        longest = max(long, key=len)
+    too_long = [example for example in encoded if len(example) > limit]
+    if too_long:
+        longest = max(too_long, key=len)
         raise TrainingError(
-            f"{len(long):,} of {len(made):,} {split} examples are longer than {limit:,} tokens, e.g."
+            f"{len(too_long):,} of {len(encoded):,} {split} examples are longer than {limit:,} tokens, e.g."
             f" {longest.example_id} with {len(longest):,}; raise max_length or leave them out of the data set"
         )
-    return made
+    return encoded
 
 
 def training_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[int]:
-    """The order in which an epoch visits the examples.
+    """Return the indices of the examples in the order of an epoch.
 
-    Batches are drawn at random; inside each the longest come first, so that the forward passes it
-    is split into hold examples of about one length and little padding.
+    Batches are random. Within a batch the longest examples come first, so that each forward pass
+    holds examples of similar length and little padding.
     """
     order = list(range(len(lengths)))
     random.Random(f"{seed}/{epoch}").shuffle(order)

@@ -1,4 +1,4 @@
-"""Training proper: load the base model, train adapters or all weights, save what is served."""
+"""The training itself: load the base model, train adapters or all weights, save the files to serve."""
 
 import json
 import logging
@@ -29,13 +29,13 @@ from model_ops.training.settings import TrainingError, TrainingSettings
 
 log = logging.getLogger(__name__)
 
-# What architectures call their dropouts; a full finetune sets those that the model has.
+# Names of dropout settings across architectures; a full finetune sets those that the model has.
 DROPOUTS = ("attention_dropout", "attn_pdrop", "resid_pdrop", "embd_pdrop", "hidden_dropout")
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training gave, beside the files it wrote."""
+    """The metrics and circumstances of a training, for its manifest."""
 
     metrics: dict[str, float]
     dtype: str
@@ -46,9 +46,9 @@ class Fitted:
 def fit(settings: TrainingSettings, base: Path, end_id: int, examples: Splits, out: Path) -> Fitted:
     """Train from the base model and save the result to `out`, an adapter also to `out/adapter`.
 
-    With bfloat16, adapters and, in a full finetune, all weights are still kept in float32 and only
-    multiplied in bfloat16: small steps would be rounded away. What is saved has the number format
-    of the base model, so it loads and serves like it; it ends with `end_id`, which also pads.
+    With bfloat16, the trained weights (adapters, or all in a full finetune) are still kept in float32 and only
+    multiplied in bfloat16: small steps would be rounded away. The saved model has the number format
+    of the base model. It ends its answers with `end_id`, which is also the padding token.
 
     Raises:
         TrainingError: the model cannot be trained as the settings ask, or the training diverges.
@@ -76,10 +76,10 @@ def fit(settings: TrainingSettings, base: Path, end_id: int, examples: Splits, o
 
 
 def require_completions(examples: Splits) -> None:
-    """Make sure that every example has something to learn: the loss of a batch without it is 0 or NaN.
+    """Check that every example has a completion: the loss of a batch without completion tokens is 0 or NaN.
 
     Raises:
-        TrainingError: some have not.
+        TrainingError: examples have none; names the first few.
     """
     empty = [example.example_id for example in (*examples.train, *examples.dev) if not example.completion]
     if empty:
@@ -94,7 +94,7 @@ def _arguments(settings: TrainingSettings, dtype: str, examples: Splits, out: Pa
         save_strategy="no",
         disable_tqdm=True,
         logging_steps=0.02,
-        logging_nan_inf_filter=False,  # it would report a diverged training's last good loss
+        logging_nan_inf_filter=False,  # else a diverged training reports its last finite loss
         seed=settings.seed,
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
@@ -106,20 +106,20 @@ def _arguments(settings: TrainingSettings, dtype: str, examples: Splits, out: Pa
         eval_on_start=bool(examples.dev),
         ddp_find_unused_parameters=False,
         gradient_checkpointing=settings.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},  # the other way stops at frozen embeddings
+        gradient_checkpointing_kwargs={"use_reentrant": False},  # the reentrant kind fails at frozen embeddings
     )
     micro, passes = settings.batch_shape(len(examples.train), args.world_size)
     args.per_device_train_batch_size = args.per_device_eval_batch_size = micro
     args.gradient_accumulation_steps = passes
-    args._n_gpu = min(args.n_gpu, 1)  # one process, one GPU: else Trainer would multiply the batch behind our back
+    args._n_gpu = min(args.n_gpu, 1)  # one GPU per process: else Trainer multiplies the batch size
     return args
 
 
 def _train(trainer: CompletionTrainer) -> dict[str, float]:
-    """Train; the losses, those of the held-out examples only where there are any."""
+    """Train, and return the training loss and, with held-out examples, their losses before and after."""
     losses = {"train_loss": trainer.train().training_loss}
     if trainer.eval_dataset:
-        # Not a call of its own before: a model evaluated first is then trained without its gradients shared.
+        # No separate call of evaluate() before: it would leave the training without gradients shared over processes.
         losses["dev_loss_before"] = next(e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e)
         losses["dev_loss"] = trainer.evaluate()["eval_loss"]
     return losses
@@ -159,7 +159,7 @@ def _trainable(settings: TrainingSettings, base: Path, dtype: str, longest: int)
 
 
 def _with_dropout(base: Path, dropout: float) -> Any:
-    """The base model in float32, with this dropout wherever its architecture has one."""
+    """Load the base model in float32, with `dropout` in every dropout setting that its configuration has."""
     config = AutoConfig.from_pretrained(base, local_files_only=True)
     for name in DROPOUTS:
         if hasattr(config, name):
@@ -183,16 +183,16 @@ def _with_adapters(model: Any, settings: TrainingSettings, base: Path, dtype: st
     )
     for module in adapted.modules():
         if dtype == "bfloat16" and isinstance(module, BaseTunerLayer):
-            # Adapters are float32, and peft would copy each one's input so, only for autocast to turn it back.
+            # Adapters are float32. peft would cast their inputs to float32, only for autocast to cast them back.
             module.cast_input_dtype_enabled = False
     return adapted
 
 
 def check_memory(base: Path, n_weights: int, n_bytes: int) -> None:
-    """Make sure that a GPU of `n_bytes` holds a full finetune: each weight, its gradient and AdamW's two moments.
+    """Check that a GPU of `n_bytes` holds a full finetune: each weight, its gradient and AdamW's two moments.
 
     Raises:
-        TrainingError: it does not.
+        TrainingError: the GPU is too small.
     """
     needed = 16 * n_weights
     if needed > n_bytes:
@@ -204,18 +204,18 @@ def check_memory(base: Path, n_weights: int, n_bytes: int) -> None:
 
 
 def _linear_from(model: Any, first: int) -> list[str]:
-    """The linear modules of the layers from `first` on; peft's own option does not go with all-linear."""
+    """Name the linear modules of the layers from `first` on; peft's `layers_to_transform` rejects all-linear."""
     layer = {name: re.search(r"\.(\d+)\.", name) for name, m in model.named_modules() if isinstance(m, Linear)}
     return [name for name, number in layer.items() if number and int(number[1]) >= first]
 
 
 def _save(trainer: CompletionTrainer, settings: TrainingSettings, base: Path, out: Path, end_id: int) -> None:
-    """Save full weights in the base's number format, with the base's own tokenizer and settings."""
+    """Save full weights in the base's number format, with the base's tokenizer and settings."""
     trained = out / ("adapter" if settings.method == "lora" else "float32")
     if trainer.is_fsdp_enabled:
-        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")  # of shards nothing is saved
-    trainer.save_model(str(trained))  # every process takes part: the weights may be spread over them
-    # The last that they do together. Their connections end here: one that outlives its interpreter kills its process.
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")  # shards would not be saved
+    trainer.save_model(str(trained))  # in every process: the weights may be sharded over them
+    # The last joint step. Connections are closed here: one that outlives its interpreter kills its process.
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
     if not trainer.is_world_process_zero():
@@ -223,8 +223,8 @@ def _save(trainer: CompletionTrainer, settings: TrainingSettings, base: Path, ou
     (trained / "training_args.bin").unlink()  # a pickle
     dtype = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
     if settings.method == "lora":
-        _settle_adapter(trained / "adapter_config.json")
-        # Onto a fresh base; adapters and their product are float32, so that each sum is rounded once.
+        _normalise_adapter(trained / "adapter_config.json")
+        # Merged into a fresh base; adapters and their product are float32, so that each sum is rounded once.
         model = PeftModel.from_pretrained(_load(base, dtype), trained).merge_and_unload()
     else:
         model = _load(trained, dtype)
@@ -232,24 +232,24 @@ def _save(trainer: CompletionTrainer, settings: TrainingSettings, base: Path, ou
     if settings.method == "full":
         shutil.rmtree(trained)
     for file in base.iterdir():
-        weights = file.name.endswith(".index.json")
-        if file.suffix in {".json", ".jinja", ".model"} and file.name != MANIFEST and not weights:
+        is_index = file.name.endswith(".index.json")
+        if file.suffix in {".json", ".jinja", ".model"} and file.name != MANIFEST and not is_index:
             shutil.copyfile(file, out / file.name)
-    _also_end_with(end_id, out / "generation_config.json")
+    _add_end_token(end_id, out / "generation_config.json")
 
 
-def _settle_adapter(file: Path) -> None:
-    """Let an adapter's settings, which its digest is of, say nothing of where it was trained; peft orders no sets."""
+def _normalise_adapter(file: Path) -> None:
+    """Remove the base model's path from an adapter's settings and sort its modules, for a reproducible digest."""
     config = json.loads(file.read_text())
     config |= {"base_model_name_or_path": None, "target_modules": sorted(config["target_modules"])}
     file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def _also_end_with(end_id: int, file: Path) -> None:
-    """Let the model end where it was trained to, whoever serves it."""
+def _add_end_token(end_id: int, file: Path) -> None:
+    """Add `end_id` to the end tokens in a `generation_config.json`, for servers that read it."""
     config = json.loads(file.read_text()) if file.is_file() else {}
-    given = config.get("eos_token_id")
-    ends = given if isinstance(given, list) else [given] if given is not None else []
+    configured = config.get("eos_token_id")
+    ends = configured if isinstance(configured, list) else [configured] if configured is not None else []
     if end_id not in ends:
         file.write_text(json.dumps(config | {"eos_token_id": [end_id, *ends]}, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""Loss on the completion only, with logits computed only where there is one."""
+"""Loss on the completion only, with logits computed at its positions only."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ IGNORED = -100
 
 
 def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
-    """A batch, padded on the left so that all completions end at its right edge.
+    """Build a batch, padded on the left so that all completions end at its right edge.
 
     The last token predicts nothing and is left out. `logits_to_keep` is the length of the longest
-    completion: the head of the model works on that many positions of each row and no others.
-    `labels` are the tokens those positions should predict, behind one column that is ignored:
+    completion: the model computes logits at that number of positions at the end of each row.
+    `labels` are the tokens that those positions should predict, after one column that is ignored:
     Trainer drops the first column when it counts tokens. `ids` names the examples, for messages.
     """
     width = max(len(e) for e in examples) - 1
@@ -40,7 +40,7 @@ def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
 
 
 def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The negative log-likelihood of every completion token in nats, 0 elsewhere; rows by positions."""
+    """Return the negative log-likelihood of each completion token in nats, 0 elsewhere; shape (rows, positions)."""
     targets = labels[:, 1:]
     losses = cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none")
     return losses.view(targets.shape)
@@ -49,9 +49,9 @@ def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def completion_loss(
     logits: torch.Tensor, labels: torch.Tensor, n_tokens: torch.Tensor | int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A forward pass's share of the mean over all completion tokens of an optimizer's step, and each example's sum.
+    """Return a forward pass's share of the mean loss per token of an optimizer step, and each example's summed loss.
 
-    Every token of the step weighs the same, whichever forward pass it is in: `n_tokens` are those of the whole step.
+    `n_tokens` counts the completion tokens of the whole step, so every token of the step has the same weight.
     """
     of_examples = token_losses(logits, labels).sum(1)
     return of_examples.sum() / n_tokens, of_examples.detach()

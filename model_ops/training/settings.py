@@ -17,14 +17,17 @@ class TrainingError(Exception):
 
 
 class TrainingSettings(BaseModel):
-    """How one model is trained; the defaults, which are the recipe's, are the paper's (section 3.1)."""
+    """Settings of the training of one model; the recipe's defaults are those of the paper (section 3.1)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Literal["lora", "full"] = Field("full", description="train adapters (lora) or all weights (paper)")
     learning_rate: float = Field(1e-5, gt=0, description="learning rate at the first step (paper, section 3.1)")
     final_learning_rate: float = Field(
-        9e-6, ge=0, validate_default=True, description="end of the linear decay (paper, section 3.1)"
+        9e-6,
+        ge=0,
+        validate_default=True,
+        description="learning rate at the last step; linear decay (paper, section 3.1)",
     )
     weight_decay: float = Field(0.1, ge=0, description="weight decay of the optimizer (paper, section 3.1)")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout probability (paper, section 3.1)")
@@ -55,30 +58,29 @@ class TrainingSettings(BaseModel):
         return value
 
     def batch_shape(self, n_examples: int, n_processes: int) -> tuple[int, int]:
-        """Examples per forward pass on one device, and forward passes per step of the optimizer.
+        """Return the examples per forward pass on one device, and the forward passes per optimizer step.
 
-        They multiply, over all devices, to the paper's batch exactly; `micro_batch_size` is an
-        upper bound.
+        Their product over all devices is exactly the batch size; `micro_batch_size` is an upper bound.
 
         Raises:
             TrainingError: the batch cannot be divided over the devices.
         """
         batch = self.small_batch_size if n_examples < SMALL else self.batch_size
-        each, rest = divmod(batch, n_processes)
-        if rest or not each:
+        share, remainder = divmod(batch, n_processes)
+        if remainder or not share:
             raise TrainingError(
                 f"a batch of {batch} examples cannot be divided over {n_processes} processes;"
                 " set batch_size and small_batch_size to multiples of it"
             )
-        micro = max(size for size in range(1, each + 1) if each % size == 0 and size <= self.micro_batch_size)
-        return micro, each // micro
+        micro = max(size for size in range(1, share + 1) if share % size == 0 and size <= self.micro_batch_size)
+        return micro, share // micro
 
 
 def parse_settings(text: str) -> TrainingSettings:
-    """The settings in a JSON object, which gives every one of them: no default of the trainer's version counts.
+    """Parse settings from a JSON object that must give every one, so that no default of this version applies.
 
     Raises:
-        TrainingError: no JSON object, or a setting is missing, unknown or out of range; names all.
+        TrainingError: the text is not a JSON object, or settings are missing, unknown or out of range; names all.
     """
     try:
         values = json.loads(text)
@@ -90,7 +92,7 @@ def parse_settings(text: str) -> TrainingSettings:
     try:
         settings = TrainingSettings.model_validate(values)
     except ValidationError as error:
-        # The default of a missing setting is no fault of its own.
+        # Errors in the default of a missing setting are not reported.
         wrong = [e for e in error.errors() if e["loc"][0] in values]
         faults += [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in wrong]
         raise TrainingError(f"--settings: {'; '.join(faults)}") from error

@@ -1,4 +1,4 @@
-"""A model's folder: it appears whole or not at all, and one process at a time works on it."""
+"""Creation of a model's folder: it appears complete or not at all, and one process at a time works on it."""
 
 import errno
 import fcntl
@@ -14,28 +14,28 @@ from pathlib import Path
 from model_ops.training.checkpoints import ModelFolderError
 
 UNFINISHED, LOCK = ".unfinished", ".unfinished.lock"
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # a network's file system that is mounted without them
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # a network file system mounted without locks
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def whole_folder(out: Path, *, is_main: bool = True, verb: str = "trained") -> Iterator[Path]:
-    """A folder to write to that becomes `out` when the body ends, and is removed if it raises.
+    """Yield a temporary folder that is renamed to `out` when the body ends, and removed if it raises.
 
-    Of several processes that write to it, only the main one makes, moves and removes it. Where a
-    finished `out` is there in the end, it stays, and the new one is removed. `verb` says what is done.
+    With several processes, only the main one makes, renames and removes it. If `out` exists by then,
+    it stays, and the new folder is removed. `verb` is used in the error message.
 
     Raises:
-        ModelFolderError: another process works on this folder; names it.
+        ModelFolderError: another process works on this folder; names that process.
     """
     unfinished = out.with_name(f"{out.name}{UNFINISHED}")
     if not is_main:
         yield unfinished
         return
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(out, verb):
-        _clear_what_died(out.parent)
+    with _exclusive(out, verb):
+        _clear_abandoned(out.parent)
         try:
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
@@ -51,8 +51,8 @@ def whole_folder(out: Path, *, is_main: bool = True, verb: str = "trained") -> I
 
 
 @contextmanager
-def _alone(out: Path, verb: str) -> Iterator[None]:
-    """Hold the lock of a folder; Linux lets go of it when the process dies."""
+def _exclusive(out: Path, verb: str) -> Iterator[None]:
+    """Hold the lock of a folder; Linux releases it when the process dies."""
     file = out.with_name(f"{out.name}{LOCK}")
     try:
         lock = _locked(file)
@@ -77,10 +77,10 @@ def _alone(out: Path, verb: str) -> Iterator[None]:
 
 
 def _locked(file: Path) -> int | None:
-    """The handle of a lock file, now empty, that no other process has; None where one has.
+    """Lock and empty a lock file, and return its handle; None if another process holds it.
 
     Raises:
-        OSError: among others, one of NO_LOCKS.
+        OSError: the file cannot be opened or locked, e.g. with an `errno` in NO_LOCKS.
     """
     while True:
         lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
@@ -89,7 +89,7 @@ def _locked(file: Path) -> int | None:
             if file.exists() and os.path.samestat(os.fstat(lock), file.stat()):
                 os.truncate(lock, 0)
                 return lock
-            os.close(lock)  # of a file that its holder has removed meanwhile
+            os.close(lock)  # the holder has removed this file meanwhile
         except BlockingIOError:
             os.close(lock)
             return None
@@ -98,10 +98,10 @@ def _locked(file: Path) -> int | None:
             raise
 
 
-def _clear_what_died(folder: Path) -> None:
+def _clear_abandoned(folder: Path) -> None:
     """Remove the unfinished folders of processes that were killed."""
     for file in folder.glob(f"*{LOCK}"):
-        with suppress(OSError):  # another's file, say: then its folder is left, too
+        with suppress(OSError):  # e.g. another user's file; then its folder stays too
             lock = _locked(file)  # None for the folder that this process works on
             if lock is not None:
                 shutil.rmtree(file.with_suffix(""), ignore_errors=True)

@@ -106,7 +106,7 @@ def test_whoever_serves_it_stops_where_it_was_trained_to(tmp_path: Path, given: 
     file = tmp_path / "generation_config.json"
     if given is not None:
         file.write_text(json.dumps({"eos_token_id": given, "top_k": 20}))
-    fit_module._also_end_with(2, file)
+    fit_module._add_end_token(2, file)
     config = json.loads(file.read_text())
     assert config["eos_token_id"] == ends
     assert given is None or config["top_k"] == 20
@@ -435,7 +435,7 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
 
 def test_a_data_set_without_training_rows(training: Training, tmp_path: Path) -> None:
     table, (n_rows, digest) = write_table(tmp_path / "dev", rows(0, 3))
-    with pytest.raises(TrainingError, match="has no row of the split train, and 3 of the split dev"):
+    with pytest.raises(TrainingError, match="has no rows in the split train, and 3 in the split dev"):
         run(replace(training, table=table, expect_rows=n_rows, expect_digest=digest))
 
 

@@ -176,11 +176,14 @@ def test_log_probabilities_of_other_tokens_are_no_answer(chat: ChatFormat) -> No
 REASONS = {
     "numbers": (
         (200, {}, b'{"choices": [{"text": "x", "finish_reason": "stop"}], "usage": {"prompt_tokens": NaN}}'),
-        "NaN is no JSON",
+        "NaN is not a JSON number",
     ),
-    "a page": ((200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"), "no JSON but '<html>Please log in"),
+    "a page": (
+        (200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"),
+        "not JSON but '<html>Please log in",
+    ),
     "an error": ((200, {}, {"error": {"message": "no GPU is free"}}), "no GPU is free"),
-    "no choice": ((200, {}, {"choices": []}), "no completion but"),
+    "no choice": ((200, {}, {"choices": []}), "not a completion but"),
     "cut off": ((200, {"Content-Length": "99"}, b'{"choices"'), "ClientPayloadError"),
     "too long": ((200, {}, b" " * (1 << 18)), "more than 131,072 bytes"),
     "HTTP 500": ((500, {}, {"error": "NaN in the logits"}), "NaN in the logits"),
@@ -226,7 +229,7 @@ def test_an_absurd_server_is_not_kept_from_a_request_by_its_rest(chat: ChatForma
         timings = replace(QUICK, rest=30)
         found = list(engine(chat, absurd, dead, patience=300, timings=timings).answers(map(request, range(20))))
     assert {answer.status for answer in found} == {"failed"}
-    assert sum("an absurd reply of" in str(answer.error) for answer in found) > 10
+    assert sum("a malformed reply from" in str(answer.error) for answer in found) > 10
     assert time.monotonic() - began < 20
 
 
@@ -341,12 +344,12 @@ def labelled(values: list[Any], places: int = 1) -> Any:
 @pytest.mark.parametrize(
     ("values", "fault"),
     [
-        ([math.nan, -1.0], "NaN is no JSON number"),
-        ([-math.inf, -1.0], "-Infinity is no JSON number"),
+        ([math.nan, -1.0], "NaN is not a JSON number"),
+        ([-math.inf, -1.0], "-Infinity is not a JSON number"),
         ([0.5, -1.0], "of the label '1' is 0.5: a probability above 1"),
-        (["-0.5", -1.0], "of the label '1' is \"'-0.5'\", which is no number"),
-        ([None, -1.0], "which is no number"),
-        ([True, -1.0], "which is no number"),
+        (["-0.5", -1.0], "of the label '1' is \"'-0.5'\", which is not a number"),
+        ([None, -1.0], "which is not a number"),
+        ([True, -1.0], "which is not a number"),
         ([-9999.0, -9999.0], "the 2 labels have a probability of 0 together"),
         ([-800, -746], "the 2 labels have a probability of 0 together"),
         ([-0.01, -0.01], "the 2 labels have a probability of 1.98"),
@@ -373,7 +376,7 @@ def test_numbers_that_are_no_probabilities_are_asked_for_again(chat: ChatFormat,
     assert (answer.status, answer.label_logprobs) == ("ok", {"1": -0.5, "2": -1.5})
     (answer,) = ask(chat, absurd, request(**LABELS))
     assert (answer.status, answer.label_logprobs) == ("failed", None)
-    assert str(answer.error).startswith("3 attempts; the last: an absurd reply of http://127.0.0.1:")
+    assert str(answer.error).startswith("3 attempts; the last: a malformed reply from http://127.0.0.1:")
     assert fault in str(answer.error)
 
 
@@ -401,9 +404,9 @@ def spanned(**entry: Any) -> Any:
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
-        ({"logprob": math.nan}, "NaN is no JSON number"),
+        ({"logprob": math.nan}, "NaN is not a JSON number"),
         ({"logprob": 2.5}, "a probability above 1"),
-        ({"logprob": "-1"}, "which is no number"),
+        ({"logprob": "-1"}, "which is not a number"),
         ({"logprob": -9999.0}, "has no probability"),
         ({"rank": 0}, "has the rank 0"),
         ({"rank": -4}, "has the rank -4"),

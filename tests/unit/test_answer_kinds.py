@@ -1,4 +1,4 @@
-"""What each kind of answer asks for; what its answers come to is in tests/transforms/test_scores.py."""
+"""Requests of each kind of answer; tests/transforms/test_scores.py tests the scores from the answers."""
 
 import re
 

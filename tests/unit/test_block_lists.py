@@ -1,4 +1,4 @@
-"""Which addresses and words a list means, and that long lists and hostile input stay fast."""
+"""Addresses and words that a block list covers, and its speed on long lists and hostile input."""
 
 import time
 

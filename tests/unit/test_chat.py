@@ -109,7 +109,7 @@ def test_words_of_the_vocabulary_are_no_way_out_either(tmp_path_factory: pytest.
 def test_a_label_is_one_token(chat: ChatFormat, plain: Tokenizer) -> None:
     assert chat.label_id("Score:", "4") == plain.token_to_id("4")
     assert chat.label_id("Score:", "") == END, "nothing more is said"
-    with pytest.raises(ChatFormatError, match="'45' is not one token of its own after 'Score:'"):
+    with pytest.raises(ChatFormatError, match="'45' is not a single token after 'Score:'"):
         chat.label_id("Score:", "45")
 
 

@@ -58,7 +58,7 @@ def test_a_sharded_model_passes_when_whole(folder: Path) -> None:
         ("config.json", None, r"has no config\.json"),
         ("config.json", "{", r"config\.json: not valid JSON"),
         ("config.json", "[]", r"config\.json: not a JSON object"),
-        ("config.json", "{}", "no causal language model; its architectures: none$"),
+        ("config.json", "{}", "not a causal language model; its architectures: none$"),
         ("config.json", '{"architectures": ["BertModel", "T5Model"]}', "its architectures: BertModel, T5Model$"),
         ("model.safetensors", None, r"lacks 1 of 1 weight files in safetensors, e\.g\. model\.safetensors"),
         ("tokenizer.json", None, r"has no tokenizer\.json"),
@@ -148,7 +148,7 @@ def test_what_nobody_reads_is_not(folder: Path, name: str) -> None:
 
 
 def test_release_0_2_0_had_the_same_digest_of_a_folder_without_other_files(folder: Path) -> None:
-    """Its rule, in its words: these suffixes in the folder, and an adapter's weights."""
+    """The rule of release 0.2.0, written again: these suffixes in the folder, and an adapter's weights."""
     (folder / "adapter").mkdir()
     (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"weights")
     (folder / "README.md").touch()
@@ -180,7 +180,7 @@ def test_a_manifest_of_something_else(tmp_path: Path) -> None:
 
 
 def described(folder: Path) -> Manifest:
-    """The manifest of what lies in a folder."""
+    """Return a manifest with the digests of a folder's files."""
     files = file_digests(folder)
     return replace(MANIFEST, digest=digest_of(files), files=files)
 

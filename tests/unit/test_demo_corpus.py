@@ -1,4 +1,4 @@
-"""The demo's input, made from small packages that the tests make up."""
+"""The demo's input, made from small packages that the tests generate."""
 
 import gzip
 import hashlib
@@ -30,7 +30,7 @@ needs_dpkg = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="makes pack
 
 
 class Shelf:
-    """An archive of made-up packages."""
+    """An archive of generated packages."""
 
     def __init__(self, folder: Path, **trees: dict[str, str]) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Which rows a changed setting, text or method makes stale, and that nothing else does."""
+"""Rows that a changed setting, text or method makes stale, and rows that it does not."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -88,7 +88,7 @@ def test_another_prompt_makes_its_answers_stale(name: str, expected: set[str], m
 
 
 class Median(Likelihood):
-    """A kind of answer that is asked for like another and read in another way."""
+    """A kind of answer with the requests of another kind, and another reading of the replies."""
 
 
 def test_another_kind_of_answer_makes_its_scores_stale(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_evaluation_prompts_count_by_what_they_say(tmp_path: Any) -> None:
 
 @pytest.fixture
 def base_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A base model whose files are what its path says."""
+    """Replace the digests of a base model's files by its path."""
     monkeypatch.setattr(digests, "base_digests", lambda path: (path, f"as 0.2.0 named {path}"))
 
 

@@ -38,7 +38,7 @@ FAILS = "raise ValueError('Java has ended')"
 
 @pytest.fixture
 def command() -> Iterator[list[subprocess.Popen[str]]]:
-    """The commands that a test starts; none is left."""
+    """A list for the commands that a test starts, which are killed at its end."""
     started: list[subprocess.Popen[str]] = []
     yield started
     for process in started:
@@ -47,7 +47,7 @@ def command() -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def start(started: list[subprocess.Popen[str]], body: str, end: str) -> tuple[subprocess.Popen[str], list[int]]:
-    """A command within its session, and its two children."""
+    """Start a command that has entered its session, and return it with the ids of its two children."""
     words = [sys.executable, "-c", COMMAND.format(body=body, end=end)]
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     started.append(process)
@@ -65,7 +65,7 @@ def is_running(pid: int) -> bool:
 
 
 def ended(process: subprocess.Popen[str], children: list[int]) -> tuple[float, str]:
-    """How long it took until the process had ended, and what it said; its children must end too."""
+    """Wait for the process and its children to end, and return the process's seconds and its stderr."""
     began = time.monotonic()
     _, said = process.communicate(timeout=60)
     took = time.monotonic() - began

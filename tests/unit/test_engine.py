@@ -1,4 +1,4 @@
-"""How a partition of requests passes through an engine, and when it stops asking."""
+"""Passage of a partition of requests through an engine, and its end after failures in a row."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ from schemas.bronze import COMPLETIONS
 
 @dataclass(frozen=True)
 class Scripted:
-    """Gives the answers of a script: `o`k, `f`ailed, `r`efused by the server, `l`: too long to be sent."""
+    """Gives the answers of a script: `o` ok, `f` failed, `r` refused by the server, `l` too long to send."""
 
     script: str
 
@@ -27,7 +27,7 @@ class Scripted:
 
 
 def batches(script: str, in_a_row: int) -> list[str]:
-    """The statuses that come back, batch by batch."""
+    """Return the first letters of the statuses in each batch of answers."""
     frame = pd.DataFrame([dict.fromkeys(ECHOED, "x") | {"request_id": str(n)} for n in range(len(script))])
     run = through(Scripted(script), "run", 1, in_a_row, rows_per_batch=2)
     return ["".join(status[0] for status in answers["status"]) for answers in run(iter([frame]))]
@@ -35,7 +35,7 @@ def batches(script: str, in_a_row: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Fixed:
-    """Gives one answer."""
+    """Gives the same answer to every request."""
 
     answer: Answer
 

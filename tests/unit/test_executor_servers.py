@@ -17,7 +17,7 @@ from jobs.recipe.config import Serving
 
 
 class Server:
-    """Stands in for a vLLM process; `told` says what was done with it."""
+    """Replaces a vLLM process; `told` records its calls."""
 
     name, endpoint, alive = "m-1", "http://127.0.0.1:1/v1", True
 
@@ -35,7 +35,7 @@ class Server:
 
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """The driver's end of a line, and a task's."""
+    """The driver's and the task's end of a connection."""
     driver, task = socket.socketpair()
     with driver, task:
         driver.settimeout(10)
@@ -89,7 +89,7 @@ def test_a_fault_is_told_to_the_driver(tmp_path: Path, ends: tuple[socket.socket
 
 
 def session(cores: int = 8, **conf: str) -> Any:
-    """As much of a Spark session as is asked, on a cluster with GPUs."""
+    """Return the parts of a Spark session on a cluster with GPUs that the code uses."""
     conf = {"master": "spark://here:7077", "executor_resource_gpu_amount": "1"} | conf
     values = {f"spark.{key.replace('_', '.')}": value for key, value in conf.items()}
     context = SimpleNamespace(defaultParallelism=cores, getConf=lambda: values)

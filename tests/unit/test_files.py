@@ -1,4 +1,4 @@
-"""Which lakes lie on this machine, and where."""
+"""Local paths of lakes, and the files of a crawl."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pairs whose truth is known: how each is spoilt, and what a user's own labels may look like."""
+"""Pairs whose truth is known: the ways to spoil a text, and the format of a user's labels."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The language of many texts at once: what py3langid says of each."""
+"""Language of many texts at once, compared with py3langid on each."""
 
 import time
 
@@ -36,8 +36,8 @@ def test_languages() -> None:
 
 @settings(deadline=None)
 @given(st.lists(texts, max_size=12))
-def test_each_text_is_judged_as_if_it_came_alone(py3langid: LanguageIdentifier, some: list[str]) -> None:
-    for text, (code, probability) in zip(some, identify_languages(some), strict=True):
+def test_each_text_is_judged_as_if_it_came_alone(py3langid: LanguageIdentifier, batch: list[str]) -> None:
+    for text, (code, probability) in zip(batch, identify_languages(batch), strict=True):
         ranking = dict(py3langid.rank(text))
         assert probability == pytest.approx(ranking[code], abs=1e-3)
         assert probability == pytest.approx(max(ranking.values()), abs=1e-3)

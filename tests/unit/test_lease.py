@@ -31,7 +31,7 @@ def leave(root: Path, of: Lease) -> None:
 
 
 def own(root: Path) -> Lease:
-    """A lease as this process makes it."""
+    """Return a lease as this process creates it."""
     with held(NO_SPARK, str(root), "other", "mine") as holding:
         return holding.lease
 

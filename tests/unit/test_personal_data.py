@@ -1,4 +1,4 @@
-"""What is personal data and what only looks like it; a scrubbed text is done with, in linear time."""
+"""Detection of personal data among look-alikes; scrubbing a scrubbed text changes nothing, and time is linear."""
 
 import time
 
@@ -61,7 +61,7 @@ def test_public_and_luhn() -> None:
 
 
 def share_wrong(kind: str, personal: bool, region: str | None) -> tuple[float, list[str]]:
-    """The share of made texts that are judged wrongly, and some of them."""
+    """Return the share of generated texts that are judged wrongly, and up to nine of them."""
     made = list(Maker(7, region).made(kind, personal, MADE))
     phone_region = region if kind == "phone" else None
     wrong = [

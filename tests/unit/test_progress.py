@@ -1,4 +1,4 @@
-"""What the servers' own counters say of a run."""
+"""Figures of a run from the servers' counters."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a statement may hold, node by node; `tests/jobs/test_catalog.py` has the statements."""
+"""Nodes that a statement may contain; `tests/jobs/test_catalog.py` tests whole statements."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the recipe may say of scorers, and which scores a change of it makes stale."""
+"""Settings of scorers in the recipe, and the scores that a change of them makes stale."""
 
 from typing import Any
 

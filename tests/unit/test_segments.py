@@ -114,7 +114,7 @@ def test_header_path_and_positions() -> None:
 
 @dataclass
 class Node:
-    """A generated section: its own text, then lower headers."""
+    """A generated section: its header and paragraphs, then its subsections."""
 
     header: str
     paragraphs: list[str]

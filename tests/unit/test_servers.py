@@ -1,4 +1,4 @@
-"""Which server a request goes to, and how long it is waited for, by a clock that the tests move."""
+"""Choice of the server for a request, and limits on waiting, with a clock that the tests advance."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ PATIENCE, TIMEOUT, REST = 10.0, 60.0, 1.5
 
 @dataclass
 class Clock:
-    """Time passes where somebody waits."""
+    """A clock that advances only when a task waits."""
 
     now: float = 1000.0
     waits: list[float] = field(default_factory=list)
@@ -208,7 +208,7 @@ def test_a_server_that_the_settings_do_not_fit_is_asked_no_more() -> None:
 
 
 def waited(of: Servers, clock: Clock, times_hung: int | None) -> float:
-    """How long a request that is never answered is waited for."""
+    """Return the seconds until a request without an answer is given up."""
     began, ended = clock.now, []
     clock.waits.clear()
 

@@ -23,7 +23,7 @@ from tests.tiny_model import save_tokenizer
 
 
 class Process(VllmServer):
-    """A server that is no process: it notes what is done with it."""
+    """A server without a process that records its calls."""
 
     def __init__(self, *facts: object, done: "Done") -> None:
         super().__init__(*facts)  # type: ignore[arg-type]
@@ -46,7 +46,7 @@ class Process(VllmServer):
 
 @dataclass
 class Done:
-    """What was done with servers, and what they are made to do."""
+    """Record of the calls to fake servers, and the behaviour set for them."""
 
     launched: list[Process] = field(default_factory=list)
     stopped: list[int] = field(default_factory=list)
@@ -58,21 +58,21 @@ class Done:
     refuses: tuple[str, ...] = ()
     """Addresses at which no adapter can be loaded."""
     paused: list[float] = field(default_factory=list)
-    """Seconds, of each pause."""
+    """Length of each pause, in seconds."""
 
     def machine(self, *gpus: str) -> Machine:
-        """This machine, with these GPUs."""
+        """Return a machine with these GPUs and fake servers."""
         server, connect = partial(Process, done=self), partial(Reached, done=self)
         return Machine(gpus, server, connect, pause=self.paused.append)  # type: ignore[arg-type]
 
     def started(self) -> list[tuple[str, str, int | None]]:
-        """Folder, name and LoRA rank of each server that was started."""
+        """Return folder, name and LoRA rank of each started server."""
         return [(s.model_dir, s.name, s.settings.lora_rank) for s in self.launched]
 
 
 @dataclass(frozen=True)
 class Reached(Endpoint):
-    """An endpoint that is no server."""
+    """An endpoint without a server, which answers as `done` says."""
 
     done: Done = field(default_factory=Done)
 
@@ -200,7 +200,7 @@ def test_an_adapter_that_does_not_load_is_named(tmp_path: Path) -> None:
 
 
 def used(mode: str, there: dict[str, dict[str, int] | None], folder: Path) -> list[str]:
-    """The endpoints that are used of some, each of which serves these names, or does not answer."""
+    """Return the endpoints that a run uses of those in `there`: endpoint -> names served, None for no answer."""
     refuses = tuple(url for url in there if url != "http://loads/v1")
     section = {"mode": mode, "endpoints": [*there]}
     machine = Done(serves=there, refuses=refuses).machine()
@@ -225,7 +225,7 @@ def test_where_none_answers_one_is_named(tmp_path: Path) -> None:
 
 
 def done_of_silence(folder: Path) -> float:
-    """For how long an endpoint that does not answer is asked, seconds."""
+    """Return the seconds of pauses between requests to an endpoint that does not answer."""
     done = Done(serves={"http://dead/v1": None})
     servers = RecipeServers(recipe(serving={"endpoints": ["http://dead/v1"]}), None, folder, done.machine())
     with pytest.raises(HandshakeError):
@@ -234,7 +234,7 @@ def done_of_silence(folder: Path) -> float:
 
 
 def sound(path: str, body: dict[str, Any] | None, number: int) -> Reply:
-    """As much of a server as a handshake asks for."""
+    """Answer as a sound server does in a handshake."""
     if path == "/v1/models":
         return 200, {}, {"data": [{"id": "m-1", "max_model_len": 512}]}
     if body is None:
@@ -246,7 +246,7 @@ def sound(path: str, body: dict[str, Any] | None, number: int) -> Reply:
 
 
 def found(folder: Path, *scripts: Script, **inference: float) -> tuple[str, ...]:
-    """Which servers, by number, an engine asks for a model, after a handshake with each."""
+    """Return the numbers of the servers that an engine uses for a model, after a handshake with each."""
     one = model(folder, "m-1")
     save_tokenizer(Path(one.path))
     with ExitStack() as stack:
@@ -262,7 +262,7 @@ BUSY: Reply = (429, {"Retry-After": "1"}, {})
 
 
 def after(n: int, fault: Reply, path_of_fault: str = "/v1/models") -> Script:
-    """A sound server whose first replies at a path are this fault."""
+    """Return a sound server whose first `n` replies at a path are `fault`."""
     left = [n]
 
     def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:

@@ -1,4 +1,4 @@
-"""How many tasks a wave may have on a cluster of some size."""
+"""Number of tasks of a wave, by the size of the cluster."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +10,7 @@ from jobs.inference.waves import tasks_of_a_wave
 
 
 def spark(cores: int, **settings: str) -> Any:
-    """As much of a session as is asked."""
+    """Return the parts of a Spark session that the code uses."""
     conf = {f"spark.{key.replace('_', '.')}": value for key, value in settings.items()}
     return SimpleNamespace(conf=conf, sparkContext=SimpleNamespace(defaultParallelism=cores))
 

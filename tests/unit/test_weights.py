@@ -67,9 +67,9 @@ def test_a_constant_of_old_models_is_no_weight(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("contents", "said"),
     [
-        (b"weights", "model.safetensors is no safetensors file: its header cannot be read"),
-        (b"", "model.safetensors is no safetensors file: its header cannot be read"),
-        ((2).to_bytes(8, "little") + b"[]", "model.safetensors is no safetensors file: its header cannot be read"),
+        (b"weights", "model.safetensors is not a safetensors file: its header cannot be read"),
+        (b"", "model.safetensors is not a safetensors file: its header cannot be read"),
+        ((2).to_bytes(8, "little") + b"[]", "model.safetensors is not a safetensors file: its header cannot be read"),
     ],
 )
 def test_another_file_is_a_fault(tmp_path: Path, contents: bytes, said: str) -> None:

@@ -40,7 +40,7 @@ def make(out: Path, contents: str) -> None:
 
 @contextmanager
 def another_process(out: Path) -> Iterator[subprocess.Popen[str]]:
-    """One that has begun to make the folder, and ends when its input does."""
+    """Run a process that has begun to make the folder, and ends when its input is closed."""
     line = [sys.executable, "-c", TRAINS, str(out)]
     with subprocess.Popen(line, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
