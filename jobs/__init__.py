@@ -1,1 +1,1 @@
-"""The commands: what is read, in which order, and what is written; the only code that knows Delta and a recipe."""
+"""The jobs and commands, which read and write tables in order; the only package that knows Delta and the recipe."""
