@@ -1,1 +1,1 @@
-"""The jobs and commands, which read and write tables in order; the only package that knows Delta and the recipe."""
+"""The jobs and commands: the only package that writes Delta tables, and the only one that reads a recipe."""

@@ -47,7 +47,7 @@ class UnsoundError(RuntimeError):
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Judge the new signatures against each other and against the survivors of earlier runs."""
+    """Compare the new signatures with each other and with the survivors of earlier runs."""
     methods = methods_of(recipe)
     repeated, digest = of_method(lake, DUPLICATES, methods), methods[DUPLICATES.name]
     judged, current = _judged_version(lake, digest), lake.version(SIGNATURES)
@@ -89,9 +89,9 @@ def _members(lake: RunLake, method: str, judged: int | None, current: int) -> Da
     new = signatures.join(earlier, "segment_id", "left_anti") if added is None else added.where(is_of_method)
     new = materialised(new.select(*signatures.columns).withColumn("is_new", F.lit(True)))
     bands = few(materialised(new.select(F.explode("bands").alias("bucket")).distinct()))
-    met = earlier.select("segment_id", F.explode("bands").alias("bucket")).join(bands, "bucket", "left_semi")
-    met = few(materialised(met.select("segment_id").distinct()))
-    old = signatures.join(met, "segment_id", "left_semi").withColumn("is_new", F.lit(False))
+    sharing = earlier.select("segment_id", F.explode("bands").alias("bucket")).join(bands, "bucket", "left_semi")
+    sharing = few(materialised(sharing.select("segment_id").distinct()))
+    old = signatures.join(sharing, "segment_id", "left_semi").withColumn("is_new", F.lit(False))
     return few(materialised(new.unionByName(old)))
 
 
@@ -103,9 +103,9 @@ def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int
     sets = materialised(shingle_sets(rows, shingle_words=shingle_words))
     pivots, settled, tried, pairs = 0, [], None, None
     while True:
-        met = candidate_pairs(placed, pivots)
-        met = met if tried is None else met.join(tried, ["rank", "keeper"], "left_anti")
-        compared = materialised(similarities(met, sets))
+        untried = candidate_pairs(placed, pivots)
+        untried = untried if tried is None else untried.join(tried, ["rank", "keeper"], "left_anti")
+        compared = materialised(similarities(untried, sets))
         tried = compared if tried is None else tried.unionByName(compared)
         similar = compared.where(F.col("jaccard") >= min_jaccard)  # only now: Spark would compare twice to filter
         pairs = similar if pairs is None else pairs.unionByName(similar)

@@ -60,7 +60,7 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
 
 
 def candidate_requests(recipe: Recipe, servers: Servers, model: Model, segments: DataFrame) -> DataFrame:
-    """Build the requests about `segments` to `model` under the current recipe."""
+    """Build the requests to `model` for the instructions of `segments`, by the current recipe."""
     return requests_for(
         servers,
         model,

@@ -47,7 +47,7 @@ Piece = tuple[str, int | None, int | None]  # a file and where a part of it begi
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Read the new files, in parallel, by files and parts of large ones."""
+    """Read the new files in parallel; a large file is read in parts."""
     files = new_files(lake, recipe)[: step.limit]
     if not files:
         return

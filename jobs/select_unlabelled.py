@@ -44,7 +44,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     state = _state(lake, recipe, step, prompts)
     drawn = pool(lake, recipe.name).select("segment_id", "text")
     n_drawn = drawn.count()
-    if _was_looked_at(lake, recipe, state, n_drawn):
+    if _was_run(lake, recipe, state, n_drawn):
         return
     room = min(settings.size, step.limit or settings.size) - n_drawn
     methods = methods_of(recipe)
@@ -83,7 +83,7 @@ def _state(lake: RunLake, recipe: Recipe, step: Step, prompts: list[Known]) -> s
     return digest([METHOD_VERSION, recipe.select_unlabelled.model_dump(), digests, versions, prompts, step.limit])
 
 
-def _was_looked_at(lake: RunLake, recipe: Recipe, state: str, n_drawn: int) -> bool:
+def _was_run(lake: RunLake, recipe: Recipe, state: str, n_drawn: int) -> bool:
     """Return whether a run has succeeded in this state with the same number of drawn segments."""
     ended = (F.col("experiment") == recipe.name) & (F.col("status") == "ok")
     return not lake.read(RUNS).where(ended & (F.col("bookmarks")[state] == n_drawn)).isEmpty()

@@ -112,7 +112,7 @@ def _spark(session: Session, lake: str | None) -> Iterator[Check]:
             found.append(Check("spark with delta", True, f"Spark {spark.version} on {spark.conf.get('spark.master')}"))
             found.append(_attempt("executors' python", lambda: _executors(spark), "set PYSPARK_PYTHON to this Python"))
             if lake:
-                advice = "choose another --lake or mend permissions"
+                advice = "choose another --lake or correct its permissions"
                 found.append(_attempt("lake writable", lambda: _writable(spark, lake), advice))
     except Exception as error:  # whatever keeps Spark from starting is a finding
         found.append(Check("spark with delta", False, sentence(error), "see Spark's messages above"))

@@ -45,7 +45,7 @@ class Ending:
 
 @contextmanager
 def ending_in_time() -> Iterator[Ending]:
-    """Turn SIGTERM into KeyboardInterrupt in the main thread, the caller; end the process after `LIMIT_SECONDS`."""
+    """Raise KeyboardInterrupt in the calling main thread at SIGTERM; end the process if it outlasts `LIMIT_SECONDS`."""
     ending = Ending()
     receiver, sender = socket.socketpair()
     sender.setblocking(False)

@@ -68,5 +68,5 @@ def _named(recipe: Recipe, folder: Path, manifest: Manifest) -> tuple[Direction,
 
 
 def _identity(manifest: Manifest) -> str:
-    """Digest a training: two experiments, or a setting without effect, give two models with the same weights."""
+    """Return a short digest of a training; it differs between experiments and settings even for equal weights."""
     return digest([manifest.digest, manifest.dataset, manifest.content_digest, manifest.config_digest])[:6]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Source:
-    """A package, and the pages of a public site that its files are.
+    """A package whose files are pages of a public site.
 
     `root` is the package's folder that corresponds to `url`, `pages` are patterns of the paths below
     it, `renamed` is the suffix of a file's name and its form on the site. At most `limit` pages are

@@ -1,4 +1,4 @@
-"""Writing of pages to a WARC file, and reading of that file."""
+"""Writer and reader of the demo's WARC files."""
 
 import os
 import uuid

@@ -1,4 +1,4 @@
-"""The only place where a job asks a model; a request with an answer is not sent again, save `inference.ask_again`."""
+"""The only place where a job asks a model; it sends the requests without an answer, and retries poor answers once."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -56,7 +56,7 @@ class _Rater:
         return self.models[SCORERS[name].direction]
 
     def rated(self, pairs: DataFrame, name: ScorerName) -> DataFrame:
-        """Score all pairs by one scorer; pairs whose answer could not be read are asked again by the next sampling."""
+        """Score all pairs by one scorer; ask again, with the next sampling, where an answer could not be read."""
         *samplings, last = SCORERS[name].kind.samplings(self.recipe.score_candidates)
         rated = []
         for sampling in samplings:

@@ -203,7 +203,7 @@ class RecipeServers:
     def _local(self, model: Model) -> tuple[Endpoint, ...]:
         """Serve the model on this machine: on GPUs as an adapter beside others, else merged and alone."""
         adapter = self._adapter(model)
-        # On a CPU an adapter costs 14 times the speed of a merged model.
+        # On a CPU an adapter is 14 times slower than a merged model.
         if adapter is None or not self._machine.gpus:
             return self._serve(model.path, model.model_id)
         require_finite(adapter)

@@ -195,7 +195,7 @@ def _numbered(stage: Stage, rows_per_wave: int) -> DataFrame:
 
 
 def _waves(numbered: DataFrame) -> tuple[str, list[Wave]]:
-    """Return the stage's name of staged requests, and their waves."""
+    """Return the stage name of the staged requests, and their waves."""
     rows = (
         numbered.groupBy("stage", "wave")
         .agg(F.count(F.lit(1)).alias("n"), F.bit_xor(F.xxhash64("request_id", F.lit(1))).alias("content"))

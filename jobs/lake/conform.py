@@ -1,4 +1,4 @@
-"""Conforming of rows to the schema that a table declares, and SQL for slices, tables and keys."""
+"""Conformance of rows to a table's declared schema, and SQL for slices, tables and keys."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

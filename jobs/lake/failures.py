@@ -12,7 +12,7 @@ KNOWN = (
             r"Permission denied|AccessDenied|not writable|Mkdirs failed|Unable to create|Parent path is not a dir"
             r"|Not a directory|Read-only file system"
         ),
-        "nothing can be written there; choose another --lake or mend the permissions",
+        "nothing can be written there; choose another --lake or correct its permissions",
     ),
     (
         re.compile(r"JAVA_GATEWAY_EXITED|Java gateway process exited"),

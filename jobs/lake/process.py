@@ -1,4 +1,4 @@
-"""Identity of a process that leaves files in a lake, and a check that it still runs."""
+"""Identity of a process that leaves files in a lake, and the check whether it still runs."""
 
 import os
 import socket

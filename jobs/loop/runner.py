@@ -33,7 +33,7 @@ STATUSES = {3: "stopped", 4: "waiting"}
 
 @dataclass
 class Runner:
-    """Runs the steps of one recipe on one lake; its creator stops the servers."""
+    """Runner of one recipe's steps on one lake; whoever creates it stops the servers."""
 
     spark: SparkSession
     root: str
