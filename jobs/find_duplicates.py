@@ -121,7 +121,7 @@ def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int
 
 
 def _resolve(pairs: DataFrame, waiting: DataFrame) -> tuple[list[DataFrame], DataFrame]:
-    """Drop the duplicates of certain survivors, step by step; return the dropped rows, and the pairs still open."""
+    """Drop the duplicates of certain survivors in steps; return each step's dropped rows, and the open pairs."""
     steps: list[DataFrame] = []
     while True:
         steps.append(materialised(select_settled(pairs, waiting)))

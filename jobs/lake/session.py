@@ -20,7 +20,7 @@ SETTINGS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.execution.arrow.maxBytesPerBatch": "16m",  # by rows alone, a batch may hold 10,000 pages of 8 MiB
     "spark.sql.parquet.compression.codec": "zstd",
-    "spark.databricks.io.skipping.stringPrefixLength": "256",  # at 32, all file names are equal, and none is skipped
+    "spark.databricks.io.skipping.stringPrefixLength": "256",  # the default of 32 cuts all file names to one text
     "spark.cleaner.referenceTracking.cleanCheckpoints": "true",
     "spark.python.task.killTimeout": "0s",  # a cancelled task holds its core for 2 s at most
     "spark.log.level": "ERROR",
