@@ -1,1 +1,1 @@
-"""The commands: what is read, in which order, and what is written; the only code that knows Delta and a recipe."""
+"""The jobs and commands: the only package that writes Delta tables, and the only one that reads a recipe."""

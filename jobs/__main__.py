@@ -1,8 +1,8 @@
 """The command line: `humpback`, the same as `python -m jobs`.
 
-Exit codes: 0 done; 1 failed, with one sentence on stderr; 2 wrong usage or recipe; 3 an
-expectation or error budget stopped it; 4 waiting for outside work; 130 interrupted, by Ctrl-C
-or SIGTERM (then within 5 s; a second one ends the command at once).
+Exit codes: 0 done; 1 failed, with one sentence on stderr; 2 wrong usage or recipe; 3 stopped by
+an expectation or error budget; 4 waiting for work outside humpback; 130 interrupted by Ctrl-C or
+SIGTERM (SIGTERM ends the command within 5 s, a second one at once).
 """
 
 import logging
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None, session: "Session | None" = None) -> int:
-    """Run one command, where it needs Spark in a session that `session` opens; returns the exit code."""
+    """Run one command, in a Spark session that `session` opens if it needs one, and return the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     if not words:
         parser().print_help()
@@ -36,8 +36,8 @@ def main(arguments: list[str] | None = None, session: "Session | None" = None) -
         except KeyboardInterrupt:
             return ending.done()
         except Exception as error:
-            # Java may have got the signal too, and Spark's errors at that are of no interest.
-            return ending.done() if ending.asked else _said(error, options.verbose)
+            # Java may have received the signal too; the errors that Spark then raises do not matter.
+            return ending.done() if ending.asked else _report(error, options.verbose)
 
 
 def _run(options: Namespace, session: "Session | None") -> int:
@@ -50,12 +50,12 @@ def _run(options: Namespace, session: "Session | None") -> int:
     return commands.run(options, recipe, session or commands.own_session)
 
 
-def _said(error: Exception, verbose: bool) -> int:
-    """Say on stderr what went wrong; the exit code."""
+def _report(error: Exception, verbose: bool) -> int:
+    """Print the error as one sentence on stderr, and return the exit code."""
     if verbose:
         traceback.print_exc()
-    said = str(error) if isinstance(error, JobError) else sentence(error)
-    sys.stderr.write(f"humpback: {said}\n")
+    message = str(error) if isinstance(error, JobError) else sentence(error)
+    sys.stderr.write(f"humpback: {message}\n")
     return error.exit_code if isinstance(error, JobError) else 1
 
 

@@ -41,12 +41,12 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         curated = lake.read(CURATED, release.version).where(conform.predicate(slice))
         pairs = curated.drop("origin").withColumnRenamed("pair_id", "source_id").withColumn("split", F.lit("train"))
         examples = examples.unionByName(examples_from(pairs, origin="augmented", tag=tags.augmented_tag, **shape))
-    # Equal pairs make equal examples: of them the one whose source comes first.
+    # Equal pairs make equal examples; the one with the first source is kept.
     place = F.row_number().over(Window.partitionBy("example_id").orderBy("source_id"))
     examples = examples.withColumn("place", place).where("place = 1").drop("place")
     publish(lake, TRAINING_EXAMPLES, examples, slice={"dataset": dataset}, iteration=iteration, least=1)
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Look for new rows."""
+    """Return a plan without a count of the new rows."""
     return Planned("look for new rows")

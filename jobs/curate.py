@@ -50,5 +50,5 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Look for new rows."""
+    """Return a plan without a count of the new rows."""
     return Planned("look for new rows")

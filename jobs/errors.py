@@ -1,14 +1,14 @@
-"""The endings of a job that are not a plain failure, each with its exit code."""
+"""The errors that end a job, each with its exit code."""
 
 
 class JobError(RuntimeError):
-    """Something a person must mend; the message says what, where and how."""
+    """An error that a person must correct; the message says what, where and how."""
 
     exit_code = 1
 
 
 class RecipeError(JobError):
-    """A recipe that cannot be used, with everything that is wrong with it."""
+    """An unusable recipe; the message lists everything that is wrong with it."""
 
     exit_code = 2
 
@@ -20,6 +20,6 @@ class StoppedError(JobError):
 
 
 class WaitingError(JobError):
-    """Outside work is needed first; the message holds the exact command."""
+    """Work outside humpback is needed first; the message gives the exact command."""
 
     exit_code = 4

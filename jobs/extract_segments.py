@@ -27,7 +27,7 @@ FEW_FILES = 1000
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Every document gives at least one row, so the documents without rows are the new ones."""
+    """Segment the new documents: those without rows, since every document gives at least one row."""
     method = noted_method(lake, SEGMENTS, methods_of(recipe))
     since = news(lake, DOCUMENTS, SEGMENTS, method, is_all=not step.limit)
     done = since.made.where(F.col("method_digest") == method).select("document_id").distinct()
@@ -38,30 +38,30 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Look for new rows."""
+    """Return a plan without a count of the new rows."""
     return Planned("look for new rows")
 
 
 def _rules(recipe: Recipe) -> SegmentRules:
-    """The recipe's section with the entries of its block lists in the place of their files."""
+    """Build the rules from the recipe's section, with its block-list files replaced by their entries."""
     settings = recipe.extract_segments.model_dump()
     lists = {key: read_entries(key, settings[key]) for key in ("url_block_lists", "word_block_lists")}
     return SegmentRules(**settings | lists)
 
 
 def _new(documents: DataFrame, done: DataFrame, limit: int | None) -> DataFrame | None:
-    """The documents that are not done, at most `limit` of them by id; None if there are none.
+    """Select the documents that are not done, or the first `limit` of them by id; None if there are none.
 
-    Most crawl files are new as a whole, so that no page is moved to find those of them that are.
+    Most crawl files are new as a whole; their documents are selected by file, without shuffling pages.
     """
     file, is_done = F.col("source_file"), F.lit(True).alias("is_done")
     marked = documents.select("document_id", file).join(done.select("document_id", is_done), "document_id", "left")
     if limit:
-        some = marked.where("is_done IS NULL").orderBy("document_id").limit(limit).collect()
-        named = file.isin([*{row.source_file for row in some}]) & F.col("document_id").isin(
-            [r.document_id for r in some]
+        rows = marked.where("is_done IS NULL").orderBy("document_id").limit(limit).collect()
+        is_first = file.isin([*{row.source_file for row in rows}]) & F.col("document_id").isin(
+            [row.document_id for row in rows]
         )
-        return documents.where(named) if some else None
+        return documents.where(is_first) if rows else None
     counts = marked.groupBy(file).agg(F.count("is_done").alias("n_done"), F.count(F.lit(1)).alias("n"))
     files = counts.where("n_done < n").collect()
     whole, begun = ([row.source_file for row in files if (row.n_done > 0) is is_begun] for is_begun in (False, True))
@@ -72,7 +72,7 @@ def _new(documents: DataFrame, done: DataFrame, limit: int | None) -> DataFrame 
 
 
 def _of_files(documents: DataFrame, files: list[str]) -> DataFrame:
-    """The documents of some crawl files; where these are few, Delta does not open what holds no page of them."""
+    """Select the documents of crawl files; if these are few, Delta skips data files without their pages."""
     if len(files) < FEW_FILES:
         return documents.where(F.col("source_file").isin(files))
     named = documents.sparkSession.createDataFrame([(name,) for name in files], "source_file string")

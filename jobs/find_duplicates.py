@@ -2,8 +2,8 @@
 
     humpback find-duplicates --recipe FILE --lake URI
 
-The table holds repetitions only, so what has been judged is known by the version of
-`silver.signatures` that the last successful run of this method saw: its bookmark in `ops.runs`.
+The table holds duplicates only, so a bookmark in `ops.runs` records what has been judged: the
+version of `silver.signatures` that the last successful run of this method read.
 """
 
 from functools import reduce
@@ -43,11 +43,11 @@ PARAMETERS = Parameters()
 
 
 class UnsoundError(RuntimeError):
-    """Verdicts that break what `transforms.dedup.duplicates` promises."""
+    """Verdicts break an invariant of `transforms.dedup.duplicates`."""
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Judge the new signatures against each other and against the survivors of earlier runs."""
+    """Compare the new signatures with each other and with the survivors of earlier runs."""
     methods = methods_of(recipe)
     repeated, digest = of_method(lake, DUPLICATES, methods), methods[DUPLICATES.name]
     judged, current = _judged_version(lake, digest), lake.version(SIGNATURES)
@@ -74,12 +74,12 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Look for new rows."""
+    """Return a plan without a count of the new rows."""
     return Planned("look for new rows")
 
 
 def _members(lake: RunLake, method: str, judged: int | None, current: int) -> DataFrame:
-    """The signatures that are new, and of the earlier ones (not `is_new`) those that share a band with them."""
+    """Select the new signatures, and the earlier ones (not `is_new`) that share a band with a new one."""
     is_of_method = F.col("method_digest") == method
     signatures = lake.read(SIGNATURES, current).where(is_of_method)
     if judged is None:
@@ -89,25 +89,25 @@ def _members(lake: RunLake, method: str, judged: int | None, current: int) -> Da
     new = signatures.join(earlier, "segment_id", "left_anti") if added is None else added.where(is_of_method)
     new = materialised(new.select(*signatures.columns).withColumn("is_new", F.lit(True)))
     bands = few(materialised(new.select(F.explode("bands").alias("bucket")).distinct()))
-    met = earlier.select("segment_id", F.explode("bands").alias("bucket")).join(bands, "bucket", "left_semi")
-    met = few(materialised(met.select("segment_id").distinct()))
-    old = signatures.join(met, "segment_id", "left_semi").withColumn("is_new", F.lit(False))
+    sharing = earlier.select("segment_id", F.explode("bands").alias("bucket")).join(bands, "bucket", "left_semi")
+    sharing = few(materialised(sharing.select("segment_id").distinct()))
+    old = signatures.join(sharing, "segment_id", "left_semi").withColumn("is_new", F.lit(False))
     return few(materialised(new.unionByName(old)))
 
 
 def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int, min_jaccard: float) -> DataFrame:
-    """The near duplicates among the leaders, each with its keeper; rounds go on while buckets are crowded."""
+    """Find the near duplicates among the leaders, each with its keeper, in rounds until no bucket is crowded."""
     placed = materialised(with_places(bucket_entries(leaders), 0))
-    some = materialised(leaders.join(placed.select("rank").distinct(), "rank").select("rank", "segment_id"))
-    rows = segments.join(few(some), "segment_id").select("rank", "text")
+    bucketed = materialised(leaders.join(placed.select("rank").distinct(), "rank").select("rank", "segment_id"))
+    rows = segments.join(few(bucketed), "segment_id").select("rank", "text")
     sets = materialised(shingle_sets(rows, shingle_words=shingle_words))
     pivots, settled, tried, pairs = 0, [], None, None
     while True:
-        met = candidate_pairs(placed, pivots)
-        met = met if tried is None else met.join(tried, ["rank", "keeper"], "left_anti")
-        compared = materialised(similarities(met, sets))
+        untried = candidate_pairs(placed, pivots)
+        untried = untried if tried is None else untried.join(tried, ["rank", "keeper"], "left_anti")
+        compared = materialised(similarities(untried, sets))
         tried = compared if tried is None else tried.unionByName(compared)
-        similar = compared.where(F.col("jaccard") >= min_jaccard)  # only now: Spark would compare once more to filter
+        similar = compared.where(F.col("jaccard") >= min_jaccard)  # only now: Spark would compare twice to filter
         pairs = similar if pairs is None else pairs.unionByName(similar)
         rest = placed.where(~leaves(pivots))
         steps, pairs = _resolve(pairs, materialised(waiting_for(rest)))
@@ -117,11 +117,11 @@ def settled_pairs(leaders: DataFrame, segments: DataFrame, *, shingle_words: int
         placed = materialised(with_places(rest.join(dropped, "rank", "left_anti"), pivots))
         if placed.isEmpty() and pairs.isEmpty():
             return reduce(DataFrame.union, settled)
-        sets = materialised(sets.join(placed, "rank", "left_semi"))  # of a crowd few are left
+        sets = materialised(sets.join(placed, "rank", "left_semi"))  # few of a crowded bucket are left
 
 
 def _resolve(pairs: DataFrame, waiting: DataFrame) -> tuple[list[DataFrame], DataFrame]:
-    """Drop what sure survivors drop, step by step; what was dropped, and the pairs that have to wait."""
+    """Drop the duplicates of certain survivors in steps; return each step's dropped rows, and the open pairs."""
     steps: list[DataFrame] = []
     while True:
         steps.append(materialised(select_settled(pairs, waiting)))
@@ -131,8 +131,8 @@ def _resolve(pairs: DataFrame, waiting: DataFrame) -> tuple[list[DataFrame], Dat
 
 
 def _judged_version(lake: Lake, digest: str) -> int | None:
-    """By the runs that ended, and by the commits, should a run have ended between its commit and its row."""
+    """Return the judged version, by `ops.runs` and by the commits of runs killed before their row was written."""
     ended = lake.read(RUNS).where(F.col("status") == "ok").select(F.col("bookmarks")[digest].alias("version"))
     bookmark = F.get_json_object("userMetadata", f"$.bookmarks.{digest}").cast("bigint")
-    found = ended.union(lake.commits(DUPLICATES).select(bookmark)).agg(F.max("version").alias("version")).first()
-    return None if found is None or found.version is None else int(found.version)
+    newest = ended.union(lake.commits(DUPLICATES).select(bookmark)).agg(F.max("version").alias("version")).first()
+    return None if newest is None or newest.version is None else int(newest.version)

@@ -28,12 +28,12 @@ WRITES = MODELS
 UNIT = "models"
 PARAMETERS = Parameters(first_iteration=0, has_direction=True)
 
-# glibc gives large tensors back to the system at once and asks for them again: 10 % of the time on a CPU.
+# glibc returns large tensors to the system at once and requests them again, which takes 10 % of the time on a CPU.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Train and register the model, unless the same training has been done before."""
+    """Train and register the model, unless the same training is registered already."""
     direction, iteration = step.required_direction, step.required_iteration
     if trained_model(lake, recipe, direction, iteration):
         return
@@ -56,14 +56,14 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Train the model, unless it is there."""
+    """Plan one training, unless the model is registered."""
     model = model_if_trained(lake, recipe, step.required_direction, step.required_iteration)
-    what = f"nothing: {model.model_id} is there" if model else f"train the {step.direction} model"
-    return Planned(what, int(not model))
+    would_do = f"nothing: {model.model_id} is there" if model else f"train the {step.direction} model"
+    return Planned(would_do, int(not model))
 
 
 def model_folder(lake: Lake, recipe: Recipe, step: Step) -> Path:
-    """Where the model goes: named after everything that its training depends on."""
+    """Return the model's folder, named after everything that its training depends on."""
     direction, iteration = step.required_direction, step.required_iteration
     release = training_release(lake, recipe, direction, iteration)
     inputs = f"{release.content_digest[:8]}-{training_digest(recipe, direction, iteration)[:8]}"
@@ -71,7 +71,7 @@ def model_folder(lake: Lake, recipe: Recipe, step: Step) -> Path:
 
 
 def training_command(lake: Lake, recipe: Recipe, step: Step, out: Path) -> list[str]:
-    """The command line of the trainer, which runs as a separate process without Spark."""
+    """Return the command line of the trainer, which runs as a separate process without Spark."""
     direction, iteration = step.required_direction, step.required_iteration
     release = training_release(lake, recipe, direction, iteration)
     options = {

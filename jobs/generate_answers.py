@@ -37,8 +37,8 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     prompts = evaluation_prompts(lake, recipe)
     if step.limit:
         prompts = prompts.orderBy("prompt_id").limit(step.limit)
-    there = answers(lake, methods, model.model_id, prompt_set).select("prompt_id")
-    prompts = materialised(prompts.join(there, "prompt_id", "left_anti"))
+    answered = answers(lake, methods, model.model_id, prompt_set).select("prompt_id")
+    prompts = materialised(prompts.join(answered, "prompt_id", "left_anti"))
     if prompts.isEmpty():
         return
     requests = materialised(answer_requests(recipe, step.required_servers, model, prompts))
@@ -50,7 +50,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Ask for the answers that the model has not given yet."""
+    """Count the answers that the model has not given yet."""
     model = model_if_trained(lake, recipe, "forward", step.required_iteration)
     n = len(read_prompts(recipe.generate_answers.prompts))
     if model:
@@ -60,6 +60,6 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
 
 
 def answer_requests(recipe: Recipe, servers: Servers, model: Model, prompts: DataFrame) -> DataFrame:
-    """What `model` is asked, as the recipe asks now."""
+    """Build the requests that put `prompts` to `model`, by the current recipe."""
     asked = forward_prompts(prompts, system=recipe.build_training_examples.inference_tag)
     return requests_for(servers, model, asked, stage="answers", template=FORWARD, sampling=answer_sampling(recipe))

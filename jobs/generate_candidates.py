@@ -32,25 +32,25 @@ PARAMETERS = Parameters(has_limit=True)
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Ask once for every segment of the pool that has no instruction yet, and write what was answered."""
+    """Ask once for the instruction of every segment of the pool that has none yet, and write the answers."""
     model, methods = required_model(lake, recipe, "backward", 0), methods_of(recipe)
-    there = candidates(lake, methods, model.model_id).select("segment_id")
+    answered = candidates(lake, methods, model.model_id).select("segment_id")
     segments = segments_to_ask(lake, recipe, step.at_most(recipe.generate_candidates.n_segments))
-    segments = materialised(segments.join(there, "segment_id", "left_anti"))
+    segments = materialised(segments.join(answered, "segment_id", "left_anti"))
     if segments.isEmpty():
         return
     requests = materialised(candidate_requests(recipe, step.required_servers, model, segments))
     completions = ask(lake, step.required_servers, model, requests, BACKWARD)
-    found = candidates_from(segments, requests, completions, method_digest=methods[CANDIDATES.name])
-    # An answer that made no candidate is counted once: by the run that got it, if it came to that.
+    written = candidates_from(segments, requests, completions, method_digest=methods[CANDIDATES.name])
+    # An answer that gave no candidate is counted once, by the run that got it if that run succeeded.
     ended = lake.read(RUNS).where(F.col("status") == "ok").select("run_id")
     earlier = completions.join(ended, "run_id", "left_semi").select("request_id", F.lit(True).alias("counted"))
-    fresh = found.join(earlier, "request_id", "left").where("counted IS NULL OR drop_reason IS NULL")
+    fresh = written.join(earlier, "request_id", "left").where("counted IS NULL OR drop_reason IS NULL")
     lake.write(CANDIDATES, fresh)
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Ask for the instructions that no model has written yet."""
+    """Count the instructions that the backward model has not written yet."""
     n, tokens = planned_size(lake, recipe)
     model = model_if_trained(lake, recipe, "backward", 0)
     if model and not pool(lake, recipe.name).isEmpty():
@@ -60,7 +60,7 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
 
 
 def candidate_requests(recipe: Recipe, servers: Servers, model: Model, segments: DataFrame) -> DataFrame:
-    """What `model` is asked about segments, as the recipe asks now."""
+    """Build the requests to `model` for the instructions of `segments`, by the current recipe."""
     return requests_for(
         servers,
         model,

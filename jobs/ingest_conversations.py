@@ -33,7 +33,7 @@ ROWS_PER_BATCH = 1000
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Read every file anew (a seed is small); messages that the lake knows are left out by the write."""
+    """Read every file again (a seed is small); the write leaves out messages that the lake holds already."""
     files = _opened(lake, recipe.ingest_conversations.paths)
     read = partial(_read, licence=recipe.ingest_conversations.licence)
     messages = files.mapInArrow(read, ROWS)
@@ -41,30 +41,30 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Look for new rows."""
+    """Return a plan without a count of the new rows."""
     return Planned("look for new rows")
 
 
 def _opened(lake: Lake, paths: Sequence[str]) -> DataFrame:
-    """The conversation files, `path` and `content`.
+    """Read the conversation files as `path` and `content`.
 
     Raises:
-        RecipeError: no paths are given, or some match no file; lists them.
+        RecipeError: no paths are given, or some match no file; the message lists them.
     """
-    files, elsewhere = conversation_files(paths)
+    files, remote = conversation_files(paths)
     missing = []
-    for path in elsewhere:
+    for path in remote:
         try:
             lake.spark.read.format("binaryFile").load(path)
         except AnalysisException:
             missing.append(path)
     if missing:
         raise no_such_conversations(missing, len(paths))
-    contents = lake.spark.read.format("binaryFile").load(elsewhere).select("path", "content") if elsewhere else None
+    contents = lake.spark.read.format("binaryFile").load(remote).select("path", "content") if remote else None
     if not files:
-        assert contents is not None  # no paths at all are refused
+        assert contents is not None  # an empty list of paths is refused
         return contents
-    # Not by Spark, which takes a name for a pattern, and files that begin with _ for hidden.
+    # Spark would take a name for a glob, and a file whose name begins with _ for hidden.
     local = jvm.spread(lake.spark, [(file,) for file in files], "path string", len(files))
     read = local.mapInArrow(_with_content, "path string, content binary")
     return read if contents is None else read.union(contents)
@@ -81,5 +81,5 @@ def _read(batches: Iterable[pa.RecordBatch], licence: str | None) -> Iterator[pa
     for batch in batches:
         for path, content in zip(batch["path"], batch["content"], strict=True):
             rows = rows_from(content.as_buffer(), path=str(path).removeprefix("file:"), licence=licence)
-            while some := list(islice(rows, ROWS_PER_BATCH)):
-                yield pa.RecordBatch.from_pylist(some, schema)
+            while chunk := list(islice(rows, ROWS_PER_BATCH)):
+                yield pa.RecordBatch.from_pylist(chunk, schema)

@@ -2,8 +2,8 @@
 
     humpback ingest-documents --recipe FILE --lake URI [--limit N: the first N new files]
 
-The formats are those of `transforms/crawl/formats.py`. A file counts as read when it gave a page,
-or a note in the quarantine that it has none.
+The formats are those of `transforms/crawl/formats.py`. A file counts as read if `bronze.documents`
+holds a page of it, or the quarantine a note that it has none.
 """
 
 import math
@@ -47,48 +47,48 @@ Piece = tuple[str, int | None, int | None]  # a file and where a part of it begi
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Read the new files, in parallel, by files and parts of large ones."""
+    """Read the new files in parallel; a large file is read in parts."""
     files = new_files(lake, recipe)[: step.limit]
     if not files:
         return
     settings = recipe.ingest_documents
     columns = Columns(settings.url_column, settings.text_column, settings.date_column, settings.id_column)
-    for some in _commits([(file, _length(file)) for file in files], settings.commit_bytes):
-        parts = _parts(lake, some, settings.split_bytes)
-        # A task for each small file would write as many small files.
-        n_full = math.ceil(sum(length for _, length in some) / settings.split_bytes)
+    for group in _commits([(file, _length(file)) for file in files], settings.commit_bytes):
+        parts = _parts(lake, group, settings.split_bytes)
+        # One task per small file would write one small file each.
+        n_full = math.ceil(sum(length for _, length in group) / settings.split_bytes)
         n_tasks = max(n_full, TASKS_PER_CORE * jvm.n_cores(lake.spark))
         frame = jvm.spread(lake.spark, parts, PART, min(n_tasks, len(parts)))
         rows = materialised(documents_from(frame, max_bytes=settings.max_record_bytes, columns=columns))
         lake.write(DOCUMENTS, with_repeats(of_whole_files(rows)), computed=True)
         jvm.release(rows)
-    told = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
-    silent = sorted(set(files) - {row.source_file for row in _read(lake).where(told).collect()})
+    is_recorded = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
+    silent = sorted(set(files) - {row.source_file for row in _read(lake).where(is_recorded).collect()})
     if silent:
         rows = lake.spark.createDataFrame([file_without_pages(f) for f in silent], ROWS)  # type: ignore[type-var]  # rows as dicts
         lake.write(DOCUMENTS, rows, computed=True)
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Read the crawl files that are new."""
+    """Count the crawl files that are new."""
     return Planned("read new crawl files", len(new_files(lake, recipe)))
 
 
 def _commits(files: list[Sized], size: int) -> Iterator[list[Sized]]:
-    """The files, so many bytes at a time, that each commit holds: a lost executor costs no more."""
-    some: list[Sized] = []
+    """Group the files into commits of at most `size` bytes, or one larger file; a lost executor costs no more."""
+    group: list[Sized] = []
     total = 0
     for file, length in files:
-        if some and total + length > size:
-            yield some
-            some, total = [], 0
-        some.append((file, length))
+        if group and total + length > size:
+            yield group
+            group, total = [], 0
+        group.append((file, length))
         total += length
-    yield some
+    yield group
 
 
 def _parts(lake: Lake, files: list[Sized], size: int) -> list[Piece]:
-    """The parts that tasks read files in: of large ones, each of which a task reads to divide it, several."""
+    """Split the files into parts for tasks: a large file, which a task reads to divide it, gives several."""
     large = [(file,) for file, length in files if length > size]
     parts: list[Piece] = [(file, None, None) for file, length in files if length <= size]
     if large:
@@ -100,19 +100,19 @@ def _parts(lake: Lake, files: list[Sized], size: int) -> list[Piece]:
 def _length(file: str) -> int:
     try:
         return os.path.getsize(file)
-    except OSError:  # the task that reads it names the trouble in the quarantine
+    except OSError:  # the task that reads the file notes the error in the quarantine
         return 0
 
 
 def new_files(lake: Lake, recipe: Recipe) -> list[str]:
-    """The recipe's crawl files that have not been read yet; one that could not be, once it can."""
+    """List the recipe's crawl files that have not been read, with those that were unreadable and now are not."""
     read = _read(lake).select("source_file", "rule").distinct().collect()
     known = {row.source_file for row in read if row.rule != UNREADABLE or not _is_readable(row.source_file)}
     return [f for f in crawl_files(recipe.ingest_documents.paths, recipe.ingest_conversations.paths) if f not in known]
 
 
 def _read(lake: Lake) -> DataFrame:
-    """The files that gave a page, and those that have none by a `rule` that a run noted (`run_id`)."""
+    """List the files that gave a page, and those without pages, with the `rule` and `run_id` of their quarantine."""
     pages = lake.read(DOCUMENTS).select("source_file", F.lit("").alias("rule"), F.lit("").alias("run_id")).distinct()
     without = F.col("rule").isin(*NO_PAGES) & (F.col("table") == DOCUMENTS.name)
     return pages.union(lake.read(QUARANTINE).where(without).select("source_file", "rule", "run_id"))

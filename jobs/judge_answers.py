@@ -34,11 +34,11 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     reference = required_model(lake, recipe, "forward", recipe.judge_answers.reference)
     judge = _judge(lake, recipe) or required_model(lake, recipe, "forward", recipe.iterations)
     methods, prompt_set = methods_of(recipe), recipe.generate_answers.prompt_set
-    of = Comparison(judge.model_id, prompt_set, model.model_id, reference.model_id)
-    theirs = answers(lake, methods, of.reference_id, prompt_set)
-    theirs = theirs.select("prompt_id", F.col("output").alias("reference"))
-    both = answers(lake, methods, of.model_id, prompt_set).join(theirs, "prompt_id")
-    unjudged = materialised(both.join(verdicts(lake, methods, of), "prompt_id", "left_anti"))
+    comparison = Comparison(judge.model_id, prompt_set, model.model_id, reference.model_id)
+    reference_answers = answers(lake, methods, comparison.reference_id, prompt_set)
+    reference_answers = reference_answers.select("prompt_id", F.col("output").alias("reference"))
+    both = answers(lake, methods, comparison.model_id, prompt_set).join(reference_answers, "prompt_id")
+    unjudged = materialised(both.join(verdicts(lake, methods, comparison), "prompt_id", "left_anti"))
     if unjudged.isEmpty():
         return
     servers = step.required_servers
@@ -46,32 +46,32 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         requests_for(
             servers,
             judge,
-            verdict_prompts(unjudged, swapped=turned),
+            verdict_prompts(unjudged, swapped=is_swapped),
             stage="judgements",
             template=VERDICT,
             sampling=SAMPLING,
         )
-        for turned in (False, True)
+        for is_swapped in (False, True)
     )
     completions = ask(lake, servers, judge, plain.unionByName(swapped), VERDICT)
-    facts = {"method_digest": methods[JUDGEMENTS.name], **vars(of)}
+    facts = {"method_digest": methods[JUDGEMENTS.name], **vars(comparison)}
     lake.write(JUDGEMENTS, judgements_from(plain, swapped, completions, **facts))
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Ask for the verdicts that are missing, each in both orders."""
+    """Count the requests for the missing verdicts, each in both orders."""
     n, config = len(read_prompts(recipe.generate_answers.prompts)), recipe.judge_answers
     judge = _judge(lake, recipe) or model_if_trained(lake, recipe, "forward", recipe.iterations)
     model = model_if_trained(lake, recipe, "forward", step.required_iteration)
     reference = model_if_trained(lake, recipe, "forward", config.reference)
     if judge and model and reference:
         prompt_set = recipe.generate_answers.prompt_set
-        of = Comparison(judge.model_id, prompt_set, model.model_id, reference.model_id)
-        n = max(0, n - verdicts(lake, methods_of(recipe), of).count())
+        comparison = Comparison(judge.model_id, prompt_set, model.model_id, reference.model_id)
+        n = max(0, n - verdicts(lake, methods_of(recipe), comparison).count())
     return Planned("ask for verdicts, in both orders", 2 * n)
 
 
 def _judge(lake: Lake, recipe: Recipe) -> Model | None:
-    """The judge that the recipe names; None where the experiment's last forward model is to judge."""
+    """Return the judge that the recipe names; None if the experiment's last forward model judges."""
     name = recipe.judge_answers.judge
     return named_model(lake, name) if name else None

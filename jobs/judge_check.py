@@ -1,4 +1,4 @@
-"""Check the scorers: they rate pairs whose quality is known.
+"""Check the scorers on pairs whose quality is known.
 
 humpback judge-check --iteration 0 --recipe FILE --lake URI [--pairs FILE] [--precision 0.9]
 """
@@ -41,7 +41,7 @@ PARAMETERS = Parameters(
         Option(
             "--precision",
             "P",
-            "say the lowest threshold whose precision reaches P",
+            "report the lowest threshold whose precision reaches P",
             lambda share: f"judge_check.precision={float(share)}",
         ),
     ),
@@ -56,7 +56,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Ask for ratings of the known pairs; before the seed is there, of as many as there can be."""
+    """Count the ratings of the known pairs; before the seed is drawn, the maximum."""
     config, names = recipe.judge_check, scorers(recipe)
     if not config.file and seed_pairs(lake, recipe.name).isEmpty():
         n = (
@@ -72,12 +72,12 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
 
 
 def result(lake: Lake, recipe: Recipe, step: Step) -> DataFrame:
-    """The figures, as the command prints them."""
+    """Return the figures as the table that the command prints."""
     return lake.spark.createDataFrame([*map(astuple, figures(lake, recipe, step.required_iteration))], FIGURES)
 
 
 def figures(lake: Lake, recipe: Recipe, iteration: int) -> list[Measure]:
-    """What the ratings of the recipe's known pairs by one iteration's models are worth, and the paper's figures."""
+    """Measure the ratings of the recipe's known pairs by one iteration's models, and append the paper's figures."""
     models = judges(lake, recipe, iteration)
     current = scores(lake, KNOWN_SCORES, methods_of(recipe), models, scorers(recipe)).where("status = 'ok'")
     pairs = known_pairs(lake, recipe).select("pair_id")
@@ -85,26 +85,26 @@ def figures(lake: Lake, recipe: Recipe, iteration: int) -> list[Measure]:
         (row.pair_id, row.scorer, row.model_id, row.score)
         for row in current.join(pairs, "pair_id", "left_semi").orderBy("scorer", "pair_id").collect()
     ]
-    found = [*measures(ratings, thresholds=thresholds(recipe), target=recipe.judge_check.precision)]
-    return [*found, *combined(ratings), *PAPER]
+    results = [*measures(ratings, thresholds=thresholds(recipe), target=recipe.judge_check.precision)]
+    return [*results, *combined(ratings), *PAPER]
 
 
 def thresholds(recipe: Recipe) -> dict[str, float]:
-    """The scorers with a threshold in the recipe's curation, a gate's included."""
+    """Return the threshold of each scorer that has one in the recipe's curation, gates included."""
     curate = recipe.curate
-    found: dict[str, float] = {name: least for name, least in curate.gates.items()}
+    by_scorer: dict[str, float] = {name: minimum for name, minimum in curate.gates.items()}
     if len(curate.scorers) == 1 and curate.top_fraction is None and curate.threshold is not None:
-        found[curate.scorers[0]] = curate.threshold
-    return found
+        by_scorer[curate.scorers[0]] = curate.threshold
+    return by_scorer
 
 
 def scorers(recipe: Recipe) -> tuple[ScorerName, ...]:
-    """The scorers that are checked."""
+    """Return the scorers to check; by default those of `score_candidates`."""
     return recipe.judge_check.scorers or recipe.score_candidates.scorers
 
 
 def known_pairs(lake: Lake, recipe: Recipe) -> DataFrame:
-    """The user's own pairs, else held-out seed pairs and what was made of them.
+    """Return the pairs of the user's file, else held-out seed pairs and versions of them made worse.
 
     Raises:
         JobError: there are none.
@@ -112,19 +112,19 @@ def known_pairs(lake: Lake, recipe: Recipe) -> DataFrame:
     """
     config = recipe.judge_check
     if config.file:
-        pairs = _own(config.file)
+        pairs = _labelled_pairs(config.file)
     else:
         dev = seed_pairs(lake, recipe.name).where("split = 'dev'").orderBy("pair_id").limit(config.pairs)
         held_out = dev.select("source", "pair_id", "instruction", "response").collect()
         pairs = [*spoilt(map(tuple, held_out), config.kinds)]
     if not pairs:
         raise JobError(
-            "judge-check: no pairs; silver.seed_pairs holds none out (select_seed.dev_share), or say --pairs"
+            "judge-check: no pairs; silver.seed_pairs holds none out; raise select_seed.dev_share or pass --pairs FILE"
         )
     return lake.spark.createDataFrame(pairs, "pair_id string, instruction string, response string")
 
 
-def _own(file: str) -> list[Pair]:
+def _labelled_pairs(file: str) -> list[Pair]:
     lines = read_lines("judge_check.file", file)
     try:
         return [*{pair[0]: pair for pair in labelled(lines)}.values()]

@@ -23,10 +23,10 @@ PARAMETERS = Parameters(argument=("DIR", "the trained model's folder"))
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Register the model in the folder named on the command line."""
     if not step.argument:
-        raise JobError("register-model: which folder? say humpback register-model DIR")
+        raise JobError("register-model: no folder is given; run humpback register-model DIR")
     register(lake, recipe, Path(step.argument))
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Check and register one folder."""
+    """Plan the registration of one folder."""
     return Planned("register a trained model", 1)

@@ -27,26 +27,26 @@ PARAMETERS = Parameters(first_iteration=1, has_limit=True)
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Rate the pairs with the model of the iteration before."""
     models = judges(lake, recipe, step.required_iteration - 1)
-    there = pairs(lake, methods_of(recipe), models["backward"].model_id).select("pair_id", "instruction", "response")
+    existing = pairs(lake, methods_of(recipe), models["backward"].model_id).select("pair_id", "instruction", "response")
     rated = {}
     for scorer in recipe.score_candidates.scorers:
-        most = step.at_most(recipe.score_candidates.limits.get(scorer))
-        rated[scorer] = first_by_hash(there, "pair_id", most) if most else there
+        limit = step.at_most(recipe.score_candidates.limits.get(scorer))
+        rated[scorer] = first_by_hash(existing, "pair_id", limit) if limit else existing
     rate(lake, recipe, step.required_servers, models, rated)
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Ask for the ratings of the pairs there are, and of those that segments without an instruction will become."""
+    """Count the ratings of the existing pairs, and of those to come from segments without an instruction."""
     models = trained_judges(lake, recipe, step.required_iteration - 1)
     n_segments, tokens = planned_size(lake, recipe)
     backward = models.get("backward")
-    there = pairs(lake, methods_of(recipe), backward.model_id if backward else "")
-    n_there = there.count()
+    existing = pairs(lake, methods_of(recipe), backward.model_id if backward else "")
+    n_there = existing.count()
     n_to_come = max(0, n_segments - n_there)
     n, config = 0, recipe.score_candidates
     for scorer in config.scorers:
-        most = config.limits.get(scorer, n_segments)
-        some = first_by_hash(there, "pair_id", most)
-        n += n_requests_to_send(lake, recipe, step.required_servers, models, {scorer: some})
-        n += max(0, min(n_to_come, most - n_there)) * SCORERS[scorer].requests_per_pair(config)
+        limit = config.limits.get(scorer, n_segments)
+        sample = first_by_hash(existing, "pair_id", limit)
+        n += n_requests_to_send(lake, recipe, step.required_servers, models, {scorer: sample})
+        n += max(0, min(n_to_come, limit - n_there)) * SCORERS[scorer].requests_per_pair(config)
     return Planned("ask for ratings", n, None if tokens is None else n * tokens)

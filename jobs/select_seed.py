@@ -22,7 +22,7 @@ PARAMETERS = Parameters(has_limit=True)
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Add pairs up to the recipe's size; one drawn once keeps its place and its split."""
+    """Add pairs up to the recipe's size; pairs drawn before keep their place and split."""
     rule = recipe.select_seed
     size = min(rule.size, step.limit or rule.size)
     conversations, known = lake.read(CONVERSATIONS), seed_pairs(lake, recipe.name)
@@ -35,12 +35,12 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Look for new rows."""
+    """Return a plan without a count of the new rows."""
     return Planned("look for new rows")
 
 
 def _was_judged(lake: RunLake) -> bool:
-    """Whether a run with this recipe has read these very conversations, and drew all that passed."""
+    """Return whether a run with this recipe has read this version of the conversations and drawn all that passed."""
     version = lake.versions_read.get(CONVERSATIONS.name)
     return not (
         lake.read(RUNS)

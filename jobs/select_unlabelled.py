@@ -2,9 +2,9 @@
 
     humpback select-unlabelled --recipe FILE --lake URI [--limit N: at most N segments in the pool]
 
-What it finds in common with seed and evaluation sets lands beside, in `silver.overlaps`: the
-evidence of its own verdict, found in the same pass over the texts. What was drawn before a set
-came is looked at again; it stays, and `generate-candidates` and `curate` leave it out.
+The same pass over the texts writes the overlaps with seed and evaluation sets, the evidence for
+its verdicts, to `silver.overlaps`. Segments drawn before a set was added are compared with it
+later; they stay in the pool, and `generate-candidates` and `curate` leave them out.
 """
 
 from pyspark.sql import DataFrame
@@ -29,7 +29,7 @@ from transforms.dedup.unlabelled import METHOD_VERSION, SEED_SET, Draw, overlaps
 
 READS = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS, OVERLAPS, RUNS)
 DECIDING = (DOCUMENTS, SEGMENTS, DUPLICATES, SEED_PAIRS)
-"""Nothing is new while these are unchanged."""
+"""The tables whose change may give the draw new segments."""
 WRITES = UNLABELLED
 UNIT = "segments"
 FEW_FILES = 1000
@@ -39,17 +39,17 @@ PARAMETERS = Parameters(has_limit=True)
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Fill the pool up to the recipe's size, unless nothing has changed; what has been drawn once stays."""
+    """Fill the pool up to the recipe's size, unless nothing has changed; drawn segments stay in it."""
     settings, prompts = recipe.select_unlabelled, list(evaluation_texts(recipe))
     state = _state(lake, recipe, step, prompts)
     drawn = pool(lake, recipe.name).select("segment_id", "text")
     n_drawn = drawn.count()
-    if _was_looked_at(lake, recipe, state, n_drawn):
+    if _was_run(lake, recipe, state, n_drawn):
         return
     room = min(settings.size, step.limit or settings.size) - n_drawn
     methods = methods_of(recipe)
     repeated = of_method(lake, DUPLICATES, methods)
-    # By another method than the one they were drawn under, drawn segments may repeat others: those are taken too.
+    # If the method has changed since the draw, drawn segments may duplicate others, which count as taken too.
     taken = repeated.join(drawn, "segment_id", "left_semi").select(F.col("keeper_id").alias("segment_id"))
     taken = taken.union(repeated.select("segment_id")).union(drawn.select("segment_id"))
     segments = of_method(lake, SEGMENTS, methods).where(IS_KEPT)
@@ -71,28 +71,28 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Look for new rows."""
+    """Return a plan without a count of the new rows."""
     return Planned("look for new rows")
 
 
 def _state(lake: RunLake, recipe: Recipe, step: Step, prompts: list[Known]) -> str:
-    """Names all that the draw depends on beside what was drawn before."""
+    """Digest everything that the draw depends on, except the segments drawn before."""
     methods = methods_of(recipe)
     digests = [methods[SEGMENTS.name], methods[DUPLICATES.name]]
     versions = [lake.version(table) for table in DECIDING]
     return digest([METHOD_VERSION, recipe.select_unlabelled.model_dump(), digests, versions, prompts, step.limit])
 
 
-def _was_looked_at(lake: RunLake, recipe: Recipe, state: str, n_drawn: int) -> bool:
-    """Whether a run has ended well in this state, with as many segments drawn as there are now."""
+def _was_run(lake: RunLake, recipe: Recipe, state: str, n_drawn: int) -> bool:
+    """Return whether a run has succeeded in this state with the same number of drawn segments."""
     ended = (F.col("experiment") == recipe.name) & (F.col("status") == "ok")
     return not lake.read(RUNS).where(ended & (F.col("bookmarks")[state] == n_drawn)).isEmpty()
 
 
 def _overlaps(lake: RunLake, recipe: Recipe, prompts: list[Known], free: DataFrame | None) -> DataFrame:
-    """What drawn and `free` segments have in common with seed and evaluation texts, staged.
+    """Find the overlaps of drawn and `free` segments with seed and evaluation texts, and stage them.
 
-    A segment is compared once with the texts that there are: later runs look at what came since.
+    A segment is compared once with a given set of texts; later runs compare only the segments added since.
     """
     methods, words = methods_of(recipe), recipe.select_unlabelled.model_dump(include=WORDS)
     digests = [methods[SEGMENTS.name], methods[DUPLICATES.name]]
@@ -100,25 +100,25 @@ def _overlaps(lake: RunLake, recipe: Recipe, prompts: list[Known], free: DataFra
     since = news(lake, SEGMENTS, UNLABELLED, compared, is_all=free is not None)
     drawn = since.made.where(F.col("experiment") == recipe.name).select("segment_id", "text")
     if free is None:
-        looked_at, ids = drawn, drawn.select("segment_id")
+        texts, ids = drawn, drawn.select("segment_id")
     else:
         kept = since.source.where(IS_KEPT).where(F.col("method_digest") == methods[SEGMENTS.name])
-        looked_at = drawn.union(kept.select("segment_id", "text"))
+        texts = drawn.union(kept.select("segment_id", "text"))
         ids = drawn.select("segment_id").union(free.select("segment_id"))
     known = _texts_to_keep_out(lake, recipe, prompts)
-    overlaps = overlaps_from(looked_at, known, experiment=recipe.name, **words)
-    return materialised(overlaps.join(ids, "segment_id", "left_semi"))  # of which there are few: no text is moved
+    overlaps = overlaps_from(texts, known, experiment=recipe.name, **words)
+    return materialised(overlaps.join(ids, "segment_id", "left_semi"))  # overlaps are few, and no text is shuffled
 
 
 def _in_files_of(lake: RunLake, free: DataFrame, segments: DataFrame) -> DataFrame:
-    """The segments in the files that hold the `free` ones; where these are many, all."""
+    """Read the segments in the data files that hold the `free` ones; all segments if those files are many."""
     names = [row.file_name for row in free.select("file_name").distinct().limit(FEW_FILES + 1).collect()]
     rows = jvm.of_files(lake.spark, lake.path(SEGMENTS), names) if len(names) <= FEW_FILES else None
     return segments if rows is None else rows
 
 
 def _texts_to_keep_out(lake: RunLake, recipe: Recipe, prompts: list[Known]) -> DataFrame:
-    """Seed and evaluation texts: `known_set`, `known_id`, `text`."""
+    """Collect the seed and evaluation texts as `known_set`, `known_id`, `text`."""
     texts = F.explode(F.array("instruction", "response")).alias("text")
     seed = seed_pairs(lake, recipe.name)
     seed = seed.select(F.lit(SEED_SET).alias("known_set"), F.col("pair_id").alias("known_id"), texts)

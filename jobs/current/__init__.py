@@ -1,1 +1,1 @@
-"""The rows that count for a recipe now; jobs, dry run, report and explain all ask here."""
+"""Selection of the rows that count for a recipe now, shared by jobs, dry run, report and explain."""

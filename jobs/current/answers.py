@@ -13,20 +13,20 @@ from schemas.gold import GENERATIONS, JUDGEMENTS
 
 
 def evaluation_prompts(lake: Lake, recipe: Recipe) -> DataFrame:
-    """The recipe's evaluation prompts: `prompt_id`, `prompt`."""
+    """Read the recipe's evaluation prompts as `prompt_id` and `prompt`."""
     prompts = read_prompts(recipe.generate_answers.prompts)
     return lake.spark.createDataFrame(prompts, "prompt_id string, prompt string")
 
 
 def answers(lake: Lake, methods: Methods, model_id: str, prompt_set: str) -> DataFrame:
-    """The first answer of a model to each prompt of a set, by the method that counts."""
-    mine = (F.col("model_id") == model_id) & (F.col("prompt_set") == prompt_set) & (F.col("sample") == 0)
-    return of_method(lake, GENERATIONS, methods).where(mine)
+    """Return a model's first answer (sample 0) to each prompt of a set, by the method that counts."""
+    is_asked = (F.col("model_id") == model_id) & (F.col("prompt_set") == prompt_set) & (F.col("sample") == 0)
+    return of_method(lake, GENERATIONS, methods).where(is_asked)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whose answers to which prompts are compared with whose, and by which judge; model ids."""
+    """A judge's comparison of a model's answers with a reference model's on a prompt set; models by id."""
 
     judge_id: str
     prompt_set: str
@@ -35,8 +35,8 @@ class Comparison:
 
 
 def verdicts(lake: Lake, methods: Methods, of: Comparison) -> DataFrame:
-    """The judge's verdicts on the two models' answers, by the method that counts."""
-    found = of_method(lake, JUDGEMENTS, methods)
+    """Return the judge's verdicts on the two models' answers, by the method that counts."""
+    rows = of_method(lake, JUDGEMENTS, methods)
     for name, value in vars(of).items():
-        found = found.where(F.col(name) == value)
-    return found
+        rows = rows.where(F.col(name) == value)
+    return rows

@@ -1,10 +1,10 @@
-"""How far a method has come with a table that grows: a later run looks at the rows that came since, and at no others.
+"""Bookmarks of a method's progress in a growing table, so that a later run reads only the rows added since.
 
-A run that has looked at everything leaves its bookmark in its row in `ops.runs`, which also says the
-versions that it read. The bookmark's name holds the method, the release of humpback and the ids of
-the tables, so that a changed method, a new release and a table that was made anew begin from the
-beginning. So does a table from which rows were taken, or whose log has been cleaned up since. What a
-run did that was killed before its row, or that was told a limit, is among the rows made since.
+A run that has read every row leaves a bookmark in its row of `ops.runs`, which also records the versions
+that it read. The bookmark's name is a digest of the method, the release of humpback and the ids of the
+tables, so that a changed method, a new release or a recreated table starts from the beginning. So does a
+table from which rows were removed, or whose log has been cleaned up since. The output of a run that was
+killed before its row was written, or that had a limit, is among the rows made since.
 """
 
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ from schemas.table import Table
 
 @dataclass(frozen=True)
 class News:
-    """The rows of a source that may be new to a method, and rows among which is all that it has made of them."""
+    """Rows of a source that may be new to a method, and made rows that include all of its output from them."""
 
     source: DataFrame
     made: DataFrame
 
 
 def news(lake: RunLake, source: Table, made: Table, method: str, *, is_all: bool) -> News:
-    """What came into `source` since the last bookmark of the method that fills `made`; without one, all rows.
+    """Return the rows added to `source` and `made` since the method's last bookmark; without one, all rows.
 
-    `made` is created where it is missing; its rows may be of other methods too. Where the run will look at everything
-    (`is_all`), its own bookmark is noted.
+    `made`, which the method fills, is created if it is missing; its rows may be of other methods too. If the run
+    will read every row (`is_all`), its bookmark is recorded.
     """
     lake.create(made)
     ids = [jvm.table_id(lake.spark, lake.path(table)) for table in (source, made) if lake.exists(table)]
@@ -49,13 +49,13 @@ def news(lake: RunLake, source: Table, made: Table, method: str, *, is_all: bool
 
 
 def _last_inputs(lake: RunLake, name: str) -> dict[str, int] | None:
-    """The versions that the run read that has come farthest."""
+    """Return the table versions read by the run with the highest bookmark; None if no run has one."""
     place = F.col("bookmarks")[name]
     ended = lake.read(RUNS).where((F.col("status") == "ok") & place.isNotNull())
-    found = ended.agg(F.max_by("inputs", place).alias("inputs")).first()
-    return None if found is None else found.inputs
+    row = ended.agg(F.max_by("inputs", place).alias("inputs")).first()
+    return None if row is None else row.inputs
 
 
 def _since(lake: RunLake, table: Table, version: int) -> DataFrame | None:
-    found = jvm.appended(lake.spark, lake.path(table), version, lake.versions_read[table.name])
-    return None if found is None else conform.widened(table, found)
+    added = jvm.appended(lake.spark, lake.path(table), version, lake.versions_read[table.name])
+    return None if added is None else conform.widened(table, added)

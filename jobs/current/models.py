@@ -1,4 +1,4 @@
-"""Which trained model stands for a direction and an iteration of an experiment."""
+"""Lookup of the trained model for a direction and an iteration of an experiment."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from schemas.ops import MODELS
 
 
 def dataset_name(experiment: str, direction: str, iteration: int) -> str:
-    """The name of a training set in `gold.training_examples`."""
+    """Return the name of a training set in `gold.training_examples`."""
     return f"{experiment}/{direction}-{iteration}"
 
 
 def training_release(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Release:
-    """The newest published training set of a model.
+    """Return the newest published training set of a model.
 
     Raises:
         JobError: none has been published yet.
@@ -35,7 +35,7 @@ def training_release(lake: Lake, recipe: Recipe, direction: Direction, iteration
 
 
 def trained_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model | None:
-    """The registered model trained on the newest release with the recipe's settings, if there is one.
+    """Return the registered model trained on the newest release with the recipe's settings, if there is one.
 
     Raises:
         JobError: its training set has not been published yet.
@@ -44,15 +44,15 @@ def trained_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: i
     wanted = (recipe.name, direction, iteration, release.content_digest)
     configs = training_digests(recipe, direction, iteration)
     for row in sorted(lake.collected(MODELS), key=lambda row: row.model_id):
-        found = (row.experiment, row.direction, row.iteration, row.content_digest)
-        if found == wanted and row.config_digest in configs:
+        actual = (row.experiment, row.direction, row.iteration, row.content_digest)
+        if actual == wanted and row.config_digest in configs:
             lake.methods_read[model_name(direction, iteration)] = row.model_id
-            return Model(row.model_id, _found(lake, recipe, row.path), row.digest, recipe.base_model)
+            return Model(row.model_id, _current_path(lake, recipe, row.path), row.digest, recipe.base_model)
     return None
 
 
 def model_if_trained(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model | None:
-    """The same, and None also where its training set has not been published yet: for the dry run."""
+    """Return the trained model, or None also if its training set has not been published; for the dry run."""
     dataset = {"dataset": dataset_name(recipe.name, direction, iteration)}
     if newest_release(lake, TRAINING_EXAMPLES, dataset) is None:
         return None
@@ -60,10 +60,10 @@ def model_if_trained(lake: Lake, recipe: Recipe, direction: Direction, iteration
 
 
 def named_model(lake: Lake, model_id: str) -> Model:
-    """A registered model of any experiment.
+    """Return a registered model of any experiment.
 
     Raises:
-        RecipeError: there is none of that name.
+        RecipeError: no model has that id.
     """
     row = next((row for row in lake.collected(MODELS) if row.model_id == model_id), None)
     if row is None:
@@ -74,19 +74,19 @@ def named_model(lake: Lake, model_id: str) -> Model:
 
 
 def models_root(lake: Lake, recipe: Recipe) -> Path:
-    """The folder of all trained models."""
+    """Return the folder of all trained models."""
     return Path(recipe.models_dir) if recipe.models_dir else lake.folder("models")
 
 
-def _found(lake: Lake, recipe: Recipe, path: str) -> str:
-    """Where a model lies that lay at `path` when it was registered: a lake may have been moved, and models with it."""
+def _current_path(lake: Lake, recipe: Recipe, path: str) -> str:
+    """Return the folder of a model that was registered at `path`; a lake may have been moved with its models."""
     registered = Path(path)
     here = models_root(lake, recipe) / registered.parent.name / registered.name
     return str(here.resolve()) if here.is_dir() and not registered.is_dir() else path
 
 
 def required_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model:
-    """The trained model, or a JobError that says how to train it."""
+    """Return the trained model; raise a JobError that says how to train it if there is none."""
     model = trained_model(lake, recipe, direction, iteration)
     if model is None:
         raise JobError(

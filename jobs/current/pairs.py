@@ -1,4 +1,4 @@
-"""The pairs that are scored, curated and trained on: today the candidates, each of them one pair."""
+"""The pairs that are scored, curated and trained on; at present each candidate is one pair."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,15 +13,15 @@ BACKTRANSLATED = "backtranslated"
 
 
 def candidates(lake: Lake, methods: Methods, backward: str) -> DataFrame:
-    """The candidates that the backward model of that id wrote for the experiment's pool, by the method that counts."""
+    """Return the candidates that model `backward` wrote for the experiment's pool, by the method that counts."""
     written = of_method(lake, CANDIDATES, methods).where(F.col("model_id") == backward)
     return written.join(pool(lake, methods.experiment).select("segment_id"), "segment_id", "left_semi")
 
 
 def pairs(lake: Lake, methods: Methods, backward: str) -> DataFrame:
-    """The pairs to rate: `pair_id`, `segment_id`, `instruction`, `response`, `origin`, and `parent_id`.
+    """Return the pairs to rate: `pair_id`, `segment_id`, `instruction`, `response`, `origin` and `parent_id`.
 
-    `parent_id` is the pair that this one was made from; null for a candidate.
+    `parent_id` names the pair from which this one was made; it is null for a candidate.
     """
     return candidates(lake, methods, backward).select(
         F.col("candidate_id").alias("pair_id"),

@@ -1,4 +1,4 @@
-"""The segments that an experiment has drawn, and those of them that models are asked about."""
+"""The pool of segments that an experiment has drawn, and the segments of it that models are asked about."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -15,25 +15,25 @@ CHARS_PER_TOKEN = 4  # English under a 50,000-word vocabulary; good enough to pl
 
 
 def pool(lake: Lake, experiment: str) -> DataFrame:
-    """The experiment's rows of `silver.unlabelled`."""
+    """Return the experiment's rows of `silver.unlabelled`."""
     return lake.read(UNLABELLED).where(F.col("experiment") == experiment)
 
 
 def kept_out(lake: Lake, recipe: Recipe) -> DataFrame:
-    """The rows of `silver.overlaps` by the seed pairs that there are and the prompts that the recipe names now.
+    """Return the overlaps of the experiment with its current seed pairs and the prompts that its recipe names now.
 
-    A segment in them may have been drawn before; what once had a number of words in common stays out.
+    They may name segments drawn before. An overlap found under an earlier minimum of common words still counts.
     """
     seed = seed_pairs(lake, recipe.name)
     seed = seed.select(F.lit(SEED_SET).alias("known_set"), F.col("pair_id").alias("known_id"))
     named = {(known_set, known_id) for known_set, known_id, _ in evaluation_texts(recipe)}
     known = seed.union(lake.spark.createDataFrame(sorted(named), seed.schema)) if named else seed
-    mine = lake.read(OVERLAPS).where(F.col("experiment") == recipe.name)
-    return mine.join(known.distinct(), ["known_set", "known_id"], "left_semi")
+    overlaps = lake.read(OVERLAPS).where(F.col("experiment") == recipe.name)
+    return overlaps.join(known.distinct(), ["known_set", "known_id"], "left_semi")
 
 
 def segments_to_ask(lake: Lake, recipe: Recipe, n: int | None) -> DataFrame:
-    """The segments of the recipe's pool that go to the models: the first `n` in drawing order, or all."""
+    """Return the segments of the pool that go to the models: the first `n` in drawing order, or all."""
     segments = pool(lake, recipe.name).join(kept_out(lake, recipe), "segment_id", "left_anti")
     if recipe.generate_candidates.max_chars:
         segments = segments.where(F.col("n_chars") <= recipe.generate_candidates.max_chars)
@@ -41,11 +41,11 @@ def segments_to_ask(lake: Lake, recipe: Recipe, n: int | None) -> DataFrame:
 
 
 def planned_size(lake: Lake, recipe: Recipe) -> tuple[int, int | None]:
-    """How many segments go to the models, and the mean tokens of one; before they are drawn, the most there can be."""
+    """Return the number of segments for the models and their mean tokens; before the draw, the maximum and None."""
     settings = recipe.generate_candidates
     drawn = pool(lake, recipe.name)
     if settings.max_chars:
         drawn = drawn.where(F.col("n_chars") <= settings.max_chars)
     n, mean = drawn.agg(F.count(F.lit(1)), F.mean("n_chars")).collect()[0]
-    most = settings.n_segments or recipe.select_unlabelled.size
-    return (min(n, most), int(mean) // CHARS_PER_TOKEN) if n else (most, None)
+    maximum = settings.n_segments or recipe.select_unlabelled.size
+    return (min(n, maximum), int(mean) // CHARS_PER_TOKEN) if n else (maximum, None)

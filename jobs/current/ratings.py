@@ -15,11 +15,11 @@ from transforms.scoring.scorers import SCORERS
 from transforms.scoring.scores import made_by
 
 Judges = Mapping[Direction, Model]
-"""The model of each direction that is asked for ratings; the dry run's may lack one."""
+"""Direction -> the model that is asked for ratings; in the dry run a direction may be missing."""
 
 
 def judges(lake: Lake, recipe: Recipe, iteration: int) -> Judges:
-    """The models that rate: the forward one of `iteration`, and M_yx for the scorers that read backwards."""
+    """Return the models that rate: the forward one of `iteration`, and M_yx for the backward scorers."""
     return {
         "forward": required_model(lake, recipe, "forward", iteration),
         "backward": required_model(lake, recipe, "backward", 0),
@@ -27,19 +27,19 @@ def judges(lake: Lake, recipe: Recipe, iteration: int) -> Judges:
 
 
 def trained_judges(lake: Lake, recipe: Recipe, iteration: int) -> Judges:
-    """Those of the same models that are trained already."""
+    """Return the models of `judges` that are trained already."""
     wanted: dict[Direction, int] = {"forward": iteration, "backward": 0}
-    found = {direction: model_if_trained(lake, recipe, direction, t) for direction, t in wanted.items()}
-    return {direction: model for direction, model in found.items() if model}
+    models = {direction: model_if_trained(lake, recipe, direction, t) for direction, t in wanted.items()}
+    return {direction: model for direction, model in models.items() if model}
 
 
 def counting(methods: Methods, models: Judges, scorers: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Scorer -> the model id and the method digest of its scores that count."""
+    """Map each scorer to the model id and the method digest of its scores that count."""
     return {name: (models[SCORERS[name].direction].model_id, methods[scorer_method(name)]) for name in scorers}
 
 
 def scores(lake: Lake, table: Table, methods: Methods, models: Judges, scorers: Iterable[str]) -> DataFrame:
-    """The rows of a table of scores by these models and scorers, by the methods that count; notes those."""
+    """Return a score table's rows by these models and scorers and the methods that count; record the methods."""
     count = counting(methods, models, scorers)
     lake.methods_read.update({scorer_method(name): digest for name, (_, digest) in count.items()})
     return made_by(lake.read(table), count)

@@ -1,4 +1,4 @@
-"""A trained model is checked against what counts now, and noted in `ops.models`."""
+"""Registration of a trained model in `ops.models`, after a check against the current release and recipe."""
 
 import re
 from pathlib import Path
@@ -16,11 +16,11 @@ from schemas.ops import MODELS
 
 
 def register(lake: RunLake, recipe: Recipe, folder: Path) -> None:
-    """Check what came back from training against the release it should have read, and note it in `ops.models`.
+    """Check a trained model against the release that it should have read, and add it to `ops.models`.
 
     Raises:
-        JobError: it was trained on other rows, from another base model or with other settings, than the recipe asks
-            for now.
+        JobError: the model was trained on other rows, from another base model or with other settings than the
+            recipe asks for now.
         ModelFolderError: the folder is incomplete or was changed, or its weights are not finite.
     """
     manifest = check_trained_model(folder)
@@ -60,7 +60,7 @@ def register(lake: RunLake, recipe: Recipe, folder: Path) -> None:
 
 
 def _named(recipe: Recipe, folder: Path, manifest: Manifest) -> tuple[Direction, int]:
-    """The direction and iteration that a model's training set is named after."""
+    """Parse the direction and the iteration from the name of a model's training set."""
     for direction in get_args(Direction):
         if named := re.fullmatch(rf"{re.escape(recipe.name)}/{direction}-(\d+)", manifest.dataset):
             return direction, int(named[1])
@@ -68,5 +68,5 @@ def _named(recipe: Recipe, folder: Path, manifest: Manifest) -> tuple[Direction,
 
 
 def _identity(manifest: Manifest) -> str:
-    """Trainings of two experiments, or with a setting without effect, are two models, though of the same weights."""
+    """Return a short digest of a training; it differs between experiments and settings even for equal weights."""
     return digest([manifest.digest, manifest.dataset, manifest.content_digest, manifest.config_digest])[:6]

@@ -8,5 +8,5 @@ from schemas.silver import SEED_PAIRS
 
 
 def seed_pairs(lake: Lake, experiment: str) -> DataFrame:
-    """The experiment's rows of `silver.seed_pairs`."""
+    """Return the experiment's rows of `silver.seed_pairs`."""
     return lake.read(SEED_PAIRS).where(F.col("experiment") == experiment)

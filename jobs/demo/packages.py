@@ -1,4 +1,4 @@
-"""Debian packages, fetched into a folder and read there; nothing is installed and root is not needed."""
+"""Debian packages, downloaded to a folder and read there; nothing is installed and root is not needed."""
 
 import hashlib
 import os
@@ -33,29 +33,29 @@ class Package:
 
     @property
     def filename(self) -> str:
-        """What apt-get calls the downloaded file."""
+        """The name that apt-get gives the downloaded file."""
         return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
 
 
 def run_quietly(command: Sequence[str], folder: Path) -> str:
-    """What a command writes to standard output, run in `folder` in English and without questions."""
+    """Run a command in `folder`, in English and without prompts, and return its standard output."""
     folder.mkdir(parents=True, exist_ok=True)
     quiet = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     return subprocess.run(command, cwd=folder, env=quiet, capture_output=True, text=True, check=False).stdout
 
 
 class Archive:
-    """What the host's apt offers, by its own package lists or, where those do not do, by fresh ones."""
+    """The packages that the host's apt offers, by the host's package lists or, if those fail, by fresh ones."""
 
     def __init__(self, cache: Path, run: Callable[[Sequence[str], Path], str] = run_quietly) -> None:
-        """`cache` takes the downloads and, if need be, package lists of its own; `run` calls apt there."""
+        """`cache` receives the downloads and any fresh package lists; `run` calls apt there."""
         self.run = run
         self.cache = cache.resolve()
         self.options: list[str] = []
 
     @classmethod
     def of_this_host(cls, cache: Path) -> Self:
-        """The archive, where the host can reach one.
+        """Open the archive of this host.
 
         Raises:
             JobError: the host has no apt.
@@ -65,14 +65,14 @@ class Archive:
         return cls(cache)
 
     def names(self, pattern: str) -> list[str]:
-        """The names on offer that match the regular expression as a whole, the newest version last."""
-        found = [name for name in self._apt("apt-cache", "pkgnames").split() if re.fullmatch(pattern, name)]
-        if not found and self._refresh():
+        """List the available names that match the whole regular expression, the newest version last."""
+        matches = [name for name in self._apt("apt-cache", "pkgnames").split() if re.fullmatch(pattern, name)]
+        if not matches and self._refresh():
             return self.names(pattern)
-        return sorted(found, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
+        return sorted(matches, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
 
     def find(self, name: str) -> Package | None:
-        """The package as it would be installed, or None where it is not on offer."""
+        """Return the package as apt would install it, or None if it is not available."""
         shown = self._apt("apt-cache", "show", "--no-all-versions", name)
         facts = dict(re.findall(r"^(Version|Architecture|SHA256): (.*)$", shown, re.MULTILINE))
         if len(facts) < 3:
@@ -80,7 +80,7 @@ class Archive:
         return Package(name, facts["Version"], facts["Architecture"], facts["SHA256"])
 
     def obtain(self, name: str) -> tuple[Package, Path] | None:
-        """The package and its downloaded file, or None where it is not on offer.
+        """Return the package and its downloaded file, or None if it is not available.
 
         Raises:
             JobError: apt could not download it, or the file is not the one that apt's lists name.
@@ -93,14 +93,14 @@ class Archive:
         if package is None:
             return None
         if file is None:
-            raise JobError(f"{name} {package.version}: apt-get could not download it; is the network there?")
+            raise JobError(f"{name} {package.version}: apt-get could not download it; check the network")
         if (found := _sha256(file)) != package.sha256:
             raise JobError(f"{file}: its SHA-256 is {found}; apt lists {package.sha256}")
         return package, file
 
     def _download(self, package: Package) -> Path | None:
         file = self.cache / package.filename
-        if file.exists() and _sha256(file) != package.sha256:  # cut off when it was downloaded
+        if file.exists() and _sha256(file) != package.sha256:  # its download was cut off
             file.unlink()
         if not file.exists():
             self._apt("apt-get", "download", f"{package.name}={package.version}")
@@ -114,21 +114,21 @@ class Archive:
         for folder in (lists, apt / "archives"):
             (folder / "partial").mkdir(parents=True, exist_ok=True)
         self.options = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={apt}"]
-        if os.geteuid() == 0:  # apt would else hand the work to a user who cannot write here
+        if os.geteuid() == 0:  # otherwise apt switches to a user who cannot write here
             self.options += ["-o", "APT::Sandbox::User=root"]
         self._apt("apt-get", "update")
         return True
 
     def _apt(self, command: str, *arguments: str) -> str:
-        """What the command writes; its failure shows in what is then not there."""
+        """Run an apt command and return its output; a failure shows only in missing output or files."""
         return self.run([command, "-q", *self.options, *arguments], self.cache)
 
 
 def files_of(package: Path, root: str) -> Iterator[tuple[str, bytes, datetime]]:
-    """The regular files below the folder `root` of a package: path from there, content, date.
+    """Yield the regular files below the folder `root` of a package: path below it, content, modification time.
 
     Raises:
-        JobError: it is no package, or a damaged one.
+        JobError: the file is not a package, or is damaged.
     """
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
     with subprocess.Popen(command, stdout=PIPE, stderr=PIPE) as unpacking:

@@ -1,4 +1,4 @@
-"""Questions and answers that people wrote, from the pages of the demo corpus that hold some."""
+"""Questions and answers that people wrote, from the FAQ pages of the demo corpus."""
 
 import json
 import os
@@ -21,22 +21,22 @@ Pair = dict[str, str]
 
 
 def write_seed(out: Path, max_response_chars: int, say: Callable[[str], None]) -> list[Pair]:
-    """Write `out`/seed.jsonl from the corpus in `out`; its pairs, one to a question.
+    """Write `out`/seed.jsonl from the corpus in `out`, and return its pairs, one per question.
 
     Raises:
         JobError: no page of the corpus holds a pair of that length.
     """
     pairs: dict[str, Pair] = {}
     for entry in sources_of(out):
-        found = list(_pairs_of(out, entry, max_response_chars))
-        pairs |= {pair["instruction"]: pair for pair in reversed(found)}
-        if found:
-            say(f"{entry['package']}: {len(found)} questions with answers")
+        new_pairs = list(_pairs_of(out, entry, max_response_chars))
+        pairs |= {pair["instruction"]: pair for pair in reversed(new_pairs)}
+        if new_pairs:
+            say(f"{entry['package']}: {len(new_pairs)} questions with answers")
     if not pairs:
-        raise JobError(f"no page in {out} holds a question with an answer: is debian-faq on offer?")
+        raise JobError(f"no page in {out} holds a question with an answer; check that apt offers debian-faq")
     lines = [json.dumps(pairs[question], ensure_ascii=False) for question in sorted(pairs)]
     text, file = "\n".join(lines) + "\n", out / "seed.jsonl"
-    if not (file.exists() and file.read_text(encoding="utf-8") == text):  # a new time would make it a new input
+    if not (file.exists() and file.read_text(encoding="utf-8") == text):  # a new mtime would make it a new input
         part = out / "seed.jsonl.part"
         part.write_text(text, encoding="utf-8")
         os.replace(part, file)
@@ -45,7 +45,7 @@ def write_seed(out: Path, max_response_chars: int, say: Callable[[str], None]) -
 
 
 def questions_of(html: str) -> list[tuple[str, str]]:
-    """Each header or numbered paragraph that ends in a question mark, with the text under it."""
+    """List the headers and numbered paragraphs that end in a question mark, each with the text under it."""
     page = render(html)
     return [
         (question, answer)
@@ -60,9 +60,9 @@ def _headers(page: Page) -> Iterator[tuple[str, int, int]]:
 
 
 def _numbered(page: Page) -> Iterator[tuple[str, int, int]]:
-    places = [n for n, block in enumerate(page.blocks) if NUMBERED.fullmatch(block)]
-    for here, after in pairwise([*places, len(page.blocks)]):
-        yield page.blocks[here].partition(" ")[2], here + 1, after
+    starts = [n for n, block in enumerate(page.blocks) if NUMBERED.fullmatch(block)]
+    for start, end in pairwise([*starts, len(page.blocks)]):
+        yield page.blocks[start].partition(" ")[2], start + 1, end
 
 
 def _pairs_of(out: Path, entry: Entry, max_response_chars: int) -> Iterator[Pair]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Source:
-    """A package, and which of its files are pages of which site.
+    """A package whose files are pages of a public site.
 
-    `root` is the folder inside the package that stands for the address `url`, `pages` are patterns
-    of the paths below it, `renamed` is the ending of a file's name and what it is on the site. Of
-    more than `limit` pages that many are taken: those that give seed pairs, then by hash of address.
+    `root` is the package's folder that corresponds to `url`, `pages` are patterns of the paths below
+    it, `renamed` is the suffix of a file's name and its form on the site. At most `limit` pages are
+    taken: first those that give seed pairs, then by hash of the URL.
     """
 
     package: str
@@ -29,7 +29,7 @@ SEED_URL_PREFIXES = (
     "https://docs.python.org/3/faq/",
     "https://www.sqlite.org/faq.html",
 )
-"""The pages of questions and answers: they give the seed, so the unlabelled pool must not hold them."""
+"""The FAQ pages; they give the seed, so the unlabelled pool must not hold them."""
 
 SOURCES = (
     Source("debian-faq", "usr/share/doc/debian/FAQ", f"{DEBIAN}/debian-faq/", "LicenseRef-Debian-FAQ"),
@@ -74,7 +74,7 @@ PYTHON_PACKAGE = r"python3\.\d+-doc"
 
 
 def python_source(package: str) -> Source:
-    """Python's documentation, whose package is named for the version that the host offers."""
+    """Return the source for Python's documentation, whose package name holds the version that the host offers."""
     return Source(
         package,
         f"usr/share/doc/{package.removesuffix('-doc')}/html",

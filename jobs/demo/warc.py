@@ -1,4 +1,4 @@
-"""Pages as a WARC file, and back."""
+"""Writer and reader of the demo's WARC files."""
 
 import os
 import uuid
@@ -25,7 +25,7 @@ class Page:
 def write_warc(path: Path, pages: Iterable[Page]) -> None:
     """Write one response record per page, atomically.
 
-    The same pages give the same bytes: dates are the pages' own and record ids derive from them.
+    The same pages give the same bytes: dates come from the pages, and record ids from URLs and dates.
     """
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
@@ -36,7 +36,7 @@ def write_warc(path: Path, pages: Iterable[Page]) -> None:
 
 
 def read_warc(path: Path) -> Iterator[Page]:
-    """The pages of a file that `write_warc` wrote."""
+    """Yield the pages of a file that `write_warc` wrote."""
     with path.open("rb") as file:
         for record in ArchiveIterator(file):
             headers = record.rec_headers

@@ -1,1 +1,1 @@
-"""How jobs ask models: requests through the ledger, in waves, by servers that are passed in."""
+"""Requests from jobs to models: through the ledger, in waves, to servers that the caller passes in."""

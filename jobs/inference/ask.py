@@ -1,4 +1,4 @@
-"""The one place where a job asks a model: every request is sent once, ever."""
+"""The only place where a job asks a model; it sends the requests without an answer, and retries poor answers once."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -28,7 +28,7 @@ def requests_for(
     sampling: dict[str, Any],
     samples: int = 1,
 ) -> DataFrame:
-    """The requests that `prompts` (with `subject_id`) make of a model, whether they have been answered or not."""
+    """Build the requests to a model from `prompts` (with `subject_id`), including those already answered."""
     return requests_from(
         prompts,
         stage=stage,
@@ -41,13 +41,13 @@ def requests_for(
 
 
 def ask(lake: RunLake, servers: Servers, model: Model, requests: DataFrame, template: Template) -> DataFrame:
-    """The settled answers to requests that were made with `template`, which is noted in `ops.prompts`."""
+    """Record `template` in `ops.prompts`, send its unanswered requests, and return the settled answers."""
     note_prompts(lake, servers, [(model, template)])
     return complete(lake, servers, model, requests)
 
 
 def note_prompts(lake: RunLake, servers: Servers, used: Iterable[tuple[Model, Template]]) -> None:
-    """Note in `ops.prompts`, in one commit, what is not there yet."""
+    """Add the templates that `ops.prompts` lacks, in one commit."""
     known, new = {row.prompt_id for row in lake.collected(PROMPTS)}, {}
     for model, template in used:
         digest = servers.chat_template_digest(model)
@@ -65,11 +65,11 @@ def note_prompts(lake: RunLake, servers: Servers, used: Iterable[tuple[Model, Te
 
 
 def complete(lake: RunLake, servers: Servers, model: Model, requests: DataFrame) -> DataFrame:
-    """The settled answer to every request that has one; only unanswered requests are sent.
+    """Send the unanswered requests, and return the settled answer to every request that has one.
 
-    No server is started where there is nothing to ask. Answers with a status of
-    `inference.ask_again` are asked for once more, at the end or by a later run, and then stand;
-    so does, by a later run, what a server refused: that may have been the server's fault.
+    No server is started if there is nothing to send. A request whose answer has a status of
+    `inference.ask_again` is sent once more, at the end or by a later run, and is then settled. A later run
+    also resends, once, a request that a server refused, since that may have been the server's fault.
 
     Raises:
         StoppedError: more requests failed than `inference` allows.
@@ -86,22 +86,22 @@ def complete(lake: RunLake, servers: Servers, model: Model, requests: DataFrame)
 
 
 def _send(lake: RunLake, servers: Servers, model: Model, stage: Stage) -> None:
-    """Send the requests that are pending, and once more those whose answers are to be asked for again."""
+    """Send the pending requests, then resend those whose answer has a status of `inference.ask_again`."""
     settings = servers.inference
     tasks = tasks_of_a_wave(lake.spark, settings.partitions, held=servers.n_held_cores())
     engine = servers.engine_for(model, -(-settings.in_flight * servers.n_servers() // tasks))
     with watched(servers.endpoints(), lake.run, stage.n_pending):
-        done = send(lake, stage, engine, settings, tasks)
-        if any(done.statuses[status] for status in settings.ask_again):
+        tally = send(lake, stage, engine, settings, tasks)
+        if any(tally.statuses[status] for status in settings.ask_again):
             again = materialised(_to_ask_again(lake, model, stage.pending, settings.ask_again))
             if n_again := again.count():
                 send(lake, Stage(again, n_again, stage.n_requests, attempt=2), engine, settings, tasks)
 
 
 def _to_ask_again(lake: RunLake, model: Model, pending: DataFrame, statuses: tuple[str, ...]) -> DataFrame:
-    """The pending requests to which this run got a poor answer, but for those that an earlier run had asked already."""
-    ledger, is_mine = completions(lake, model), F.col("run_id") == lake.run.run_id
-    poor = ledger.where(is_mine & F.col("status").isin(*statuses))
+    """Select the pending requests with a poor answer from this run, except those settled by an earlier run too."""
+    ledger, is_own = completions(lake, model), F.col("run_id") == lake.run.run_id
+    poor = ledger.where(is_own & F.col("status").isin(*statuses))
     is_settled = F.col("status").isin(*SETTLED)
-    twice = poor.where(is_settled).join(ledger.where(~is_mine & is_settled), "request_id", "left_semi")
-    return pending.join(poor, "request_id", "left_semi").join(twice, "request_id", "left_anti")
+    settled_twice = poor.where(is_settled).join(ledger.where(~is_own & is_settled), "request_id", "left_semi")
+    return pending.join(poor, "request_id", "left_semi").join(settled_twice, "request_id", "left_anti")

@@ -1,8 +1,8 @@
-"""vLLM servers on Spark's executors: a barrier stage whose tasks each hold one for as long as the driver wants it.
+"""vLLM servers on Spark's executors, each run by a task of a barrier stage until the driver closes its connection.
 
-A server listens at the address that its executor has within the cluster, and answers whoever has the
-run's key. It ends with the connection between its task and the driver, however that ends; and Linux
-ends it with its task.
+A server listens on the cluster address of its executor, and serves clients that have the run's key. It
+stops when the connection between its task and the driver breaks, for whatever reason, and Linux ends it
+with its task.
 """
 
 import hmac
@@ -39,10 +39,10 @@ Task = Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]
 
 
 class ExecutorServers:
-    """So many servers of one model, each held by a task."""
+    """`n` servers of one model, each run by a Spark task."""
 
     def __init__(self, spark: SparkSession, model_dir: str, name: str, settings: ServerSettings, n: int) -> None:
-        """Nothing is started yet; the n-th server listens on the n-th port after `settings.port`."""
+        """Start nothing yet; the server of task i, from 0, will listen on port `settings.port` + i."""
         self.name = name
         self.endpoints: tuple[str, ...] = ()
         self._spark, self._model_dir, self._settings, self._n = spark, model_dir, settings, n
@@ -53,34 +53,34 @@ class ExecutorServers:
 
     @property
     def alive(self) -> bool:
-        """Whether every task still holds its server."""
+        """Return whether every task still runs its server."""
         return bool(self._lines) and all(_is_open(line) for line in self._lines)
 
     def start(self) -> None:
-        """Start them all, and wait until each answers.
+        """Start all servers, and wait until each answers.
 
         Raises:
-            JobError: Spark is set up in a way that this can't work with.
-            ServerError: a server did not start; names its host.
+            JobError: a Spark setting rules out servers on executors.
+            ServerError: a server did not start; the message names its host.
         """
         require_slots(self._spark, self._n, self._settings.gpus)
         conf = self._spark.conf
         host = str(conf.get("spark.driver.host"))
         try:
-            with socket.create_server((str(conf.get("spark.driver.bindAddress", host)), 0)) as door:
+            with socket.create_server((str(conf.get("spark.driver.bindAddress", host)), 0)) as listener:
                 token = secrets.token_bytes(TOKEN_BYTES)
-                driver = (host, door.getsockname()[1])
+                driver = (host, listener.getsockname()[1])
                 task = hold_server(driver, token, self._model_dir, self.name, self._settings)
                 self._stage = InheritableThread(target=self._run, args=(task,), daemon=True)
                 self._stage.start()
-                self._welcome(door, token)
+                self._welcome(listener, token)
             self.endpoints = tuple(self._endpoint(line) for line in self._lines)
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """End the servers and their stage; harmless when there is none."""
+        """Stop the servers and end their stage, if there are any."""
         lines, self._lines = self._lines, []
         for line in lines:
             line.close()
@@ -101,9 +101,9 @@ class ExecutorServers:
         if self._lines:
             log.warning("servers ended model=%s: %s", self.name, self._fault)
 
-    def _welcome(self, door: socket.socket, token: bytes) -> None:
-        """Wait for every task to come through the door; whoever lacks the token is sent away."""
-        door.settimeout(LOOK_SECONDS)
+    def _welcome(self, listener: socket.socket, token: bytes) -> None:
+        """Accept a connection from every task; close connections that do not send the token."""
+        listener.settimeout(LOOK_SECONDS)
         deadline = time.monotonic() + STAGE_SECONDS
         while len(self._lines) < self._n:
             if not (self._stage and self._stage.is_alive()):
@@ -115,42 +115,42 @@ class ExecutorServers:
                     "serving.gpus GPUs) free at once"
                 )
             try:
-                line = door.accept()[0]
+                line = listener.accept()[0]
                 line.settimeout(LOOK_SECONDS)
                 if hmac.compare_digest(line.recv(TOKEN_BYTES, socket.MSG_WAITALL), token):
                     self._lines.append(line)
                 else:
                     line.close()
-            except OSError:  # nobody yet, or one who left
+            except OSError:  # no connection yet, or one that was closed
                 continue
 
     def _endpoint(self, line: socket.socket) -> str:
-        """Where the server of a task answers, once it does."""
+        """Wait until a task's server answers, and return its URL."""
         line.settimeout(self._settings.start_timeout + STAGE_SECONDS)
         try:
             with line.makefile("r") as text:
-                said = text.readline()
+                reply = text.readline()
         except OSError as error:
-            raise ServerError(f"a task does not say whether its server has started: {error}") from error
-        if not said:
+            raise ServerError(f"a task did not report whether its server has started: {error}") from error
+        if not reply:
             raise ServerError(f"a task ended before its server had started: {self._fault}")
-        facts = json.loads(said)
+        facts = json.loads(reply)
         if "fault" in facts:
             raise ServerError(f"on {facts['host']}: {facts['fault']}")
         return str(facts["endpoint"])
 
 
 def require_slots(spark: SparkSession, n: int, gpus: int) -> None:
-    """Check that servers on executors leave the other tasks what they need.
+    """Check that servers on executors leave enough cores and GPUs for other tasks.
 
     Raises:
-        JobError: names the setting that is in the way.
+        JobError: a setting rules out the servers; the message names it.
     """
     conf = spark.conf
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         raise JobError(
-            "serving.executors needs executors that stay; start with spark.dynamicAllocation.enabled=false, or name "
-            "serving.endpoints"
+            "serving.executors needs a fixed set of executors; start with spark.dynamicAllocation.enabled=false, or "
+            "set serving.endpoints"
         )
     if gpus and float(conf.get("spark.task.resource.gpu.amount", "0") or 0):
         raise JobError(
@@ -168,7 +168,7 @@ def require_slots(spark: SparkSession, n: int, gpus: int) -> None:
 
 
 def hold_server(driver: tuple[str, int], token: bytes, model_dir: str, name: str, settings: ServerSettings) -> Task:
-    """What each task does: start its server, say where it answers, and hold it until the driver hangs up."""
+    """Return the function of a task: start a server, report its URL, and run it until the driver disconnects."""
 
     def task(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         context = BarrierTaskContext.get()
@@ -177,20 +177,20 @@ def hold_server(driver: tuple[str, int], token: bytes, model_dir: str, name: str
         devices = tuple(context.resources()["gpu"].addresses) if settings.gpus else ()
         dtype = served_dtype(settings.dtype)
         place = {"host": host, "port": settings.port + number}
-        own = settings.model_copy(update=place | {"dtype": dtype, "devices": devices})
+        own_settings = settings.model_copy(update=place | {"dtype": dtype, "devices": devices})
         output = Path(SparkFiles.getRootDirectory()) / f"vllm-{name}-{number}.log"
         with socket.create_connection(driver, timeout=STAGE_SECONDS) as line:
             line.sendall(token)
-            hold(VllmServer(model_dir, name, own, output), line)
+            hold(VllmServer(model_dir, name, own_settings, output), line)
         yield from ()
 
     return task
 
 
 def hold(server: VllmServer, line: socket.socket) -> None:
-    """Serve while the line to the driver is open; a server that can't is told of on it."""
+    """Run a server while the connection to the driver is open; report its URL or its fault on the connection."""
 
-    def say(**facts: str) -> None:
+    def report(**facts: str) -> None:
         if _is_open(line):
             line.sendall(json.dumps({"host": socket.gethostname(), **facts}).encode() + b"\n")
 
@@ -202,22 +202,22 @@ def hold(server: VllmServer, line: socket.socket) -> None:
         if not Path(server.model_dir).is_dir():
             raise ServerError(f"{server.model_dir} is not here; models_dir must be a folder that every executor mounts")
         server.start(on_wait=still_wanted)
-        say(endpoint=server.endpoint)
+        report(endpoint=server.endpoint)
         while server.alive and _is_open(line, LOOK_SECONDS):
             pass
     except (ServerError, OSError) as error:
-        say(fault=str(error))
+        report(fault=str(error))
     finally:
         server.stop()
 
 
 def is_local(spark: SparkSession) -> bool:
-    """Whether Spark runs in one process, where its tasks share out no resources."""
+    """Return whether Spark runs in one process, where it assigns no resources to tasks."""
     return (spark.conf.get("spark.master") or "").startswith("local[")
 
 
 def _profile(spark: SparkSession, gpus: int) -> ResourceProfile | None:
-    """What a task that holds a server takes; Spark has no such thing on a single machine."""
+    """Return the resource profile of a task that runs a server; None in local mode, where Spark has no profiles."""
     if is_local(spark):
         return None
     needs = TaskResourceRequests().cpus(1)
@@ -225,7 +225,7 @@ def _profile(spark: SparkSession, gpus: int) -> ResourceProfile | None:
 
 
 def _is_open(line: socket.socket, seconds: float = 0.0) -> bool:
-    """Wait up to `seconds` for the other end, which sends nothing, to hang up; True if it does not."""
+    """Wait up to `seconds` for the other end, which sends nothing, to disconnect; return True if it does not."""
     ear = select.poll()
     ear.register(line, select.POLLIN)
     return not ear.poll(1000 * seconds)

@@ -18,14 +18,14 @@ COUNTED = re.compile(
     rf"^vllm:({FINISHED}|{PROMPTED}|{REUSED})_total\{{[^}}]*\}} (\d+(?:\.\d+)?(?:e[+-]?\d+)?)$", re.MULTILINE
 )
 MOST = 1e15
-"""Tokens; a counter above it is none."""
+"""Tokens; a larger counter is invalid and ignored."""
 
 
 @contextmanager
 def watched(endpoints: tuple[Endpoint, ...], run: Run, total: int) -> Iterator[None]:
-    """Show done/total, rate and ETA on stderr while the body runs, and note the prefix caches' hits in the run.
+    """Show done/total, rate and ETA on stderr while the body runs, and add the prefix caches' counts to the run.
 
-    Silent where servers don't count.
+    The bar moves only at the end if the servers publish no counters.
     """
     start = counters(endpoints)
     done = threading.Event()
@@ -54,13 +54,13 @@ def watched(endpoints: tuple[Endpoint, ...], run: Run, total: int) -> Iterator[N
 
 
 def counters(endpoints: tuple[Endpoint, ...]) -> Counter[str]:
-    """The servers' counters since they started, summed; a server that does not say counts nothing."""
+    """Sum the servers' counters since their start; a server that does not answer counts as zero."""
     counts: Counter[str] = Counter()
     for endpoint in endpoints:
         try:
             text = endpoint.metrics()
         except EndpointError:
-            continue  # a server too busy to answer; the next look may find it free
+            continue  # a server too busy to answer; the next poll may succeed
         for name, number in COUNTED.findall(text):
             counts[name] += int(float(number)) if float(number) < MOST else 0
     return counts

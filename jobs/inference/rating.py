@@ -1,4 +1,4 @@
-"""Ratings: pairs in, rows of the run's table out, by the recipe's scorers; what is rated is not asked again."""
+"""Rating of pairs by the recipe's scorers into the run's table; a pair already rated is not asked about again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ from transforms.scoring.scores import score_prompts, scores_from
 def rate(
     lake: RunLake, recipe: Recipe, servers: Servers, models: Judges, pairs: Mapping[ScorerName, DataFrame]
 ) -> None:
-    """Write what each scorer says of its `pairs` (`pair_id`, `instruction`, `response`) into the run's table."""
+    """Rate each scorer's `pairs` (`pair_id`, `instruction`, `response`) and write the scores to the run's table."""
     known = scores(lake, lake.run.writes, methods_of(recipe), models, pairs).select("pair_id", "scorer")
     each = (frame.withColumn("scorer", F.lit(name)) for name, frame in pairs.items())
     unrated = materialised(reduce(DataFrame.unionByName, each).join(known, ["pair_id", "scorer"], "left_anti"))
     waiting = {row.scorer for row in unrated.select("scorer").distinct().collect()}
-    # The backward model first: it is the one that was served before.
+    # The backward model first, since it is the one that was served before.
     names = sorted((name for name in pairs if name in waiting), key=lambda name: SCORERS[name].direction)
     if not names:
         return
@@ -44,7 +44,7 @@ def rate(
 
 @dataclass(frozen=True)
 class _Rater:
-    """Asks the scorers' questions."""
+    """The recipe's scorers, with the models that they ask."""
 
     lake: RunLake
     recipe: Recipe
@@ -52,18 +52,18 @@ class _Rater:
     models: Judges
 
     def model(self, name: ScorerName) -> Model:
-        """The model that a scorer asks."""
+        """Return the model that a scorer asks."""
         return self.models[SCORERS[name].direction]
 
     def rated(self, pairs: DataFrame, name: ScorerName) -> DataFrame:
-        """The scores of all pairs by one scorer; what one way of sampling leaves unread is asked again in the next."""
-        *ways, last = SCORERS[name].kind.samplings(self.recipe.score_candidates)
+        """Score all pairs by one scorer; ask again, with the next sampling, where an answer could not be read."""
+        *samplings, last = SCORERS[name].kind.samplings(self.recipe.score_candidates)
         rated = []
-        for way in ways:
-            found = materialised(self._asked(pairs, name, way))
+        for sampling in samplings:
+            scored = materialised(self._asked(pairs, name, sampling))
             is_unread = F.col("status").isin(*UNREAD)
-            rated.append(found.where(~is_unread))
-            pairs = materialised(pairs.join(found.where(is_unread).select("pair_id"), "pair_id", "left_semi"))
+            rated.append(scored.where(~is_unread))
+            pairs = materialised(pairs.join(scored.where(is_unread).select("pair_id"), "pair_id", "left_semi"))
             if pairs.isEmpty():
                 return reduce(DataFrame.unionByName, rated)
         return reduce(DataFrame.unionByName, [*rated, self._asked(pairs, name, last)])
@@ -79,7 +79,7 @@ class _Rater:
 def score_requests(
     recipe: Recipe, servers: Servers, model: Model, pairs: DataFrame, name: ScorerName, sampling: Sampling | None = None
 ) -> DataFrame:
-    """What a scorer asks `model` about pairs, with its first way of sampling unless another is given."""
+    """Build a scorer's requests to `model` about pairs, with the scorer's first sampling unless another is given."""
     scorer, settings = SCORERS[name], recipe.score_candidates
     return requests_for(
         servers,
@@ -95,9 +95,9 @@ def score_requests(
 def n_requests_to_send(
     lake: Lake, recipe: Recipe, servers: Servers, models: Judges, pairs: Mapping[ScorerName, DataFrame]
 ) -> int:
-    """Requests about pairs that are not answered yet; one that several pairs share counts once.
+    """Count the unanswered requests about pairs; a request that several pairs share counts once.
 
-    Where a model is not trained yet, all of its requests count.
+    All requests to a model that is not trained yet count.
     """
     n = 0
     for name, frame in pairs.items():

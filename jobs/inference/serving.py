@@ -1,4 +1,4 @@
-"""Where a model answers: the recipe's endpoints, or servers that we start and stop, here or on executors."""
+"""The servers of a recipe's models: its endpoints, or servers that we start and stop, here or on executors."""
 
 import logging
 import secrets
@@ -35,37 +35,37 @@ OwnServers = LocalServers | ExecutorServers
 
 @dataclass(frozen=True)
 class EngineServers:
-    """One engine in this process instead of servers: `inference.engine = "fake"`, and other engines in tests."""
+    """One in-process engine instead of servers, for `inference.engine = "fake"` and for tests."""
 
     inference: Inference
     engine: Engine
 
     def engine_for(self, model: Model, window: int) -> Engine:
-        """The engine, whatever the model."""
+        """Return the same engine for every model."""
         return self.engine
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """None."""
+        """Return no endpoints."""
         return ()
 
     def n_servers(self) -> int:
-        """The engine counts as one server."""
+        """Count the engine as one server."""
         return 1
 
     def n_held_cores(self) -> int:
-        """None."""
+        """Return 0; an engine holds no core."""
         return 0
 
     def chat_template_digest(self, model: Model) -> str:
-        """There is no chat template."""
+        """Return a constant, since there is no chat template."""
         return "fake"
 
     def stop(self) -> None:
-        """There is nothing to stop."""
+        """Do nothing, since there is no server."""
 
 
 def servers_of(recipe: Recipe, spark: SparkSession, logs: Path) -> Servers:
-    """The servers that a recipe's models answer at; `logs` takes what servers of our own print."""
+    """Return the servers of a recipe's models; servers that we start write their output to the folder `logs`."""
     if recipe.inference.engine == "fake":
         return EngineServers(recipe.inference, FakeEngine())
     return RecipeServers(recipe, spark, logs)
@@ -73,10 +73,10 @@ def servers_of(recipe: Recipe, spark: SparkSession, logs: Path) -> Servers:
 
 @dataclass(frozen=True)
 class Machine:
-    """What this machine offers for servers of our own, and how servers are reached."""
+    """This machine's resources for servers that we start, and the means to reach servers."""
 
     gpus: tuple[str, ...]
-    """As CUDA_VISIBLE_DEVICES names them."""
+    """Names as in CUDA_VISIBLE_DEVICES."""
     server: type[VllmServer] = VllmServer
     connect: Callable[[str, str | None], Endpoint] = Endpoint
     key: str | None = None
@@ -85,31 +85,31 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """The machine that this process runs on."""
+    """Describe the machine that this process runs on."""
     return Machine(gpus(), key=key_from_environment())
 
 
 class RecipeServers:
-    """The recipe's endpoints, or servers of our own, which serve one model (or one base with adapters) at a time."""
+    """The recipe's endpoints, or our own servers, which serve one model (or one base with adapters) at a time."""
 
     def __init__(self, recipe: Recipe, spark: SparkSession | None, logs: Path, machine: Machine | None = None) -> None:
         """Start nothing yet; `spark` is needed for servers on executors only."""
         self.inference = recipe.inference
         self._recipe, self._spark, self._logs = recipe, spark, logs
         self._machine = machine or this_machine()
-        # Whoever else reaches the port of a server of ours could change what it answers.
+        # Without a key, anyone who reaches the port of our server could change what it answers.
         self._own_key = self._machine.key or secrets.token_urlsafe()
         self._own: OwnServers | None = None
         self._patience = Patience(recipe.inference.patience, recipe.inference.attempts, self._machine.pause)
 
     def engine_for(self, model: Model, window: int) -> Engine:
-        """An engine for `model`, proven to answer as we need; starts or changes our own servers if need be.
+        """Return an engine for `model` whose servers passed the probe; start or change our own servers if need be.
 
         Raises:
-            WaitingError: no endpoint of the recipe serves the model; the message says how to.
-            JobError: Spark is set up in a way in which servers can't be started on its executors.
-            ServerError: a server of our own did not start.
-            EndpointError: none answers for `inference.patience` seconds, or one ignores what we ask for.
+            WaitingError: no endpoint of the recipe serves the model; the message gives the command that does.
+            JobError: a Spark setting rules out servers on executors.
+            ServerError: one of our own servers did not start.
+            EndpointError: no server answers for `inference.patience` seconds, or one fails the probe.
         """
         chat = _chat_format(model.path)
         serving = self.serving(model)
@@ -129,11 +129,11 @@ class RecipeServers:
         )
 
     def _proven(self, serving: tuple[Endpoint, ...], model: Model, chat: ChatFormat) -> dict[Endpoint, int]:
-        """The servers that answer as we need, each with its longest context; the log names the others.
+        """Probe the servers; return those that pass, each with its maximum context in tokens, and log the others.
 
         Raises:
-            HandshakeError: one ignores what we ask for.
-            EndpointError: none answers.
+            HandshakeError: a server answers, but not as the probe requires.
+            EndpointError: no server answers.
         """
         limits, faults = {}, []
         for endpoint in serving:
@@ -159,7 +159,7 @@ class RecipeServers:
         return limit
 
     def serving(self, model: Model) -> tuple[Endpoint, ...]:
-        """The servers that serve `model` now: those of the recipe that do or can, or our own, started if need be."""
+        """Return the servers of `model`: the recipe's endpoints that serve it, or our own, started if need be."""
         if self._recipe.serving.endpoints:
             return self._patience.of_silence.wait_for(lambda: self._named(model))
         if self._recipe.serving.executors:
@@ -167,43 +167,43 @@ class RecipeServers:
         return self._local(model)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """The servers that answer this process now: the recipe's, or our own."""
+        """Return the recipe's endpoints, or those of our own servers that are running."""
         if self._recipe.serving.endpoints:
             return tuple(self._machine.connect(url, self._machine.key) for url in self._recipe.serving.endpoints)
         urls = self._own.endpoints if self._own else ()
         return tuple(self._machine.connect(url, self._own_key) for url in urls)
 
     def n_servers(self) -> int:
-        """How many servers the recipe's models have."""
+        """Return the number of servers that share a model's requests."""
         serving = self._recipe.serving
         return len(serving.endpoints) or serving.executors or len(shares(self._machine.gpus, serving.gpus)) or 1
 
     def n_held_cores(self) -> int:
-        """A server on an executor holds a core of Spark's."""
+        """Return the number of Spark's cores that servers on executors hold, one each."""
         return self._recipe.serving.executors
 
     def chat_template_digest(self, model: Model) -> str:
-        """sha256 of the chat template that lies beside the model's weights, hex."""
+        """Return the SHA-256, in hex, of the chat template stored with the model's weights."""
         return _chat_format(model.path).digest
 
     def stop(self) -> None:
-        """Stop this process's own servers, if it has any."""
+        """Stop our own servers, if there are any."""
         servers, self._own = self._own, None
         if servers:
             servers.stop()
             log.info("servers stopped model=%s", servers.name)
 
     def _adapter(self, model: Model) -> Path | None:
-        """The folder of the model's adapter, where it has one and the recipe wants adapters."""
+        """Return the folder of the model's adapter, if it has one and the recipe can serve it."""
         folder = Path(model.path) / "adapter"
         # A judge that the recipe names may have another base.
         fits = Path(model.base_model).resolve() == Path(self._recipe.base_model).resolve()
         return folder if self._recipe.serving.mode == "adapters" and fits and folder.is_dir() else None
 
     def _local(self, model: Model) -> tuple[Endpoint, ...]:
-        """Serve the model here: as an adapter beside others where that is fast, else merged and alone."""
+        """Serve the model on this machine: on GPUs as an adapter beside others, else merged and alone."""
         adapter = self._adapter(model)
-        # On a CPU an adapter costs 14 times the speed of a merged model.
+        # On a CPU an adapter is 14 times slower than a merged model.
         if adapter is None or not self._machine.gpus:
             return self._serve(model.path, model.model_id)
         require_finite(adapter)
@@ -216,17 +216,17 @@ class RecipeServers:
         return serving
 
     def _serve(self, folder: str, name: str, lora_rank: int | None = None) -> tuple[Endpoint, ...]:
-        """Our servers here; they are started, in place of others, unless they serve `name` already."""
+        """Return our servers on this machine; start them in place of others unless they serve `name` already."""
         if isinstance(self._own, LocalServers) and self._own.name == name and self._own.alive:
             return self.endpoints()
         dtype = served_dtype(self._recipe.serving.dtype)
-        own = {"dtype": dtype, "lora_rank": lora_rank, "key": self._own_key}
-        settings = server_settings(self._recipe).model_copy(update=own)
+        overrides = {"dtype": dtype, "lora_rank": lora_rank, "key": self._own_key}
+        settings = server_settings(self._recipe).model_copy(update=overrides)
         servers = LocalServers(folder, name, settings, self._logs, self._machine.gpus, self._machine.server)
         return self._started(servers, f"dtype={dtype} logs={self._logs}")
 
     def _on_executors(self, model: Model) -> tuple[Endpoint, ...]:
-        """Servers of the merged model on Spark's executors, unless they are there."""
+        """Return our servers of the merged model on Spark's executors; start them unless they are running."""
         if isinstance(self._own, ExecutorServers) and self._own.name == model.model_id and self._own.alive:
             return self.endpoints()
         assert self._spark is not None, "servers on executors need a session"
@@ -236,7 +236,7 @@ class RecipeServers:
         return self._started(servers, f"n={n} on Spark's executors")
 
     def _started(self, servers: OwnServers, where: str) -> tuple[Endpoint, ...]:
-        """New servers, in place of those that are there."""
+        """Start `servers` in place of our current ones, and return their endpoints."""
         self.stop()
         log.info("servers starting model=%s %s", servers.name, where)
         servers.start()
@@ -245,33 +245,34 @@ class RecipeServers:
         return self.endpoints()
 
     def _named(self, model: Model) -> tuple[Endpoint, ...]:
-        """Those of the recipe's endpoints that serve the model, or can load its adapter; the log names the others.
+        """Select the recipe's endpoints that serve the model or can load its adapter, and log the others.
 
         Raises:
-            WaitingError, HandshakeError: none does; none answers.
+            WaitingError: no endpoint serves the model.
+            HandshakeError: no endpoint answers.
         """
-        found, faults, without = [], list[EndpointError](), ""
+        serving, faults, lacking = [], list[EndpointError](), ""
         adapter = self._adapter(model)
         for endpoint in self.endpoints():
             try:
                 if self._patience.brief.wait_for(partial(_serves, endpoint, model.model_id, adapter)):
-                    found.append(endpoint)
+                    serving.append(endpoint)
                     continue
-                without = endpoint.url
+                lacking = endpoint.url
                 faults.append(HandshakeError(f"{endpoint.url} does not serve {model.model_id}"))
             except EndpointError as fault:
                 faults.append(fault)
-        if found:
+        if serving:
             _log_left_out(faults)
-            return tuple(found)
-        if not without:
+            return tuple(serving)
+        if not lacking:
             hopeful = _hopeful(faults)
             raise HandshakeError(str(hopeful), hopeful.means)
-        raise WaitingError(_how_to_serve(self._recipe, model, without))
+        raise WaitingError(_how_to_serve(self._recipe, model, lacking))
 
 
 def _hopeful(faults: list[EndpointError]) -> EndpointError:
-    """The first fault that may pass, else the first."""
+    """Return the first fault that may be temporary, else the first."""
     return min(faults, key=lambda fault: fault.means is not Meaning.BUSY)
 
 
@@ -281,24 +282,24 @@ def _log_left_out(faults: list[EndpointError]) -> None:
 
 
 def _serves(endpoint: Endpoint, name: str, adapter: Path | None) -> bool:
-    """Whether a server has the model, or loads its adapter now."""
+    """Return whether a server has the model, after loading its adapter if need be."""
     return name in endpoint.served_models() or (adapter is not None and endpoint.load_adapter(name, adapter))
 
 
 @cache
 def _chat_format(model_path: str) -> ChatFormat:
-    """The chat format that lies beside a model's weights, which never change."""
+    """Load the chat format stored with a model's weights; it never changes."""
     return ChatFormat.load(model_path)
 
 
 def server_settings(recipe: Recipe) -> ServerSettings:
-    """How the recipe's own servers are started."""
+    """Build the settings of the servers that we start for a recipe."""
     options = recipe.serving.model_dump(include=set(ServerOptions.model_fields))
     return ServerSettings(**options | {"max_num_seqs": options["max_num_seqs"] or recipe.inference.in_flight})
 
 
 def _how_to_serve(recipe: Recipe, model: Model, endpoint: str) -> str:
-    """What to run on the machine of an endpoint that does not serve the model."""
+    """Build the message that says how to serve the model on the machine of an endpoint."""
     settings = server_settings(recipe)
     limits = ["--max-model-len", str(settings.max_model_len), "--max-num-seqs", str(settings.max_num_seqs)]
     merged = ["vllm", "serve", model.path, "--served-model-name", model.model_id, *limits, *SAME_FOR_ALL]

@@ -1,4 +1,4 @@
-"""Requests on their way to the servers: in waves, each of them one commit of the ledger, two of them open."""
+"""Sending of requests to the servers in waves, two at a time; each wave is one commit of the ledger."""
 
 import hashlib
 import logging
@@ -31,24 +31,24 @@ OPEN = 2  # while the last answers of one wave come in, the next keeps the serve
 
 @dataclass
 class Tally:
-    """What came of the requests so far."""
+    """Counts of the answers so far."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     failed: int = 0
-    """By a server's fault, or refused by one."""
+    """Requests that failed, or that a server refused."""
     tokens: int = 0
     fault: str | None = None
-    """One failure's reason."""
+    """The reason of one failure, as an example."""
     misfit: str | None = None
-    """Why no request can be answered before a person has mended something."""
+    """The reason why no request can be answered until a person corrects the settings; None if there is none."""
 
     @property
     def sent(self) -> int:
-        """How many have an answer, be it a failure."""
+        """Return the number of requests with an answer, failures included."""
         return self.statuses.total()
 
     def add(self, answers: list[Row]) -> None:
-        """Count answers, which are grouped by status."""
+        """Add the counts of answers, grouped by status."""
         for group in answers:
             self.statuses[group.status] += group.n
             self.failed += group.failed
@@ -59,7 +59,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Wave:
-    """Some of the staged requests, chosen by hash."""
+    """A subset of the staged requests, chosen by hash."""
 
     number: int
     n_requests: int
@@ -67,12 +67,12 @@ class Wave:
 
 
 def tasks_of_a_wave(spark: SparkSession, partitions: int, held: int = 0) -> int:
-    """How many tasks a wave gets, so that two waves run side by side: a task keeps its core while it waits.
+    """Return the number of tasks per wave that lets `OPEN` waves run at once; a task keeps its core while it waits.
 
-    `held` cores are taken for good.
+    `held` cores are not available.
 
     Raises:
-        JobError: Spark would run slow tasks twice, and each of their requests would be paid twice.
+        JobError: `spark.speculation` is on; Spark would run slow tasks, and pay for their requests, twice.
     """
     if spark.conf.get("spark.speculation", "false") == "true":
         raise JobError("spark.speculation is on, and would send requests twice; start with spark.speculation=false")
@@ -83,10 +83,10 @@ def tasks_of_a_wave(spark: SparkSession, partitions: int, held: int = 0) -> int:
 
 @dataclass(frozen=True)
 class Stage:
-    """The pending requests of one stage, how many they are, and how many requests the stage has.
+    """The pending requests of one stage, their number, and the number of all its requests.
 
-    Those answered before are requests of the stage too: the few that are left for a second `attempt` or a
-    later run may all be of the kind that fails.
+    `n_requests` includes answered requests and sets the error budget: the few that are left for a second
+    `attempt` or a later run may all be of the kind that fails.
     """
 
     pending: DataFrame
@@ -94,24 +94,24 @@ class Stage:
     n_requests: int
     attempt: int = 1
     name: str = ""
-    """As its requests say."""
+    """The stage's name in its requests."""
 
 
 def send(lake: RunLake, stage: Stage, engine: Engine, settings: Inference, tasks: int) -> Tally:
-    """Send a stage's pending requests, by `tasks` tasks a wave; what came of them is in the ledger.
+    """Send a stage's pending requests, with `tasks` tasks per wave; their answers go to the ledger.
 
-    The requests are staged once, in a folder for each wave: a wave costs the same however many there are.
+    The requests are staged once, in one folder per wave, so that a wave's cost does not grow with their number.
 
     Raises:
         StoppedError: more requests failed than the settings allow.
         JobError: the settings fit no server.
     """
-    lake.create(COMPLETIONS)  # once, before two waves would
+    lake.create(COMPLETIONS)  # here, since two waves would create it at once
     ask = through(engine, lake.run.run_id, stage.attempt, settings.max_failed_in_a_row)
     with staged(lake, _numbered(stage, settings.rows_per_wave), "wave") as parts:
         name, waves = _waves(parts.all())
 
-        def one(wave: Wave) -> tuple[Wave, list[Row]]:
+        def send_wave(wave: Wave) -> tuple[Wave, list[Row]]:
             lake.spark.addTag(_tag(lake.run))
             batch = parts.part(wave.number).repartition(tasks)
             answers = materialised(batch.mapInPandas(ask, COMPLETIONS.schema))
@@ -120,11 +120,11 @@ def send(lake: RunLake, stage: Stage, engine: Engine, settings: Inference, tasks
             parts.alive()
             return wave, _by_status(answers)
 
-        return _sent(lake, replace(stage, name=name), waves, one, settings)
+        return _sent(lake, replace(stage, name=name), waves, send_wave, settings)
 
 
 def _tag(run: Run) -> str:
-    """The tag of the Spark jobs of a run's waves."""
+    """Return the tag of the Spark jobs of a run's waves."""
     return f"humpback-{run.run_id}"
 
 
@@ -132,36 +132,36 @@ def _sent(
     lake: RunLake,
     stage: Stage,
     waves: list[Wave],
-    one: Callable[[Wave], tuple[Wave, list[Row]]],
+    send_wave: Callable[[Wave], tuple[Wave, list[Row]]],
     settings: Inference,
 ) -> Tally:
-    """What came of the waves, each sent by `one`, two of them at a time."""
+    """Send the waves with `send_wave`, `OPEN` at a time, and tally their answers."""
     allowed = math.ceil(settings.max_failed_share * stage.n_requests)
-    done, began, stopped = Tally(), time.monotonic(), ""
+    tally, began, stopped = Tally(), time.monotonic(), ""
     with ThreadPoolExecutor(OPEN) as threads:
         waiting = iter(waves)
-        running = {threads.submit(one, wave) for wave in islice(waiting, OPEN)}
+        running = {threads.submit(send_wave, wave) for wave in islice(waiting, OPEN)}
         try:
             while running:
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
                 for wave, answers in (future.result() for future in ended):
-                    n_sent = _enter(lake.run, done, answers)
-                    _log(f"stage={stage.name} wave={wave.number + 1}/{len(waves)}", done, stage.n_pending, began)
+                    n_sent = _enter(lake.run, tally, answers)
+                    _log(f"stage={stage.name} wave={wave.number + 1}/{len(waves)}", tally, stage.n_pending, began)
                     unsent = wave.n_requests - n_sent
-                    stopped = stopped or _over_budget(stage.name, done, unsent, allowed, settings)
-                if not stopped:  # else only the answers that are on their way are waited for
-                    running |= {threads.submit(one, wave) for wave in islice(waiting, OPEN - len(running))}
+                    stopped = stopped or _over_budget(stage.name, tally, unsent, allowed, settings)
+                if not stopped:  # else only wait for the waves that are running
+                    running |= {threads.submit(send_wave, wave) for wave in islice(waiting, OPEN - len(running))}
         except KeyboardInterrupt:
             lake.spark.interruptTag(_tag(lake.run))
             raise
     if stopped:
-        raise JobError(stopped) if done.misfit else StoppedError(stopped)
-    return done
+        raise JobError(stopped) if tally.misfit else StoppedError(stopped)
+    return tally
 
 
-def _enter(run: Run, done: Tally, answers: list[Row]) -> int:
-    """Count a wave's answers, which are grouped by status; how many requests were sent."""
-    done.add(answers)
+def _enter(run: Run, tally: Tally, answers: list[Row]) -> int:
+    """Count a wave's answers, grouped by status, and return the number of requests sent."""
+    tally.add(answers)
     n_sent: int = sum(group.n for group in answers)
     run.n_calls += n_sent
     run.n_failed += sum(group.failed for group in answers)
@@ -169,22 +169,22 @@ def _enter(run: Run, done: Tally, answers: list[Row]) -> int:
     return n_sent
 
 
-def _log(which: str, done: Tally, total: int, began: float) -> None:
+def _log(which: str, tally: Tally, total: int, began: float) -> None:
     seconds = time.monotonic() - began
     log.info(
         "%s answered=%d/%d failed=%d rows_per_s=%.2f tokens_per_s=%.0f eta_s=%.0f",
         which,
-        done.sent,
+        tally.sent,
         total,
-        done.failed,
-        done.sent / seconds,
-        done.tokens / seconds,
-        seconds * (total / max(done.sent, 1) - 1),
+        tally.failed,
+        tally.sent / seconds,
+        tally.tokens / seconds,
+        seconds * (total / max(tally.sent, 1) - 1),
     )
 
 
 def _numbered(stage: Stage, rows_per_wave: int) -> DataFrame:
-    """The pending requests with their `wave`, by hash: Spark may compute a row's wave twice.
+    """Add `wave` to the pending requests, by hash because Spark may compute a row's wave twice.
 
     The first wave is half as large as the others, so that no two waves end together.
     """
@@ -195,15 +195,15 @@ def _numbered(stage: Stage, rows_per_wave: int) -> DataFrame:
 
 
 def _waves(numbered: DataFrame) -> tuple[str, list[Wave]]:
-    """The stage of staged requests, and their waves."""
-    found = (
+    """Return the stage name of the staged requests, and their waves."""
+    rows = (
         numbered.groupBy("stage", "wave")
         .agg(F.count(F.lit(1)).alias("n"), F.bit_xor(F.xxhash64("request_id", F.lit(1))).alias("content"))
         .orderBy("wave")
         .collect()
     )
-    waves = [Wave(w.wave, w.n, hashlib.sha256(f"{w.content}/{w.n}".encode()).hexdigest()) for w in found]
-    return found[0].stage, waves
+    waves = [Wave(w.wave, w.n, hashlib.sha256(f"{w.content}/{w.n}".encode()).hexdigest()) for w in rows]
+    return rows[0].stage, waves
 
 
 def _by_status(answers: DataFrame) -> list[Row]:
@@ -219,16 +219,16 @@ def _by_status(answers: DataFrame) -> list[Row]:
     return groups.collect()
 
 
-def _over_budget(stage: str, done: Tally, unsent: int, allowed: int, settings: Inference) -> str:
-    """What to say if more failed than is allowed, or the settings fit no server, else nothing."""
+def _over_budget(stage: str, tally: Tally, unsent: int, allowed: int, settings: Inference) -> str:
+    """Return why the stage stops (too many failures, or settings that fit no server); empty if it continues."""
     kept = "the answers so far are kept, run the same command again"
-    if done.misfit:
-        return f"{stage}: {done.misfit}; {kept} when that is mended"
-    if not unsent and done.failed <= allowed:
+    if tally.misfit:
+        return f"{stage}: {tally.misfit}; {kept} after correcting the settings"
+    if not unsent and tally.failed <= allowed:
         return ""
     streak = f"; {settings.max_failed_in_a_row} in a row failed, so {unsent:,} were not sent" if unsent else ""
     return (
-        f"{stage}: {done.failed:,} of {done.sent:,} requests failed, allowed are {allowed:,} "
-        f"({settings.max_failed_share:.0%} of the stage){streak}; e.g. {done.fault}; {kept} when the servers "
-        "are well"
+        f"{stage}: {tally.failed:,} of {tally.sent:,} requests failed, allowed are {allowed:,} "
+        f"({settings.max_failed_share:.0%} of the stage){streak}; e.g. {tally.fault}; {kept} when the servers "
+        "work again"
     )

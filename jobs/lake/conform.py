@@ -1,4 +1,4 @@
-"""Rows brought into the shape that a table declares, and the SQL that names them."""
+"""Conformance of rows to a table's declared schema, and SQL for slices, tables and keys."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,11 +15,11 @@ from schemas.table import Table
 
 
 class SchemaMismatchError(ValueError):
-    """Rows that do not have the columns that the table declares; lists every difference."""
+    """Rows lack a column that the table declares, or have one of another type; the message lists every difference."""
 
 
 def predicate(slice: Mapping[str, object]) -> str:
-    """The SQL condition that selects a slice, e.g. `experiment = 'demo' AND iteration = 1`."""
+    """Return the SQL condition that selects a slice, e.g. `experiment = 'demo' AND iteration = 1`."""
     return " AND ".join(f"{name} = {_literal(value)}" for name, value in slice.items())
 
 
@@ -30,28 +30,28 @@ def _literal(value: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """The text as it stands between the quotes of a SQL string."""
+    """Escape a text for use between the single quotes of a SQL string."""
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def delta_name(path: str) -> str:
-    """A table by its path, as it stands in a SQL statement."""
+    """Return the SQL name of the Delta table at `path`."""
     escaped = path.replace("`", "``")
     return f"delta.`{escaped}`"
 
 
 def arrow_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """A few rows of a table, in Arrow."""
+    """Convert a few rows to an Arrow table with the table's schema."""
     return pa.Table.from_pylist(rows, to_arrow_schema(table.schema, timezone="UTC"))
 
 
 def frame_of(table: Table, rows: Sequence[Mapping[str, Any]], spark: SparkSession) -> DataFrame:
-    """A few rows that this process made itself; by Arrow, for Spark starts a Python worker to unpack a plain list."""
+    """Convert a few rows to a DataFrame, through Arrow because Spark starts a Python worker to unpack a plain list."""
     return spark.createDataFrame(arrow_of(table, rows), table.schema)
 
 
 def conformed(table: Table, rows: DataFrame) -> DataFrame:
-    """The table's columns, with `drop_reason` and `rejected`, null where `rows` have none.
+    """Select the table's columns, `drop_reason` and `rejected`; the last two are null if `rows` lack them.
 
     Raises:
         SchemaMismatchError: a column is missing or has another type.
@@ -73,15 +73,15 @@ def conformed(table: Table, rows: DataFrame) -> DataFrame:
 
 
 def widened(table: Table, rows: DataFrame) -> DataFrame:
-    """Stored rows with the columns that the table has got since they were written, null."""
+    """Add, as nulls, the columns that the table has gained since the rows were written."""
     missing = [field for field in table.schema if field.name not in rows.columns]
     return rows.withColumns({field.name: F.lit(None).cast(field.dataType) for field in missing}) if missing else rows
 
 
 def unmatched(rows: DataFrame, known: DataFrame) -> DataFrame:
-    """The staged rows whose key is not in `known`, which has nothing but the key's columns.
+    """Return the staged rows whose key is not in `known`, which has only the key's columns.
 
-    `known` is as large as a table: where the rows are few it is only read, and neither is moved.
+    `known` is as large as a table. If the rows are few, it is read once and neither side is shuffled.
     """
     key = known.columns
     if is_few(rows):
@@ -90,9 +90,9 @@ def unmatched(rows: DataFrame, known: DataFrame) -> DataFrame:
 
 
 def judged(table: Table, rows: DataFrame) -> DataFrame:
-    """Conformed rows that carry `breaches`, with `sound`, and `written`: sound, and of those that the table holds.
+    """Add `sound` and `written` (sound, and of the kind that the table holds) to conformed rows with `breaches`.
 
-    A row that is not written, because the method drops it, need not meet the rules.
+    A row that the table does not hold, e.g. one that the method drops, need not meet the rules.
     """
     passes = F.col("drop_reason").isNull()
     belongs = {"kept": passes, "dropped": ~passes, "all": F.lit(True)}[table.holds]
@@ -101,19 +101,19 @@ def judged(table: Table, rows: DataFrame) -> DataFrame:
 
 
 def counted(table: Table, rows: DataFrame) -> list[Row]:
-    """How many judged rows and keys there are, by rule broken, drop reason and whether they are written."""
+    """Count judged rows (`n`) and distinct keys (`n_keys`) by broken rule, drop reason and `written`."""
     rule = F.when(~F.col("sound"), F.coalesce("rejected.rule", F.element_at("breaches", 1)))
     groups = rows.groupBy(rule.alias("rule"), "drop_reason", "written")
     return groups.agg(F.count(F.lit(1)).alias("n"), F.count_distinct(*table.key).alias("n_keys")).collect()
 
 
 def row_id(table: Table) -> Column:
-    """The row's key as one string."""
+    """Return the row's key as one string."""
     return F.concat_ws("/", *(F.coalesce(F.col(k).cast("string"), F.lit("?")) for k in table.key))
 
 
 def places(table: Table) -> Column:
-    """All names under which the quarantine may hold a row: its key, and its place in a file or the whole file."""
+    """Return all ids under which the quarantine may hold a row: its key, its place in a file, and the whole file."""
     names = [row_id(table)]
     if {"source_file", "record_offset"} <= {*table.columns}:
         names += [F.concat_ws(":", "source_file", "record_offset"), F.col("source_file")]
@@ -121,12 +121,12 @@ def places(table: Table) -> Column:
 
 
 def quarantine_rows(table: Table, bad: DataFrame, run_id: str) -> DataFrame:
-    """Defective rows of a table (with `breaches`, the names of the rules they break) as rows of `ops.quarantine`."""
+    """Convert defective rows, whose `breaches` name the rules that they break, to rows of `ops.quarantine`."""
     in_file = F.concat_ws(":", "rejected.source_file", "rejected.record_offset")
     place = F.when(F.col("rejected.source_file").isNotNull(), in_file).otherwise(row_id(table))
     rule = F.coalesce("rejected.rule", F.element_at("breaches", 1))
     detail = F.coalesce("rejected.detail", F.concat_ws(", ", "breaches"))
-    # All that is in one compressed member of a file has the member's offset.
+    # All records in one compressed member of a file have the member's offset.
     nth = F.row_number().over(Window.partitionBy(place, rule).orderBy(detail))
     payload = F.to_json(F.struct(*(F.col(c) for c in table.columns)))
     return bad.select(
@@ -143,8 +143,8 @@ def quarantine_rows(table: Table, bad: DataFrame, run_id: str) -> DataFrame:
 
 
 def _cut(text: Column) -> Column:
-    """The beginning of a text, as long as its UTF-8 is not longer than a payload may be."""
+    """Truncate a text to `PAYLOAD_BYTES` bytes of UTF-8 without splitting a character."""
     start = F.substring(text, 1, PAYLOAD_BYTES)
-    # A character that the cut goes through is left out: at its place there is then U+FFFD.
+    # A character that the cut splits decodes to U+FFFD, which is removed.
     whole = F.regexp_replace(F.substring(start.cast("binary"), 1, PAYLOAD_BYTES).cast("string"), "\ufffd+$", "")
     return F.when(F.octet_length(start) > PAYLOAD_BYTES, whole).otherwise(start)

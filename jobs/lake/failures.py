@@ -1,4 +1,4 @@
-"""One clear sentence for what Spark, Delta and the operating system say in pages."""
+"""One-sentence versions of the long errors of Spark, Delta and the operating system."""
 
 import re
 
@@ -12,7 +12,7 @@ KNOWN = (
             r"Permission denied|AccessDenied|not writable|Mkdirs failed|Unable to create|Parent path is not a dir"
             r"|Not a directory|Read-only file system"
         ),
-        "nothing can be written there; choose another --lake or mend the permissions",
+        "nothing can be written there; choose another --lake or correct its permissions",
     ),
     (
         re.compile(r"JAVA_GATEWAY_EXITED|Java gateway process exited"),
@@ -30,7 +30,7 @@ KNOWN = (
 
 
 def sentence(error: BaseException) -> str:
-    """What went wrong and what to do, in one line; a failed worker's own error where there is one."""
+    """Describe an error in one line: a known one with its remedy, a failed worker's by its Python exception."""
     if isinstance(error, Py4JJavaError):
         text = f"{error.java_exception.toString()} {_causes(error)}"
     elif isinstance(error, PySparkException):
@@ -40,8 +40,8 @@ def sentence(error: BaseException) -> str:
     worker = re.findall(r"^(?:\w+\.)*(\w+(?:Error|Exception)): (.+)$", text, re.MULTILINE)
     first = worker[-1][1] if "Traceback (most recent call last)" in text and worker else text.strip().split("\n")[0]
     for pattern, advice in KNOWN:
-        if found := pattern.search(text):
-            line = text[text.rfind("\n", 0, found.start()) + 1 :].split("\n")[0]
+        if match := pattern.search(text):
+            line = text[text.rfind("\n", 0, match.start()) + 1 :].split("\n")[0]
             return f"{line.strip()[:300]}: {advice}"
     return first[:600]
 

@@ -1,4 +1,4 @@
-"""Files of this machine, and how they are told from those elsewhere: the lake's root, crawl files, the seed's files."""
+"""Local files, as distinct from remote ones: the lake's root, crawl files and the seed's files."""
 
 import glob
 import os
@@ -11,72 +11,72 @@ from transforms.crawl.formats import SUFFIXES
 
 
 def crawl_files(paths: Sequence[str], seed: Sequence[str] = ()) -> list[str]:
-    """The source files that paths, globs and folders (all `SUFFIXES` below) name, absolute and sorted.
+    """List the source files that paths, globs and folders name, as sorted absolute paths.
 
-    A path that exists is that file or folder, and else a pattern.
-    Of folders the files of Delta tables are left out, for they hold rows that are deleted, and those that
-    `seed`, the recipe's paths of conversations, names.
+    A path that exists is a file or a folder; any other is a glob. A folder stands for the files below it that
+    have one of `SUFFIXES`, without the files of Delta tables, which may hold deleted rows, and without the files
+    that `seed`, the recipe's conversation paths, names.
 
     Raises:
-        RecipeError: there are no paths, or some name no file; lists them.
+        RecipeError: no paths are given, some match no file (all are listed), or file names are not UTF-8.
     """
-    not_meant = {os.path.abspath(file) for path in seed for file in _named(path)}
-    found: set[str] = set()
+    seed_files = {os.path.abspath(file) for path in seed for file in _named(path)}
+    sources: set[str] = set()
     empty = []
     for pattern in paths:
         matches = _matches(pattern, recursive=True)
         files = {os.path.abspath(m) for m in matches if not os.path.isdir(m)}
-        files |= {os.path.abspath(f) for m in matches if os.path.isdir(m) for f in _below(Path(m))} - not_meant
+        files |= {os.path.abspath(f) for m in matches if os.path.isdir(m) for f in _below(Path(m))} - seed_files
         if not files:
             empty.append(pattern)
-        found |= files
-    if empty or not found:
-        what = f"no source file at {', '.join(empty)}" if empty else "no paths are given"
-        raise RecipeError(f"ingest_documents.paths: {what}; name files, globs or folders of WARC, Parquet or JSONL")
-    unnamed = sorted(os.fsencode(file) for file in found if os.fsencode(file) != file.encode(errors="replace"))
+        sources |= files
+    if empty or not sources:
+        reason = f"no source file at {', '.join(empty)}" if empty else "no paths are given"
+        raise RecipeError(f"ingest_documents.paths: {reason}; name files, globs or folders of WARC, Parquet or JSONL")
+    unnamed = sorted(os.fsencode(file) for file in sources if os.fsencode(file) != file.encode(errors="replace"))
     if unnamed:
-        what = f"the names of {len(unnamed):,} files are not UTF-8, such as {unnamed[0]!r}"
-        raise RecipeError(f"ingest_documents.paths: {what}; rename them")
-    return sorted(found)
+        reason = f"the names of {len(unnamed):,} files are not UTF-8, such as {unnamed[0]!r}"
+        raise RecipeError(f"ingest_documents.paths: {reason}; rename them")
+    return sorted(sources)
 
 
 def _matches(path: str, *, recursive: bool = False) -> list[str]:
-    """The file or folder of this machine of that very name, whatever characters it has; else what it matches."""
+    """Return the local file or folder of exactly this name, whatever characters it has; else the glob's matches."""
     expanded = os.path.expanduser(path)
     literal = next((name for name in (path, expanded) if os.path.lexists(name)), None)
     return [literal] if literal else glob.glob(expanded, recursive=recursive)
 
 
 def _below(folder: Path) -> list[Path]:
-    """What has a format's suffix, from a folder down; of a table that Spark wrote as a folder the files in it.
+    """List what has a format's suffix from a folder down; a table that Spark wrote as a folder gives its files.
 
-    Another folder with such a name is listed, for it can't be read.
+    Any other folder with such a suffix is listed too, although it can't be read.
     """
     everything = [folder, *folder.rglob("*")]
     tables = {path.parent for path in everything if path.name == "_delta_log"}
-    found = [f for f in everything if f.name.endswith(SUFFIXES) and tables.isdisjoint((f, *f.parents))]
-    holders = {parent for f in found for parent in f.parents}
-    return [f for f in found if f not in holders]
+    entries = [f for f in everything if f.name.endswith(SUFFIXES) and tables.isdisjoint((f, *f.parents))]
+    holders = {parent for f in entries for parent in f.parents}
+    return [f for f in entries if f not in holders]
 
 
 def conversation_files(paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The seed's files that paths, globs and folders of this machine name, sorted; and the paths that are elsewhere.
+    """Return the local seed files that paths, globs and folders name, sorted, and the paths that are remote.
 
     Raises:
-        RecipeError: there are no paths, or some match no file here; lists them.
+        RecipeError: no paths are given, or some match no local file; the message lists them.
     """
     if not paths:
         raise RecipeError("ingest_conversations.paths is empty: name the seed's JSONL files, plain or .gz")
-    elsewhere = [path for path in paths if _place(path) is None]
-    named = {path: _named(path) for path in paths if path not in elsewhere}
+    remote = [path for path in paths if _place(path) is None]
+    named = {path: _named(path) for path in paths if path not in remote}
     missing = [path for path, files in named.items() if not files]
     if missing:
         raise no_such_conversations(missing, len(paths))
-    return sorted({file for files in named.values() for file in files}), elsewhere
+    return sorted({file for files in named.values() for file in files}), remote
 
 
 def _named(path: str) -> list[str]:
-    """The files that a path, glob or folder of this machine names; of several not the hidden ones."""
+    """List the files that a local path, glob or folder names; a hidden file counts only by its exact name."""
     place = _place(path)
     matches = [Path(match) for match in _matches(place)] if place else []
     if [str(match) for match in matches] == [place] and matches[0].is_file():
@@ -86,7 +86,7 @@ def _named(path: str) -> list[str]:
 
 
 def _place(path: str) -> str | None:
-    """The absolute path of a file, folder or pattern of this machine; None where it is elsewhere."""
+    """Return the absolute path of a local file, folder or glob; None if it is remote."""
     if os.path.lexists(path):
         return os.path.abspath(path)
     place = local_path(os.path.expanduser(path))
@@ -94,6 +94,6 @@ def _place(path: str) -> str | None:
 
 
 def no_such_conversations(missing: Sequence[str], n_paths: int) -> RecipeError:
-    """The error that names the paths without files."""
-    found = f"{len(missing)} of {n_paths} match no file"
-    return RecipeError(f"ingest_conversations.paths: {found}: {', '.join(missing)}; correct them")
+    """Build the error that lists the paths without files."""
+    count = f"{len(missing)} of {n_paths} match no file"
+    return RecipeError(f"ingest_conversations.paths: {count}: {', '.join(missing)}; correct them")

@@ -1,8 +1,8 @@
 """The only module that reaches past Spark SQL into the JVM or the SparkContext.
 
 Delta's Python API gives a table's version and size only by jobs over its whole history, Spark's SQL API
-cannot parse a statement without running it, and neither names the cluster's cores or checkpoint folder.
-Under Spark Connect these functions are what has to be replaced.
+cannot parse a statement without running it, and neither gives the cluster's cores or checkpoint folder.
+Spark Connect would need replacements for these functions.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,12 +16,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 RELATIONS = ("UnresolvedRelation", "UnresolvedTable", "UnresolvedTableOrView")
 FUNCTIONS = ("UnresolvedFunction", "UnresolvedGenerator", "UnresolvedTableValuedFunction")
-LEAVES = ("LocalRelation", "LogicalRelation")  # they hold rows and files, no more of the plan
+LEAVES = ("LocalRelation", "LogicalRelation")  # they hold rows and files, but no further nodes
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The newest state of a Delta table, from its log."""
+    """The newest state of a Delta table, as its log gives it."""
 
     version: int
     committed_at: datetime
@@ -32,41 +32,41 @@ class Snapshot:
 
 
 def launch(settings: Mapping[str, str]) -> None:
-    """Start this process's JVM, unless it runs already, with the jars that the settings name: Spark resolves them."""
-    # Its first moments only; what a builder's getOrCreate() does after that needs no lock.
+    """Start this process's JVM, unless it runs already; Spark resolves the jars that the settings name."""
+    # Only this first step needs the start lock; what a builder's getOrCreate() does later does not.
     conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
     SparkContext._ensure_initialized(conf=conf)
 
 
 def cancel_jobs(spark: SparkSession) -> None:
-    """Ask Spark to end all its jobs, and return at once."""
+    """Ask Spark to cancel all its jobs, and return at once."""
     spark.sparkContext.cancelAllJobs()
 
 
 def newest_version(spark: SparkSession, path: str) -> int | None:
-    """The newest version of the Delta table at `path`; None where there is no table."""
+    """Return the newest version of the Delta table at `path`; None where there is no table."""
     version = int(_snapshot(spark, path).version())
     return version if version >= 0 else None
 
 
 def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
-    """The newest state of the Delta table at `path`; None where there is no table."""
-    found = _snapshot(spark, path)
-    if found.version() < 0:
+    """Return the newest state of the Delta table at `path`; None where there is no table."""
+    latest = _snapshot(spark, path)
+    if latest.version() < 0:
         return None
-    properties = found.metadata().configuration()
+    properties = latest.metadata().configuration()
     keys = properties.keysIterator()
-    named = {}
+    settings = {}
     while keys.hasNext():
         key = keys.next()
-        named[str(key)] = str(properties.apply(key))
+        settings[str(key)] = str(properties.apply(key))
     return Snapshot(
-        version=int(found.version()),
-        committed_at=datetime.fromtimestamp(found.timestamp() / 1000, UTC),
-        n_bytes=int(found.sizeInBytes()),
-        n_files=int(found.numOfFiles()),
-        columns=tuple(map(str, found.schema().fieldNames())),
-        properties=named,
+        version=int(latest.version()),
+        committed_at=datetime.fromtimestamp(latest.timestamp() / 1000, UTC),
+        n_bytes=int(latest.sizeInBytes()),
+        n_files=int(latest.numOfFiles()),
+        columns=tuple(map(str, latest.schema().fieldNames())),
+        properties=settings,
     )
 
 
@@ -82,14 +82,14 @@ class PlanNode:
     """A node of a statement's plan: an operator, a relation, a command or an expression."""
 
     kind: str
-    """Its class, without the package."""
+    """The class name, without the package."""
     package: str
     name: tuple[str, ...] = ()
-    """The parts of a relation's or function's name; of WITH, the names of its subqueries."""
+    """The parts of a relation's or function's name; for WITH, the names of its subqueries."""
     is_relation: bool = False
     is_function: bool = False
     group: str | None = None
-    """Spark's group of a function; None if the function is not Spark's own."""
+    """The group of a built-in function in Spark's registry; None for any other function."""
     has_options: bool = False
 
 
@@ -104,13 +104,13 @@ def analysed(frame: DataFrame) -> list[PlanNode]:
 
 
 def _nodes(spark: SparkSession, plan: Any) -> Iterator[PlanNode]:
-    """Walk through all that the nodes hold, since not every class names all its plans and expressions as children."""
+    """Walk all values that the nodes hold, since not every class lists all its plans and expressions as children."""
     jvm: Any = spark._jvm
     trees = "org.apache.spark.sql.catalyst.trees.TreeNode"
     tree, iterable, product = map(jvm.java.lang.Class.forName, (trees, "scala.collection.Iterable", "scala.Product"))
-    waiting = [plan]
-    while waiting:
-        value = waiting.pop()
+    stack = [plan]
+    while stack:
+        value = stack.pop()
         if not isinstance(value, JavaObject):
             continue
         if tree.isInstance(value):
@@ -119,9 +119,9 @@ def _nodes(spark: SparkSession, plan: Any) -> Iterator[PlanNode]:
             if node.kind in LEAVES:
                 continue
         if iterable.isInstance(value):
-            waiting += _items(value.iterator())
+            stack += _items(value.iterator())
         elif product.isInstance(value):
-            waiting += _items(value.productIterator())
+            stack += _items(value.productIterator())
 
 
 def _node(jvm: Any, node: Any) -> PlanNode:
@@ -158,30 +158,30 @@ def _items(iterator: Any) -> Iterator[Any]:
 
 
 def n_cores(spark: SparkSession) -> int:
-    """How many tasks run side by side."""
+    """Return the number of tasks that Spark runs in parallel."""
     return spark.sparkContext.defaultParallelism
 
 
 def has_checkpoint_folder(spark: SparkSession) -> bool:
-    """Whether `spark.checkpoint.dir` names a folder."""
+    """Return whether `spark.checkpoint.dir` names a folder."""
     return spark.sparkContext.getCheckpointDir() is not None
 
 
 def release(frame: DataFrame) -> None:
-    """Free the blocks of a locally checkpointed frame; else they stay until the JVM collects its garbage."""
+    """Free the blocks of a locally checkpointed frame, which otherwise stay until the JVM's garbage collection."""
     checkpoint: Any = frame._jdf.queryExecution().logical()
     checkpoint.rdd().unpersist(False)
 
 
 def spread(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: str, n_tasks: int) -> DataFrame:
-    """A frame of `rows` dealt out to `n_tasks` tasks: Spark SQL alone would read a few small rows in one."""
+    """Distribute `rows` over `n_tasks` tasks; Spark SQL alone would read a few small rows in one task."""
     return spark.createDataFrame(spark.sparkContext.parallelize(rows, n_tasks), schema)
 
 
 def workers_python(spark: SparkSession) -> tuple[str, str]:
-    """The version of the Python that Spark's workers run, and its path."""
-    theirs: tuple[str, str] = spark.sparkContext.parallelize([0], 1).map(_this_python).first()
-    return theirs
+    """Return the version and the path of the Python that Spark's workers run."""
+    python: tuple[str, str] = spark.sparkContext.parallelize([0], 1).map(_this_python).first()
+    return python
 
 
 def _this_python(_: int) -> tuple[str, str]:
@@ -191,14 +191,14 @@ def _this_python(_: int) -> tuple[str, str]:
 
 
 def require_writable(spark: SparkSession, root: str) -> None:
-    """Write and delete a file below `root` by Hadoop's file system; raises what that raises."""
+    """Write and delete a file below `root` through Hadoop's file system; its exceptions pass through."""
     place = f"{root.rstrip('/')}/_humpback_doctor"
     put_text(spark, place, "")
     remove(spark, place)
 
 
 def put_text(spark: SparkSession, place: str, text: str) -> None:
-    """Write a small file by Hadoop's file system, over the one that is there."""
+    """Write a small file through Hadoop's file system, over an existing one."""
     store, path = _stored(spark, place)
     file = store.create(path, True)
     try:
@@ -208,7 +208,7 @@ def put_text(spark: SparkSession, place: str, text: str) -> None:
 
 
 def texts_in(spark: SparkSession, folder: str, suffix: str) -> list[str]:
-    """The texts of a folder's small files whose names end with `suffix`; none where there is no folder."""
+    """Read a folder's small files whose names end with `suffix`; return no texts if the folder does not exist."""
     store, path = _stored(spark, folder)
     if not store.exists(path):
         return []
@@ -225,33 +225,33 @@ def _text(store: Any, path: Any) -> str:
 
 
 def modified(spark: SparkSession, path: str) -> float | None:
-    """When a file was last written, in seconds since 1970; None where there is none."""
+    """Return a file's modification time, in seconds since 1970; None where there is no file."""
     store, place = _stored(spark, path)
     return float(store.getFileStatus(place).getModificationTime()) / 1000 if store.exists(place) else None
 
 
 def names_in(spark: SparkSession, folder: str) -> list[str]:
-    """The names of what a folder holds; nothing where it does not exist."""
+    """List the names in a folder; empty where the folder does not exist."""
     store, place = _stored(spark, folder)
-    return [str(found.getPath().getName()) for found in store.listStatus(place)] if store.exists(place) else []
+    return [str(entry.getPath().getName()) for entry in store.listStatus(place)] if store.exists(place) else []
 
 
 def remove(spark: SparkSession, path: str) -> None:
-    """Delete a file or a folder with all that it holds."""
+    """Delete a file, or a folder and its contents."""
     store, place = _stored(spark, path)
     store.delete(place, True)
 
 
 def table_id(spark: SparkSession, path: str) -> str:
-    """The id that Delta gave the table at `path` when it was made: one that is made anew has another."""
+    """Return the id that Delta gave the table at `path`; a table that is created again gets another."""
     return str(_snapshot(spark, path).metadata().id())
 
 
 def appended(spark: SparkSession, path: str, since: int, until: int) -> DataFrame | None:
-    """The rows that a table got after version `since`, up to version `until`, from the files that hold them alone.
+    """Return the rows added to a table after version `since` up to version `until`, reading only the added files.
 
-    None where its log does not tell: parts of it are gone, rows were taken away, or a compaction has put the
-    files together with older ones.
+    None if the log cannot tell them: entries are gone, rows were removed, or a compaction has rewritten added
+    files.
     """
     jvm: Any = spark._jvm
     nothing = jvm.scala.Option.empty()
@@ -280,7 +280,7 @@ def appended(spark: SparkSession, path: str, since: int, until: int) -> DataFram
 
 
 def of_files(spark: SparkSession, path: str, names: Collection[str]) -> DataFrame | None:
-    """The rows of the files with these names (without folders); None if the newest version has not all of them."""
+    """Return the rows of the files with these names (without folders); None if the newest version lacks one."""
     snapshot = _snapshot(spark, path)
     listed = ", ".join(f"'{name}'" for name in names)
     files = snapshot.allFiles().filter(f"element_at(split(path, '/'), -1) IN ({listed})").collectAsList()
@@ -294,7 +294,7 @@ def _rows_of(spark: SparkSession, snapshot: Any, files: Any) -> DataFrame:
 
 
 def _stored(spark: SparkSession, path: str) -> tuple[Any, Any]:
-    """The file system that holds `path`, and its name there."""
+    """Return the Hadoop file system that holds `path`, and `path` as Hadoop's Path."""
     jvm: Any = spark._jvm
     place = jvm.org.apache.hadoop.fs.Path(path)
     return place.getFileSystem(spark._jsc.hadoopConfiguration()), place

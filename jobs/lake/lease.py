@@ -1,8 +1,8 @@
-"""One run of an experiment at a time: a lease in the lake, which its owner renews until it ends.
+"""Leases that let only one run of an experiment work at a time; the owner renews its lease until it ends.
 
-A lease is a small file, `_leases/<experiment>/<loop_id>.json` below the lake's root. A run writes its own
-first and looks for others then, so of two that start together at least one sees the other. Hosts compare
-their clocks with each other's only by whether a lease has expired: they may differ by a minute.
+A lease is a small file, `_leases/<experiment>/<loop_id>.json` below the lake's root. A run first writes its
+lease and then looks for others, so of two runs that start together at least one sees the other. Exclusion
+depends on the hosts' clocks only through a lease's expiry; they may differ by a minute.
 """
 
 import json
@@ -26,36 +26,36 @@ from jobs.lake.process import Process, this_process
 log = logging.getLogger(__name__)
 
 FOLDER = "_leases"
-LASTS = 120.0  # seconds that a host which died keeps others waiting
+LASTS = 120.0  # seconds; a dead host blocks other runs for this long at most
 RENEWED_EVERY = 20.0
-TRIES = 3  # of two that start in the same moment, each sees the other
+TRIES = 3  # two runs that start at the same moment may each see the other and withdraw
 
 
 @dataclass(frozen=True)
 class Lease(Process):
-    """The process that runs an experiment, and until when no other may; times in seconds since 1970."""
+    """The process that runs an experiment, and the time until which no other may; times in seconds since 1970."""
 
     loop_id: str
     since: float
     expires: float
 
     def is_alive(self) -> bool:
-        """Whether its owner still runs, as far as this process can know."""
+        """Return whether the owner still runs; by the lease's expiry where its process cannot be seen."""
         runs = self.runs()
         return time.time() < self.expires if runs is None else runs
 
 
 class Holding:
-    """A lease that this process holds, and what dead owners left behind."""
+    """A lease that this process holds, and the leases that dead owners left."""
 
     def __init__(self, folder: "_Folder", lease: Lease, dead: list[Lease]) -> None:
-        """`dead` are the leases of runs that ended without giving theirs back."""
+        """`dead` are the leases of runs that ended without giving them back."""
         self.lease, self.dead = lease, dead
         self._folder, self._ended = folder, threading.Event()
         self._renewed = time.monotonic()
 
     def require(self) -> None:
-        """Refuse to commit once another run may have taken this one's place.
+        """Refuse to commit if the lease may have expired and another run may have begun.
 
         Raises:
             WaitingError: the lease was not renewed in time.
@@ -67,30 +67,30 @@ class Holding:
             )
 
     def forget(self, dead: Lease) -> None:
-        """Remove a dead owner's lease, once its work has been accounted for."""
+        """Remove a dead owner's lease, once its runs have been recorded."""
         self._folder.delete(dead.loop_id)
 
     def renew(self) -> None:
-        """Renew the lease until it is given back."""
+        """Renew the lease every `RENEWED_EVERY` seconds until it is given back."""
         while not self._ended.wait(RENEWED_EVERY):
             try:
                 self._folder.put(replace(self.lease, expires=time.time() + LASTS))
                 self._renewed = time.monotonic()
-            except Exception as error:  # a store that does not answer, by whatever exception of its client
+            except Exception as error:  # a store's client may raise any exception
                 log.warning("the lease in %s could not be renewed: %s", self._folder, error)
 
     def give_back(self) -> None:
-        """Let the next run begin."""
+        """Delete the lease, so that the next run can begin."""
         self._ended.set()
         self._folder.delete(self.lease.loop_id)
 
 
 @contextmanager
 def held(spark: SparkSession, root: str, experiment: str, loop_id: str) -> Iterator[Holding]:
-    """Hold the lease of an experiment.
+    """Hold the lease of an experiment while the body runs.
 
     Raises:
-        WaitingError: another run holds it; names its process and when its lease ends.
+        WaitingError: another run holds it; the message names its process and the lease's expiry.
     """
     folder = _Folder(spark, root, experiment)
     holding = _taken(folder, experiment, loop_id)
@@ -105,13 +105,13 @@ def held(spark: SparkSession, root: str, experiment: str, loop_id: str) -> Itera
 
 def _taken(folder: "_Folder", experiment: str, loop_id: str) -> Holding:
     now = time.time()
-    mine = Lease(**asdict(this_process()), loop_id=loop_id, since=now, expires=now + LASTS)
+    own = Lease(**asdict(this_process()), loop_id=loop_id, since=now, expires=now + LASTS)
     for tries_left in reversed(range(TRIES)):
-        folder.put(mine)
+        folder.put(own)
         others = [lease for lease in folder.leases() if lease.loop_id != loop_id]
         alive = [lease for lease in others if lease.is_alive()]
         if not alive:
-            return Holding(folder, mine, others)
+            return Holding(folder, own, others)
         folder.delete(loop_id)
         if not tries_left or alive[0].since < now - 1:
             raise _refusal(experiment, alive[0])
@@ -129,7 +129,7 @@ def _refusal(experiment: str, owner: Lease) -> WaitingError:
 
 
 class _Folder:
-    """The leases of an experiment, as files of this machine or of the store where the lake is."""
+    """The folder of an experiment's leases, on this machine or in the lake's store."""
 
     def __init__(self, spark: SparkSession, root: str, experiment: str) -> None:
         self._spark = spark
@@ -141,7 +141,7 @@ class _Folder:
         return self._place
 
     def put(self, lease: Lease) -> None:
-        """Write a lease, whole or not at all."""
+        """Write a lease; a local file is replaced atomically."""
         text = json.dumps(asdict(lease))
         if self._local is None:
             jvm.put_text(self._spark, f"{self._place}/{lease.loop_id}.json", text)
@@ -152,7 +152,7 @@ class _Folder:
         new.replace(self._local / f"{lease.loop_id}.json")
 
     def leases(self) -> list[Lease]:
-        """All leases that there are."""
+        """Read all leases of the experiment."""
         if self._local is None:
             texts = jvm.texts_in(self._spark, self._place, ".json")
         else:
@@ -168,7 +168,7 @@ class _Folder:
 
 
 def _text(path: Path) -> str | None:
-    """The text of a file, None if it has just been removed."""
+    """Read a file; None if it has just been removed."""
     try:
         return path.read_text()
     except FileNotFoundError:

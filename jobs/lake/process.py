@@ -1,4 +1,4 @@
-"""The process that left something in a lake, and whether it still runs."""
+"""Identity of a process that leaves files in a lake, and the check whether it still runs."""
 
 import os
 import socket
@@ -12,18 +12,18 @@ class Process:
 
     host: str
     machine: str
-    """The boot and the process namespace: within it a `pid` says whether the process is alive."""
+    """Boot id and PID namespace; a `pid` has a meaning only within them."""
     pid: int
     started: str
-    """When the process started, as the kernel counts: a process number is used again."""
+    """Start time in kernel ticks; it tells apart processes that had the same `pid`."""
 
     def runs(self) -> bool | None:
-        """Whether it still runs; None where that can't be seen from here."""
+        """Return whether the process still runs; None if that cannot be seen from this machine."""
         return _start(self.pid) == self.started if self.machine == _machine() else None
 
 
 def this_process() -> Process:
-    """The process that calls."""
+    """Return the identity of the calling process."""
     return Process(socket.gethostname(), _machine(), os.getpid(), _start(os.getpid()))
 
 
@@ -33,7 +33,7 @@ def _machine() -> str:
 
 
 def _start(pid: int) -> str:
-    """When a process started, in the kernel's ticks; empty where there is none."""
+    """Return a process's start time in kernel ticks; empty where there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

@@ -38,11 +38,11 @@ def publish(
 ) -> Release:
     """Publish `rows` (which may carry `drop_reason`) as the new content of `slice`.
 
-    Nothing is committed where the slice already holds exactly these rows and its newest release says so, or
-    where the audit of the staged rows finds a critical expectation broken.
+    Nothing is committed if the slice already holds exactly these rows and its newest release records them, or
+    if the audit of the staged rows finds a critical expectation broken.
 
     Raises:
-        StoppedError: a critical expectation failed; names each, with the report's place.
+        StoppedError: critical expectations failed; the message names each, and the report's path.
     """
     staged = materialised(rows)
     kept = staged.where("drop_reason IS NULL") if "drop_reason" in staged.columns else staged
@@ -69,7 +69,7 @@ def publish(
 
 
 def digest_of(rows: DataFrame) -> tuple[int, str]:
-    """Row count and order-free digest of `rows`, by the plain-Python definition on the executors."""
+    """Compute the row count and the order-independent digest of `rows`, by `content_digest` on the executors."""
 
     def part(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         n_rows, digest = content_digest(batches)
@@ -80,15 +80,15 @@ def digest_of(rows: DataFrame) -> tuple[int, str]:
 
 
 def newest_release(lake: Lake, table: Table, slice: Mapping[str, object]) -> Release | None:
-    """The release of `slice` with the highest version, or None."""
-    mine = (table.name, conform.predicate(slice))
-    found = [row for row in lake.collected(RELEASES) if (row.table, row.slice) == mine]
-    newest = max(found, key=lambda row: row.version, default=None)
+    """Return the release of `slice` with the highest version, or None."""
+    key = (table.name, conform.predicate(slice))
+    releases = [row for row in lake.collected(RELEASES) if (row.table, row.slice) == key]
+    newest = max(releases, key=lambda row: row.version, default=None)
     return Release(newest.version, newest.n_rows, newest.content_digest) if newest else None
 
 
 def _is_held(lake: Lake, table: Table, slice: Mapping[str, object], release: Release) -> bool:
-    """Whether the slice still holds what was released: a run may have been killed between commit and release."""
+    """Return whether the slice still holds the released rows; a run may be killed between commit and release."""
     version = lake.version(table)
     if version is None or version == release.version:
         return version is not None

@@ -1,4 +1,4 @@
-"""What one execution of one job did: who it was, what it read, and its row account."""
+"""The record of one execution of a job: its identity, the versions that it read, and its row counts."""
 
 import json
 import time
@@ -13,13 +13,13 @@ from jobs.recipe.config import Direction
 from schemas.table import Table
 
 CODE_VERSION = version("humpback")
-LOOP = "run"  # stands for a job's name in the row of a whole loop
-KILLED = "killed"  # the status of a run that a later one entered
+LOOP = "run"  # the job name in the row of a whole loop
+KILLED = "killed"  # status of a killed run, whose row a later run writes
 
 
 @dataclass(frozen=True)
 class Entry:
-    """`n` inputs of a run that came to the same end: a broken rule, else a drop reason, else neither."""
+    """`n` inputs of a run with the same outcome: a broken rule, else a drop reason, else output."""
 
     n: int
     rule: str | None = None
@@ -27,12 +27,12 @@ class Entry:
 
 
 def require_nothing() -> None:
-    """Let a run commit that needs no lease."""
+    """Accept every commit; the check of a run that needs no lease."""
 
 
 @dataclass
 class Run:
-    """One execution of one job, or of a whole loop; becomes its row in `ops.runs` and the metadata of its commits."""
+    """One execution of a job or of a whole loop, recorded as a row of `ops.runs` and in its commits' metadata."""
 
     job: str
     experiment: str
@@ -50,29 +50,29 @@ class Run:
     quarantined: Counter[str] = field(default_factory=Counter)
     inputs: dict[str, int] = field(default_factory=dict)
     methods: dict[str, str] = field(default_factory=dict)
-    """Table, scorer or model's name -> the method digest or model id whose rows counted."""
+    """Name of a table, scorer or model -> the method digest or model id whose rows counted."""
     bookmarks: dict[str, int] = field(default_factory=dict)
-    """Digest of a method -> how far it has come; what a later run needs to know to go on from there."""
+    """Digest of a method -> its progress, from which a later run resumes."""
     version: int | None = None
     commits: Counter[str] = field(default_factory=Counter)
-    """Table -> commits made, its creation not counted."""
+    """Table -> number of commits, without the table's creation."""
     state_digest: str | None = None
     n_calls: int = 0
     n_failed: int = 0
-    """Calls that a server failed or refused, whether or not a later one was answered."""
+    """Calls that failed or that a server refused, whether or not a later call was answered."""
     n_tokens: int = 0
     prefix_tokens: int = 0
     prefix_hits: int = 0
     seconds: float | None = None
     require_lease: Callable[[], None] = require_nothing
-    """Raises where another run has taken this one's place."""
+    """Raises if another run may have taken the lease."""
     _clock: float = field(default_factory=time.monotonic)
 
     def metadata(self, transaction: str | None = None, entries: Iterable[Entry] = ()) -> str:
-        """The facts that a commit of this run carries, as JSON.
+        """Return the metadata of a commit of this run, as JSON.
 
-        `row` is the run's row in `ops.runs` as it stands once the commit has been made, `entries` included:
-        what a later run writes should this one be killed first.
+        `row` is the run's row of `ops.runs` as of this commit, `entries` included; a later run writes it if this
+        one is killed before.
         """
         after = replace(self, dropped=self.dropped.copy(), quarantined=self.quarantined.copy())
         after.enter(entries)
@@ -94,7 +94,7 @@ class Run:
         )
 
     def enter(self, entries: Iterable[Entry]) -> None:
-        """Put inputs whose rows have been committed, or that have none, into the account."""
+        """Count inputs whose rows have been committed, or that have no rows."""
         for entry in entries:
             self.n_in += entry.n
             if entry.rule is not None:
@@ -106,17 +106,17 @@ class Run:
 
     @property
     def is_news(self) -> bool:
-        """Whether it wrote something or asked a model."""
+        """Return whether the run wrote something or asked a model."""
         return self.version is not None or self.n_calls > 0
 
     def end(self) -> float:
-        """Stop the run's clock, if it still goes; the seconds that the run took."""
+        """Stop the run's clock if it is running; return the run's duration in seconds."""
         if self.seconds is None:
             self.seconds = round(time.monotonic() - self._clock, 3)
         return self.seconds
 
     def row(self, status: str) -> dict[str, object]:
-        """The run's row in `ops.runs`."""
+        """Return the run's row for `ops.runs`."""
         return {
             "run_id": self.run_id,
             "loop_id": self.loop_id,

@@ -1,4 +1,4 @@
-"""Rows written once to files below the lake, a folder for each part of them: a part is read without the others."""
+"""Staging of computed rows in files below the lake, one folder per part, so that a part is read without the others."""
 
 import json
 import logging
@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 FOLDER = "_staging"
 SIGN_OF_LIFE = "_alive"
 DEAD_AFTER_HOURS = 168.0
-"""The age of a sign of life, given once a part, at which a process on another machine is taken for dead."""
-# The default moves every file once more at the end, one after the other, which on S3 is a copy each.
+"""Age of the last sign of life, written once per part, at which a process on another machine counts as dead."""
+# The default moves every file again at the end, one after the other; on S3 each move is a copy.
 COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
 
 
@@ -36,19 +36,19 @@ class Parts:
     spark: SparkSession
     folder: str
     schema: StructType
-    """With the column that numbers the parts as the last."""
+    """The last column holds the part's number."""
 
     def all(self) -> DataFrame:
-        """The rows of all parts, with the part's number."""
+        """Return the rows of all parts, with the part's number as the last column."""
         return self._read(self.folder, self.schema)
 
     def part(self, number: int) -> DataFrame:
-        """The rows of one part; no file of another part is listed or opened."""
+        """Return the rows of one part; no file of another part is listed or opened."""
         column = self.schema.fieldNames()[-1]
         return self._read(f"{self.folder}/{column}={number}", StructType(self.schema.fields[:-1]))
 
     def alive(self) -> None:
-        """Leave a sign of life, for the runs that look for what crashed ones left behind."""
+        """Write a sign of life, so that other runs do not take this folder for a crashed run's."""
         sign = json.dumps(asdict(this_process()))
         jvm.put_text(self.spark, f"{os.path.dirname(self.folder)}/{SIGN_OF_LIFE}", sign)
 
@@ -58,9 +58,9 @@ class Parts:
 
 @contextmanager
 def staged(lake: Lake, rows: DataFrame, part: str) -> Iterator[Parts]:
-    """The rows, computed once and split by the integer column `part`; removed at the end.
+    """Stage the rows, computed once and split by the integer column `part`, and remove them at the end.
 
-    What crashed runs left behind is removed first.
+    Folders that crashed runs left are removed first.
     """
     _sweep(lake)
     place = f"{lake.root}/{FOLDER}/{uuid.uuid4().hex}"
@@ -68,7 +68,7 @@ def staged(lake: Lake, rows: DataFrame, part: str) -> Iterator[Parts]:
     parts = Parts(lake.spark, f"{place}/rows", StructType([rows.schema[name] for name in names]))
     try:
         parts.alive()
-        by_part = rows.select(*names).repartition(F.col(part))  # one file or a few for each
+        by_part = rows.select(*names).repartition(F.col(part))  # one or a few files per part
         by_part.write.partitionBy(part).option(COMMITTER, "2").parquet(parts.folder)
         yield parts
     finally:
@@ -76,7 +76,7 @@ def staged(lake: Lake, rows: DataFrame, part: str) -> Iterator[Parts]:
 
 
 def _sweep(lake: Lake) -> None:
-    """Remove the folders of processes that ended without doing so."""
+    """Remove the staging folders that dead processes left."""
     root = f"{lake.root}/{FOLDER}"
     for name in jvm.names_in(lake.spark, root):
         if _is_left(lake, f"{root}/{name}"):
@@ -85,7 +85,7 @@ def _sweep(lake: Lake) -> None:
 
 
 def _is_left(lake: Lake, place: str) -> bool:
-    """Whether the process that staged rows here is known to have ended, or has long given no sign of life."""
+    """Return whether the process that staged rows here has ended, or its sign of life is too old."""
     signs = jvm.texts_in(lake.spark, place, SIGN_OF_LIFE)
     runs = Process(**json.loads(signs[0])).runs() if signs and signs[0] else None
     if runs is None:
@@ -95,7 +95,7 @@ def _is_left(lake: Lake, place: str) -> bool:
 
 
 def _remove(lake: Lake, place: str) -> None:
-    """Remove a folder; what goes wrong with that must not hide why the run failed."""
+    """Remove a folder; log a failure instead of raising it, so as not to hide why the run failed."""
     try:
         jvm.remove(lake.spark, place)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What starts on one machine share: this user's cache folder, and a lock in it while Spark's jars are resolved."""
+"""The user's cache folder, and a lock in it that lets one process at a time resolve Spark's jars."""
 
 import fcntl
 import logging
@@ -20,15 +20,15 @@ log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """Make sure of this user's folder, `$XDG_CACHE_HOME/humpback` or `~/.cache/humpback`, which others can't open.
+    """Create this user's private folder, `$XDG_CACHE_HOME/humpback` or `~/.cache/humpback`, if need be; return it.
 
     Raises:
-        JobError: it can't be made, or it belongs to somebody else.
+        JobError: it can't be created, or it belongs to another user.
     """
-    told = os.environ.get("XDG_CACHE_HOME", "")
+    configured = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        # A home folder that is not there is none; the superuser could make it.
-        parent = Path(told) if os.path.isabs(told) else Path.home().resolve(strict=True) / ".cache"
+        # The home folder must exist; the superuser's mkdir would create it.
+        parent = Path(configured) if os.path.isabs(configured) else Path.home().resolve(strict=True) / ".cache"
         folder = parent / "humpback"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
@@ -43,7 +43,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def start_lock(folder: Path, limit: float = LOCK_SECONDS) -> Iterator[None]:
-    """Let one process at a time in: two that download the same jars into one cache spoil each other's files.
+    """Admit one process at a time; two that download the same jars into one cache corrupt each other's files.
 
     Raises:
         JobError: another process has held the lock for more than `limit` seconds.
@@ -69,16 +69,16 @@ def _private(path: str, flags: int) -> int:
 
 
 def _acquire(lock: IO[str], limit: float) -> None:
-    """Lock the file; where another process holds it, say so once and try again."""
-    deadline, told = time.monotonic() + limit, False
+    """Lock the file; while another process holds it, log that once and try again every `LOOK_SECONDS`."""
+    deadline, is_logged = time.monotonic() + limit, False
     while not _try(lock):
         lock.seek(0)
         holder = lock.read() or "another process, which is starting Spark"
         if time.monotonic() > deadline:
             raise JobError(f"waited {limit:.0f} s for {holder} ({lock.name} is locked); end that process and try again")
-        if not told:
+        if not is_logged:
             log.info("waiting for %s", holder)
-            told = True
+            is_logged = True
         time.sleep(LOOK_SECONDS)
 
 
@@ -87,7 +87,7 @@ def _try(lock: IO[str]) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError as error:  # such as a network's disk without locks
+    except OSError as error:  # such as a network disk without locks
         raise _cannot_lock(error) from error
     return True
 

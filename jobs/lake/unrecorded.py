@@ -1,4 +1,4 @@
-"""Runs that were killed before their row was written, told from the commits that they made."""
+"""Recovery of the rows of killed runs from the metadata of their commits."""
 
 import json
 from datetime import datetime
@@ -16,13 +16,13 @@ from schemas.table import Table
 
 
 def rows_of(lake: Lake, loop_id: str, since: datetime) -> list[dict[str, Any]]:
-    """The rows of `ops.runs` that a loop of that id, which began at `since`, has not written.
+    """Rebuild the rows of `ops.runs` that the loop `loop_id`, begun at `since`, has not written.
 
-    A commit carries its run's account as it closes with that commit, so the account with the most inputs is
-    the last. Calls and tokens are counted in the ledger, to which several waves commit side by side.
+    A commit carries its run's row as of that commit, so the row with the most inputs is the last. Calls and
+    tokens are counted in the ledger, to which several waves commit in parallel.
     """
     known = {row.run_id for row in lake.read(RUNS).where(F.col("loop_id") == loop_id).select("run_id").collect()}
-    found: dict[str, dict[str, Any]] = {}
+    latest: dict[str, dict[str, Any]] = {}
     versions: dict[str, int] = {}
     for table in TABLES:
         state = lake.state(table)
@@ -33,21 +33,21 @@ def rows_of(lake: Lake, loop_id: str, since: datetime) -> list[dict[str, Any]]:
             run_id = row["run_id"]
             if run_id in known:
                 continue
-            if run_id not in found or row["n_in"] >= found[run_id]["n_in"]:
-                found[run_id] = row
+            if run_id not in latest or row["n_in"] >= latest[run_id]["n_in"]:
+                latest[run_id] = row
             if facts["writes"] == table.name:
                 versions[run_id] = max(version, versions.get(run_id, 0))
-    return [_completed(lake, row, versions.get(run_id)) for run_id, row in found.items()]
+    return [_completed(lake, row, versions.get(run_id)) for run_id, row in latest.items()]
 
 
 def _commits(lake: Lake, table: Table, loop_id: str, since: datetime) -> list[tuple[int, dict[str, Any]]]:
-    """Versions and facts of the commits that a loop made in a table."""
-    n_looked_at, history = 0, None
-    while history is None or (history.count() == n_looked_at and not history.where(F.col("timestamp") < since).count()):
-        n_looked_at = 10 * n_looked_at or RECENT_COMMITS
-        history = _history(lake, table, n_looked_at)
-    mine = history.where(F.get_json_object("userMetadata", "$.loop_id") == loop_id)
-    facts = [(row.version, json.loads(row.userMetadata)) for row in mine.collect()]
+    """List the version and the metadata of each commit that a loop made in a table."""
+    n_read, history = 0, None
+    while history is None or (history.count() == n_read and not history.where(F.col("timestamp") < since).count()):
+        n_read = 10 * n_read or RECENT_COMMITS
+        history = _history(lake, table, n_read)
+    own = history.where(F.get_json_object("userMetadata", "$.loop_id") == loop_id)
+    facts = [(row.version, json.loads(row.userMetadata)) for row in own.collect()]
     return [(version, fact) for version, fact in facts if "row" in fact]
 
 
@@ -61,7 +61,7 @@ def _completed(lake: Lake, row: dict[str, Any], version: int | None) -> dict[str
     tokens = F.coalesce(F.sum(F.col("n_prompt_tokens") + F.col("n_completion_tokens")), F.lit(0))
     calls = asked.agg(F.count(F.lit(1)).alias("n"), tokens.alias("tokens")).collect()[0]
     started = datetime.fromisoformat(row["started_at"])
-    # How far a method had come is true of what was written by it, and of nothing else.
+    # A bookmark is valid only if the run wrote rows to the table of its job.
     bookmarks = row["bookmarks"] if version is not None else None
     facts = {"version": version, "n_calls": calls.n, "n_tokens": calls.tokens, "bookmarks": bookmarks}
     return row | facts | {"started_at": started}

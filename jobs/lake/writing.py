@@ -1,4 +1,4 @@
-"""The one write path: conform, validate, quarantine, commit, count."""
+"""The only write path of the lake: conform, validate, quarantine, commit and count rows."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,11 +21,11 @@ from jobs.lake.tables import RECENT_COMMITS, Lake
 from schemas.ops import QUARANTINE
 from schemas.table import Table
 
-METADATA = "spark.databricks.delta.commitInfo.userMetadata"  # of a commit that no writer makes
-RELEASE = "humpback.release"  # the property of a table that says which release made it
+METADATA = "spark.databricks.delta.commitInfo.userMetadata"  # for SQL statements, which take no writer option
+RELEASE = "humpback.release"  # table property: the release that created the table
 CONSTRAINT = "delta.constraints."
 COMMIT_TRIES = 5
-CONFLICTS = (  # which have no class in common
+CONFLICTS = (  # Delta gives them no common base class
     exceptions.ConcurrentAppendException,
     exceptions.ConcurrentDeleteDeleteException,
     exceptions.ConcurrentDeleteReadException,
@@ -35,7 +35,7 @@ CONFLICTS = (  # which have no class in common
     exceptions.MetadataChangedException,
     exceptions.ProtocolChangedException,
 )
-SMALL_FILES = 100  # more of them than its size needs, and a table is compacted
+SMALL_FILES = 100  # a table with more files than this above what its size needs is compacted
 FULL_FILE_BYTES = 2**27
 
 T = TypeVar("T")
@@ -43,11 +43,11 @@ log = logging.getLogger(__name__)
 
 
 class DuplicateKeyError(ValueError):
-    """Two rows with one key: a fault in the transform that made them."""
+    """Two rows of one write share a key, which is a bug in the transform that made them."""
 
 
 class RunLake(Lake):
-    """The tables below one root, read and written on behalf of one run, whose commits name what was read."""
+    """The tables below one root, read and written by one run; its commits record the versions that it read."""
 
     def __init__(self, spark: SparkSession, root: str, run: Run) -> None:
         """`root` is a folder or any URI that Spark can write."""
@@ -57,11 +57,11 @@ class RunLake(Lake):
         self._reconciled: set[str] = set()
 
     def create(self, table: Table) -> None:
-        """Create the table where it does not exist yet; give an older one the constraints that are declared now."""
+        """Create the table if it is missing; otherwise bring its constraints and properties up to date."""
         if self.exists(table):
             self._reconcile(table)
             return
-        place = self.path(table)  # of which alone the builder makes a name that it does not quote
+        place = self.path(table)  # given a location alone, the builder makes a table name that it does not quote
         builder = DeltaTable.createIfNotExists(self.spark).tableName(conform.delta_name(place)).location(place)
         builder = builder.comment(table.comment).addColumns(table.schema)
         if table.partition_by:
@@ -74,10 +74,10 @@ class RunLake(Lake):
         self._reconciled.add(table.name)
 
     def _reconcile(self, table: Table) -> None:
-        """Give a table that an earlier release made the CHECK constraints and properties that are declared now.
+        """Bring the CHECK constraints and properties of an existing table up to its declaration.
 
         Raises:
-            JobError: rows of the table break a constraint that is new.
+            JobError: rows of the table break a new constraint.
         """
         if table.name in self._reconciled:
             return
@@ -87,15 +87,15 @@ class RunLake(Lake):
             return
         stored = {k.removeprefix(CONSTRAINT): v for k, v in state.properties.items() if k.startswith(CONSTRAINT)}
         place = conform.delta_name(self.path(table))
-        lacking = {k: v for k, v in table.properties.items() if state.properties.get(k) != v}
+        outdated = {k: v for k, v in table.properties.items() if state.properties.get(k) != v}
         with self._named_commits():
             for name in (name for name, rule in stored.items() if not _same(rule, table.constraints.get(name))):
                 self.spark.sql(f"ALTER TABLE {place} DROP CONSTRAINT {name}")
             for name, rule in table.constraints.items():
                 if not _same(rule, stored.get(name)):
                     self._add_constraint(table, name, rule)
-            if lacking:
-                settings = ", ".join(f"'{key}' = '{value}'" for key, value in lacking.items())
+            if outdated:
+                settings = ", ".join(f"'{key}' = '{value}'" for key, value in outdated.items())
                 self.spark.sql(f"ALTER TABLE {place} SET TBLPROPERTIES ({settings})")
 
     def _add_constraint(self, table: Table, name: str, rule: str) -> None:
@@ -111,7 +111,7 @@ class RunLake(Lake):
 
     @contextmanager
     def _named_commits(self) -> Iterator[None]:
-        """Let the commits that SQL statements make carry the run's facts."""
+        """Attach the run's metadata to the commits that SQL statements make."""
         self.spark.conf.set(METADATA, self.run.metadata())
         try:
             yield
@@ -127,18 +127,18 @@ class RunLake(Lake):
         transaction: str | None = None,
         computed: bool = False,
     ) -> int | None:
-        """Conform, validate, quarantine, commit and count; the version written, None if nothing was new.
+        """Conform, validate, quarantine, commit and count `rows`; return the version written, None if nothing was new.
 
-        `rows` may carry, beside the table's columns, `drop_reason` (a rule of the method, null for
+        Besides the table's columns, `rows` may carry `drop_reason` (a rule of the method, null for
         a row that passes) and `rejected`, a struct of the quarantine's `rule`, `detail`,
         `source_file`, `record_offset`, `payload` (null for a sound row). `slice` names the
-        partition that a `replace` table swaps; `transaction` makes a repeated commit harmless;
-        `computed` says that `rows` are staged or local, and need not be staged once more.
+        partition that a `replace` table swaps. `transaction` makes the commit idempotent. With
+        `computed`, `rows` are already staged or local and are not staged again.
 
         Raises:
-            SchemaMismatchError: `rows` lacks a column or has one of another type.
-            DuplicateKeyError: two of the rows that would be written have one key.
-            JobError: another run has used the name of the `transaction`, or commits all the time.
+            SchemaMismatchError: a column is missing or has the wrong type.
+            DuplicateKeyError: two rows to be written share a key.
+            JobError: another run has used the `transaction`, or every try to commit met a conflict.
         """
         judged = self._judged(table, rows, computed)
         n_written = _require_unique(table, judged.groups)
@@ -149,7 +149,7 @@ class RunLake(Lake):
         return self._persistently(table, lambda: self._commit_new(judged, slice, transaction))
 
     def _judged(self, table: Table, rows: DataFrame, computed: bool) -> "_Judged":
-        """The rows that are not in the table yet, shaped and judged by its rules."""
+        """Conform `rows`, apply the table's rules and, for an append, leave out rows already in the table."""
         judged = conform.judged(table, with_breaches(conform.conformed(table, rows), table.rules))
         judged = judged if computed else materialised(judged)
         seen = self.version(table)
@@ -157,10 +157,10 @@ class RunLake(Lake):
         return _Judged(table, new, conform.counted(table, new), seen)
 
     def _commit_new(self, judged: "_Judged", slice: Mapping[str, object] | None, transaction: str | None) -> int | None:
-        """Commit and count what is sound, but for rows that another run has added since they were compared.
+        """Commit and count the sound rows, without those that another run added since the comparison.
 
-        The plan of an append looks for its keys in the table once more, so that Delta refuses the commit if
-        another run's comes in between.
+        The write plan of an append reads the table's keys again, so that Delta refuses the commit if another
+        run commits in between.
         """
         table = judged.table
         if table.write == "append" and _require_unique(table, judged.groups):
@@ -177,59 +177,59 @@ class RunLake(Lake):
         return version
 
     def insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
-        """Write a few rows that this process made itself."""
+        """Write a few rows held in memory; they need no staging."""
         self.write(table, conform.frame_of(table, rows, self.spark), computed=True)
 
     def _without_known(self, table: Table, rows: DataFrame) -> DataFrame:
-        """The staged rows that an append adds: those whose key is not in the table."""
+        """Leave out staged rows of an append whose key is already in the table."""
         if table.write != "append" or not self.exists(table):
             return rows
         return conform.unmatched(rows, self.newest(table).select(*table.key))
 
     def _quarantine(self, table: Table, bad: DataFrame, groups: list[Row]) -> None:
-        """Put defective rows into the quarantine that are not in it yet, and count them.
+        """Add defective rows to the quarantine, except those that it already holds, and count them.
 
-        A row that is in it counts again only where the whole slice is written again. The quarantine never
-        decides which rows are new: a row whose defect is gone is written like any other.
+        A row that it already holds counts again only if a `replace` writes the whole slice again. The quarantine
+        never decides which rows are new: a row whose defect is gone is written like any other.
         """
         known = self._unresolved(table).select("row_id", "rule")
         new = conform.quarantine_rows(table, bad, self.run.run_id).join(known, ["row_id", "rule"], "left_anti")
         new = materialised(new)
-        found = [Entry(row["count"], row.rule) for row in new.groupBy("rule").count().collect()]
-        entries = found
+        added = [Entry(row["count"], row.rule) for row in new.groupBy("rule").count().collect()]
+        entries = added
         if table.write == "replace":
             entries = [Entry(group.n, group.rule) for group in groups if group.rule is not None]
-        if found:
+        if added:
             counted = entries if self._is_counted(table) else []
             self._persistently(QUARANTINE, lambda: self._commit(QUARANTINE, new, entries=counted))
         self._enter(table, entries)
 
     def _resolve(self, table: Table, written: DataFrame) -> None:
-        """Mark the rows of the quarantine that are about to be written after all.
+        """Mark as resolved the quarantined rows that are about to be written.
 
-        Before the commit: if that never comes, a later run finds the row to be new, sound or not.
+        This comes before the commit: if the commit fails, a later run treats the row as new, sound or not.
         """
-        waiting = self._unresolved(table).select("row_id")
-        if waiting.isEmpty():
+        unresolved = self._unresolved(table).select("row_id")
+        if unresolved.isEmpty():
             return
         ids = written.select(F.explode(conform.places(table)).alias("row_id"))
-        healed = materialised(waiting.join(ids, "row_id", "left_semi").distinct())
+        healed = materialised(unresolved.join(ids, "row_id", "left_semi").distinct())
         if healed.isEmpty():
             return
-        same = f"q.table = '{table.name}' AND q.row_id = healed.row_id AND q.resolved_by IS NULL"
+        condition = f"q.table = '{table.name}' AND q.row_id = healed.row_id AND q.resolved_by IS NULL"
         quarantine = DeltaTable.forPath(self.spark, self.path(QUARANTINE)).alias("q")
-        change = quarantine.merge(healed.alias("healed"), same)
-        change = change.whenMatchedUpdate(set={"resolved_by": F.lit(self.run.run_id)})
+        update = quarantine.merge(healed.alias("healed"), condition)
+        update = update.whenMatchedUpdate(set={"resolved_by": F.lit(self.run.run_id)})
         with self._named_commits():
-            self._persistently(QUARANTINE, change.execute)
+            self._persistently(QUARANTINE, update.execute)
         self.run.commits[QUARANTINE.name] += 1
 
     def _unresolved(self, table: Table) -> DataFrame:
-        """The rows of the quarantine that the table still lacks."""
+        """Return the table's quarantined rows that are not resolved."""
         return self.newest(QUARANTINE).where((F.col("table") == table.name) & F.col("resolved_by").isNull())
 
     def _is_counted(self, table: Table) -> bool:
-        """Whether the table's rows are those that the run is there to write."""
+        """Return whether the run counts rows of this table: it is the one that the run's job writes."""
         return table.name == self.run.writes.name
 
     def _enter(self, table: Table, entries: list[Entry]) -> None:
@@ -237,10 +237,10 @@ class RunLake(Lake):
             self.run.enter(entries)
 
     def _persistently(self, table: Table, commit: Callable[[], T]) -> T:
-        """Make a commit, again where another run's came in between.
+        """Try a commit up to `COMMIT_TRIES` times, as long as other runs' commits conflict with it.
 
         Raises:
-            JobError: another run's came in between each time.
+            JobError: every try met a conflict.
         """
         for _ in range(COMMIT_TRIES):
             try:
@@ -249,7 +249,7 @@ class RunLake(Lake):
                 log.info("%s: another run committed first, trying again: %s", table.name, sentence(error))
         raise JobError(
             f"{table.name}: another run committed first {COMMIT_TRIES} times in a row; nothing of this commit was "
-            "written; run the same command again when there is less to do at once"
+            "written; run the same command again when fewer runs write to this lake"
         )
 
     def _commit(
@@ -264,7 +264,7 @@ class RunLake(Lake):
         self.create(table)
         metadata = self.run.metadata(transaction, entries if self._is_counted(table) or table is QUARANTINE else ())
         writer = rows.write.format("delta").mode("append").option("userMetadata", metadata)
-        writer = writer.option("mergeSchema", "true")  # a lake of an older version gets the columns it lacks
+        writer = writer.option("mergeSchema", "true")  # adds new columns to a table of an older release
         if table.write == "replace":
             if not slice:
                 raise ValueError(f"{table.name}: a replace needs the slice it replaces")
@@ -281,7 +281,7 @@ class RunLake(Lake):
         return version
 
     def compact(self, table: Table) -> None:
-        """Write a table's many small files anew as few; no row changes, and older versions stay readable."""
+        """Compact a table with too many small files; no row changes, and older versions stay readable."""
         state = self.state(table)
         if state is None:
             return
@@ -295,14 +295,14 @@ class RunLake(Lake):
         self.run.commits[table.name] += 1
 
     def vacuum(self, table: Table) -> None:
-        """Delete the files that no version needs which is younger than the table's retention time."""
+        """Delete the files that no version within the table's retention time needs."""
         with self._named_commits():
             self.spark.sql(f"VACUUM {conform.delta_name(self.path(table))}")
 
     def _version_of(self, table: Table, transaction: str) -> int:
-        """The version that a transaction made: Delta skips a repeated one, whatever it holds."""
-        mine = self.commits(table).where(F.get_json_object("userMetadata", "$.transaction") == transaction)
-        commit = mine.orderBy(F.desc("version")).first()
+        """Return the version that a transaction committed; Delta skips a repeated transaction, whatever its rows."""
+        matches = self.commits(table).where(F.get_json_object("userMetadata", "$.transaction") == transaction)
+        commit = matches.orderBy(F.desc("version")).first()
         if commit is None:
             raise JobError(
                 f"{table.name}: transaction {transaction} is not among the last {RECENT_COMMITS} commits; "
@@ -313,22 +313,22 @@ class RunLake(Lake):
 
 @dataclass
 class _Judged:
-    """Rows of one write, as they compare with version `seen` of their table."""
+    """The rows of one write, compared with version `seen` of their table."""
 
     table: Table
     rows: DataFrame
     groups: list[Row]
-    """Of `rows`, by rule broken, drop reason and whether they are written."""
+    """Counts of `rows` by broken rule, drop reason and whether they are written."""
     seen: int | None
 
 
 def _same(rule: str, other: str | None) -> bool:
-    """Whether two conditions are alike but for white space, which Delta changes in one that is added later."""
+    """Return whether two conditions are equal but for white space, which Delta changes in a constraint added later."""
     return other is not None and "".join(rule.split()) == "".join(other.split())
 
 
 def _require_unique(table: Table, groups: list[Row]) -> int:
-    """How many rows will be written; raises where two of them have one key."""
+    """Return the number of rows to be written; raise DuplicateKeyError if two of them share a key."""
     n_written: int = sum(group.n for group in groups if group.written)
     n_keys = sum(group.n_keys for group in groups if group.written)
     if n_keys != n_written and table.holds != "all":

@@ -1,1 +1,1 @@
-"""The whole loop: the order of the steps, running them, what is left to do, and the dry run."""
+"""The loop over iterations: the order of its steps, their execution, the check for changes, and the dry run."""

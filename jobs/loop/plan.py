@@ -1,4 +1,4 @@
-"""What `humpback run` would do: new inputs, requests to send, tokens, trainings; nothing is written."""
+"""The dry run of `humpback run`: new inputs, requests, tokens and trainings; nothing is written."""
 
 from dataclasses import replace
 
@@ -14,12 +14,12 @@ PLAN = "step string, iteration int, would_do string, n bigint, tokens bigint"
 
 
 def plan(lake: Lake, recipe: Recipe, servers: Servers, limit: int | None = None) -> DataFrame:
-    """One row per step of the loop: how many files, trainings or requests it would take on, at most.
+    """Return one row per step of the loop: the maximum number of files, trainings or requests that it would process.
 
-    `tokens` (read, not generated) is null where the pool that they come from is not drawn yet.
+    `tokens` (read, not generated) is null until the pool of segments is drawn.
 
     Raises:
-        JobError, ModelFolderError: an input that the loop needs is not there.
+        JobError, ModelFolderError: an input that the loop needs is missing.
     """
     inputs_digest(recipe, limit)  # raises where one is missing
     rows = []

@@ -1,4 +1,4 @@
-"""Runs one step, or every step of the loop, and records what each did in `ops.runs`."""
+"""Execution of one step, or of every step of the loop, with a row per run in `ops.runs`."""
 
 import logging
 import uuid
@@ -28,12 +28,12 @@ from schemas.ops import QUARANTINE, RUNS
 log = logging.getLogger(__name__)
 
 STATUSES = {3: "stopped", 4: "waiting"}
-"""Exit code of an error -> the status of the run that it ended; others have failed."""
+"""Exit code of an error -> the status of the run that it ended; any other code means `failed`."""
 
 
 @dataclass
 class Runner:
-    """Runs the steps of one recipe on one lake, with servers that whoever made it stops."""
+    """Runner of one recipe's steps on one lake; whoever creates it stops the servers."""
 
     spark: SparkSession
     root: str
@@ -43,10 +43,10 @@ class Runner:
     _unrecorded: list[dict[str, Any]] = field(default_factory=list)
 
     def loop(self, limit: int | None = None) -> list[Run]:
-        """Run every step in order; what has been done before costs a look. The runs, and the loop's own last.
+        """Run every step in order, without repeating earlier work; return the steps' runs, then the loop's run.
 
-        Where nothing has changed since such a loop ended well, no step is run. Each step that did something
-        is recorded at once; those that found nothing new share a commit.
+        If nothing has changed since such a loop succeeded, no step is run. A step that did something is recorded
+        at once; steps that found nothing new share a commit.
         """
         inputs = state.inputs_digest(self.recipe, limit)
         loop = self._run_of_loop()
@@ -64,7 +64,7 @@ class Runner:
                     self._record()
             lake = RunLake(self.spark, self.root, loop)
             for table in TABLES:
-                lake.create(table)  # those that nothing came into: readers find no rows, not no table
+                lake.create(table)  # so that readers find an empty table instead of none
             self._compact(lake)
             loop.n_in = loop.n_out = len(runs)
             if limit is None:
@@ -72,7 +72,7 @@ class Runner:
             return self._ended(loop, runs)
 
     def step(self, step: Step) -> Run:
-        """Run one job and write its row in `ops.runs`, whatever its ending.
+        """Run one job and write its row to `ops.runs`, even if the job fails.
 
         Raises:
             WaitingError: another run of the experiment has not ended.
@@ -86,7 +86,7 @@ class Runner:
 
     @contextmanager
     def _leased(self, loop_id: str) -> Iterator[Holding]:
-        """Hold the experiment's lease; first enter killed runs, and at the end what is not written yet."""
+        """Hold the experiment's lease; record killed runs first, and at the end the rows not yet written."""
         with held(self.spark, self.root, self.recipe.name, loop_id) as lease:
             for dead in lease.dead:
                 since = datetime.fromtimestamp(dead.since, UTC)
@@ -115,7 +115,7 @@ class Runner:
         return [*runs, loop]
 
     def _run(self, step: Step, loop_id: str, lease: Holding) -> Run:
-        """Run one job, and add its row for `ops.runs` to those that are to be written."""
+        """Run one job, and queue its row for `ops.runs`."""
         run = Run(
             job=step.name,
             experiment=self.recipe.name,
@@ -141,7 +141,7 @@ class Runner:
             status = STATUSES.get(error.exit_code, "failed")
             raise
         except KeyboardInterrupt:
-            jvm.cancel_jobs(self.spark)  # they would hold the cores that the run's row needs
+            jvm.cancel_jobs(self.spark)  # they would hold the cores needed to write the run's row
             raise
         finally:
             self._unrecorded.append(run.row(status))
@@ -149,7 +149,7 @@ class Runner:
         return run
 
     def _record(self) -> None:
-        """Write the rows that are waiting for it; after a failed run its own error matters more than one of this."""
+        """Write the queued rows to `ops.runs`; after a failed run, only log an error, which must not hide the run's."""
         rows = self._unrecorded
         if not rows:
             return

@@ -1,4 +1,4 @@
-"""What a whole loop depends on, as one digest: while it is what a loop left behind, there is nothing to do."""
+"""The state that a loop depends on, as one digest; while it equals that of a finished loop, there is nothing to do."""
 
 import hashlib
 import os
@@ -25,21 +25,21 @@ from transforms.crawl.documents import UNREADABLE
 
 PACKAGES = ("jobs", "transforms", "expectations", "model_ops", "schemas")
 CODE = Path(__file__).parents[2]
-"""The checkout, the installed packages' folder, or the wheel that Spark runs as it is."""
+"""The checkout, the folder of installed packages, or the wheel that Spark runs without unpacking it."""
 
 Versions = dict[str, int]
 File = list[Any]
-"""Path, size, time, and whether it can be read."""
+"""Path, size in bytes, modification time in ns, and whether it is readable."""
 
 
 def inputs_digest(recipe: Recipe, limit: int | None, code: Path = CODE) -> str | None:
-    """All that a loop depends on outside the lake: code, recipe, files; finds at once what it would miss hours later.
+    """Digest what a loop depends on outside the lake: code, recipe and files, of which none may be missing.
 
-    Files are compared by name, size and time; lists and prompts by their contents. None where the recipe
-    names files elsewhere than on this machine, of which only reading them tells whether they have changed.
+    Files are compared by name, size and time, lists and prompts by their contents. None if the recipe names
+    remote files, since only reading them would show whether they have changed.
 
     Raises:
-        RecipeError, JobError, ModelFolderError: a file or folder that the recipe names is not there or not readable.
+        RecipeError, JobError, ModelFolderError: a file or folder that the recipe names is missing or unreadable.
     """
     crawl = crawl_files(recipe.ingest_documents.paths, recipe.ingest_conversations.paths)
     seed, elsewhere = conversation_files(recipe.ingest_conversations.paths)
@@ -55,22 +55,22 @@ def inputs_digest(recipe: Recipe, limit: int | None, code: Path = CODE) -> str |
 
 
 def versions(lake: Lake) -> Versions:
-    """The newest version of every table; 0 where there are no rows yet, or not even a table.
+    """Return the newest version of every table except `ops.runs`; 0 where there are no rows, or no table.
 
-    Not of `ops.runs`: loops write there, and jobs read in it only what they need not do again.
+    `ops.runs` is left out because loops write to it, and jobs read in it only what they need not do again.
     """
     tables = [table for table in TABLES if table is not RUNS]
-    found = local.versions(lake.root, tables)
-    return found if found is not None else {table.name: lake.version(table) or 0 for table in tables}
+    known = local.versions(lake.root, tables)
+    return known if known is not None else {table.name: lake.version(table) or 0 for table in tables}
 
 
 def state_digest(inputs: str | None, tables: Versions) -> str | None:
-    """The state of everything: `inputs` is what `inputs_digest` gave."""
+    """Digest the result of `inputs_digest` with the tables' versions; None if `inputs` is None."""
     return None if inputs is None else digest([inputs, tables])
 
 
 def is_done(spark: SparkSession, root: str, inputs: str | None, tables: Versions) -> bool:
-    """Whether a loop has ended in exactly this state."""
+    """Return whether a loop has ended in exactly this state."""
     state = state_digest(inputs, tables)
     if state is None:
         return False
@@ -81,10 +81,10 @@ def is_done(spark: SparkSession, root: str, inputs: str | None, tables: Versions
 
 
 def left_behind(lake: Lake, inputs: str | None, before: Versions, runs: Sequence[Run]) -> str | None:
-    """The state in which the loop of `runs` ended, if a second look would find nothing.
+    """Return the state digest at the end of the loop of `runs`, if a second loop would find nothing to do.
 
-    None if another writer has been at the tables since `before`, or if any try of a request failed or a
-    file could not be read: what stands as failed is tried again.
+    None if another writer has changed the tables since `before`, or if any request failed or a file could not
+    be read, since the next loop tries those again.
     """
     if any(run.n_failed or run.quarantined[UNREADABLE] for run in runs):
         return None
@@ -97,16 +97,16 @@ def left_behind(lake: Lake, inputs: str | None, before: Versions, runs: Sequence
 def _file(path: str) -> File:
     try:
         facts = os.stat(path)
-    except OSError:  # whoever reads it says what is wrong with it
+    except OSError:  # the job that reads the file reports the error
         return [path, None, None, False]
     return [path, facts.st_size, facts.st_mtime_ns, os.access(path, os.R_OK)]
 
 
 def code_digest(root: Path) -> str:
-    """The version number alone would miss a change in a checkout or in a wheel that was built again."""
+    """Hash the source files, since the version number misses a change in a checkout or in a rebuilt wheel."""
     content = hashlib.sha256()
-    found = (file for package in PACKAGES for file in sorted((root / package).rglob("*")))
-    sources = (file for file in found if file.suffix in {".py", ".j2"})
+    paths = (file for package in PACKAGES for file in sorted((root / package).rglob("*")))
+    sources = (file for file in paths if file.suffix in {".py", ".j2"})
     for file in [root] if root.is_file() else sources:
         content.update(file.read_bytes())
     return content.hexdigest()

@@ -1,4 +1,4 @@
-"""The jobs, and their order in the loop over iterations: the paper's figure 1."""
+"""The jobs, and their order in the loop over iterations, as in the paper's figure 1."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -45,9 +45,9 @@ JOBS: tuple[ModuleType, ...] = (
 
 
 def steps(recipe: Recipe) -> Iterator[Step]:
-    """M_yx and M0 from the seed; then M_(t-1) scores, A_k(t) is curated, M_t is trained from the base model.
+    """Yield the steps: M_yx and M0 from the seed; then M_(t-1) scores, A_k(t) is curated, M_t is trained from the base.
 
-    A model answers the evaluation prompts while it is being served anyway.
+    A model answers the evaluation prompts right after it scores, while it is still served; the last at the end.
     """
     yield Step(ingest_documents)
     yield Step(extract_segments)
@@ -63,17 +63,17 @@ def steps(recipe: Recipe) -> Iterator[Step]:
     yield Step(generate_candidates)
     for t in range(1, recipe.iterations + 1):
         yield Step(score_candidates, t)
-        yield from _looks_at_model(recipe, t - 1)
+        yield from _evaluation(recipe, t - 1)
         yield Step(curate, t)
         yield Step(build_training_examples, t, "forward")
         yield Step(finetune, t, "forward")
-    yield from _looks_at_model(recipe, recipe.iterations)
+    yield from _evaluation(recipe, recipe.iterations)
     for t in recipe.judge_answers.iterations:
         yield Step(judge_answers, t)
 
 
-def _looks_at_model(recipe: Recipe, t: int) -> Iterator[Step]:
-    """What the recipe wants to know of the forward model of iteration `t`."""
+def _evaluation(recipe: Recipe, t: int) -> Iterator[Step]:
+    """Yield the recipe's checks and answers of the forward model of iteration `t`."""
     if t in recipe.judge_check.iterations:
         yield Step(judge_check, t)
     if t in recipe.answering_iterations:
