@@ -24,11 +24,12 @@ def model_name(direction: str, iteration: int) -> str:
 
 def noted(view: LakeView) -> Notes:
     """What counts by the runs of a lake."""
-    return last_noted(view.rows("SELECT * FROM ops.runs WHERE status = 'ok'"))
+    ended = "SELECT experiment, started_at, methods FROM ops.runs WHERE status = 'ok' AND methods IS NOT NULL"
+    return last_noted(view.rows(ended))
 
 
 def last_noted(runs: Iterable[Mapping[str, Any]]) -> Notes:
-    """For each name, what the last of some rows of `ops.runs` noted."""
+    """For each name, what the last of some rows of `ops.runs` noted, all of runs that ended well."""
     newest: dict[tuple[str, str], tuple[datetime, str]] = {}
     for run in runs:
         for name, value in (run["methods"] or {}).items():

@@ -28,7 +28,9 @@ OTHERWISE = frozenset({"hash"})
 _INTEGERS = (exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT)
 _HAS_PART = "typeof(x) = 'DOUBLE' OR typeof(x) = 'FLOAT' OR typeof(x) LIKE 'DECIMAL%'"
 _DAMAGED = "reading the stream registered as"  # so begins what DuckDB says where delta-rs cannot read a file
-_MISSING_COLUMN = re.compile(r'column "(?P<a>[^"]+)" (?:was )?not found|does not have a column named "(?P<b>[^"]+)"')
+_MISSING_COLUMN = re.compile(
+    r'(?i)column "([^"]+)" (?:(?:was )?not found|does not exist)|does not have a column named "([^"]+)"'
+)
 
 
 def answer(view: LakeView, text: str) -> Rows:
@@ -58,7 +60,7 @@ def _parsed(text: str) -> exp.Query:
     """The statement, if it is one query, and nothing in it writes or runs anything."""
     logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it tells of each statement that it only passes on
     try:
-        statements = sqlglot.parse(text, read="spark")
+        statements = [statement for statement in sqlglot.parse(text, read="spark") if statement]
     except SqlglotError as error:
         raise JobError(f"sql: DuckDB's engine cannot read the statement: {_where(error)}; {ASK_SPARK}") from error
     if len(statements) != 1:
@@ -66,6 +68,8 @@ def _parsed(text: str) -> exp.Query:
     [statement] = statements
     if not isinstance(statement, exp.Query):
         raise JobError(f"sql: DuckDB's engine runs queries only, SELECT or WITH; {ASK_SPARK}")
+    for hint in list(statement.find_all(exp.Hint)):
+        hint.pop()  # it only tells Spark how
     for node in statement.walk():
         if isinstance(node, (exp.DML, exp.DDL, exp.Command, exp.Into, exp.QueryTransform)):
             raise JobError("sql: the statement holds more than a query; tables are written by jobs alone")
@@ -78,7 +82,8 @@ def _where(error: SqlglotError) -> str:
     """What a parser says: the fault's place, without the statement."""
     if isinstance(error, ParseError) and error.errors:
         first = error.errors[0]
-        return f"{first['description'].rstrip('.')} at line {first['line']}, column {first['col']}"
+        what = re.sub(r" for <class [^>]*>", "", first["description"]).rstrip(".")
+        return f"{what} at line {first['line']}, column {first['col']}"
     return one_line(error)
 
 
@@ -180,7 +185,7 @@ def _told(view: LakeView, tables: list[Table], error: BaseException) -> JobError
     names = ", ".join(dict.fromkeys(table.name for table in tables))
     said = str(error).partition("\n\nLINE ")[0]
     if missing := _MISSING_COLUMN.search(said):
-        column = missing["a"] or missing["b"]
+        column = next(name for name in missing.groups() if name)
         known = [name for table in tables for name in table.columns]
         return JobError(f"sql: there is no column {column} in {names or 'the query'}{meant(column, known)}")
     if not isinstance(error, duckdb.Error) or _DAMAGED in said:

@@ -1,12 +1,17 @@
 """The numbers of the report, without a JVM, from a lake whose rows are known."""
 
 import json
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from jobs.cli import commands
 from jobs.lake import translated
+from jobs.lake.runs import Run
 from jobs.lake.view import LakeView
 from jobs.report import gather, report, write
 from jobs.report.facts import Stage
@@ -156,6 +161,15 @@ def test_the_command_says_where_it_is(look: Command, finished_root: str, tmp_pat
     assert look(*words).out == f"report: {tmp_path}/r.html\n"
     assert json.loads(look(*words, "--json").out) == {"report": f"{tmp_path}/r.html"}
     assert "Experiment demo" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_a_loop_ends_with_the_report(finished_root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, done = tmp_path / "r.html", Run("curate", "demo", "r", RUNS)
+    options = Namespace(limit=None, json=False, report=out, lake=finished_root)
+    runner: Any = SimpleNamespace(loop=lambda limit: [done], recipe=SimpleNamespace(name="demo"))
+    assert commands._loop(options, runner) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"report: {out}"
+    assert "Experiment demo" in out.read_text(encoding="utf-8")
 
 
 def test_report_of_an_empty_lake(tmp_path: Path) -> None:

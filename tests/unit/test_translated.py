@@ -16,6 +16,7 @@ from jobs.lake.translated import answer
 from jobs.lake.view import LakeView
 from schemas import BY_NAME
 from tests.conftest import Command
+from tests.jobs.test_catalog import REACHES_OUT, WRITES
 
 SPARK = "ask Spark: --engine spark"
 QUERIES_ONLY = f"DuckDB's engine runs queries only, SELECT or WITH; {SPARK}"
@@ -41,7 +42,8 @@ def one(view: LakeView, text: str) -> Any:
         ("SELECT (SELECT count(*) FROM gold.curated) - (SELECT count(*) FROM `gold`.curated VERSION AS OF 0)", 13),
         ("SELECT count(curated.score) FROM spark_catalog.gold.curated VERSION AS OF 0", 17),
         ("WITH mine AS (SELECT 1 AS x) SELECT x FROM MINE", 1),
-        ("SELECT pairs FROM drift", 60),
+        ("SELECT pairs FROM drift;", 60),
+        ("SELECT /*+ BROADCAST(c) */ count(*) FROM gold.curated c", 30),
         ("SELECT d.pairs FROM drift d", 60),
         ("SELECT method_digests[0] FROM gold.curated LIMIT 1", "likelihood_gain-1"),
         ("SELECT CAST(3.7 AS INT) + CAST(-3.7D AS INT) + int(2.5)", 2),
@@ -69,6 +71,7 @@ def test_a_query_is_answered_as_spark_would(view: LakeView, text: str, value: ob
         ("SELECT * FROM gold.curatd", "gold.curatd is no table of this lake; did you mean gold.curated?"),
         ("SELECT pair_i FROM gold.curated", "there is no column pair_i in gold.curated; did you mean pair_id?"),
         ("SELECT c.pair_i FROM gold.curated c", "there is no column pair_i in gold.curated; did you mean pair_id?"),
+        ("SELECT 1 FROM gold.curated JOIN silver.scores USING (pair_ids)", "there is no column pair_ids in gold.curated, silver.scores; did you mean pair_id?"),
         ("SELECT 1 AS a WHERE b = 1", "there is no column b in the query"),
         ("SELECT * FROM read_csv('/etc/passwd')", f"DuckDB's engine reads the lake's tables only, not READ_CSV('/etc/passwd'); {SPARK}"),
         ("SELECT * FROM range(3)", f"DuckDB's engine reads the lake's tables only, not RANGE(3); {SPARK}"),
@@ -98,6 +101,12 @@ def test_what_is_not_answered_is_one_sentence(view: LakeView, text: str, said: s
         list(answer(view, text).values)
     assert str(refused.value).startswith(f"sql: {said}")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", WRITES + REACHES_OUT)
+def test_what_spark_refuses_is_refused(view: LakeView, text: str) -> None:
+    with pytest.raises(JobError, match=r"^sql: [^\n]*$"):
+        list(answer(view, text).values)
 
 
 def test_an_unknown_version(view: LakeView, finished_root: str) -> None:
