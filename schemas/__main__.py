@@ -27,7 +27,7 @@ def entry(table: Table) -> str:
             "",
             f"{table.comment} {'; '.join(facts)}.".replace(". key", ". Key"),
             "",
-            "| column | type | null | what it is |",
+            "| column | type | null | meaning |",
             "|---|---|---|---|",
             *rows,
             *(["", *rules] if rules else []),

@@ -28,11 +28,11 @@ DOCUMENTS = Table(
     schema=StructType(
         [
             column("document_id", StringType(), "sha256 of url and payload_digest, hex"),
-            column("url", StringType(), "address the page was fetched from, as the crawl recorded it"),
+            column("url", StringType(), "the page's address, as the crawl recorded it"),
             column(
                 "crawled_at",
                 TimestampType(),
-                "when it was fetched, UTC; null where the crawl's date is impossible",
+                "time of the fetch, UTC; null if the source has no date or an impossible one",
                 nullable=True,
             ),
             column("source_id", StringType(), "WARC-TREC-ID, ClueWeb22-ID, WARC-Record-ID, or a table's id column"),
@@ -40,18 +40,22 @@ DOCUMENTS = Table(
             column(
                 "record_offset",
                 LongType(),
-                "place in source_file: the byte; of Parquet the row, from 0; of compressed JSONL the line, from 1",
+                "place in source_file: byte offset; in Parquet the row, from 0; in compressed JSONL the line, from 1",
             ),
-            column("charset", StringType(), "encoding the page was decoded with, WHATWG name"),
-            column("media_type", StringType(), "what content is: text/html or text/plain"),
+            column("charset", StringType(), "the page's encoding, WHATWG name"),
+            column("media_type", StringType(), "type of content: text/html or text/plain"),
             column(
                 "content",
                 StringType(),
-                f"the page as text: HTML or plain text, as media_type says; at most {MAX_PAGE_BYTES // 2**20} MiB",
+                f"the decoded page, HTML or plain text by media_type; at most {MAX_PAGE_BYTES // 2**20} MiB",
             ),
             column("payload_digest", StringType(), "sha256 of the page's bytes before decoding, hex"),
             column("robots", ArrayType(StringType(), False), "robots directives of the page, e.g. noarchive"),
-            column("licences", ArrayType(StringType(), False), "Creative Commons licences it links to, SPDX names"),
+            column(
+                "licences",
+                ArrayType(StringType(), False),
+                "Creative Commons licences that the page links to, SPDX names",
+            ),
         ]
     ),
     key=("document_id",),
@@ -78,7 +82,7 @@ CONVERSATIONS = Table(
             column("rank", IntegerType(), "human preference among siblings, 0 is best", nullable=True),
             column("synthetic", BooleanType(), "written by a model"),
             column("source", StringType(), "the collection, e.g. the file's name"),
-            column("licence", StringType(), "SPDX name, or what the recipe says", nullable=True),
+            column("licence", StringType(), "SPDX name, or the recipe's value", nullable=True),
         ]
     ),
     key=("message_id",),

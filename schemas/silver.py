@@ -151,7 +151,7 @@ SEED_PAIRS = Table(
             column("response", StringType(), "the human response"),
             column("language", StringType(), "BCP 47 code", nullable=True),
             column("source", StringType(), "the collection that it comes from"),
-            column("licence", StringType(), "SPDX name, or what the recipe says", nullable=True),
+            column("licence", StringType(), "SPDX name, or the recipe's value", nullable=True),
             column("split", StringType(), "train or dev, by hash of pair_id"),
         ]
     ),

@@ -1,1 +1,1 @@
-"""The method: DataFrames in, one DataFrame out; no action, no files, no clock."""
+"""The method, mainly functions from DataFrames to one DataFrame; no writes and no clock."""

@@ -49,7 +49,7 @@ def _exact(part: Part, stream: BinaryIO, starts: Starts) -> Part | None:
 
 
 WARC = SourceFormat(
-    (".warc", ".warc.gz", ".warc.zst", ".warc.wet", ".warc.wet.gz", ".arc", ".arc.gz"),  # ARC gets its own error
+    (".warc", ".warc.gz", ".warc.zst", ".warc.wet", ".warc.wet.gz", ".arc", ".arc.gz"),  # ARC, to be refused by name
     _exactly(warc.read_records, warc.record_starts),
     warc.record_starts,
 )

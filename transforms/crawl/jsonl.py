@@ -17,7 +17,7 @@ from transforms.crawl.texts import columns_missing, text_record
 ESCAPED = 3  # JSON in ASCII writes a character of two bytes in six
 OTHER_BYTES = 2**20  # allowed in a line in addition to its text
 SKIPPED = 2**16
-PROBED = 1000  # a part whose first lines, this many, lack the columns is refused
+PROBED = 1000  # a part is refused if its first 1,000 lines lack the columns
 
 
 def read_jsonl(stream: BinaryIO, part: Part, max_bytes: int, columns: Columns) -> Iterator[Record | Defect]:

@@ -17,7 +17,7 @@ from transforms.crawl.members import (
 
 BLANK = re.compile(rb"[\r\n]*")
 LINE_BYTES = 64  # enough to recognise the first lines of a record
-DECLARED_BYTES = 2**34  # of a declared length within which a high compression ratio is no bomb
+DECLARED_BYTES = 2**34  # of a record, by its declared length, in which a high compression ratio is no bomb
 
 
 class Summed(Protocol):

@@ -18,7 +18,7 @@ TEXTS = 1000  # per batch, whose words fit the processor's cache
 # Digits stay: pages that differ only in numbers are different pages.
 NOT_A_WORD = r"[^\x00-\x7F\pL\pM\pN]+"
 ASCII_WORDS = bytes(byte if byte > 127 or chr(byte).isalnum() else 32 for byte in range(256))
-PRIME = np.uint64(0x100000001B3)  # FNV-1a, over 32-bit words
+PRIME = np.uint64(0x100000001B3)  # of 64-bit FNV-1a
 BASIS = np.uint64(0xCBF29CE484222325)
 
 

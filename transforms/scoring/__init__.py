@@ -1,1 +1,1 @@
-"""Scorers, their scores, curation, and what scores are worth."""
+"""Scorers, their scores, curation, and the evaluation of scores on known pairs."""
