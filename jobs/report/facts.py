@@ -8,7 +8,7 @@ from jobs.current.counting import PAIRS, POOL, SEED_PAIRS, of_method, values
 from jobs.current.notes import model_name, noted
 from jobs.lake.view import LakeView, Row
 from schemas.silver import DUPLICATES, SEGMENTS
-from transforms.pages.segments import DROP_REASONS
+from transforms.pages.drop_reasons import DROP_REASONS
 
 MAX_RUNS = 5000
 KEPT = "kept"

@@ -19,7 +19,7 @@ from schemas.ops import RUNS
 from tests.conftest import Command
 from tests.jobs.synthetic_lake import BACKWARD, FORWARD, THRESHOLD
 from tests.planted import plant
-from transforms.pages.segments import DROP_REASONS
+from transforms.pages.drop_reasons import DROP_REASONS
 
 
 @pytest.fixture(scope="module")

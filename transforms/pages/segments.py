@@ -25,26 +25,11 @@ from transforms.pages.block_lists import url_matcher, word_counter
 from transforms.pages.html import MAX_SECTIONS
 from transforms.pages.language import identify_prose
 from transforms.pages.personal_data import scrubbed
-from transforms.pages.quality_rules import RULES, Limits, quality_fault
+from transforms.pages.quality_rules import Limits, quality_fault
 from transforms.pages.render import Page, render
 from transforms.pages.segment_rules import header_fault, is_end_matter, is_repetitive
 
 METHOD_VERSION = "segments-8"
-# In the order of application: the first rule that drops a segment names the reason.
-DROP_REASONS = (
-    "blocked_url",
-    "too_many_headers",
-    "no_header",  # the whole page, one row
-    "too_short",
-    "too_long",
-    "empty_header",
-    "uppercase_header",
-    "navigation_header",
-    "repetitive",
-    "language",
-    "blocked_words",
-    *RULES,
-)
 ROWS = StructType([StructField(f.name, f.dataType) for f in SEGMENTS.schema if f.name != "method_digest"])
 Row = dict[str, Any]
 
@@ -79,7 +64,7 @@ class Span(NamedTuple):
 
 
 def segments_from(documents: DataFrame, rules: SegmentRules, *, method_digest: str) -> DataFrame:
-    """Return every piece of every document; `drop_reason` is the first of the `DROP_REASONS` that applies."""
+    """Return every piece of every document; `drop_reason` is the first of `drop_reasons.DROP_REASONS` that applies."""
 
     def extract(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = to_arrow_schema(ROWS)
