@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 FOLDER = "_leases"
 LASTS = 120.0  # seconds; a dead host blocks other runs for this long at most
 RENEWED_EVERY = 20.0
+READS = 10  # of a lease that is empty, until its writer is taken for dead
 TRIES = 3  # two runs that start at the same moment may each see the other and withdraw
 
 
@@ -153,11 +154,17 @@ class _Folder:
 
     def leases(self) -> list[Lease]:
         """Read all leases of the experiment."""
+        for _ in range(READS):
+            texts = self._texts()
+            if all(texts):
+                break
+            time.sleep(0.5)  # HDFS shows a file as empty while it is being written
+        return [Lease(**json.loads(text)) for text in texts if text]
+
+    def _texts(self) -> list[str]:
         if self._local is None:
-            texts = jvm.texts_in(self._spark, self._place, ".json")
-        else:
-            texts = [text for path in sorted(self._local.glob("*.json")) if (text := _text(path))]
-        return [Lease(**json.loads(text)) for text in texts]
+            return jvm.texts_in(self._spark, self._place, ".json")
+        return [text for path in sorted(self._local.glob("*.json")) if (text := _text(path)) is not None]
 
     def delete(self, loop_id: str) -> None:
         """Remove a lease, if it is there."""

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Timer
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,6 +48,27 @@ def test_a_second_run_of_an_experiment_is_refused_until_the_first_ends(tmp_path:
     with held(NO_SPARK, str(tmp_path), "demo", "fourth") as holding:
         assert holding.dead == []
     assert list((tmp_path / lease.FOLDER).rglob("*.json")) == []
+
+
+def test_a_lease_that_is_being_written_counts(tmp_path: Path) -> None:
+    """A renewal on HDFS empties the file for a moment."""
+    leave(tmp_path, own(tmp_path))
+    file = tmp_path / lease.FOLDER / "demo" / "mine.json"
+    text = file.read_text()
+    file.write_text("")
+    written = Timer(0.2, file.write_text, [text])
+    written.start()
+    with pytest.raises(WaitingError), held(NO_SPARK, str(tmp_path), "demo", "next"):
+        raise AssertionError("two hold the lease")
+    written.join()
+
+
+def test_a_lease_whose_writer_died_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "READS", 2)
+    leave(tmp_path, own(tmp_path))
+    (tmp_path / lease.FOLDER / "demo" / "mine.json").write_text("")
+    with held(NO_SPARK, str(tmp_path), "demo", "next") as holding:
+        assert holding.dead == []
 
 
 def test_who_has_just_begun_may_commit(tmp_path: Path) -> None:
