@@ -186,7 +186,7 @@ def test_page_shows_the_numbers() -> None:
     for text in ("38,211", "2 min 41 s", "below threshold", "(0.020 &lt; 0.100)", "gate expected", "M2",
                  'href="../lake/reports/docs%20a/index.html"', "gold.curated VERSION AS OF 1", "<b>0.612</b>", "on 11 of 12 prompts",
                  "29,000 · 24.11 % of 38,211 pass", "2,200 · 76.12 % of 9,211 pass", "5,120 · 13.40 % of 38,211",
-                 "Nothing was dropped as blocked url, too many headers", "email&nbsp;357"):  # fmt: skip
+                 "No piece was dropped as blocked url, too many headers", "email&nbsp;357"):  # fmt: skip
         assert text in html, text
     assert "n/a to n/a" not in html
 
