@@ -70,7 +70,7 @@ ORDER BY method_digest, position
 
 
 def _found(view: LakeView, subject: str) -> tuple[list[Row], list[Row]]:
-    """The documents and pieces of every page that the subject names, all versions of it, oldest first."""
+    """Return the documents and pieces of every page that the subject names; all versions of a page, oldest first."""
     named = view.rows(FOUND, {"subject": subject, "start": _start(subject)})
     urls = {"urls": [row["url"] for row in named]}
     return view.rows(PAGES, urls), view.rows(PIECES, urls)
@@ -185,7 +185,7 @@ def _document_lines(mine: list[Row], story: _Story) -> Iterator[str]:
         method = f" by method {story.counts(piece)}" if several else ""
         verdict = f"dropped, {piece['drop_reason']}" if piece["drop_reason"] else "kept"
         header = " > ".join([*piece["header_path"], piece["header"]]) or "(no header)"
-        size = f"{piece['n_chars']:,} characters, {piece['language'] or 'language not looked at'}"
+        size = f"{piece['n_chars']:,} characters, {piece['language'] or 'language not identified'}"
         yield f"  piece {piece['position']} {piece['segment_id'][:SHORT]} {header} ({size}){method}: {verdict}"
         if piece["replaced"]:
             yield "    replaced " + ", ".join(f"{kind} {n}" for kind, n in sorted(piece["replaced"].items()))
@@ -196,10 +196,10 @@ def _document_lines(mine: list[Row], story: _Story) -> Iterator[str]:
 def _piece_lines(segment_id: str, story: _Story) -> Iterator[str]:
     for repeat in story.keeper[segment_id]:
         where = f"{repeat['keeper_id'][:SHORT]} {story.place[repeat['keeper_id']]}"
-        yield f"{repeat['kind']} duplicate (Jaccard {repeat['jaccard']:.2f}) of {where}, which is kept for it"
+        yield f"{repeat['kind']} duplicate (Jaccard {repeat['jaccard']:.2f}) of {where}, which is kept instead"
     for kept in story.kept_for[segment_id]:
         some = ", ".join(other[:SHORT] for other in kept["some"])
-        yield f"kept for {kept['n']:,} duplicates: {some}{', ...' if kept['n'] > MAX_SHOWN else ''}"
+        yield f"kept instead of {kept['n']:,} duplicates: {some}{', ...' if kept['n'] > MAX_SHOWN else ''}"
     drawn = [row["experiment"] for row in story.drawn[segment_id]]
     yield f"in the unlabelled set of {', '.join(sorted(drawn))}" if drawn else "not drawn into an unlabelled set"
     for row in story.overlaps[segment_id]:

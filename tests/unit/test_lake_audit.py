@@ -77,13 +77,16 @@ def test_what_is_no_lake_is_said_in_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"slice": "dataset = 'x' OR true"}, "where dataset = 'x' OR true cannot be read: the slice is no conjunction"),
+        (
+            {"slice": "dataset = 'x' OR true"},
+            "where dataset = 'x' OR true cannot be read: the slice is not a conjunction",
+        ),
         (
             {"slice": "1 = (SELECT count(*) FROM read_text('/etc/passwd'))"},
-            "cannot be read: the slice is no conjunction",
+            "cannot be read: the slice is not a conjunction",
         ),
-        ({"slice": "dataset = 'test/forward-0' --"}, "cannot be read: the slice is no conjunction"),
-        ({"slice": ""}, "cannot be read: the slice is no conjunction"),
+        ({"slice": "dataset = 'test/forward-0' --"}, "cannot be read: the slice is not a conjunction"),
+        ({"slice": ""}, "cannot be read: the slice is not a conjunction"),
         ({"slice": "color = 'x'"}, "where color = 'x' cannot be read: No match for FieldRef.Name(color)"),
         ({"slice": "dataset = 1"}, "where dataset = 1 cannot be read: "),
         ({"slice": "dataset = 'other'"}, "where dataset = 'other' is not what was released"),
