@@ -1,7 +1,7 @@
 """The recipe: one frozen section per job.
 
 Each default is written here once. A key's description says what the key does and ends with the source of its default
-in brackets, "paper" being arXiv 2308.06259; a description without brackets marks a default of ours.
+in brackets, where "paper" is arXiv 2308.06259. A description without brackets marks a default of this project.
 `docs/recipe-reference.md` lists all keys; `python -m jobs.recipe.reference` prints it.
 """
 
@@ -245,19 +245,19 @@ class GenerateCandidates(Section):
     """Self-augmentation: the backward model writes one instruction per segment."""
 
     n_segments: int | None = Field(
-        None, ge=1, description="use only this many segments of the pool, in the order of drawing; unset: all"
+        None, ge=1, description="number of segments of the pool to use, in the order of drawing; unset: all"
     )
-    max_chars: int | None = Field(None, ge=1, description="leave out longer segments, in characters; unset: none")
+    max_chars: int | None = Field(None, ge=1, description="longest segment to use, in characters; unset: no limit")
     temperature: float = Field(0.7, ge=0, description="sampling temperature (paper, section 3.1)")
     top_p: float = Field(0.9, gt=0, le=1, description="nucleus sampling (paper, section 3.1)")
     max_tokens: int = Field(256, ge=1, description="longest instruction, in tokens")
 
 
 class GenerateAnswers(Section):
-    """The forward models answer evaluation prompts."""
+    """The forward models' answers to evaluation prompts."""
 
     prompts: str | None = Field(
-        None, description="JSONL file of evaluation prompts; unset: the small set of the project"
+        None, description="JSONL file of evaluation prompts; unset: the small set of this project"
     )
     prompt_set: str = Field("humpback", description="name of the set in gold.generations")
     iterations: tuple[int, ...] = Field(
@@ -269,7 +269,7 @@ class GenerateAnswers(Section):
 
 
 class JudgeAnswers(Section):
-    """A judge compares the answers of two forward models."""
+    """The comparison of two forward models' answers by a judge."""
 
     judge: str | None = Field(None, description="model_id of the judge in ops.models; unset: the last forward model")
     reference: int = Field(0, ge=0, description="iteration of the forward model that the others are compared with")

@@ -21,7 +21,7 @@ MODELS = "SELECT * FROM ops.models WHERE experiment = $experiment ORDER BY direc
 
 @dataclass(frozen=True)
 class Experiment:
-    """The subject of the report: its current models, as its runs noted them, and its runs, oldest first."""
+    """The subject of the report: its current models by iteration, all its models, and its runs, oldest first."""
 
     name: str
     values: dict[str, Any]

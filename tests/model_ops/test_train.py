@@ -210,7 +210,7 @@ def test_the_reported_loss_is_the_mean_over_tokens(training: Training) -> None:
 
 
 def test_two_processes_train_as_one(training: Training, tmp_path: Path) -> None:
-    """Each takes every second micro-batch; gradients are averaged, so the losses stay equal."""
+    """Each process takes every second micro-batch; gradients are combined, so the metrics equal those of one process."""
     table, (n_rows, digest) = write_table(tmp_path / "even", rows(8, 2))
     training = replace(training, table=table, expect_rows=n_rows, expect_digest=digest)
     run(training)
