@@ -34,7 +34,7 @@ def faults(root: str) -> list[str]:
     with LakeView(root) as view:
         if view.delta(RUNS) is None:
             raise JobError(
-                f"{root}: no lake, for it has no table {RUNS.name}; name the folder that `humpback run` wrote"
+                f"{root}: not a lake, since it has no table {RUNS.name}; name the folder that `humpback run` wrote"
             )
         audit = _Audit(view)
         # `rows` comes first: it finds the unreadable tables, which the other checks skip.

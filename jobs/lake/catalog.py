@@ -126,7 +126,7 @@ def vacuum(lake: RunLake, dry_run: bool = False, grace_hours: int = GRACE_HOURS)
         JobError: the lake is not on a local path.
     """
     if local_path(lake.root) is None:
-        raise JobError(f"vacuum: {lake.root} is no local path; mount the store and name the mounted folder")
+        raise JobError(f"vacuum: {lake.root} is not a local path; mount the store and name the mounted folder")
     pinned = _pinned_versions(lake)
     removed = []
     for table in TABLES:

@@ -124,4 +124,4 @@ def no_such_table(name: str) -> JobError:
     """Return an error that names the table most similar to `name`, or else all tables."""
     near = meant(name, (*BY_NAME, DRIFT_VIEW))
     others = f", which has {', '.join(BY_NAME)} and the view {DRIFT_VIEW}"
-    return JobError(f"sql: {name} is no table of this lake{near or others}")
+    return JobError(f"sql: {name} is not a table of this lake{near or others}")

@@ -146,7 +146,7 @@ def _translated(query: exp.Query) -> str:
 def _as_spark_means(node: exp.Expr) -> exp.Expr:
     """Rewrite a node that sqlglot leaves unchanged although DuckDB evaluates it differently from Spark 4."""
     if isinstance(node, exp.Lateral) and node.args.get("outer"):
-        raise JobError(f"sql: DuckDB's engine does not do LATERAL VIEW OUTER; {ASK_SPARK}")
+        raise JobError(f"sql: DuckDB's engine does not support LATERAL VIEW OUTER; {ASK_SPARK}")
     if isinstance(node, exp.Like) and not isinstance(node.parent, exp.Escape) and "\\" in node.expression.name:
         return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))
     if isinstance(node, (exp.Div, exp.IntDiv, exp.Mod)) and not isinstance(node.expression, exp.Literal):

@@ -88,7 +88,7 @@ class LakeView:
         """
         if not any(self.delta(table) for table in TABLES):
             raise JobError(
-                f"{self.root}: no lake, for it has none of the tables; name the folder that `humpback run` wrote"
+                f"{self.root}: not a lake, since it has none of the tables; name the folder that `humpback run` wrote"
             )
         return self
 

@@ -237,7 +237,7 @@ def test_a_refusal_names_what_the_statement_holds(open_lake) -> None:
     for text, said in {
         "DELETE FROM gold.curated": "the statement holds DeleteFromTable; .* tables are written by jobs alone",
         "SELECT xpath('<a/>', 'a')": "the function xpath is not run",
-        "SELECT * FROM text.`/etc/passwd`": r"text\./etc/passwd is no table of this lake, which has bronze\.documents",
+        "SELECT * FROM text.`/etc/passwd`": r"text\./etc/passwd is not a table of this lake, which has bronze\.documents",
     }.items():
         with pytest.raises(JobError, match=said):
             catalog.sql(open_lake(), text)
@@ -373,7 +373,7 @@ def test_vacuum_cleans_the_compacted_ledger(open_lake) -> None:
 
 
 def test_vacuum_refuses_a_remote_lake(spark: SparkSession, open_lake) -> None:
-    with pytest.raises(JobError, match="s3a://bucket/lake is no local path"):
+    with pytest.raises(JobError, match="s3a://bucket/lake is not a local path"):
         catalog.vacuum(RunLake(spark, "s3a://bucket/lake", open_lake().run))
 
 

@@ -70,7 +70,7 @@ def test_each_fault_is_named(tmp_path: Path) -> None:
 def test_what_is_no_lake_is_said_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"/none: no such folder; name the lake"):
         faults(str(tmp_path / "none"))
-    with pytest.raises(JobError, match=r": no lake, for it has no table ops\.runs; name the folder"):
+    with pytest.raises(JobError, match=r": not a lake, since it has no table ops\.runs; name the folder"):
         faults(str(tmp_path))
 
 
