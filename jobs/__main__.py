@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None, session: "Session | None" = None) -
 
 
 def _run(options: Namespace, session: "Session | None") -> int:
-    """Carry out a command that needs Spark, and the many modules of the jobs."""
+    """Carry out a command that needs Spark. Its modules are imported only here, since they take long to load."""
     from jobs.cli import commands
     from jobs.recipe.loading import load_recipe
 

@@ -1,1 +1,1 @@
-"""The command line: arguments, commands, and how results are printed."""
+"""The command line: arguments, commands, and the printing of results."""

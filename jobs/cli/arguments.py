@@ -1,4 +1,4 @@
-"""The parser of the command line: every command with its options; a job declares the options it takes."""
+"""The parser of the command line: every command with its options; each job declares its options."""
 
 import argparse
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # they bring all that the jobs need
+if TYPE_CHECKING:  # it imports everything that the jobs need
     from jobs.recipe.step import Parameters
 
 LOOKS = ("sql", "tables", "history", "releases", "audit", "explain", "report")
-"""The commands that only look at a lake; `sql` does so by Spark, too."""
+"""The commands that only read a lake. `sql` runs on Spark by default."""
 
 EPILOG = """examples:
   humpback run --recipe jobs/recipes/demo.toml --lake demo/lake
@@ -42,9 +42,9 @@ class _Shared:
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The whole command line, with help that teaches; of a `command` that only looks nothing but the looks.
+    """Return the parser of all commands; for a read-only `command`, without `run` and the jobs.
 
-    They need none of the jobs, whose modules take a second to load.
+    The jobs' modules take a second to load.
     """
     top = argparse.ArgumentParser(
         prog="humpback",
@@ -133,12 +133,12 @@ def _add_parameters(parser: argparse.ArgumentParser, parameters: "Parameters") -
 
 
 def _add_looks(commands: Any, shared: _Shared) -> None:
-    """The commands that only look at a lake, and `vacuum`."""
+    """Add the commands that only read a lake, and `vacuum`."""
     parents = [shared.lake, shared.any]
     sql = commands.add_parser(
         "sql", parents=parents, help="run a SQL query over the lake's tables, also of old versions (VERSION AS OF)"
     )
-    about = "spark (the default), or duckdb, which needs no JVM, answers within seconds and runs queries only"
+    about = "spark (the default), or duckdb, which starts no JVM, answers within seconds and runs queries only"
     sql.add_argument("--engine", choices=["spark", "duckdb"], default="spark", help=about)
     sql.add_argument("query", help='e.g. "SELECT drop_reason, count(*) FROM silver.segments GROUP BY 1"')
     commands.add_parser("tables", parents=parents, help="list the tables with versions, rows and sizes")
@@ -154,7 +154,7 @@ def _add_looks(commands: Any, shared: _Shared) -> None:
     about = "check the whole lake: keys, rules, references, accounts, releases; exit code 3 if a check fails"
     commands.add_parser("audit", parents=parents, help=about)
     explain = commands.add_parser(
-        "explain", parents=parents, help="tell what became of a page, down to scores and releases"
+        "explain", parents=parents, help="trace a page through the tables, down to scores and releases"
     )
     explain.add_argument("subject", metavar="URL_OR_ID", help="a URL, or a document, segment or candidate id")
     report = commands.add_parser("report", parents=parents, help="write the HTML report")

@@ -1,4 +1,4 @@
-"""What each command does, once its options and recipe have been read."""
+"""The commands, run with parsed options and a loaded recipe."""
 
 import argparse
 import json
@@ -28,15 +28,15 @@ from schemas.place import local_path
 
 UNCHANGED = "nothing to do: nothing has changed"
 Session = Callable[[], AbstractContextManager[SparkSession]]
-"""Opens a Spark session, and closes it."""
+"""Returns a context manager that opens a Spark session and closes it."""
 
 
 @contextmanager
 def own_session() -> Iterator[SparkSession]:
-    """A Spark session of this process.
+    """Open a Spark session in this process, and stop it at the end.
 
     Raises:
-        JobError: there is no Java that Spark can run on.
+        JobError: no Java that Spark can run on is installed.
     """
     doctor.require_java()
     spark = spark_session()
@@ -47,7 +47,7 @@ def own_session() -> Iterator[SparkSession]:
 
 
 def run(options: argparse.Namespace, recipe: Recipe | None, session: Session) -> int:
-    """Carry out a command; returns the exit code."""
+    """Carry out a command and return the exit code."""
     if options.command == "doctor":
         return _doctor(options, recipe, session)
     if recipe is None:
@@ -59,11 +59,11 @@ def run(options: argparse.Namespace, recipe: Recipe | None, session: Session) ->
         try:
             return _with_recipe(options, recipe, spark, servers)
         finally:
-            servers.stop()  # before the session: servers on executors are let go over Spark
+            servers.stop()  # before the session: servers on executors are stopped through Spark
 
 
 def _require_lake(root: str) -> None:
-    """Look for the lake before Spark is started; one elsewhere is left to Spark, which has its credentials."""
+    """Fail before Spark starts if a local lake does not exist; only Spark has the credentials of a remote one."""
     if local_path(root):
         with LakeView(root) as view:
             view.require_lake()
@@ -80,7 +80,7 @@ def _with_recipe(options: argparse.Namespace, recipe: Recipe, spark: SparkSessio
 
 
 def _loop(options: argparse.Namespace, runner: Runner) -> int:
-    """The whole loop, and the report on it where one is asked for and something is new in it."""
+    """Run the whole loop, and write the report if it was requested and has anything new or does not exist."""
     runs = runner.loop(options.limit)
     _say_runs(runs, options.json)
     if options.report and (any(run.is_news for run in runs) or not options.report.exists()):
@@ -103,7 +103,7 @@ def _job(options: argparse.Namespace, runner: Runner) -> int:
 
 
 def _without_recipe(options: argparse.Namespace, spark: SparkSession) -> int:
-    """`sql` by Spark, and `vacuum`."""
+    """Carry out `sql` on Spark, or `vacuum`."""
     if options.command == "vacuum":
         _vacuum(options, spark)
     else:

@@ -26,8 +26,8 @@ from model_ops.client.endpoint import Endpoint, EndpointError, key_from_environm
 from model_ops.training.checkpoints import ModelFolderError, check_model_folder
 
 LEAST_JAVA = 17  # Spark 4
-JAVA_SECONDS = 30.0  # Java answers within one
-LEAST_FREE_GB = 5  # a demo's lake, base model and four trained models take about half of it
+JAVA_SECONDS = 30.0  # Java normally answers within one second
+LEAST_FREE_GB = 5  # the demo's lake, base model and four trained models take about half of it
 PACKAGES = ("pyspark", "delta-spark", "deltalake", "pyarrow", "great-expectations")
 INSTALL_JAVA = "install a Java 17+ runtime (apt-get install openjdk-17-jre-headless) or point JAVA_HOME at one"
 
@@ -37,7 +37,7 @@ Session = Callable[[], AbstractContextManager[SparkSession]]
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check: what was found, and what to do if it is not `ok`."""
+    """The result of one check: the finding in `detail`, and in `advice` the remedy if it is not `ok`."""
 
     name: str
     ok: bool
@@ -46,7 +46,7 @@ class Check:
 
 
 def checks(session: Session, lake: str | None = None, recipe: Recipe | None = None) -> list[Check]:
-    """Check this machine, the lake and what the recipe needs; `session` opens and closes a Spark session."""
+    """Check this machine, the lake and the recipe's requirements; `session` opens and closes a Spark session."""
     results = [_python(), *_packages(), _java()]
     results += _spark(session, lake) if results[-1].ok else []
     if lake:
@@ -57,10 +57,10 @@ def checks(session: Session, lake: str | None = None, recipe: Recipe | None = No
 
 
 def require_java() -> None:
-    """Check that Spark will find a Java on which it can run.
+    """Check that Spark will find a supported Java.
 
     Raises:
-        JobError: there is none, or it is too old; the message says what to install.
+        JobError: no Java was found, or it is too old; the message says which one to install.
     """
     check = _java()
     if not check.ok:
@@ -86,7 +86,7 @@ def _version(package: str) -> str | None:
 
 
 def _java() -> Check:
-    """Check the Java that Spark's launcher would take: JAVA_HOME's, else the first on the path."""
+    """Check the Java that Spark's launcher would use: the one in JAVA_HOME, else the first on the path."""
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return Check("java", True, "started by spark-submit")
     home = os.environ.get("JAVA_HOME")
@@ -108,13 +108,13 @@ def _spark(session: Session, lake: str | None) -> Iterator[Check]:
     found: list[Check] = []
     try:
         with session() as spark:
-            spark.sql("SHOW TABLES").collect()  # loads Delta's catalog: until then a missing jar goes unnoticed
+            spark.sql("SHOW TABLES").collect()  # loads Delta's catalog, which fails if a jar is missing
             found.append(Check("spark with delta", True, f"Spark {spark.version} on {spark.conf.get('spark.master')}"))
             found.append(_attempt("executors' python", lambda: _executors(spark), "set PYSPARK_PYTHON to this Python"))
             if lake:
                 advice = "choose another --lake or correct its permissions"
                 found.append(_attempt("lake writable", lambda: _writable(spark, lake), advice))
-    except Exception as error:  # whatever keeps Spark from starting is a finding
+    except Exception as error:  # any error that keeps Spark from starting is a finding
         found.append(Check("spark with delta", False, sentence(error), "see Spark's messages above"))
     yield from found
 
@@ -148,7 +148,7 @@ def _store(lake: str, least_free_gb: float = LEAST_FREE_GB) -> Iterator[Check]:
 
 
 def _free_gb(folder: Path) -> tuple[Path, float]:
-    """Return the first folder that exists, from this one upwards, and the free space of its disk in GB."""
+    """Return the nearest existing folder among this one and its parents, and the free space of its disk in GB."""
     existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     return existing, shutil.disk_usage(existing).free / 1e9
 

@@ -1,4 +1,4 @@
-"""What became of a page: every piece with the reason it was kept or dropped, down to its scores and releases.
+"""The history of a page: every piece with its drop reason or that it was kept, down to its scores and releases.
 
 Command line: `humpback explain URL_OR_ID --lake URI`.
 """
@@ -16,19 +16,21 @@ from jobs.lake.view import LakeView, Row
 from schemas import BY_NAME
 from schemas.gold import CURATED, TRAINING_EXAMPLES
 
-SHORT = 12  # characters of an id that are printed; as many are enough to ask with
+SHORT = 12  # characters of an id that are printed, and that `explain` accepts in its place
 LEAST_PREFIX = 8
 MAX_SHOWN = 5
 MAX_REJECTED = 20
-LIKENESS = 0.8  # of an address to one of the lake that may have been meant
+LIKENESS = 0.8  # minimum similarity of an unknown address to a suggested one
 PAIR_IN = {CURATED.name: "pair_id", TRAINING_EXAMPLES.name: "source_id"}
 
 
 def explain(view: LakeView, subject: str) -> str:
-    """The story of a page as text. `subject`: its URL, or a document's, segment's or candidate's id or its start.
+    """Return the history of a page as text.
+
+    `subject` is its URL, or the id of a document, segment or candidate or the start of one.
 
     Raises:
-        JobError: nothing in the lake goes by that name.
+        JobError: nothing in the lake has that name.
     """
     pages, pieces = _found(view, subject)
     rejected = _rejected(view, subject, pages)
@@ -43,7 +45,7 @@ def explain(view: LakeView, subject: str) -> str:
 
 
 def _meant(view: LakeView, subject: str) -> str:
-    """The address most like the subject, if it is one."""
+    """Return a hint that names the URL most similar to the subject; empty if the subject is no URL."""
     if "://" not in subject:
         return ""
     like = "SELECT DISTINCT url, jaro_winkler_similarity(url, $subject) AS likeness FROM bronze.documents"
@@ -68,14 +70,14 @@ ORDER BY method_digest, position
 
 
 def _found(view: LakeView, subject: str) -> tuple[list[Row], list[Row]]:
-    """The documents and pieces of every page that the subject names, all versions of it, oldest first."""
+    """Return the documents and pieces of every page that the subject names; all versions of a page, oldest first."""
     named = view.rows(FOUND, {"subject": subject, "start": _start(subject)})
     urls = {"urls": [row["url"] for row in named]}
     return view.rows(PAGES, urls), view.rows(PIECES, urls)
 
 
 def _start(subject: str) -> str | None:
-    """What an id may start with; null, which starts none, where that is too short."""
+    """Return the subject as a prefix of ids; None, which matches no id, if it is shorter than `LEAST_PREFIX`."""
     return subject if len(subject) >= LEAST_PREFIX else None
 
 
@@ -90,7 +92,10 @@ ORDER BY "table", rule, detail NULLS FIRST LIMIT {MAX_REJECTED}
 
 
 def _rejected(view: LakeView, subject: str, pages: list[Row]) -> list[Row]:
-    """Defective rows that name the subject (a shorter text is in every payload) or one of its documents."""
+    """Return the quarantined rows that name the subject or one of its documents.
+
+    The subject is searched for only from `LEAST_PREFIX` characters on: a shorter text is in every payload.
+    """
     names = {"documents": "document_id", "files": "source_file", "offsets": "record_offset"}
     values = {name: [page[column] for page in pages] for name, column in names.items()}
     return view.rows(REJECTED, {"start": _start(subject), **values})
@@ -114,7 +119,7 @@ SELECT * EXCLUDE (instruction, response, url) FROM gold.curated WHERE {ASKED} OR
 
 
 class _Story:
-    """All that the later tables say about some segments, by segment or candidate."""
+    """The rows of the later tables on some segments, grouped by segment or candidate."""
 
     def __init__(self, view: LakeView, segment_ids: list[str]) -> None:
         self.current = set(noted(view).values())
@@ -138,13 +143,16 @@ class _Story:
         self.released = _by(_released(view, asked["pairs"]) if candidates else [], "pair_id")
 
     def counts(self, row: Row) -> str:
-        """The row's method digest, and a note where no experiment goes by it any more."""
+        """Return the row's method digest, with a note if no experiment uses that method now."""
         digest = str(row["method_digest"])
         return digest if digest in self.current else f"{digest} (no longer counts)"
 
 
 def _released(view: LakeView, pair_ids: list[str]) -> list[Row]:
-    """In which released slices the pairs are, whatever the tables hold now; by table, version and slice."""
+    """Return the released slices that contain the pairs, in order of table, version and slice.
+
+    The slices are read at their released versions.
+    """
     releases = view.rows('SELECT "table", version, slice FROM ops.releases')
     found = []
     for name, column in PAIR_IN.items():
@@ -177,7 +185,7 @@ def _document_lines(mine: list[Row], story: _Story) -> Iterator[str]:
         method = f" by method {story.counts(piece)}" if several else ""
         verdict = f"dropped, {piece['drop_reason']}" if piece["drop_reason"] else "kept"
         header = " > ".join([*piece["header_path"], piece["header"]]) or "(no header)"
-        size = f"{piece['n_chars']:,} characters, {piece['language'] or 'language not looked at'}"
+        size = f"{piece['n_chars']:,} characters, {piece['language'] or 'language not identified'}"
         yield f"  piece {piece['position']} {piece['segment_id'][:SHORT]} {header} ({size}){method}: {verdict}"
         if piece["replaced"]:
             yield "    replaced " + ", ".join(f"{kind} {n}" for kind, n in sorted(piece["replaced"].items()))
@@ -188,10 +196,10 @@ def _document_lines(mine: list[Row], story: _Story) -> Iterator[str]:
 def _piece_lines(segment_id: str, story: _Story) -> Iterator[str]:
     for repeat in story.keeper[segment_id]:
         where = f"{repeat['keeper_id'][:SHORT]} {story.place[repeat['keeper_id']]}"
-        yield f"{repeat['kind']} duplicate (Jaccard {repeat['jaccard']:.2f}) of {where}, which is kept for it"
+        yield f"{repeat['kind']} duplicate (Jaccard {repeat['jaccard']:.2f}) of {where}, which is kept instead"
     for kept in story.kept_for[segment_id]:
         some = ", ".join(other[:SHORT] for other in kept["some"])
-        yield f"kept for {kept['n']:,} duplicates: {some}{', ...' if kept['n'] > MAX_SHOWN else ''}"
+        yield f"kept instead of {kept['n']:,} duplicates: {some}{', ...' if kept['n'] > MAX_SHOWN else ''}"
     drawn = [row["experiment"] for row in story.drawn[segment_id]]
     yield f"in the unlabelled set of {', '.join(sorted(drawn))}" if drawn else "not drawn into an unlabelled set"
     for row in story.overlaps[segment_id]:

@@ -1,4 +1,4 @@
-"""The commands that only look at a lake: they read it by delta-rs and DuckDB, and start no JVM."""
+"""The commands that only read a lake. They use delta-rs and DuckDB, and start no JVM."""
 
 import argparse
 import gc
@@ -14,15 +14,15 @@ from jobs.lake.view import LakeView
 
 
 def is_look(options: argparse.Namespace) -> bool:
-    """Whether a command is one of these; `sql` is Spark's unless it names the other engine."""
+    """Return whether a command is one of these; `sql` is one only with `--engine duckdb`."""
     return options.command in LOOKS and (options.command != "sql" or options.engine == "duckdb")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry out a command; returns the exit code."""
+    """Carry out a command and return the exit code."""
     if options.command == "audit":
         return _audit(options)
-    gc.disable()  # a sixth of the time: what is imported from here on is no garbage
+    gc.disable()  # saves a sixth of the time: modules imported from here on are never garbage
     try:
         with LakeView(options.lake) as view:
             _look(view.require_lake(), options)
@@ -50,26 +50,26 @@ def _look(view: LakeView, options: argparse.Namespace) -> None:
 
 
 def _answer(view: LakeView, query: str) -> Rows:
-    from jobs.lake import translated  # brings sqlglot, which takes as long as the other looks
+    from jobs.lake import translated  # imports sqlglot, which takes as long as another command in full
 
     return translated.answer(view, query)
 
 
 def _story(view: LakeView, subject: str) -> str:
-    from jobs.cli.explain import explain  # reads files itself, by more of Arrow
+    from jobs.cli.explain import explain  # imports more of Arrow, to read files itself
 
     return explain(view, subject)
 
 
 def _report(view: LakeView, out: Path | None) -> Path:
-    from jobs.report import report  # draws, by matplotlib
+    from jobs.report import report  # imports matplotlib
 
     return report(view, out or view.folder("reports") / "report.html")
 
 
 def _audit(options: argparse.Namespace) -> int:
-    """Each fault of the lake on a line; exit code 3 where there is one."""
-    from jobs.lake import audit  # brings more of Arrow than the other looks need
+    """Print each fault of the lake on a line, and return exit code 3 if there is any."""
+    from jobs.lake import audit  # imports more of Arrow than the other commands need
 
     faults = audit.faults(options.lake)
     if options.json:

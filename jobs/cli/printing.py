@@ -1,4 +1,4 @@
-"""Rows as the lines that a command prints."""
+"""Printing of rows: as an aligned table, or as JSON lines."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from jobs.lake.rows import Rows
 MAX_CELL = 80
 MAX_ROWS = 1000
 
-# Page text reaches the terminal here: escape sequences in it must not.
+# Text of web pages is printed; a terminal must not receive its escape sequences.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -32,7 +32,7 @@ def say_rows(answer: Rows, as_json: bool) -> None:
 
 
 def as_text(answer: Rows, max_rows: int = MAX_ROWS) -> Iterator[str]:
-    """The rows as the lines of an aligned table, numbers to the right; says so where there are more than `max_rows`."""
+    """Yield the lines of an aligned table, numbers to the right; a last line says if there are more than `max_rows`."""
     found = list(islice(answer.values, max_rows + 1))
     shown = found[:max_rows]
     if not shown:
@@ -54,7 +54,7 @@ def _is_number(value: object) -> bool:
 
 
 def plain(text: str) -> str:
-    """The text on one line, with no sequence in it that a terminal would obey."""
+    """Return the text on one line, without control characters that a terminal would interpret."""
     return _CONTROL.sub(" ", text)
 
 
@@ -64,7 +64,7 @@ def _cell(value: object) -> str:
 
 
 def as_json_lines(answer: Rows) -> Iterator[str]:
-    """Every row as one JSON object, nulls included."""
+    """Yield every row as one JSON object, nulls included."""
     for values in answer.values:
         cells = (f"{_json(name)}:{_json(value)}" for name, value in zip(answer.columns, values, strict=True))
         yield _CONTROL.sub(_escaped, "{" + ",".join(cells) + "}")
@@ -75,7 +75,7 @@ def _json(value: object) -> str:
 
 
 def _as_json(value: Any) -> Any:
-    """A value as JSON has it; a time as UTC's, as Spark writes it."""
+    """Return a value in JSON's types; a time becomes text in UTC, in Spark's format."""
     if isinstance(value, dict):
         return {str(_as_json(key)): _as_json(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -92,5 +92,5 @@ def _as_json(value: Any) -> Any:
 
 
 def _escaped(found: re.Match[str]) -> str:
-    """What JSON may hold as it is and a terminal would obey, as JSON writes it otherwise."""
+    """Return JSON escapes for characters that JSON allows unescaped and a terminal would interpret."""
     return "".join(f"\\u{ord(character):04x}" for character in found[0])

@@ -1,6 +1,6 @@
-"""The rows that count for an experiment, as queries of a lake's view: to the looks what `pool` and `pairs` are to jobs.
+"""SQL for the current rows of an experiment in a `LakeView`: the counterpart, without Spark, of `pool` and `pairs`.
 
-`tests/jobs/test_counting.py` holds the two to each other.
+`tests/jobs/test_counting.py` compares the two.
 """
 
 from typing import Any
@@ -21,12 +21,12 @@ WHERE method_digest = $silver_candidates AND model_id = $backward AND segment_id
 
 
 def of_method(table: Table) -> str:
-    """The rows of a table that the method that counts now has made."""
+    """Return SQL for the rows of a table that the current method made."""
     return f"SELECT * FROM {table.name} WHERE method_digest = ${_digest(table)}"
 
 
 def scores(table: Table) -> str:
-    """The rows of a table of scores by the experiment's models, by the methods that count."""
+    """Return SQL for the rows of a table of scores that the experiment's models and current methods made."""
     return f"""
     SELECT * FROM {table.name}
     WHERE model_id IN (SELECT unnest($models::VARCHAR[]))
@@ -35,7 +35,7 @@ def scores(table: Table) -> str:
 
 
 def values(experiment: str, notes: Notes, forward: dict[int, str], backward: dict[int, str]) -> dict[str, Any]:
-    """What the `$names` of these queries stand for; `forward` and `backward` are the models of each iteration."""
+    """Return the parameters of these queries; `forward` and `backward` map iterations to current model ids."""
     of_tables = {_digest(t): notes.get((experiment, t.name), NONE) for t in TABLES if "method_digest" in t.columns}
     return of_tables | {
         "experiment": experiment,

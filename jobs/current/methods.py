@@ -1,4 +1,4 @@
-"""Which methods count for an experiment now, by its recipe; `notes` has what its runs say."""
+"""The current methods of an experiment by its recipe; `notes` has those that its runs noted."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,18 +27,18 @@ OF_TABLE: Mapping[str, Callable[[Recipe], str]] = {
 
 @dataclass(frozen=True)
 class Methods:
-    """An experiment and, for each table, scorer and model of it, the method digest or model id that counts."""
+    """An experiment, and the current method digest or model id of each of its tables, scorers and models."""
 
     experiment: str
     find: Callable[[str], str]
 
     def __getitem__(self, name: str) -> str:
-        """The method digest of a table (`silver.segments`) or of a scorer (`scores/rubric`)."""
+        """Return the method digest of a table (`silver.segments`) or of a scorer (`scores/rubric`)."""
         return self.find(name)
 
 
 def methods_of(recipe: Recipe) -> Methods:
-    """What counts by a recipe; a digest is computed when it is asked for."""
+    """Return the current methods by a recipe; a digest is computed on access."""
     return Methods(recipe.name, partial(_by_recipe, recipe))
 
 
@@ -50,11 +50,11 @@ def _by_recipe(recipe: Recipe, name: str) -> str:
 
 
 def noted_method(lake: Lake, table: Table, methods: Methods) -> str:
-    """The digest of the method that counts now for a table; notes that it counted."""
+    """Return the digest of a table's current method, and record it in `lake.methods_read`."""
     lake.methods_read[table.name] = methods[table.name]
     return lake.methods_read[table.name]
 
 
 def of_method(lake: Lake, table: Table, methods: Methods) -> DataFrame:
-    """The rows of a table that the method that counts now has made; notes that it counted."""
+    """Return the rows of a table that the current method made, and record the method in `lake.methods_read`."""
     return lake.read(table).where(F.col("method_digest") == noted_method(lake, table, methods))

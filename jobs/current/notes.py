@@ -1,4 +1,4 @@
-"""What an experiment's runs have noted of its methods: for the looks, which have no recipe, or not its files."""
+"""The current methods of experiments as their runs noted them, for commands without a recipe or the files it names."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -7,29 +7,29 @@ from typing import Any
 from jobs.lake.view import LakeView
 
 NONE = "none"
-"""Stands for a digest or model that no run has noted: no row carries it."""
+"""Placeholder for a digest or model that no run has noted; no row has this value."""
 Notes = Mapping[tuple[str, str], str]
-"""Experiment and table, scorer or model's name -> the method digest or model id that counts."""
+"""(experiment, name of a table, scorer or model) -> the current method digest or model id."""
 
 
 def scorer_method(name: str) -> str:
-    """A scorer's name among the methods: `scores/rubric`."""
+    """Return a scorer's key in `Notes`, such as `scores/rubric`."""
     return f"scores/{name}"
 
 
 def model_name(direction: str, iteration: int) -> str:
-    """A model's name among the methods: `forward-1`."""
+    """Return a model's key in `Notes`, such as `forward-1`."""
     return f"{direction}-{iteration}"
 
 
 def noted(view: LakeView) -> Notes:
-    """What counts by the runs of a lake."""
+    """Read the current methods from the successful runs of a lake."""
     ended = "SELECT experiment, started_at, methods FROM ops.runs WHERE status = 'ok' AND methods IS NOT NULL"
     return last_noted(view.rows(ended))
 
 
 def last_noted(runs: Iterable[Mapping[str, Any]]) -> Notes:
-    """For each name, what the last of some rows of `ops.runs` noted, all of runs that ended well."""
+    """Return each name's newest note among rows of `ops.runs`, all of successful runs."""
     newest: dict[tuple[str, str], tuple[datetime, str]] = {}
     for run in runs:
         for name, value in (run["methods"] or {}).items():

@@ -1,7 +1,7 @@
-"""An audit of a whole lake, by delta-rs and DuckDB, which have no part in writing it.
+"""An audit of a whole lake, by delta-rs and DuckDB, which are independent of the writer.
 
-Keys occur once, row rules hold, references lead to rows, the accounts of runs are closed, and what
-was released and trained on is readable and unchanged.
+It checks that keys are unique, row rules hold, references resolve, the row accounts of runs balance, and the rows that
+were released or trained on are readable and unchanged.
 """
 
 import json
@@ -26,7 +26,7 @@ SHOWN = 200  # characters of a value from the lake in a message
 
 
 def faults(root: str) -> list[str]:
-    """Everything that is wrong with the lake, a sentence each.
+    """Return every fault of the lake, one sentence each.
 
     Raises:
         JobError: there is no lake at `root`.
@@ -34,15 +34,15 @@ def faults(root: str) -> list[str]:
     with LakeView(root) as view:
         if view.delta(RUNS) is None:
             raise JobError(
-                f"{root}: no lake, for it has no table {RUNS.name}; name the folder that `humpback run` wrote"
+                f"{root}: not a lake, since it has no table {RUNS.name}; name the folder that `humpback run` wrote"
             )
         audit = _Audit(view)
-        # Which tables cannot be read is known once each has been looked at.
+        # `rows` comes first: it finds the unreadable tables, which the other checks skip.
         return [*audit.rows(), *audit.references(), *audit.accounts(), *audit.releases(), *audit.models()]
 
 
 class _Audit:
-    """The checks of one lake; each yields what it finds."""
+    """The checks of one lake; each yields its faults."""
 
     def __init__(self, view: LakeView) -> None:
         self._view = view
@@ -50,7 +50,7 @@ class _Audit:
         self._digests: dict[tuple[str, int, str], Digest] = {}
 
     def rows(self) -> Iterator[str]:
-        """Keys that occur more than once and rows that break rules, with an example of each."""
+        """Yield the keys that occur more than once and the rules that rows break, with an example of each."""
         for table in TABLES:
             try:
                 self._view.open(table)
@@ -80,7 +80,7 @@ class _Audit:
                 yield f"{table.name}: rows that break {name}: {n:,}, e.g. {_shown(example)}"
 
     def references(self) -> Iterator[str]:
-        """Values that are in none of the columns that they should be in."""
+        """Yield the columns with values that are in none of the columns that they refer to."""
         for table in TABLES:
             for column, targets in table.references.items():
                 if not self._unreadable.isdisjoint({table.name, *(target.rpartition(".")[0] for target in targets)}):
@@ -88,13 +88,13 @@ class _Audit:
                 here = f"{table.name}.{column}"
                 n, example = self._dangling(here, targets)
                 if n and targets == ("ops.runs.run_id",):
-                    # A run that was killed, or has not ended, has no row, but has left its name in its commits.
+                    # A run that was killed, or has not ended, has no row, but its id is in its commits.
                     n, example = self._dangling(here, targets, self._committers(table))
                 if n:
                     yield f"{here}: values that are not in {' or '.join(targets)}: {n:,}, e.g. {_shown(example)}"
 
     def _dangling(self, here: str, targets: tuple[str, ...], known: tuple[str, ...] = ()) -> tuple[Any, ...]:
-        """How many values of a column are neither in the targets nor known, and the least of them."""
+        """Count a column's values that are neither in the targets nor known; also return the smallest of them."""
         there = " UNION ".join(map(_values, targets))
         if known:
             there += " UNION SELECT unnest($known)"
@@ -102,19 +102,19 @@ class _Audit:
         return self._row(query, {"known": known} if known else {})
 
     def _committers(self, table: Table) -> tuple[str, ...]:
-        """The runs that the table's commits name."""
+        """Return the ids of the runs that the table's commits name."""
         delta = self._view.delta(table)
         commits = delta.history() if delta else []
         found = set()
         for commit in commits:
             try:
                 found.add(str(json.loads(commit["userMetadata"])["run_id"]))
-            except (KeyError, TypeError, ValueError):  # a commit of somebody else
+            except (KeyError, TypeError, ValueError):  # a commit of another program
                 continue
         return tuple(sorted(found))
 
     def accounts(self) -> Iterator[str]:
-        """Runs that ended well and whose inputs are not all accounted for."""
+        """Yield the successful runs whose inputs are not all accounted for."""
         if RUNS.name in self._unreadable:
             return
         lost = "coalesce(list_sum(map_values(dropped)), 0) + coalesce(list_sum(map_values(quarantined)), 0)"
@@ -123,7 +123,7 @@ class _Audit:
             yield f"ops.runs: the account of {_shown(job)}, run {_shown(run_id)}, is open: {n_in:,} in, {n_out:,} out"
 
     def releases(self) -> Iterator[str]:
-        """Releases that cannot be read, or hold other rows than were released."""
+        """Yield the releases that cannot be read, or hold other rows than were released."""
         if "ops.releases" in self._unreadable:
             return
         facts = '"table", version, slice, n_rows, content_digest'
@@ -136,7 +136,7 @@ class _Audit:
                 yield f"ops.releases: {place} cannot be read: {_line(error)}"
 
     def models(self) -> Iterator[str]:
-        """Models whose training set cannot be read, or is not the one they were trained on."""
+        """Yield the models whose training set cannot be read, or is not the one they were trained on."""
         if "ops.models" in self._unreadable:
             return
         facts = "model_id, dataset, table_version, content_digest"
@@ -149,10 +149,10 @@ class _Audit:
                 yield f"ops.models: the training set of {_shown(model)} cannot be read: {_line(error)}"
 
     def _digest(self, name: str, version: int, slice: str) -> Digest:
-        """Row count and content digest of a slice of a table's version.
+        """Return row count and content digest of a slice of a table's version.
 
         Raises:
-            ValueError: no such table, or no plain slice of it.
+            ValueError: there is no such table, or the slice is not valid.
         """
         known = (name, version, slice)
         if known not in self._digests:
@@ -161,7 +161,7 @@ class _Audit:
             wanted = condition(slice)
             with delta_table(f"{self._view.root}/{BY_NAME[name].path}", version) as delta:
                 if delta is None:
-                    raise ValueError("the table is gone")
+                    raise ValueError("the table does not exist")
                 rows = delta.to_pyarrow_dataset()
                 self._digests[known] = content_digest(rows.scanner(filter=wanted).to_batches())
         return self._digests[known]
@@ -175,7 +175,7 @@ class _Audit:
 
 
 def _values(place: str) -> str:
-    """SQL for the values of a column, of an array's elements each."""
+    """Return SQL for the values of a column; for an array, of its elements."""
     table, _, column = place.rpartition(".")
     is_array = isinstance(BY_NAME[table].schema[column].dataType, ArrayType)
     value = f'unnest("{column}")' if is_array else f'"{column}"'
@@ -183,18 +183,18 @@ def _values(place: str) -> str:
 
 
 def _row_id(table: Table) -> str:
-    """SQL for a row's key as one text, as the quarantine has it."""
+    """Return SQL for a row's key as one text, in the form of the quarantine's `row_id`."""
     return "concat_ws('/', {})".format(", ".join(f"coalesce(\"{column}\"::VARCHAR, '?')" for column in table.key))
 
 
 def _shown(value: object) -> str:
-    """A value of the lake, which may come from the web, as a message can hold it: on one line and not too long."""
+    """Return a value, which may come from the web, in printable form on one line, cut at `SHOWN` characters."""
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value)[: SHOWN + 1])
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
 def _line(error: BaseException) -> str:
-    """What a reader says, without its trace."""
+    """Return a reader's message without its traceback."""
     if isinstance(error, UnreadableError):
         return _shown(error.reason)
     return _shown((str(error).strip() or type(error).__name__).splitlines()[0])

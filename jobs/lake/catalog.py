@@ -1,4 +1,4 @@
-"""The lake's tables by their names in Spark, SQL over them, and cleaning.
+"""Registration of the lake's tables in Spark, SQL over them, and vacuum.
 
 Command line: `humpback sql --engine spark`, `vacuum`.
 """
@@ -27,13 +27,13 @@ from schemas.ops import MODELS, RELEASES
 from schemas.silver import SCORES
 from schemas.table import Table
 
-GRACE_HOURS = 168  # Delta's own default: longer than any reader or writer is at work
+GRACE_HOURS = 168  # Delta's default: longer than any reader or writer runs
 
 
 def register(lake: Lake, tables: Iterable[Table] = TABLES) -> None:
-    """Make tables known to the session by their names, `silver.scores` for one.
+    """Register tables in the session under their names, such as `silver.scores`.
 
-    A table that no job has written yet becomes an empty one of this session, so that SQL over it finds no rows.
+    A table that no job has written yet is registered as an empty one, so that SQL over it finds no rows.
 
     Raises:
         JobError: a metastore that outlives the session has another table of that name.
@@ -60,22 +60,22 @@ def _layer(table: Table) -> str:
 
 
 def _forget(lake: Lake, table: Table) -> None:
-    """Drop the session's name for a table elsewhere, whose files stay."""
+    """Drop the session's entry for a table elsewhere; its files stay."""
     if lake.spark.conf.get("spark.sql.catalogImplementation") != "in-memory":
         raise JobError(
             f"{table.name} in this session's metastore is a table elsewhere, not the one in {lake.root}; "
-            "give each lake a metastore or catalog of its own, or drop that table if it is of no use"
+            "give each lake a separate metastore or catalog, or drop that table if it is not needed"
         )
     lake.spark.sql(f"DROP TABLE {table.name}")
 
 
 def _location(lake: Lake, table: Table) -> str:
-    """The table's place as a SQL literal holds it; absolute, or Spark would look below its warehouse."""
+    """Return the table's location as a SQL literal; absolute, or Spark would look below its warehouse."""
     return quoted(str(local_path(lake.path(table)) or lake.path(table)))
 
 
 def _is_at(lake: Lake, table: Table) -> bool:
-    """Whether the session's table of this name is the lake's."""
+    """Return whether the session's table of this name is the lake's table."""
     if not lake.exists(table):
         return False
     about = lake.spark.sql(f"DESCRIBE TABLE EXTENDED {table.name}").where("col_name = 'Provider'").first()
@@ -87,10 +87,10 @@ def _is_at(lake: Lake, table: Table) -> bool:
 
 
 def sql(lake: Lake, text: str) -> DataFrame:
-    """The answer to a Spark SQL query over the lake's tables (and their versions) by name, and the view `drift`.
+    """Return the answer to a Spark SQL query over the lake's tables (and their versions) by name, and the view `drift`.
 
     Raises:
-        JobError: it does anything but read this lake's tables: jobs are the only writers.
+        JobError: the statement does more than read this lake's tables; only jobs write.
     """
     statement = jvm.parsed(lake.spark, text)
     require_reading(statement)
@@ -99,7 +99,7 @@ def sql(lake: Lake, text: str) -> DataFrame:
         register(lake, [table for table in TABLES if table.name in named or table in (CURATED, SCORES)])
         lake.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW {DRIFT_VIEW} AS {DRIFT}")
     else:
-        looks_around = is_look(statement[0]) and not named  # at a schema, say
+        looks_around = is_look(statement[0]) and not named  # e.g. at a schema
         register(lake, TABLES if looks_around else [BY_NAME[name] for name in sorted(named)])
     answer = lake.spark.sql(text)
     if not is_look(statement[0]):  # else it has run
@@ -109,7 +109,7 @@ def sql(lake: Lake, text: str) -> DataFrame:
 
 @dataclass(frozen=True)
 class Vacuumed:
-    """What a vacuum removed, or would remove, from one table."""
+    """The files that a vacuum removed, or would remove, from one table, and the versions that it kept."""
 
     table: str
     kept_versions: tuple[int, ...]
@@ -117,16 +117,16 @@ class Vacuumed:
 
 
 def vacuum(lake: RunLake, dry_run: bool = False, grace_hours: int = GRACE_HOURS) -> list[Vacuumed]:
-    """Delete the files that no current, released or trained-on version needs; what went, table by table.
+    """Delete the files that no current, released or trained-on version needs; return them by table.
 
-    A file younger than `grace_hours` stays, since a writer may be about to commit it. A table with
-    no released version keeps its old versions for its own retention time.
+    In a table with pinned versions, a file younger than `grace_hours` stays, since a writer may be about to commit it.
+    Another table keeps its old versions for the retention time in its properties.
 
     Raises:
         JobError: the lake is not on a local path.
     """
     if local_path(lake.root) is None:
-        raise JobError(f"vacuum: {lake.root} is no local path; mount the store and name the mounted folder")
+        raise JobError(f"vacuum: {lake.root} is not a local path; mount the store and name the mounted folder")
     pinned = _pinned_versions(lake)
     removed = []
     for table in TABLES:
@@ -146,15 +146,15 @@ def vacuum(lake: RunLake, dry_run: bool = False, grace_hours: int = GRACE_HOURS)
 
 
 def _vacuum(folder: Path, keep: list[int], grace_hours: int, metadata: str | None) -> list[str]:
-    """The data files that go; deletes them and commits where `metadata` for the commit is given."""
+    """Return the data files to delete; if `metadata` is given, also delete them and commit with it."""
     with delta_table(str(folder)) as table:
         assert table is not None  # the lake has it
         files = table.vacuum(
-            # None is the table's own retention, by which pinned tables would keep all versions for ever.
+            # None means the table's retention time, by which pinned tables would keep all versions for ever.
             retention_hours=grace_hours if keep else None,
             enforce_retention_duration=not keep,
             dry_run=metadata is None,
-            full=True,  # what a crashed writer left is in no log
+            full=True,  # the files of a crashed writer are in no log
             keep_versions=keep or None,
             commit_properties=CommitProperties(custom_metadata={"userMetadata": metadata}) if metadata else None,
         )
@@ -166,7 +166,7 @@ def _vacuum(folder: Path, keep: list[int], grace_hours: int, metadata: str | Non
 
 
 def _pinned_versions(lake: Lake) -> dict[str, set[int]]:
-    """Table name -> the versions that a release or a trained model cites."""
+    """Map each table's name to the versions that a release or a trained model cites."""
     pinned: dict[str, set[int]] = {}
     for row in lake.read(RELEASES).select("table", "version").distinct().collect():
         pinned.setdefault(row.table, set()).add(row.version)

@@ -1,4 +1,4 @@
-"""Whether a stored table is one that this release can read and add to."""
+"""Check that this release can read a stored table and add to it."""
 
 from collections.abc import Collection
 
@@ -10,7 +10,7 @@ class OtherReleaseError(JobError):
     """A table that another release of humpback wrote; `difference` says how its columns differ."""
 
     def __init__(self, root: str, table: Table, difference: str) -> None:
-        """`difference` is a part of the sentence: `lacks a, b`."""
+        """`difference` completes a sentence, such as `lacks a, b`."""
         self.difference = difference
         super().__init__(
             f"{root}: {table.name} was written by another release of humpback: it {difference}; use the "
@@ -20,12 +20,12 @@ class OtherReleaseError(JobError):
 
 
 def require_known_columns(table: Table, columns: Collection[str], root: str) -> None:
-    """Make sure that a stored table has the columns that this release declares.
+    """Check that a stored table has the columns that this release declares.
 
-    A nullable column that the stored table lacks is added by the next write; nothing else is.
+    It may lack nullable columns, which the next write adds.
 
     Raises:
-        OtherReleaseError: another release wrote it; names the columns.
+        OtherReleaseError: another release wrote it; the message names the columns.
     """
     lacks = [field.name for field in table.schema if not field.nullable and field.name not in columns]
     unknown = [name for name in columns if name not in table.columns]

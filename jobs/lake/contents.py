@@ -1,4 +1,4 @@
-"""What is in the lake: its tables, how one of them came to be, and what is published.
+"""The contents of a lake: its tables, the history of a table, and the releases.
 
 Command line: `humpback tables`, `history`, `releases`.
 """
@@ -21,11 +21,11 @@ from schemas.ops import RELEASES
 ABOUT = ("name", "comment", "version", "rows", "bytes", "last_written")
 COMMIT_FACTS = ("job", "experiment", "iteration", "run_id", "recipe_digest", "code_version", "inputs")
 ROWS_WRITTEN = ("numOutputRows", "num_added_rows")
-"""Names of that number in a commit: Spark's, and delta-rs's."""
+"""Names of the number of written rows in a commit's metrics: Spark's and delta-rs's."""
 
 
 def tables(view: LakeView) -> list[Row]:
-    """One row (`ABOUT`) per declared table, in the order of the flow: version, rows, bytes, when last written."""
+    """Return one row (`ABOUT`) per declared table, in the order of the flow."""
     found = []
     for table in TABLES:
         delta = view.delta(table)
@@ -35,10 +35,10 @@ def tables(view: LakeView) -> list[Row]:
 
 
 def _state(delta: DeltaTable) -> tuple[int, int, int, datetime | None]:
-    """Version, rows and bytes from the log's statistics, and the time of the newest commit."""
+    """Return version, rows and bytes, from the log's statistics, and the time of the newest commit."""
     files = pa.RecordBatchReader.from_stream(delta.get_add_actions()).read_all()
     counted = [n for n in files["num_records"].to_pylist() if n is not None]
-    # A writer without statistics leaves no numbers.
+    # A writer without statistics logs no row counts.
     n_rows = sum(counted) if len(counted) == len(files) else delta.to_pyarrow_dataset().count_rows()
     n_bytes = sum(n for n in files["size_bytes"].to_pylist() if n is not None)
     newest = delta.history(1)
@@ -46,7 +46,7 @@ def _state(delta: DeltaTable) -> tuple[int, int, int, datetime | None]:
 
 
 def history(view: LakeView, name: str) -> Rows:
-    """How a table came to be, newest version first: which run of which job wrote what.
+    """Return the versions of a table, newest first, with the run and the job that wrote each.
 
     Raises:
         JobError: no table of that name is declared, or it does not exist yet.
@@ -67,7 +67,7 @@ def _commit(commit: Mapping[str, Any]) -> Row:
 
 
 def _facts(metadata: str | None) -> Mapping[str, Any]:
-    """What a run of ours noted in its commit; nothing of somebody else's."""
+    """Return the facts that a run stored in its commit; empty for a commit of another program."""
     try:
         facts = json.loads(metadata or "")
     except ValueError:
@@ -80,6 +80,6 @@ def _time(commit: Mapping[str, Any]) -> datetime:
 
 
 def releases(view: LakeView) -> Rows:
-    """What is published, oldest first; each row names the table, the version and the slice to read."""
+    """Return the releases, oldest first; each row names the table, the version and the slice to read."""
     found = view.rows("SELECT * FROM ops.releases ORDER BY published_at, release_id")
     return rows_of_dicts(RELEASES.columns, found)

@@ -1,4 +1,4 @@
-"""The view `drift`: how many candidates changed sides of their iteration's threshold from one model to the next."""
+"""The view `drift`: the number of candidates that crossed their iteration's threshold from one model to the next."""
 
 DRIFT_VIEW = "drift"
 DRIFT = """
@@ -14,4 +14,4 @@ JOIN rated b ON (b.experiment, b.scorer, b.pair_id) = (a.experiment, a.scorer, a
             AND b.iteration = a.iteration + 1
 GROUP BY 1, 2, 3, 4
 """
-"""In Spark's SQL."""
+"""The view's query, in Spark's SQL."""

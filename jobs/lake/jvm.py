@@ -44,13 +44,13 @@ def cancel_jobs(spark: SparkSession) -> None:
 
 
 def newest_version(spark: SparkSession, path: str) -> int | None:
-    """Return the newest version of the Delta table at `path`; None where there is no table."""
+    """Return the newest version of the Delta table at `path`; None if there is no table."""
     version = int(_snapshot(spark, path).version())
     return version if version >= 0 else None
 
 
 def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
-    """Return the newest state of the Delta table at `path`; None where there is no table."""
+    """Return the newest state of the Delta table at `path`; None if there is no table."""
     latest = _snapshot(spark, path)
     if latest.version() < 0:
         return None
@@ -225,7 +225,7 @@ def _text(store: Any, path: Any) -> str:
 
 
 def modified(spark: SparkSession, path: str) -> float | None:
-    """Return a file's modification time, in seconds since 1970; None where there is no file."""
+    """Return a file's modification time, in seconds since 1970; None if there is no file."""
     store, place = _stored(spark, path)
     return float(store.getFileStatus(place).getModificationTime()) / 1000 if store.exists(place) else None
 

@@ -1,4 +1,4 @@
-"""Looks at a lake on this machine without Spark; None where the lake is elsewhere or only Spark can read a table."""
+"""Reading of a local lake without Spark; None if the lake is remote or only Spark can read a table."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from schemas.table import Table
 
 @contextmanager
 def delta_table(place: str, version: int | None = None) -> Iterator[DeltaTable | None]:
-    """The table at a path or URI, at `version` or the newest; None where there is none."""
+    """Open the table at a path or URI, at `version` or the newest; None if there is none."""
 
     def open_if_there(path: str) -> DeltaTable | None:
         return DeltaTable(path, version=version) if DeltaTable.is_deltatable(path) else None
@@ -24,7 +24,7 @@ def delta_table(place: str, version: int | None = None) -> Iterator[DeltaTable |
 
 
 def versions(root: str, tables: Sequence[Table]) -> dict[str, int] | None:
-    """Table name -> its newest version; 0 where there is no table."""
+    """Map each table's name to its newest version; 0 if the table does not exist."""
     lake = local_path(root)
     if lake is None:
         return None
@@ -39,7 +39,7 @@ def versions(root: str, tables: Sequence[Table]) -> dict[str, int] | None:
 
 
 def count_rows(root: str, table: Table, column: str, value: str) -> int | None:
-    """How many rows of a table have a value in a column; 0 where there is no table."""
+    """Count the rows of a table with a value in a column; 0 if the table or the column does not exist."""
     lake = local_path(root)
     if lake is None:
         return None
@@ -54,6 +54,6 @@ def count_rows(root: str, table: Table, column: str, value: str) -> int | None:
 
 
 def folder(root: str, name: str) -> Path:
-    """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""
+    """Return a local folder for files other than tables (models, logs, reports): below the lake if it is local."""
     lake = local_path(root)
     return lake / name if lake else Path(f"humpback-{name}")

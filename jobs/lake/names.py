@@ -1,4 +1,4 @@
-"""What a mistyped name was meant to be."""
+"""Declared tables by name, and suggestions for mistyped names."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,16 +9,16 @@ from schemas.table import Table
 
 
 def meant(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
-    """`; did you mean gold.curated?` where a known name is at least so much like this one (0 to 1), else nothing."""
+    """Return `; did you mean gold.curated?` if a known name has at least this likeness (0 to 1), else an empty text."""
     found = get_close_matches(name, list(known), n=1, cutoff=likeness)
     return f"; did you mean {found[0]}?" if found else ""
 
 
 def table_named(name: str) -> Table:
-    """The declared table of that name.
+    """Return the declared table of that name.
 
     Raises:
-        JobError: there is none; names the nearest, or all.
+        JobError: there is none; the message names the most similar table, or else all.
     """
     if name not in BY_NAME:
         raise JobError(f"{name}: no such table{meant(name, BY_NAME) or '; the lake has ' + ', '.join(BY_NAME)}")

@@ -33,7 +33,7 @@ def _machine() -> str:
 
 
 def _start(pid: int) -> str:
-    """Return a process's start time in kernel ticks; empty where there is no such process."""
+    """Return a process's start time in kernel ticks; empty if there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Which SQL only reads this lake, by allow-lists of plan nodes, functions and tables.
+"""Check that a SQL statement only reads this lake, by allow-lists of plan nodes, functions and tables.
 
-A statement is judged twice: as Spark's parser sees it, before any name is looked up, since the analysis itself runs
-`EXECUTE IMMEDIATE` and evaluates some arguments; and, if it is a query, as it is analysed, before it is run.
+A statement is checked as parsed, before the analysis, which itself runs `EXECUTE IMMEDIATE` and evaluates some
+arguments. A query is checked again as analysed, before it runs.
 """
 
 from collections.abc import Iterable
@@ -38,21 +38,21 @@ _LOOKS = _words(
     UnresolvedTableOrView
     """
 )
-"""The commands that show something, and what they name."""
+"""The commands that only show metadata or plans, and the nodes that name their objects."""
 _NAMES = _words(
     """
     MultiAlias UnresolvedAlias UnresolvedAttribute UnresolvedExtractValue UnresolvedFunction UnresolvedGenerator
     UnresolvedOrdinal UnresolvedPipeAggregateOrdinal UnresolvedRegex UnresolvedStar UnresolvedStarExceptOrReplace
     """
 )
-"""Expressions that the parser leaves to the analysis; those that it knows are of the package `_EXPRESSIONS`."""
+"""Expressions that the parser leaves to the analysis; all other expressions are in the package `_EXPRESSIONS`."""
 _EXPRESSIONS = "org.apache.spark.sql.catalyst.expressions"
 _FOREIGN_CODE = _words(
     """
     ApplyFunctionExpression CallMethodViaReflection PythonUDAF PythonUDF PythonUDTF ScalaUDF TryReflect V2Aggregator
     """
 )
-"""Expressions of that package that run what is not Spark's."""
+"""Expressions of that package that run code other than Spark's."""
 _FUNCTIONS = _words(
     """
     agg_funcs array_funcs bitwise_funcs collection_funcs conditional_funcs conversion_funcs csv_funcs datetime_funcs
@@ -60,8 +60,8 @@ _FUNCTIONS = _words(
     st_funcs string_funcs struct_funcs table_funcs url_funcs variant_funcs vector_funcs window_funcs
     """
 )
-"""Spark's groups of functions that only compute. Not among them: XML (fetches the DTD or XSD that a text or an option
-names, from files or addresses), Avro and Protobuf (load classes and files)."""
+"""Spark's groups of functions that only compute. XML is excluded, since it fetches a DTD or XSD from a file or address
+that a text or an option names; so are Avro and Protobuf, which load classes and files."""
 _REACH_OUT = frozenset({"reflect", "try_reflect", "java_method", "python_worker_logs"})
 _BUILTIN = ((), ("builtin",), ("system", "builtin"))
 CATALOG = "spark_catalog"
@@ -71,7 +71,7 @@ def require_reading(nodes: Iterable[PlanNode]) -> None:
     """Check that a statement, parsed or analysed, only reads tables of the lake.
 
     Raises:
-        JobError: it holds something else, which the message names.
+        JobError: it contains another operation, function or table, which the message names.
     """
     nodes = list(nodes)
     subqueries = {name.lower() for node in nodes if node.kind == "UnresolvedWith" for name in node.name}
@@ -89,12 +89,12 @@ def require_reading(nodes: Iterable[PlanNode]) -> None:
 
 
 def tables_named(nodes: Iterable[PlanNode]) -> set[str]:
-    """The lake's tables that a statement reads or describes, and the view `drift`."""
+    """Return the names of the lake's tables, and of the view `drift`, that a statement reads or describes."""
     return {name for node in nodes if node.is_relation and (name := _table(node)) in {*BY_NAME, DRIFT_VIEW}}
 
 
 def is_look(node: PlanNode) -> bool:
-    """Whether a statement that begins with `node` is a command that shows something; Spark runs it at once."""
+    """Return whether a statement that begins with `node` is a SHOW, DESCRIBE or EXPLAIN, which Spark runs at once."""
     return node.kind in _LOOKS
 
 
@@ -121,7 +121,7 @@ def _require_computing(node: PlanNode) -> None:
 
 
 def no_such_table(name: str) -> JobError:
-    """The error that names the table meant, or all."""
+    """Return an error that names the table most similar to `name`, or else all tables."""
     near = meant(name, (*BY_NAME, DRIFT_VIEW))
     others = f", which has {', '.join(BY_NAME)} and the view {DRIFT_VIEW}"
-    return JobError(f"sql: {name} is no table of this lake{near or others}")
+    return JobError(f"sql: {name} is not a table of this lake{near or others}")

@@ -1,4 +1,4 @@
-"""The answer to a query as plain values, whichever engine gave it."""
+"""The answer to a query as plain values, independent of the engine."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import Row
 
-if TYPE_CHECKING:  # a look needs no session
+if TYPE_CHECKING:  # read-only commands need no session
     from pyspark.sql import DataFrame
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Columns, of which two may have one name, and the rows' values in that order; the rows can be walked once.
+    """Columns, whose names may repeat, and the rows' values in that order; the rows can be iterated once.
 
     A value is None, a bool, number, text, bytes, date or datetime (UTC, without a zone), or a list or dict of these.
     """
@@ -22,12 +22,12 @@ class Rows:
 
 
 def rows_of_dicts(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Rows:
-    """Some columns of rows that are known by name."""
+    """Convert dictionaries to rows of the named columns."""
     return Rows(columns, ([row[name] for name in columns] for row in rows))
 
 
 def rows_of_frame(frame: "DataFrame", limit: int | None = None) -> Rows:
-    """A frame's rows, at most `limit`, one partition of it in memory at a time."""
+    """Fetch a frame's rows, at most `limit`, with one partition in memory at a time."""
     return Rows(frame.columns, _walked(frame if limit is None else frame.limit(limit)))
 
 
@@ -37,7 +37,7 @@ def _walked(frame: "DataFrame") -> Iterator[list[Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A value without Spark's types."""
+    """Convert a value with Spark's rows to dictionaries and lists."""
     if isinstance(value, Row):
         return {name: _plain(one) for name, one in zip(value.__fields__, value, strict=True)}
     if isinstance(value, dict):

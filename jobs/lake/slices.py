@@ -1,4 +1,4 @@
-"""Slices of a table as the jobs write them, `experiment = 'demo' AND iteration = 1`, and which hold a row."""
+"""Slices of a table, `experiment = 'demo' AND iteration = 1`, as Arrow conditions, and the slices that hold a value."""
 
 import re
 from collections import defaultdict
@@ -17,13 +17,13 @@ TERM = r"(\w+) = (-?\d+|'(?:[^'\\]|\\.)*')"  # as `conform.predicate` writes it
 
 
 def condition(slice: str) -> pc.Expression:
-    """A slice as Arrow's condition; nothing else that may stand there is evaluated.
+    """Parse a slice to an Arrow condition, without evaluating any other expression.
 
     Raises:
-        ValueError: it is something else than columns and their values.
+        ValueError: the text is not a conjunction of column = literal.
     """
     if not re.fullmatch(f"{TERM}(?: AND {TERM})*", slice, re.DOTALL):
-        raise ValueError("the slice is no conjunction of column = literal")
+        raise ValueError("the slice is not a conjunction of column = literal")
     terms = (pc.field(column) == _value(text) for column, text in re.findall(TERM, slice, re.DOTALL))
     return reduce(and_, terms)
 
@@ -35,12 +35,12 @@ def _value(text: str) -> str | int:
 def slices_with(
     view: LakeView, table: Table, slices: Iterable[tuple[int, str]], column: str, values: Sequence[str]
 ) -> list[tuple[str, int, str]]:
-    """Each value of a column with the version and slice that hold it; `slices` are of the partition columns.
+    """Return each value found in a column with the version and slice that hold it; `slices` are of partition columns.
 
-    Each file is read once, though it may be part of many versions.
+    Each file is read once, even if it is part of many versions.
 
     Raises:
-        JobError: a version is not there any more or cannot be read.
+        JobError: a version no longer exists or cannot be read.
     """
     files: dict[str, ds.Fragment] = {}
     holds: dict[str, list[tuple[int, str]]] = defaultdict(list)

@@ -18,7 +18,7 @@ COMMIT = "_commit"
 
 
 class Lake:
-    """The tables below one root, to be read; remembers which versions and which methods' rows were read."""
+    """The tables below one root, for reading; records the versions, and the methods whose rows, were read."""
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         """`root` is a folder or any URI that Spark can read."""
@@ -33,14 +33,14 @@ class Lake:
         self._collected: dict[str, list[Row]] = {}
 
     def path(self, table: Table) -> str:
-        """Where the table lies."""
+        """Return the path or URI of the table."""
         return f"{self.root}/{table.path}"
 
     def exists(self, table: Table) -> bool:
-        """Whether the table has been created yet.
+        """Return whether the table has been created.
 
         Raises:
-            JobError: it was written by a release of humpback whose tables are others.
+            OtherReleaseError: another release of humpback wrote it, with other columns.
         """
         if table.name not in self._existing:
             found = self.state(table)
@@ -51,17 +51,17 @@ class Lake:
         return True
 
     def version(self, table: Table) -> int | None:
-        """The newest version, or None where the table does not exist yet."""
+        """Return the newest version, or None if the table does not exist yet."""
         return jvm.newest_version(self.spark, self.path(table))
 
     def state(self, table: Table) -> jvm.Snapshot | None:
-        """Version, time, size and properties of the newest version, or None where the table does not exist yet."""
+        """Return version, time, size and properties of the newest version; None if the table does not exist yet."""
         return jvm.snapshot(self.spark, self.path(table))
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
-        """The table's rows, at `version` or the newest; no rows where it does not exist yet.
+        """Return the table's rows, at `version` or the newest; no rows if the table does not exist yet.
 
-        The version that is read first is remembered: the commits of a run name it as an input.
+        The version that is read first is recorded; the commits of a run name it as an input.
         """
         if not self.exists(table):
             return self.spark.createDataFrame([], table.schema)
@@ -72,13 +72,13 @@ class Lake:
         return self.at(table, version)
 
     def at(self, table: Table, version: int) -> DataFrame:
-        """The rows of one version, which is not remembered."""
+        """Return the rows of one version, without recording it as read."""
         return conform.widened(table, self.spark.read.format("delta").load(self.path(table), versionAsOf=version))
 
     def with_commits(self, table: Table) -> DataFrame:
-        """The table's rows with the version that each was added by, which compaction leaves as it is.
+        """Return the table's rows with the version that added each, which compaction does not change.
 
-        0 in a table that an earlier release made and no run of this one has written to.
+        The version is 0 in a table that an earlier release created and no run of this release has written to.
         """
         rows, state = self.read(table), self.state(table)
         tracked = state is not None and state.properties.get(ROW_TRACKING) == "true"
@@ -86,24 +86,24 @@ class Lake:
         return rows.withColumn(COMMIT, commit.cast("bigint"))
 
     def newest(self, table: Table) -> DataFrame:
-        """The rows as they are when the frame is computed, for a plan whose commit Delta is to check for conflicts."""
+        """Return the newest rows at the time of computation, for a plan whose commit Delta checks for conflicts."""
         if not self.exists(table):
             return self.spark.createDataFrame([], table.schema)
         return conform.widened(table, self.spark.read.format("delta").load(self.path(table)))
 
     def collected(self, table: Table) -> list[Row]:
-        """All rows of a table that has one for each release, model or prompt; read once, and anew after a write."""
+        """Collect all rows of a small table (a row per release, model or prompt); cached until the next write."""
         if table.name not in self._collected:
             self._collected[table.name] = self.read(table).collect()
         return self._collected[table.name]
 
     def commits(self, table: Table) -> DataFrame:
-        """The table's last commits as Delta's history gives them; none where it does not exist yet."""
+        """Return the table's last commits from Delta's history; none if it does not exist yet."""
         if not self.exists(table):
             return self.spark.createDataFrame([], "version bigint, userMetadata string")
         found: DataFrame = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT_COMMITS)
         return found
 
     def folder(self, name: str) -> Path:
-        """A local folder for what is not a table (models, logs, reports): below the lake if that is local."""
+        """Return a local folder for files other than tables (models, logs, reports): below the lake if it is local."""
         return folder(self.root, name)

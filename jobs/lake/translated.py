@@ -24,20 +24,20 @@ from schemas.table import Table
 
 ASK_SPARK = "ask Spark: --engine spark"
 OTHERWISE = frozenset({"hash"})
-"""Functions of both engines that give other values in DuckDB."""
+"""Functions of both engines that return different values in DuckDB."""
 _INTEGERS = (exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT)
 _HAS_PART = "typeof(x) = 'DOUBLE' OR typeof(x) = 'FLOAT' OR typeof(x) LIKE 'DECIMAL%'"
-_DAMAGED = "reading the stream registered as"  # so begins what DuckDB says where delta-rs cannot read a file
+_DAMAGED = "reading the stream registered as"  # start of DuckDB's message if delta-rs cannot read a file
 _MISSING_COLUMN = re.compile(
     r'(?i)column "([^"]+)" (?:(?:was )?not found|does not exist)|does not have a column named "([^"]+)"'
 )
 
 
 def answer(view: LakeView, text: str) -> Rows:
-    """The answer to one query in Spark's SQL over the lake's tables (and their versions) by name, and the view `drift`.
+    """Answer one query in Spark's SQL over the lake's tables (and their versions) by name, and the view `drift`.
 
     Raises:
-        JobError: it is no query, reads anything else, or is one that DuckDB cannot answer as Spark would.
+        JobError: the text is not a query, reads anything else, or cannot be answered by DuckDB as Spark would.
     """
     query = _parsed(text)
     tables = _placed(view, query)
@@ -57,8 +57,8 @@ def _walked(view: LakeView, tables: list[Table], found: Rows) -> Iterator[Any]:
 
 
 def _parsed(text: str) -> exp.Query:
-    """The statement, if it is one query, and nothing in it writes or runs anything."""
-    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it tells of each statement that it only passes on
+    """Parse a statement; raise a JobError unless it is one query that writes nothing and runs no other command."""
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of each statement that it does not parse in full
     try:
         statements = [statement for statement in sqlglot.parse(text, read="spark") if statement]
     except SqlglotError as error:
@@ -69,7 +69,7 @@ def _parsed(text: str) -> exp.Query:
     if not isinstance(statement, exp.Query):
         raise JobError(f"sql: DuckDB's engine runs queries only, SELECT or WITH; {ASK_SPARK}")
     for hint in list(statement.find_all(exp.Hint)):
-        hint.pop()  # it only tells Spark how
+        hint.pop()  # hints are only for Spark's optimiser
     for node in statement.walk():
         if isinstance(node, (exp.DML, exp.DDL, exp.Command, exp.Into, exp.QueryTransform)):
             raise JobError("sql: the statement holds more than a query; tables are written by jobs alone")
@@ -79,7 +79,7 @@ def _parsed(text: str) -> exp.Query:
 
 
 def _where(error: SqlglotError) -> str:
-    """What a parser says: the fault's place, without the statement."""
+    """Return a parser's message with the position of the fault, without the statement."""
     if isinstance(error, ParseError) and error.errors:
         first = error.errors[0]
         what = re.sub(r" for <class [^>]*>", "", first["description"]).rstrip(".")
@@ -88,7 +88,7 @@ def _where(error: SqlglotError) -> str:
 
 
 def _placed(view: LakeView, query: exp.Query) -> list[Table]:
-    """Put DuckDB's names in the place of the tables' and the view's; the tables that are read."""
+    """Replace the names of tables and of the view with DuckDB's, and return the tables that are read."""
     subqueries = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
     read = []
     for node in list(query.find_all(exp.Table)):
@@ -116,7 +116,7 @@ def _alias(node: exp.Table) -> exp.Expr:
 
 
 def _kept(node: exp.Table) -> dict[str, Any]:
-    """What a named table carries beside its name: joins, pivots, a sample; it goes by its own name."""
+    """Return the other arguments of a table node (joins, pivots, a sample), with its alias, which may be its name."""
     left = {key: value for key, value in node.args.items() if key not in ("this", "db", "catalog", "version", "alias")}
     return left | {"alias": _alias(node)}
 
@@ -132,8 +132,8 @@ def _version(node: exp.Table) -> int | None:
 
 
 def _translated(query: exp.Query) -> str:
-    """The query in DuckDB's SQL."""
-    for node in list(query.walk())[::-1]:  # what is below another is replaced before it
+    """Return the query in DuckDB's SQL."""
+    for node in list(query.walk())[::-1]:  # children are replaced before their parents
         meaning = _as_spark_means(node)
         if meaning is not node:
             node.replace(meaning)
@@ -144,9 +144,9 @@ def _translated(query: exp.Query) -> str:
 
 
 def _as_spark_means(node: exp.Expr) -> exp.Expr:
-    """A node that sqlglot hands on, and of which Spark 4 makes something else than DuckDB, in DuckDB's terms."""
+    """Rewrite a node that sqlglot leaves unchanged although DuckDB evaluates it differently from Spark 4."""
     if isinstance(node, exp.Lateral) and node.args.get("outer"):
-        raise JobError(f"sql: DuckDB's engine does not do LATERAL VIEW OUTER; {ASK_SPARK}")
+        raise JobError(f"sql: DuckDB's engine does not support LATERAL VIEW OUTER; {ASK_SPARK}")
     if isinstance(node, exp.Like) and not isinstance(node.parent, exp.Escape) and "\\" in node.expression.name:
         return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))
     if isinstance(node, (exp.Div, exp.IntDiv, exp.Mod)) and not isinstance(node.expression, exp.Literal):
@@ -157,7 +157,7 @@ def _as_spark_means(node: exp.Expr) -> exp.Expr:
 
 
 def _divided(node: exp.Binary) -> exp.Expr:
-    """A division that ends the query where the divisor is 0, for which DuckDB has null, NaN or infinity."""
+    """Return a division that fails if the divisor is 0, for which DuckDB returns null, NaN or infinity."""
     divisor = node.expression.copy()
     is_zero = exp.EQ(this=exp.paren(divisor.copy()), expression=exp.Literal.number(0))
     fails = exp.Anonymous(this="error", expressions=[exp.Literal.string("division by zero")])
@@ -168,7 +168,7 @@ def _divided(node: exp.Binary) -> exp.Expr:
 
 
 def _cast(node: exp.Cast) -> exp.Expr:
-    """A cast that ends the query where a value does not fit, to an integer towards zero, where DuckDB rounds."""
+    """Return a cast that fails on a value that does not fit, and that truncates to an integer; DuckDB rounds."""
     is_try = isinstance(node, exp.TryCast)
     kind = exp.TryCast if is_try and node.args.get("safe") else exp.Cast
     strict = kind(this=node.this.copy(), to=node.to.copy())
@@ -181,7 +181,7 @@ def _cast(node: exp.Cast) -> exp.Expr:
 
 
 def _told(view: LakeView, tables: list[Table], error: BaseException) -> JobError:
-    """What a query ended with, in one sentence."""
+    """Return the error that ended a query, as one sentence."""
     names = ", ".join(dict.fromkeys(table.name for table in tables))
     said = str(error).partition("\n\nLINE ")[0]
     if missing := _MISSING_COLUMN.search(said):

@@ -1,4 +1,4 @@
-"""A lake's tables as DuckDB sees them, opened by delta-rs: for what only looks, and needs no JVM."""
+"""A lake's tables in DuckDB, opened by delta-rs, for commands that only read and start no JVM."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,19 +25,19 @@ from schemas.table import Table
 
 Row = dict[str, Any]
 READING = (DeltaError, OSError, pa.ArrowException, duckdb.Error)
-"""What the readers raise where files or logs are damaged, or a store does not answer."""
-MEMORY = "2GB"  # what needs more is put into files, which go with the view
-BATCH = 1024  # rows that are taken from DuckDB at a time
+"""The errors of the readers for damaged files or logs and for a store that does not answer."""
+MEMORY = "2GB"  # larger queries spill to files, which are deleted with the view
+BATCH = 1024  # rows that are fetched from DuckDB at a time
 LAYERS = sorted({table.name.split(".")[0] for table in TABLES})
 _NAMED = re.compile(rf"\b(?:{'|'.join(LAYERS)})\.\w+")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class UnreadableError(JobError):
-    """Tables that the readers cannot read; `reason` is what they say."""
+    """Tables that the readers cannot read; `reason` is the reader's message."""
 
     def __init__(self, root: str, what: str, error: BaseException) -> None:
-        """`what` names the tables, `error` is what was raised."""
+        """`what` names the tables, `error` is the reader's exception."""
         self.reason = one_line(error)
         advice = "`humpback audit` looks at every table"
         if local_path(root) is None:
@@ -46,9 +46,9 @@ class UnreadableError(JobError):
 
 
 class LakeView:
-    """The tables below one root, to be read in DuckDB's SQL by their names; each is opened when it is first named.
+    """The tables below one root, which DuckDB's SQL reads by name; each is opened when a query first names it.
 
-    No statement reaches a file, an address, an extension or a setting: DuckDB is locked before it sees the first one.
+    No statement can reach a file, an address, an extension or a setting: DuckDB is locked before the first one.
     """
 
     def __init__(self, root: str) -> None:
@@ -64,7 +64,7 @@ class LakeView:
         spill = self._closing.enter_context(TemporaryDirectory(prefix="humpback-spill-"))
         settings: dict[str, Any] = {"temp_directory": spill, "memory_limit": MEMORY}
         self._tables = self._closing.enter_context(duckdb.connect(config=settings))
-        # The rules are Spark's SQL; but for this one function it is DuckDB's too.
+        # The rules are Spark SQL; this is the only function in them that DuckDB lacks.
         self._tables.execute("CREATE MACRO octet_length(text) AS strlen(text)")
         for layer in LAYERS:
             self._tables.execute(f"CREATE SCHEMA {layer}")
@@ -73,27 +73,27 @@ class LakeView:
         self._tables.execute("SET lock_configuration = true")
 
     def __enter__(self) -> Self:
-        """The view itself."""
+        """Return the view itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the tables, and of DuckDB with its files."""
+        """Close the tables and DuckDB, and delete its files."""
         self._closing.close()
 
     def require_lake(self) -> Self:
-        """Make sure that there is any table.
+        """Check that any table exists, and return the view.
 
         Raises:
             JobError: there is none, or the store cannot be read.
         """
         if not any(self.delta(table) for table in TABLES):
             raise JobError(
-                f"{self.root}: no lake, for it has none of the tables; name the folder that `humpback run` wrote"
+                f"{self.root}: not a lake, since it has none of the tables; name the folder that `humpback run` wrote"
             )
         return self
 
     def delta(self, table: Table, version: int | None = None) -> DeltaTable | None:
-        """The table as delta-rs has it, at `version` or the newest; None where it has not been written yet.
+        """Open a table with delta-rs, at `version` or the newest; None if it has not been written yet.
 
         Raises:
             JobError: there is no such version.
@@ -110,10 +110,10 @@ class LakeView:
         return self._opened[table.name, version]
 
     def open(self, table: Table, version: int | None = None) -> str:
-        """Make a table known to DuckDB, at `version` or the newest; its name there.
+        """Register a table with DuckDB, at `version` or the newest, and return its name there.
 
-        It has the declared columns: no rows where the table has not been written yet, null where a column that may be
-        null is missing. Times are UTC's, without a zone.
+        It has the declared columns. A table that has not been written yet has no rows; a nullable column that is
+        missing is null. Times are in UTC, without a zone.
 
         Raises:
             JobError: there is no such version.
@@ -144,7 +144,7 @@ class LakeView:
         return here
 
     def rows(self, query: str, values: Mapping[str, Any] | None = None) -> list[Row]:
-        """The answer to a query of ours, row by row. `values` are those of its `$names`, and may be more.
+        """Return the rows of a query of humpback's own code; `values` has the query's `$names`, and may have more.
 
         Raises:
             UnreadableError: a table cannot be read.
@@ -156,9 +156,9 @@ class LakeView:
             raise UnreadableError(self.root, ", ".join(_tables_in(query)), error) from error
 
     def answer(self, query: str, values: Mapping[str, Any] | None = None) -> Rows:
-        """The answer to a query, with what DuckDB or delta-rs raises left as it is.
+        """Return the answer to a query; errors of DuckDB and delta-rs are not translated.
 
-        Its rows are walked before the view is asked for anything else.
+        Consume its rows before the next query to the view.
         """
         for name in _tables_in(query):
             self.open(BY_NAME[name])
@@ -167,7 +167,7 @@ class LakeView:
         return Rows([column[0] for column in cursor.description or ()], _fetched(cursor))
 
     def folder(self, name: str) -> Path:
-        """A local folder for what is not a table: below the lake if that is local."""
+        """Return a local folder for files other than tables: below the lake if it is local."""
         return folder(self.root, name)
 
     def _require_version(self, table: Table, version: int) -> None:
@@ -178,13 +178,13 @@ class LakeView:
 
 
 def one_line(error: BaseException, length: int = 300) -> str:
-    """What a reader says, on one line and not too long."""
+    """Return a reader's message on one line, cut at `length` characters."""
     text = " ".join(_COLOUR.sub("", str(error)).replace("↳", " ").split()) or type(error).__name__
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _place(root: str) -> str:
-    """The lake's root as delta-rs is told it."""
+    """Return the lake's root in the form that delta-rs takes."""
     local = local_path(root)
     if local and not local.is_dir():
         beside = [f.name for f in local.parent.iterdir()] if local.parent.is_dir() else []

@@ -1,7 +1,7 @@
 """The recipe: one frozen section per job.
 
 Each default is written here once. A key's description says what the key does and ends with the source of its default
-in brackets, "paper" being arXiv 2308.06259; a description without brackets marks a default of ours.
+in brackets, where "paper" is arXiv 2308.06259. A description without brackets marks a default of this project.
 `docs/recipe-reference.md` lists all keys; `python -m jobs.recipe.reference` prints it.
 """
 
@@ -21,19 +21,19 @@ Direction = Literal["backward", "forward"]
 
 
 class IngestDocuments(Section):
-    """Which crawl files to read, and the column names of Parquet and JSONL files."""
+    """The crawl files to read, and the column names of Parquet and JSONL files."""
 
     paths: tuple[str, ...] = Field((), description="crawl files: paths, globs, or folders that are searched for them")
     url_column: str = Field("url", description="column of the address in Parquet and JSONL files (FineWeb)")
     text_column: str = Field("text", description="column of the page's text (FineWeb)")
     date_column: str = Field("date", description="optional column of the crawl date: ISO 8601 or a timestamp (FineWeb)")
     id_column: str = Field("id", description="optional column of the source's id (FineWeb)")
-    split_bytes: int = Field(256 * 2**20, ge=2**20, description="several tasks read a file that is larger, in bytes")
+    split_bytes: int = Field(256 * 2**20, ge=2**20, description="bytes; a larger file is read by several tasks")
     commit_bytes: int = Field(
         2 * 2**30,
         ge=2**20,
-        description="bytes of crawl files that one commit covers, or one larger file; a crash loses at most this work, "
-        "and the local disk must hold about five times as many bytes",
+        description="bytes of crawl files in one commit, or one larger file; a crash loses at most the work of one "
+        "commit, and the local disk must hold about five times its bytes",
     )
     max_record_bytes: int = Field(
         MAX_PAGE_BYTES,
@@ -57,7 +57,7 @@ class ExtractSegments(Section):
     )
     language: str = Field("en", description="ISO 639-1 code of the language to keep (paper)")
     max_sentence_jaccard: float = Field(
-        0.7, gt=0, le=1, description="a segment with two sentences that are more alike is repetitive"
+        0.7, gt=0, le=1, description="a segment is repetitive if two of its sentences are more similar"
     )
     sentence_ngram: int = Field(3, ge=1, description="words per n-gram when sentences are compared")
     quality: Quality = Quality()
@@ -88,9 +88,9 @@ class SignSegments(Section):
 
 
 class FindDuplicates(Section):
-    """When a segment counts as a duplicate of another one."""
+    """The similarity at which a segment is a duplicate of another one."""
 
-    min_jaccard: float = Field(0.8, gt=0, le=1, description="least exact Jaccard similarity of the word shingles")
+    min_jaccard: float = Field(0.8, gt=0, le=1, description="minimum exact Jaccard similarity of the word shingles")
 
 
 class SelectUnlabelled(Section):
@@ -113,7 +113,7 @@ class SelectUnlabelled(Section):
 
 
 class IngestConversations(Section):
-    """Where the human seed data comes from."""
+    """The files of human-written seed data."""
 
     paths: tuple[str, ...] = Field(
         (), description="files of OpenAssistant trees or of instruction-response pairs: JSONL, plain or .gz"
@@ -122,7 +122,7 @@ class IngestConversations(Section):
 
 
 class SelectSeed(Section):
-    """Which conversations become seed pairs: the first turn, written by a person, the best-ranked reply."""
+    """The selection of seed pairs: the first turn of a conversation, written by a person, and its best-ranked reply."""
 
     language: str = Field("en", description="BCP 47 code of the language to keep (paper, section 3.1)")
     size: int = Field(3200, ge=1, description="seed pairs, drawn by hash (paper, section 3.1)")
@@ -130,7 +130,7 @@ class SelectSeed(Section):
 
 
 class BuildTrainingExamples(Section):
-    """How a pair becomes a prompt and a completion."""
+    """The system messages that tell seed examples from augmented ones."""
 
     seed_tag: str = Field(
         "Answer in the style of an AI Assistant.", description="system message of seed examples (paper, section 2.3)"
@@ -142,12 +142,12 @@ class BuildTrainingExamples(Section):
 
     @property
     def inference_tag(self) -> str:
-        """Both tags, which the paper found best at inference (section 2.3)."""
+        """Both tags together, which the paper found best at inference (section 2.3)."""
         return f"{self.seed_tag} {self.augmented_tag}"
 
 
 class Finetune(TrainingSettings, Section):
-    """How and where each model is trained."""
+    """The training of each model: its hyperparameters, and whether the run itself trains."""
 
     launcher: Literal["local", "external"] = Field(
         "local", description="local: the run trains; external: the run stops and prints the training command"
@@ -157,25 +157,25 @@ class Finetune(TrainingSettings, Section):
     )
 
     def settings(self, direction: Direction, iteration: int) -> dict[str, Any]:
-        """The settings of one model's training, as the trainer takes them."""
+        """Return the settings of one model's training in the trainer's form, with the epochs of this model."""
         values = self.model_dump(mode="json", include=set(TrainingSettings.model_fields))
         return values | {"epochs": self.epochs_of.get(f"{direction}-{iteration}", self.epochs)}
 
 
 ADDRESS = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>\d{1,5}))?(/[a-z0-9._~%+/-]*)?", re.IGNORECASE)
 SECRETS = "@?#"
-"""An address with one of these may contain a secret, which the ledger and messages would repeat."""
+"""An address with one of these characters may contain a secret, which the ledger and messages would repeat."""
 
 
 def _addresses(given: Any) -> Any:
-    """No addresses for `local`; addresses without the slash at their end."""
+    """Return no addresses for `local`, else the addresses without trailing slashes."""
     if given == "local":
         return ()
     return [a.rstrip("/") if isinstance(a, str) else a for a in given] if isinstance(given, list | tuple) else given
 
 
 def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse a text that is no plain address of a server, without repeating it."""
+    """Raise ValueError for a text that is not a plain server address; the message does not repeat the text."""
     for place, address in enumerate(addresses, 1):
         which = f"address {place} of {len(addresses)}"
         if set(SECRETS) & set(address):
@@ -185,12 +185,12 @@ def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
             )
         found = ADDRESS.fullmatch(address)
         if not found or int(found["port"] or 0) > 65535:
-            raise ValueError(f"{which} is no address of a server; write it like http://gpu1:8000/v1")
+            raise ValueError(f"{which} is not the address of a server; write it like http://gpu1:8000/v1")
     return addresses
 
 
 class Serving(ServerOptions, Section):
-    """Where models answer: servers that run already, or servers that the run starts."""
+    """The model servers: servers that already run, or servers that the run starts."""
 
     endpoints: Annotated[tuple[str, ...], BeforeValidator(_addresses), AfterValidator(_plain)] = Field(
         (), description='addresses of running servers, e.g. ["http://gpu1:8000/v1"]; "local" or empty: start servers'
@@ -205,19 +205,19 @@ class Serving(ServerOptions, Section):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if self.endpoints and self.executors:
-            raise ValueError("endpoints names servers that run, executors starts some: leave one of them out")
+            raise ValueError("endpoints names running servers, executors starts new ones; leave one of them out")
         if self.port + self.executors > 65536:
-            raise ValueError(f"there are no {self.executors} ports from {self.port} on")
+            raise ValueError(f"{self.executors} ports from {self.port} on would exceed 65535; lower port or executors")
         return self
 
 
 class Inference(Section):
-    """How requests travel from Spark to the servers."""
+    """The sending of requests from Spark to the servers: waves, retries and error limits."""
 
     rows_per_wave: int = Field(
         2048, ge=1, description="requests per wave; each wave is one commit, and a crash loses at most two waves"
     )
-    partitions: int = Field(2, ge=1, description="Spark tasks of one wave, at most; two waves use at most all cores")
+    partitions: int = Field(2, ge=1, description="most Spark tasks of one wave; two waves use at most all cores")
     in_flight: int = Field(64, ge=1, description="requests that one wave keeps open at each server")
     timeout: float = Field(600, gt=0, description="seconds that one request may take")
     patience: float = Field(
@@ -234,7 +234,7 @@ class Inference(Section):
     )
     ask_again: tuple[Literal["failed", "empty", "cut", "refused"], ...] = Field(
         ("failed", "empty"),
-        description="send a request once more whose answer has one of these statuses, at the end or in a later run",
+        description="a request whose answer has one of these statuses is sent once more, at the end or in a later run",
     )
     engine: Literal["vllm", "fake"] = Field(
         "vllm", description="fake: deterministic answers without a model, for tests"
@@ -245,19 +245,19 @@ class GenerateCandidates(Section):
     """Self-augmentation: the backward model writes one instruction per segment."""
 
     n_segments: int | None = Field(
-        None, ge=1, description="use only this many segments of the pool, in the order of drawing; unset: all"
+        None, ge=1, description="number of segments of the pool to use, in the order of drawing; unset: all"
     )
-    max_chars: int | None = Field(None, ge=1, description="leave out longer segments, in characters; unset: none")
+    max_chars: int | None = Field(None, ge=1, description="longest segment to use, in characters; unset: no limit")
     temperature: float = Field(0.7, ge=0, description="sampling temperature (paper, section 3.1)")
     top_p: float = Field(0.9, gt=0, le=1, description="nucleus sampling (paper, section 3.1)")
     max_tokens: int = Field(256, ge=1, description="longest instruction, in tokens")
 
 
 class GenerateAnswers(Section):
-    """The forward models answer evaluation prompts."""
+    """The forward models' answers to evaluation prompts."""
 
     prompts: str | None = Field(
-        None, description="JSONL file of evaluation prompts; unset: the small set of the project"
+        None, description="JSONL file of evaluation prompts; unset: the small set of this project"
     )
     prompt_set: str = Field("humpback", description="name of the set in gold.generations")
     iterations: tuple[int, ...] = Field(
@@ -269,7 +269,7 @@ class GenerateAnswers(Section):
 
 
 class JudgeAnswers(Section):
-    """A judge compares the answers of two forward models."""
+    """The comparison of two forward models' answers by a judge."""
 
     judge: str | None = Field(None, description="model_id of the judge in ops.models; unset: the last forward model")
     reference: int = Field(0, ge=0, description="iteration of the forward model that the others are compared with")
@@ -313,5 +313,5 @@ class Recipe(Section):
 
     @property
     def answering_iterations(self) -> tuple[int, ...]:
-        """The forward models that answer the evaluation prompts."""
+        """The iterations of the forward models that answer the evaluation prompts."""
         return self.generate_answers.iterations or (0, self.iterations)

@@ -1,4 +1,4 @@
-"""Method digests: which settings and method versions made a row, upstream ones included."""
+"""Method digests: each identifies the settings and method versions that made a row, upstream ones included."""
 
 from dataclasses import asdict
 from functools import cache
@@ -20,7 +20,9 @@ from transforms.scoring.scorers import SCORERS
 
 
 def segments_digest(recipe: Recipe) -> str:
-    """`method_digest` of this recipe's rows in `silver.segments`; lists count by their entries, not by their paths.
+    """Return the `method_digest` of this recipe's rows in `silver.segments`.
+
+    The entries of the block lists are part of it; their paths are not.
 
     Raises:
         RecipeError: a list cannot be read.
@@ -32,19 +34,19 @@ def segments_digest(recipe: Recipe) -> str:
 
 
 def signatures_digest(recipe: Recipe) -> str:
-    """`method_digest` of this recipe's rows in `silver.signatures`."""
+    """Return the `method_digest` of this recipe's rows in `silver.signatures`."""
     return recipe.sign_segments.digest(signatures.METHOD_VERSION, segments_digest(recipe))
 
 
 def duplicates_digest(recipe: Recipe) -> str:
-    """`method_digest` of this recipe's rows in `silver.duplicates`."""
+    """Return the `method_digest` of this recipe's rows in `silver.duplicates`."""
     return recipe.find_duplicates.digest(duplicates.METHOD_VERSION, signatures_digest(recipe))
 
 
 def scores_digest(recipe: Recipe, name: ScorerName) -> str:
-    """`method_digest` of one scorer's rows in `silver.scores`: prompt, sampling and parser.
+    """Return the `method_digest` of one scorer's rows in `silver.scores`: prompt, sampling and parser.
 
-    The model, its chat template included, is what `model_id` says.
+    The model with its chat template is not part of it; `model_id` identifies that.
     """
     scorer, settings = SCORERS[name], recipe.score_candidates
     kind = [type(scorer.kind).__name__, scorer.kind.samplings(settings), scorer.kind.samples(settings)]
@@ -53,17 +55,17 @@ def scores_digest(recipe: Recipe, name: ScorerName) -> str:
 
 
 def candidates_digest(recipe: Recipe) -> str:
-    """`method_digest` of this recipe's rows in `silver.candidates`: prompt, sampling and parser."""
+    """Return the `method_digest` of this recipe's rows in `silver.candidates`: prompt, sampling and parser."""
     return digest([asdict(BACKWARD), candidate_sampling(recipe), candidates.PARSER])
 
 
 def candidate_sampling(recipe: Recipe) -> dict[str, float]:
-    """How instructions are sampled."""
+    """Return the sampling parameters of instructions."""
     return recipe.generate_candidates.model_dump(include={"temperature", "top_p", "max_tokens"})
 
 
 def answers_digest(recipe: Recipe) -> str:
-    """`method_digest` of this recipe's rows in `gold.generations`: the prompts, the system message and the sampling.
+    """Return the `method_digest` of this recipe's rows in `gold.generations`: prompts, system message and sampling.
 
     Raises:
         RecipeError: the prompts cannot be read.
@@ -73,17 +75,20 @@ def answers_digest(recipe: Recipe) -> str:
 
 
 def answer_sampling(recipe: Recipe) -> dict[str, float]:
-    """How answers to evaluation prompts are sampled."""
+    """Return the sampling parameters of answers to evaluation prompts."""
     return recipe.generate_answers.model_dump(include={"temperature", "top_p", "max_tokens"})
 
 
 def verdicts_digest(recipe: Recipe) -> str:
-    """`method_digest` of this recipe's rows in `gold.judgements`: the judge's prompt and parser, and the answers'."""
+    """Return the `method_digest` of this recipe's rows in `gold.judgements`.
+
+    It covers the judge's prompt, sampling and parser, and the digest of the answers.
+    """
     return digest([asdict(VERDICT), judgements.SAMPLING, judgements.PARSER, answers_digest(recipe)])
 
 
 def training_digest(recipe: Recipe, direction: Direction, iteration: int) -> str:
-    """`config_digest` of a model: what its training depends on beside its rows, settings and the base model's files.
+    """Return the `config_digest` of a model: its training settings and the files of its base model.
 
     Raises:
         ModelFolderError: the base model's folder holds no model.
@@ -92,15 +97,19 @@ def training_digest(recipe: Recipe, direction: Direction, iteration: int) -> str
 
 
 def training_digests(recipe: Recipe, direction: Direction, iteration: int) -> tuple[str, ...]:
-    """`training_digest`, and the digest that release 0.2.0 made of the same settings; either one counts."""
+    """Return `training_digest`, and the digest that release 0.2.0 made of the same settings; either one is valid."""
     settings = recipe.finetune.settings(direction, iteration)
-    del settings["micro_batch_size"], settings["gradient_checkpointing"]  # how it is run, not what comes out
+    del settings["micro_batch_size"], settings["gradient_checkpointing"]  # they do not change the trained model
     return tuple(digest([settings, of_base]) for of_base in base_digests(recipe.base_model))
 
 
 @cache
 def base_digests(base_model: str) -> tuple[str, str]:
-    """The base model's `folder_digest` and `first_digest`; checks that the folder holds a model."""
+    """Return the base model's `folder_digest` and `first_digest`.
+
+    Raises:
+        ModelFolderError: the folder holds no model.
+    """
     check_model_folder(Path(base_model))
     files = file_digests(Path(base_model))
     return digest_of(files), first_digest(files)

@@ -8,10 +8,10 @@ from transforms.pages.block_lists import entries
 
 
 def read_lines(key: str, path: str) -> list[str]:
-    """The lines of a UTF-8 file, with or without a byte order mark.
+    """Return the lines of a UTF-8 file, with or without a byte order mark.
 
     Raises:
-        RecipeError: no such file, or it is not UTF-8; names the recipe's key.
+        RecipeError: there is no such file, or it is not UTF-8; the message names the recipe's key.
     """
     try:
         return Path(path).read_text(encoding="utf-8-sig").split("\n")
@@ -20,7 +20,7 @@ def read_lines(key: str, path: str) -> list[str]:
 
 
 def read_entries(key: str, paths: Iterable[str]) -> list[str]:
-    """The entries of all lists under a key of `extract_segments`, each once, sorted.
+    """Return the distinct entries of all lists under a key of `extract_segments`, sorted.
 
     Raises:
         RecipeError: a file cannot be read, or has no entry.

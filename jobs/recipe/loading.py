@@ -13,10 +13,10 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 
 
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
-    """The recipe in a TOML file, with `section.key=value` overrides (TOML values) applied.
+    """Read a recipe from a TOML file, and apply the `section.key=value` overrides (TOML values).
 
     Raises:
-        RecipeError: no such file, not TOML, or a key or value that does not fit; names all of them.
+        RecipeError: there is no such file, it is not TOML, or keys or values are invalid; the message names them all.
     """
     file = Path(path)
     if not file.is_file():
@@ -36,7 +36,7 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
 
 
 def _shown(text: str) -> str:
-    """The text, unless it may be an address with a secret."""
+    """Return the text, or an ellipsis if it may be an address with a secret."""
     return "…" if set(SECRETS) & set(text) else text
 
 
@@ -49,7 +49,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(
-            f"--set {shown}: {_shown(text)} is no TOML value ({error}); quote strings: {_shown(key)}='\"…\"'"
+            f"--set {shown}: {_shown(text)} is not a TOML value ({error}); quote strings: {_shown(key)}='\"…\"'"
         ) from error
     *sections, last = key.strip().split(".")
     for section in sections:

@@ -11,18 +11,18 @@ from jobs.recipe.files import read_lines
 from transforms.evaluation.evaluation_prompts import prompt_texts
 
 Known = tuple[str, str, str]
-"""Set, prompt's id, text."""
+"""(evaluation set, prompt id, text)."""
 
-OWN = files("jobs") / "data" / "evaluation_prompts.jsonl"  # may lie in a wheel
+OWN = files("jobs") / "data" / "evaluation_prompts.jsonl"  # may be inside a wheel
 
 
 def read_prompts(file: str | None) -> list[tuple[str, str]]:
-    """(prompt id, prompt) of every line; the id is the line's own `id`, `question_id` or `key`, or a hash.
+    """Return (prompt id, prompt) of every line, sorted; without a file, those of the project's small set.
 
-    Of a prompt with several turns the first is asked.
+    Only the first turn of a prompt with several turns is used.
 
     Raises:
-        RecipeError: the file cannot be read, or a line holds no prompt; names the line.
+        RecipeError: the file cannot be read, or a line holds no prompt; the message names the line.
     """
     key = "generate_answers.prompts"
     lines = read_lines(key, file) if file else OWN.read_text(encoding="utf-8").split("\n")
@@ -30,7 +30,7 @@ def read_prompts(file: str | None) -> list[tuple[str, str]]:
 
 
 def _prompts(key: str, path: str, lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """The id and the texts of each line that is not empty."""
+    """Yield the id and the texts of each non-empty line."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -42,7 +42,7 @@ def _prompts(key: str, path: str, lines: Iterable[str]) -> Iterator[tuple[str, l
 
 
 def prompt_id(line: str, text: str) -> str:
-    """The id of a JSON line whose prompt is `text`: its own, or a hash of the prompt."""
+    """Return the `id`, `question_id` or `key` of a JSON line, else 16 hex digits of the SHA-256 of its prompt."""
     value = json.loads(line)
     own = (
         next((value[k] for k in ("id", "question_id", "key") if k in value), None) if isinstance(value, dict) else None
@@ -51,10 +51,10 @@ def prompt_id(line: str, text: str) -> str:
 
 
 def evaluation_texts(recipe: Recipe) -> Iterator[Known]:
-    """(set, prompt's id, text) of every evaluation set that the recipe names, with the set of `generate_answers`.
+    """Yield (set, prompt id, text) of every evaluation set that the recipe names, with the set of `generate_answers`.
 
     Raises:
-        RecipeError: a file cannot be read, or a line holds no prompt; names the line.
+        RecipeError: a file cannot be read, or a line holds no prompt; the message names the line.
     """
     key = "select_unlabelled.evaluation_paths"
     for path in recipe.select_unlabelled.evaluation_paths:

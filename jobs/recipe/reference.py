@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from jobs.recipe.config import Recipe
 
 SOURCE = re.compile(r"(.*) \(((?:paper|FineWeb|Gopher|C4|Dolma|GPT-3)[^()]*)\)")
-"""A description that ends with the source of the key's default."""
+"""Splits a description into the key's meaning and the source of its default."""
 OURS = "ours"
 NAMES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -33,12 +33,12 @@ this project.
 
 
 def reference() -> str:
-    """The whole page."""
+    """Return the whole page."""
     return "\n".join([HEAD, *_section("The recipe's own keys", 2, Recipe, "")])
 
 
 def _section(title: str, level: int, section: type[BaseModel], path: str) -> Iterator[str]:
-    """The heading, the summary and the keys of a section, then the sections in it."""
+    """Yield the heading, the summary and the keys of a section, then its subsections."""
     yield f"{'#' * level} {title}\n"
     yield f"{(section.__doc__ or '').partition(chr(10))[0]}\n"
     inner = {name: field for name, field in section.model_fields.items() if _is_section(field)}
@@ -60,7 +60,7 @@ def _is_section(field: FieldInfo) -> bool:
 
 
 def meaning_and_source(field: FieldInfo) -> tuple[str, str]:
-    """What a key does, and where its default comes from; empty for a key without a default."""
+    """Return the meaning of a key and the source of its default; the source is empty if there is no default."""
     description = field.description or ""
     found = SOURCE.fullmatch(description)
     is_given = not field.is_required() and field.default not in (None, (), {})
@@ -78,7 +78,7 @@ def _type(field: FieldInfo) -> str:
 
 
 def _named(annotation: Any) -> str:
-    """The type in the words of TOML."""
+    """Return the name of a type in TOML's terms."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _named(inner[0])

@@ -11,7 +11,7 @@ from transforms.scoring.scorers import SCORERS
 
 def _known(name: str) -> str:
     if name not in SCORERS:
-        raise ValueError(f"there is no scorer {name!r}; there are {', '.join(SCORERS)}")
+        raise ValueError(f"unknown scorer {name!r}; the scorers are {', '.join(SCORERS)}")
     return name
 
 
@@ -19,17 +19,17 @@ ScorerName = Annotated[str, AfterValidator(_known)]
 
 
 class ScoreCandidates(Section):
-    """Self-curation: which scorers rate the candidates, and how they ask."""
+    """Self-curation: the scorers that rate the candidates, and their requests."""
 
     scorers: tuple[ScorerName, ...] = Field(
         ("rubric",), min_length=1, description="scorers that rate the candidates (paper, table 1)"
     )
     limits: dict[ScorerName, int] = Field(
-        {}, description="most candidates that a scorer rates, chosen by hash, e.g. {rubric = 1000}"
+        {}, description="maximum number of candidates per scorer, chosen by hash, e.g. {rubric = 1000}"
     )
     temperature: float = Field(0.0, ge=0, description="sampling temperature of written ratings")
     samples: int = Field(
-        1, ge=1, description="written ratings of one pair, which are averaged; more than one needs a temperature"
+        1, ge=1, description="written ratings per pair, which are averaged; more than one needs a temperature"
     )
     constrain: Literal["always", "unparsed"] = Field(
         "always",
@@ -41,15 +41,15 @@ class ScoreCandidates(Section):
     @model_validator(mode="after")
     def _samples_differ(self) -> Self:
         if self.samples > 1 and not self.temperature:
-            raise ValueError("samples > 1 are all alike at temperature 0; set temperature, e.g. 1.0")
+            raise ValueError("samples > 1 are identical at temperature 0; set temperature, e.g. 1.0")
         return self
 
 
 class JudgeCheck(Section):
-    """Whether the scorers can tell good pairs from bad ones: they rate pairs whose quality is known."""
+    """The check of the scorers: they rate pairs whose quality is known."""
 
     pairs: int = Field(
-        200, ge=1, description="held-out seed pairs to rate, each intact and spoilt in every way of kinds"
+        200, ge=1, description="held-out seed pairs to rate, each intact and spoilt in each of the ways of kinds"
     )
     kinds: tuple[Kind, ...] = Field(
         ("mismatched", "cut", "hollowed", "cluttered"), min_length=1, description="ways to spoil a pair"
@@ -65,18 +65,18 @@ class JudgeCheck(Section):
 
 
 class Curate(Section):
-    """A_k: which pairs are kept for training."""
+    """The selection of A_k, the pairs that are kept for training."""
 
     scorers: tuple[ScorerName, ...] = Field(
         ("rubric",), min_length=1, description="the scorer that decides; of several, the mean percentile rank (paper)"
     )
     threshold: float | None = Field(
-        4.5, description="least score of a kept pair; k = 5 means 4.5 or more (paper, section 3.3)"
+        4.5, description="minimum score of a kept pair; k = 5 means 4.5 or more (paper, section 3.3)"
     )
     top_fraction: float | None = Field(
         None, gt=0, le=1, description="keep this share of the pairs that pass the gates; replaces threshold"
     )
     gates: dict[ScorerName, float] = Field(
-        {}, description="least scores by other scorers that every kept pair must reach, e.g. {expected = 1.5}"
+        {}, description="minimum scores of every kept pair by other scorers, e.g. {expected = 1.5}"
     )
     min_rows: int = Field(1, ge=0, description="fewer kept pairs stop the run with exit code 3")

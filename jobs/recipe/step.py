@@ -12,31 +12,31 @@ from model_ops.serving.model import Model
 
 
 class Servers(Protocol):
-    """Where models answer. Nothing is started before the first `engine_for`."""
+    """The model servers of a run. None is started before the first `engine_for`."""
 
     @property
     def inference(self) -> Inference:
-        """How requests travel."""
+        """The settings for sending requests."""
         ...
 
     def engine_for(self, model: Model, window: int) -> Engine:
-        """An engine for `model`, each copy of which keeps `window` requests open."""
+        """Return an engine for `model`; each copy of it keeps `window` requests open."""
         ...
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """The servers that answer now."""
+        """Return the servers that answer now."""
         ...
 
     def n_servers(self) -> int:
-        """How many servers a model has."""
+        """Return the number of servers of a model."""
         ...
 
     def n_held_cores(self) -> int:
-        """How many of Spark's cores the servers hold."""
+        """Return the number of Spark's cores that the servers occupy."""
         ...
 
     def chat_template_digest(self, model: Model) -> str:
-        """The sha256 of the chat template that prompts to `model` are written with, hex."""
+        """Return the SHA-256, in hex, of the chat template that formats prompts to `model`."""
         ...
 
     def stop(self) -> None:
@@ -52,7 +52,7 @@ class Option:
     metavar: str
     help: str
     override: Callable[[str], str]
-    """Turns the option's text into `section.key=value`."""
+    """Converts the option's text to `section.key=value`."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class Parameters:
     """The parameters of a job's command, besides recipe and lake."""
 
     first_iteration: int | None = None
-    """The first iteration the job exists for; None for a job without iterations."""
+    """The lowest iteration of the job; None for a job without iterations."""
     has_direction: bool = False
     has_limit: bool = False
-    """Whether the job can stop after some of its new inputs; other jobs need all of them."""
+    """True for a job that can process a part of its new inputs; other jobs need all of them."""
     argument: tuple[str, str] | None = None
     """Name and help of a positional argument."""
     options: tuple[Option, ...] = ()
@@ -71,7 +71,7 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Planned:
-    """What a step would do, for the dry run; `tokens` are those that models would read."""
+    """The expected work of a step, for the dry run; `tokens` counts those that models would read."""
 
     would_do: str
     n: int | None = None
@@ -113,7 +113,7 @@ class Step:
         return self.servers
 
     def at_most(self, *limits: int | None) -> int | None:
-        """The lowest of the limits and the step's own; None where there is none."""
+        """Return the lowest of these limits and the step's limit; None if there is no limit."""
         return min((limit for limit in (*limits, self.limit) if limit), default=None)
 
 

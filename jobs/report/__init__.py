@@ -1,4 +1,4 @@
-"""The HTML report: one file that shows what went in, what came out, and whether to trust it.
+"""The HTML report: one file with an experiment's inputs, its results, and the evidence for its scores.
 
 Command line: `humpback report --lake URI`.
 """
@@ -21,12 +21,12 @@ THRESHOLDS = (
 
 
 def report(view: LakeView, out: Path, experiment: str | None = None) -> Path:
-    """Write the report on an experiment, or on the one that ran last, to `out`."""
+    """Write the report on an experiment, by default the one that ran last, to `out`; return `out`."""
     return write(gather(view, experiment), view.root, out)
 
 
 def write(shown: Mapping[str, Any], root: str, out: Path) -> Path:
-    """Write the page that shows what `gather` gave of the lake at `root`."""
+    """Render the values that `gather` returned for the lake at `root`, and write the page to `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     local = local_path(root)
     docs_root = os.path.relpath(local, out.parent) if local else None
@@ -35,7 +35,7 @@ def write(shown: Mapping[str, Any], root: str, out: Path) -> Path:
 
 
 def gather(view: LakeView, experiment: str | None = None) -> dict[str, Any]:
-    """All that the page shows, as small plain values."""
+    """Read all values that the page shows, as small plain objects."""
     subject = facts.experiment(view, experiment)
     pieces = facts.pieces_by_reason(view, subject)
     thresholds = view.rows(THRESHOLDS, subject.values)

@@ -1,4 +1,4 @@
-"""The report's pictures: plain numbers in, one inline SVG out."""
+"""The report's charts; each function turns plain numbers into one inline SVG."""
 
 import io
 import re
@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from jobs.report.facts import KEPT, Rule, Stage
 
-# Okabe and Ito's palette: told apart by every kind of colour vision, and in grey.
+# Okabe and Ito's palette, which every kind of colour vision can tell apart, also in grey.
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#B8BEC6", "#24292F"
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be searched, selected and read aloud
@@ -32,12 +32,12 @@ STYLE: Any = {
     "ytick.color": INK,
     "legend.frameon": False,
 }
-WIDTH = 11.5  # inches; with it, text of 11 points looks as large as the page's own
+WIDTH = 11.5  # inches; at this width, text of 11 points has the size of the page's text
 THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
 def funnel(stages: Sequence[Stage]) -> str:
-    """How many of each stage are left, on a logarithmic scale: the ends are thousands of times apart."""
+    """Draw the count left after each stage, on a logarithmic scale: the ends are thousands of times apart."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 0.3 + 0.42 * len(stages)), layout="constrained")
         axes = figure.add_subplot()
@@ -58,7 +58,10 @@ def funnel(stages: Sequence[Stage]) -> str:
 
 
 def rules(found: Sequence[Rule]) -> str:
-    """What each rule that dropped any dropped, in their order, and last what passed them all."""
+    """Draw the number of pieces that each rule dropped, in order of the rules, and last the number kept.
+
+    Rules that dropped none are left out.
+    """
     with mpl.rc_context(STYLE):
         bars = [
             (
@@ -86,7 +89,7 @@ def rules(found: Sequence[Rule]) -> str:
 
 
 def score_histograms(found: Sequence[Mapping[str, Any]], thresholds: Mapping[tuple[str, int], float]) -> str:
-    """One panel for each scorer (row) and iteration (column), with curation's threshold where it has one."""
+    """Draw one panel per scorer (row) and iteration (column), with the threshold of curation if there is one."""
     scorers = list(dict.fromkeys(h["scorer"] for h in found))
     iterations = sorted({h["iteration"] for h in found})
     with mpl.rc_context(STYLE):
@@ -114,7 +117,10 @@ def score_histograms(found: Sequence[Mapping[str, Any]], thresholds: Mapping[tup
 
 
 def held_out(checks: Sequence[Mapping[str, Any]]) -> str:
-    """Left: good and bad pairs by the first check. Right: every check's AUC against each kind, and its interval."""
+    """Draw the scores of good and bad pairs in the first check (left), and the AUC of every check (right).
+
+    Each AUC has its interval and is against one kind of bad pairs.
+    """
     found = [(check, one) for check in checks for one in check["measures"] if one.measure == "auc" and check["scores"]]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, max(3.0, 0.9 + 0.45 * len(found))), layout="constrained")
@@ -163,7 +169,7 @@ def _samples(axes: Axes, check: Mapping[str, Any]) -> None:
 
 
 def drift(found: Sequence[Mapping[str, Any]]) -> str:
-    """The same candidates under two successive models, with both thresholds; those that changed sides stand out."""
+    """Draw scores of the same candidates by two successive models, with both thresholds; side changes are coloured."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 4.2 * -(-len(found) // 2)), layout="constrained")
         _space(figure)
@@ -186,7 +192,7 @@ def drift(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def lengths(found: Sequence[Mapping[str, Any]]) -> str:
-    """Characters of instructions and responses: median, quartiles, and 5 % to 95 %."""
+    """Draw the lengths of instructions and responses in characters: median, quartiles, and 5 % to 95 %."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 1.2 + 0.42 * len(found)), layout="constrained")
         _space(figure)
@@ -224,7 +230,7 @@ def lengths(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _space(figure: Figure) -> None:
-    """Room between panels: constrained layout leaves just none."""
+    """Add space between panels, which constrained layout leaves too small."""
     figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.1)
 
 
@@ -233,7 +239,7 @@ def _spoken(name: str) -> str:
 
 
 def _svg(figure: Figure, name: str) -> str:
-    """The figure as an element to put into HTML, its ids its own and no address in it."""
+    """Return the figure as an SVG element for inline HTML, with ids prefixed by `name` and without URLs."""
     buffer = io.StringIO()
     FigureCanvasSVG(figure).print_svg(buffer)  # type: ignore[no-untyped-call]  # matplotlib has no types here
     svg = buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The numbers of the report, gathered by DuckDB as small plain values: the corpus is never collected."""
+"""The numbers of the report, aggregated in DuckDB to small plain values; the corpus is never collected."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ MODELS = "SELECT * FROM ops.models WHERE experiment = $experiment ORDER BY direc
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the report is about: the models that count, by its runs' notes, and the runs, oldest first."""
+    """The subject of the report: its current models by iteration, all its models, and its runs, oldest first."""
 
     name: str
     values: dict[str, Any]
-    """Of the queries of `counting`."""
+    """The parameters of the queries in `counting`."""
     forward: dict[int, str]
     backward: dict[int, str]
     models: list[Row]
@@ -33,7 +33,7 @@ class Experiment:
 
 
 def experiment(view: LakeView, name: str | None = None) -> Experiment:
-    """The experiment of that name, or the one that ran last."""
+    """Read the experiment of that name, by default the one that ran last."""
     if name is None:
         last = view.rows(LAST)
         name = last[0]["experiment"] if last else "no experiment yet"
@@ -49,7 +49,7 @@ def experiment(view: LakeView, name: str | None = None) -> Experiment:
 
 @dataclass(frozen=True)
 class Stage:
-    """One bar of the funnel: how many of what passed, of how many before; `key` names the stage, `name` is shown."""
+    """One bar of the funnel: `n` rows passed, `of` rows before; `key` identifies the stage, `name` is shown."""
 
     key: str
     name: str
@@ -70,7 +70,7 @@ CURATED = "SELECT iteration, count(*) FROM gold.curated WHERE experiment = $expe
 
 
 def funnel(view: LakeView, subject: Experiment, pieces: dict[str, int]) -> list[Stage]:
-    """Documents to curated pairs. `pieces` is what `pieces_by_reason` gave."""
+    """Return the stages from documents to curated pairs; `pieces` is the result of `pieces_by_reason`."""
     [n] = view.rows(SIZES, subject.values)
     n_pieces, n_kept = sum(pieces.values()), pieces.get(KEPT, 0)
     n_unique = n_kept - n["repeats"]
@@ -93,14 +93,14 @@ def funnel(view: LakeView, subject: Experiment, pieces: dict[str, int]) -> list[
 
 
 def pieces_by_reason(view: LakeView, subject: Experiment) -> dict[str, int]:
-    """Why pieces were dropped -> how many; `KEPT` counts the kept ones."""
+    """Map each drop reason to its number of pieces, and `KEPT` to the number of kept ones."""
     reasons = f"SELECT coalesce(drop_reason, '{KEPT}') AS reason FROM ({of_method(SEGMENTS)})"
     return _counted(view, f"SELECT reason, count(*) FROM ({reasons}) GROUP BY 1", subject)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How many pieces came to a rule, past all rules before it, and how many of them it dropped."""
+    """The number of pieces that reached a rule, past all rules before it, and the number that it dropped."""
 
     name: str
     n_in: int
@@ -108,32 +108,32 @@ class Rule:
 
 
 def rules(pieces: dict[str, int]) -> list[Rule]:
-    """Every rule on pieces, in the order in which they apply. `pieces` is what `pieces_by_reason` gave."""
+    """Return the counts of every rule, in the order of application; `pieces` is the result of `pieces_by_reason`."""
     found, n_left = [], sum(pieces.values())
-    for name in (*DROP_REASONS, *sorted(pieces.keys() - {*DROP_REASONS, KEPT})):  # an older method's come last
+    for name in (*DROP_REASONS, *sorted(pieces.keys() - {*DROP_REASONS, KEPT})):  # the rules of older methods come last
         found.append(Rule(name, n_left, pieces.get(name, 0)))
         n_left -= found[-1].n_dropped
     return found
 
 
 def replaced(view: LakeView, subject: Experiment) -> dict[str, int]:
-    """Kind of personal data -> how many were replaced in the kept pieces."""
+    """Map each kind of personal data to its number of replacements in the kept pieces."""
     kinds = f"SELECT unnest(map_entries(replaced)) AS kind FROM ({of_method(SEGMENTS)})"
     return _counted(view, f"SELECT kind.key, sum(kind.value) FROM ({kinds}) GROUP BY 1 ORDER BY 1", subject)
 
 
 def seed_pairs(view: LakeView, subject: Experiment) -> dict[str, int]:
-    """Split -> number of seed pairs."""
+    """Map each split to its number of seed pairs."""
     return _counted(view, f"SELECT split, count(*) FROM ({SEED_PAIRS}) GROUP BY 1 ORDER BY 1", subject)
 
 
 def _counted(view: LakeView, query: str, subject: Experiment) -> dict[Any, int]:
-    """The answer to a query for two columns, as a dictionary."""
+    """Return the answer to a query for two columns, a key and a count, as a dictionary."""
     return {key: n for key, n in (row.values() for row in view.rows(query, subject.values))}
 
 
 def accounts(runs: list[Row]) -> list[Row]:
-    """What went in, passed, was dropped and was quarantined, by job, over all its runs, in order of work."""
+    """Sum the rows in, passed, dropped and quarantined over all runs of each job; jobs in order of first run."""
     by_job: dict[str, Row] = {}
     for run in runs:
         if run["n_in"] == 0:
@@ -148,12 +148,12 @@ def accounts(runs: list[Row]) -> list[Row]:
 
 
 def last_work(runs: list[Row]) -> list[Row]:
-    """The runs of the last loop that wrote anything or called a model; none where no loop did."""
+    """Return the runs of the last loop that wrote a table or called a model; empty if no loop did."""
     worked = [run for run in runs if run["version"] is not None or run["n_calls"]]
     return [run for run in runs if worked and run["loop_id"] == worked[-1]["loop_id"]]
 
 
 def releases(view: LakeView, subject: Experiment) -> list[Row]:
-    """What the experiment has published, newest first."""
+    """Return the experiment's releases, newest first."""
     mine = "SELECT * FROM ops.releases WHERE experiment = $experiment ORDER BY published_at DESC, release_id"
     return view.rows(mine, subject.values)

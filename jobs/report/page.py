@@ -1,4 +1,4 @@
-"""Plain numbers in, one self-contained HTML page out."""
+"""Rendering of the report's numbers as one self-contained HTML page."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ MAX_URL = 2000
 
 
 def page(facts: Mapping[str, Any], docs_root: str | None = None) -> str:
-    """The report as HTML. `docs_root` is the way from the page to the lake's root, for links to Data Docs."""
+    """Render the report as HTML; `docs_root` is the path from the page to the lake's root, for links to Data Docs."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "n": number,
@@ -29,14 +29,14 @@ def page(facts: Mapping[str, Any], docs_root: str | None = None) -> str:
         "spoken": lambda name: str(name).replace("_", " "),
     }
     environment.globals["doc"] = lambda path: document_link(docs_root, path)
-    template = (files("jobs.report") / "report.html.j2").read_text(encoding="utf-8")  # it may lie in a wheel
+    template = (files("jobs.report") / "report.html.j2").read_text(encoding="utf-8")  # it may be inside a wheel
     return environment.from_string(template).render(
         facts, stages={stage.key: stage for stage in facts["funnel"]}, charts=pictures(facts)
     )
 
 
 def pictures(facts: Mapping[str, Any]) -> dict[str, Markup]:
-    """Chart name -> SVG; empty where there is nothing to show."""
+    """Map each chart's name to its SVG, which is empty if there is no data."""
     curated = {(r["scorer"], r["iteration"]): r["threshold"] for r in facts["thresholds"]}
     drawn = {
         "funnel": charts.funnel(facts["funnel"]) if any(stage.n for stage in facts["funnel"]) else "",
@@ -50,17 +50,17 @@ def pictures(facts: Mapping[str, Any]) -> dict[str, Markup]:
 
 
 def number(value: float | None) -> str:
-    """1234567 -> 1,234,567."""
+    """Format a number: 1234567 -> 1,234,567."""
     return "n/a" if value is None else f"{value:,.0f}"
 
 
 def score(value: float | None) -> str:
-    """A score to three decimals."""
+    """Format a score to three decimals."""
     return "n/a" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def size(value: float) -> str:
-    """Bytes in the unit that fits."""
+    """Format a number of bytes in B, kB, MB, GB or TB, in powers of 1000."""
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
             return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
@@ -69,7 +69,7 @@ def size(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as 7.5 s, 3 min 20 s or 2 h 5 min."""
+    """Format seconds as 7.5 s, 3 min 20 s or 2 h 5 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -79,17 +79,17 @@ def duration(seconds: float) -> str:
 
 
 def when(moment: Any) -> str:
-    """A UTC time to the minute."""
+    """Format a UTC time to the minute."""
     return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
 
 
 def shortened(text: str, limit: int = MAX_TEXT) -> str:
-    """The text, cut with an ellipsis where it is longer than `limit` characters."""
+    """Return the text, cut with an ellipsis if it is longer than `limit` characters."""
     return text if len(text) <= limit else text[:limit].rstrip() + " …"
 
 
 def web_address(url: str) -> str | None:
-    """The URL if a browser may be sent there: http or https, and not endless; else None."""
+    """Return the URL if it is safe to link: http or https, and at most `MAX_URL` characters; else None."""
     try:
         scheme = urlsplit(url).scheme
     except ValueError:
@@ -98,5 +98,5 @@ def web_address(url: str) -> str | None:
 
 
 def document_link(docs_root: str | None, path: str | None) -> str | None:
-    """The way from the page to a file below the lake's root, where there is one."""
+    """Return the URL-quoted path from the page to a file below the lake's root; None without a root or a file."""
     return quote(f"{docs_root}/{path}") if docs_root and path else None

@@ -1,4 +1,4 @@
-"""What the scorers said: distributions, lengths, examples and answers."""
+"""The report's data on pairs and answers: score histograms, lengths, examples, and answers side by side."""
 
 from collections import defaultdict
 from typing import Any
@@ -29,10 +29,10 @@ FROM ({counting.scores(SCORES)}) WHERE scorer = $scorer GROUP BY ALL ORDER BY AL
 
 
 def histograms(view: LakeView, subject: Experiment) -> list[Row]:
-    """For each scorer and model: counts in equal bins from `low` to `high`, and of each status.
+    """Return, for each scorer and model, the counts in equal bins from `low` to `high` and the counts by status.
 
-    One scorer has one scale for all its models: its own, or the range without the outermost 1 %,
-    whose rows are counted in the bins at the ends.
+    A scorer has one range for all its models: its declared scale, or the range without the outermost 1 % of the
+    scores, which are counted in the bins at the ends.
     """
     found = []
     for scorer, ends in (row.values() for row in view.rows(RANGES, subject.values)):
@@ -74,7 +74,10 @@ GROUP BY place, "set" ORDER BY place, "set"
 
 
 def lengths(view: LakeView, subject: Experiment) -> list[Row]:
-    """Quantiles of the characters of instructions and responses: seed, candidates, each curated set."""
+    """Return quantiles of the lengths, in characters, of instructions and responses in each set of pairs.
+
+    The sets are the seed, the candidates and each curated set.
+    """
     return view.rows(LENGTHS, subject.values)
 
 
@@ -102,7 +105,7 @@ SELECT pairs.*, score, threshold,
             WHEN score < threshold THEN 'below_threshold' END AS drop_reason
 FROM pairs LEFT JOIN scored USING (pair_id)
 """
-"""What curation said of each pair, but for its gates; `test_counting` holds it to `select_curated`."""
+"""The verdict of curation on each pair, apart from the gates; `test_counting` compares it with `select_curated`."""
 REJECTED = f"""
 SELECT * REPLACE (coalesce(drop_reason, $gate) AS drop_reason) FROM ({JUDGED})
 WHERE pair_id NOT IN (SELECT pair_id FROM ({KEPT}))
@@ -110,9 +113,9 @@ WHERE pair_id NOT IN (SELECT pair_id FROM ({KEPT}))
 
 
 def examples(view: LakeView, subject: Experiment) -> Row:
-    """A few pairs kept in the last curated iteration, and a few rejected for each reason, in the order of their ids.
+    """Return a few pairs kept in the last curated iteration, and a few rejected for each reason, in order of id.
 
-    A pair that reached the threshold and yet was not kept was stopped by a gate.
+    A pair that reached the threshold and was not kept failed a gate.
     """
     newest = view.rows(NEWEST, subject.values)
     if not newest:
@@ -126,14 +129,14 @@ def examples(view: LakeView, subject: Experiment) -> Row:
 
 
 def curation(subject: Experiment, newest: Row) -> dict[str, Any]:
-    """The values of `JUDGED` and `REJECTED` for the curation that gave a row of `gold.curated`."""
+    """Return the parameters of `JUDGED` and `REJECTED` for the curation that made a row of `gold.curated`."""
     scorers = newest["scorer"].split("+")
     models = {"forward": newest["model_id"], "backward": subject.backward.get(0, NONE)}
     return {
         "iteration": newest["iteration"],
         "by": scorers,
         "judges": [models[SCORERS[name].direction] for name in scorers],
-        "digests": newest["method_digests"][: len(scorers)],  # the gates' come after
+        "digests": newest["method_digests"][: len(scorers)],  # the digests of the gates follow
         "threshold": newest["threshold"],
         "gate": _gate(subject),
         "models": [*models.values()],
@@ -141,14 +144,14 @@ def curation(subject: Experiment, newest: Row) -> dict[str, Any]:
 
 
 def _gate(subject: Experiment) -> str:
-    """The gate of the last curation, by the row accounts; plain `gate` where it had several."""
+    """Return the gate that dropped pairs in the last curation, by its row account; `gate` if none or several did."""
     dropped = [run["dropped"] for run in subject.runs if run["job"] == "curate" and run["n_in"]]
     gates = [reason for reason in (dropped[-1] if dropped else {}) if reason.startswith("gate_")]
     return gates[0] if len(gates) == 1 else "gate"
 
 
 def _few(view: LakeView, pairs: str, n: int, values: dict[str, Any]) -> list[Row]:
-    """The first pairs of each reason by their ids, which are hashes, with all their scores."""
+    """Return the first `n` pairs of each drop reason by id, which is a hash, with all their scores."""
     cut = MAX_TEXT + 1
     found = view.rows(
         f"""
@@ -180,7 +183,7 @@ ORDER BY prompt_set, prompt_id LIMIT {MAX_PROMPTS}
 
 
 def answers(view: LakeView, subject: Experiment) -> Row:
-    """The answers of the first and the last forward model to the same prompts, side by side."""
+    """Return the answers of the first and the last forward model to the same prompts, side by side."""
     who = {row["model_id"] for row in view.rows(WHO, subject.values)}
     iterations = sorted(iteration for iteration, model_id in subject.forward.items() if model_id in who)
     if len(iterations) < 2:

@@ -1,4 +1,4 @@
-"""Whether to trust the scores: the check on pairs whose truth is known, and what changed from model to model."""
+"""The evidence for the scores: the check on pairs of known quality, drift between models, and win rates."""
 
 from collections import defaultdict
 from functools import partial
@@ -15,7 +15,7 @@ from transforms.scoring.estimates import Floats, estimate
 from transforms.scoring.judge_check import combined, measures
 from transforms.scoring.known_pairs import OF_SEED
 
-MAX_KNOWN = 2000  # of each kind: more would not narrow the interval that is shown
+MAX_KNOWN = 2000  # pairs of each kind: more would not visibly narrow the interval
 MAX_POINTS = 1000
 PRECISION = 0.9
 KNOWN = f"""
@@ -26,10 +26,10 @@ QUALIFY row_number() OVER (PARTITION BY scorer, model_id, kind ORDER BY pair_id)
 
 
 def known_checks(view: LakeView, subject: Experiment, thresholds: list[Row]) -> list[Row]:
-    """For each scorer and model that rated held-out pairs: its scores of each kind, and what they are worth.
+    """Return, for each scorer and model that rated held-out pairs, its scores by kind and their quality measures.
 
-    After them, without scores, the best combination of those that one iteration can use. `thresholds`
-    are those of curation (`scorer`, `iteration`, `threshold`).
+    The best combination of the scorers that one iteration can use follows, without scores. `thresholds` are those of
+    curation (`scorer`, `iteration`, `threshold`).
     """
     by_judge: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in view.rows(KNOWN, subject.values):
@@ -72,9 +72,10 @@ POINTS = f"SELECT old, new FROM ({BOTH}) ORDER BY pair_id LIMIT {MAX_POINTS}"
 
 
 def drift(view: LakeView, subject: Experiment, thresholds: list[Row]) -> list[Row]:
-    """For each curating scorer and pair of successive models: how many candidates changed sides of k, and some scores.
+    """Count, per curating scorer and pair of successive models, the candidates that crossed the threshold.
 
-    Each model's side is that of its own iteration's threshold. The points are the first by the pairs' ids.
+    Each model is compared with the threshold of its iteration. `points` holds the scores of the first
+    `MAX_POINTS` pairs by id.
     """
     found = []
     k = {(row["scorer"], row["iteration"]): row["threshold"] for row in thresholds}
@@ -86,7 +87,7 @@ def drift(view: LakeView, subject: Experiment, thresholds: list[Row]) -> list[Ro
         values = subject.values | {"scorer": scorer, "old": old, "new": new, "before": before, "after": after}
         [counts] = view.rows(SIDES, values)
         if not counts["n"]:
-            continue  # a combination of scorers: its ranks are in no table
+            continue  # a combination of scorers, whose ranks are not stored
         points = [(point["old"], point["new"]) for point in view.rows(POINTS, values)]
         found.append({"scorer": scorer, "iteration": t, "before": before, "after": after, **counts, "points": points})
     return found
@@ -102,9 +103,9 @@ GROUP BY ALL ORDER BY judge_id, prompt_set, model_id, reference_id, method_diges
 
 
 def win_rates(view: LakeView, subject: Experiment) -> list[Row]:
-    """For each judge and pair of the experiment's models: the mean preference as a share, with its interval.
+    """Return, for each judge and pair of the experiment's models, the mean preference as a share with its interval.
 
-    A prompt without a verdict leaves the count; it is no loss.
+    A prompt without a verdict is not counted.
     """
     iterations = {model_id: iteration for iteration, model_id in subject.forward.items()}
     found = view.rows(JUDGED, subject.values | {"forward": [*iterations]})

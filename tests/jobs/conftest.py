@@ -1,4 +1,4 @@
-"""A finished lake for the commands that only look at one, as Spark has it."""
+"""A finished lake as Spark reads it, for tests of read-only commands."""
 
 import pytest
 from pyspark.sql import SparkSession
@@ -8,5 +8,5 @@ from jobs.lake.tables import Lake
 
 @pytest.fixture(scope="session")
 def finished_lake(spark: SparkSession, finished_root: str) -> Lake:
-    """Written once, only to be read."""
+    """A lake that is written once per session; tests only read it."""
     return Lake(spark, finished_root)

@@ -1,4 +1,4 @@
-"""A small lake as a finished run leaves it, made of invented rows: what the report and `explain` read."""
+"""A small lake of invented rows in the state after a finished run, for the report and `explain`."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -37,12 +37,12 @@ Row = dict[str, Any]
 
 
 def key(*parts: object) -> str:
-    """A stable id of 64 hex digits."""
+    """Return a stable id of 64 hex digits."""
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
 
 
 def url(page: int) -> str:
-    """The address of an invented page."""
+    """Return the URL of an invented page."""
     return f"https://docs.example.org/{TOPICS[page % len(TOPICS)].replace(' ', '-')}/{page}.html"
 
 
@@ -192,7 +192,7 @@ def _known_scores(model: str, draw: np.random.Generator) -> list[Row]:
 
 
 def _curated(candidates: list[Row], scores: list[Row], iteration: int) -> list[Row]:
-    """Kept: a gain of at least the threshold and an expected score of at least 3."""
+    """Return rows for the candidates with a gain of at least the threshold and an expected score of at least 3."""
     model = FORWARD[iteration - 1]
     of = {(s["pair_id"], s["scorer"]): s["score"] for s in scores if s["model_id"] == model}
     return [

@@ -1,4 +1,4 @@
-"""That tables as Spark and Delta write them, references and all, are read by the audit and others."""
+"""The audit and other readers accept tables that Spark and Delta wrote, with their references."""
 
 from collections.abc import Callable
 

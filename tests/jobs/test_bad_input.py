@@ -1,4 +1,4 @@
-"""Bad input at the command line: one sentence, the right exit code, and a lake that the next run goes on from.
+"""Bad input at the command line: one sentence, the right exit code, and a lake that the next run can continue.
 
 Other endings are elsewhere: a seed with broken lines in `test_ingest_conversations.py`; misspelt keys, no Java and a full disk in `tests/unit/test_cli.py` and
 `tests/jobs/test_doctor.py`; silent endpoints and taken ports in `tests/test_end_to_end.py`.
@@ -21,7 +21,7 @@ TEXT = b"<html><body><h1>Tea</h1><p>" + b"Water first, and then the leaves. " * 
 
 @pytest.fixture
 def options(tmp_path: Path) -> list[object]:
-    """The options of every command; crawl, seed and base model of the recipe are not there yet."""
+    """Return the options of every command; the recipe's crawl, seed and base model do not exist yet."""
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
         f'name = "bad"\nbase_model = "{tmp_path}/base"\n'
@@ -69,7 +69,7 @@ def test_a_crawl_that_is_missing_then_damaged_then_whole(
 def test_input_made_to_choke_a_reader_is_named_and_the_job_goes_on(
     tmp_path: Path, options: list[object], humpback: Command
 ) -> None:
-    """What each does to the reader alone is in `tests/limits/test_bad_pages.py`, its memory too."""
+    """`tests/limits/test_bad_pages.py` tests the reader alone on such input, with its memory."""
     crawl = tmp_path / "crawl"
     crawl.mkdir()
     bad = {
@@ -105,8 +105,8 @@ def test_input_made_to_choke_a_reader_is_named_and_the_job_goes_on(
     }
     pages = {page["url"] for page in rows(tmp_path, "bronze/documents")}
     assert pages == {"http://example.org/tea", "http://a.org/surrogate", "http://a.org/marks"}
-    assert json.loads(humpback("extract-segments", *options, "--json").out)["n_in"] == 3, "a piece of each"
-    assert json.loads(humpback("ingest-documents", *options, "--json").out)["n_in"] == 0, "all is known"
+    assert json.loads(humpback("extract-segments", *options, "--json").out)["n_in"] == 3, "one piece of each page"
+    assert json.loads(humpback("ingest-documents", *options, "--json").out)["n_in"] == 0, "all files have been read"
 
 
 def test_a_base_model_that_is_none_stops_the_loop_before_it_reads_a_page(

@@ -1,4 +1,4 @@
-"""A job looks at what came since its bookmark alone, and at everything where a bookmark can't be trusted."""
+"""A job reads only the rows added since its bookmark, and all rows if the bookmark is not valid."""
 
 import shutil
 from collections.abc import Callable
@@ -25,7 +25,7 @@ OTHER = Recipe.model_validate({"name": "test", "base_model": "x", "sign_segments
 
 
 def add(lake: RunLake, *names: str) -> None:
-    """Append kept segments by one commit."""
+    """Append kept segments in one commit."""
     plant(lake.root, SEGMENTS, [{
         "method_digest": methods_of(RECIPE)[SEGMENTS.name], "segment_id": name, "document_id": name, "url": "u",
         "position": 0, "header": "h", "header_level": 1, "header_path": [], "text": f"A text about {name}.", "n_chars": 9,
@@ -35,7 +35,10 @@ def add(lake: RunLake, *names: str) -> None:
 
 @pytest.fixture
 def sign(open_lake: OpenLake) -> Callable[..., int]:
-    """Run sign-segments; how many it signed. A killed run leaves no row in `ops.runs`."""
+    """Return a function that runs sign-segments and returns the number of signed segments.
+
+    A killed run leaves no row in `ops.runs`.
+    """
 
     def signed(recipe: Recipe = RECIPE, limit: int | None = None, killed: bool = False) -> int:
         lake = open_lake(sign_segments)
@@ -48,7 +51,7 @@ def sign(open_lake: OpenLake) -> Callable[..., int]:
 
 
 def looked_at(open_lake: OpenLake, recipe: Recipe = RECIPE) -> list[str]:
-    """The segments that the next run would look at."""
+    """Return the ids of the segments that the next run would read."""
     method = methods_of(recipe)[SIGNATURES.name]
     rows = news(open_lake(sign_segments), SEGMENTS, SIGNATURES, method, is_all=True).source
     return sorted(row.segment_id for row in rows.collect())
@@ -62,7 +65,7 @@ def test_a_run_looks_at_what_came_since_the_last(open_lake: OpenLake, sign: Call
     add(lake, "c")
     add(lake, "d", "e")
     since = news(open_lake(sign_segments), SEGMENTS, SIGNATURES, methods_of(RECIPE)[SIGNATURES.name], is_all=True)
-    assert len(since.source.inputFiles()) == 2, "the files of the two commits, and no other"
+    assert len(since.source.inputFiles()) == 2, "only the files of the two commits"
     assert looked_at(open_lake) == ["c", "d", "e"]
     assert (sign(), sign(), looked_at(open_lake)) == (3, 0, [])
     assert lake.read(SIGNATURES).count() == 5
@@ -84,7 +87,7 @@ def test_a_killed_run_and_one_with_a_limit_leave_no_bookmark(open_lake: OpenLake
     add(lake, "d", "e")
     assert (sign(limit=1), sign(killed=True)) == (1, 1)
     assert looked_at(open_lake) == ["d", "e"]
-    assert (sign(), sign()) == (0, 0), "what the others did is seen"
+    assert (sign(), sign()) == (0, 0), "segments that the other runs signed are not signed again"
     assert looked_at(open_lake) == []
 
 
@@ -110,7 +113,7 @@ def test_a_compaction_takes_no_rows_away(open_lake: OpenLake, sign: Callable[...
     add(lake, "c")
     assert looked_at(open_lake) == ["c"]
     DeltaTable(lake.path(SEGMENTS)).optimize.compact()
-    assert looked_at(open_lake) == ["a", "b", "c"], "the new rows are in a file with the others"
+    assert looked_at(open_lake) == ["a", "b", "c"], "the new rows are in one file with the old ones"
     assert (sign(), looked_at(open_lake)) == (1, [])
 
 

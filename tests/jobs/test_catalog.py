@@ -1,4 +1,4 @@
-"""Tables by name, their history, and a vacuum that keeps what is released."""
+"""Tables by name, their history, and a vacuum that keeps released versions."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -58,7 +58,7 @@ def test_sql_reads_tables_by_name_at_a_version_and_unwritten_ones_as_empty(open_
     asked = f"{count} UNION ALL {count} VERSION AS OF {first}"
     assert [row.n for row in catalog.sql(lake, asked).collect()] == [5, 3]
     assert catalog.sql(lake, "SELECT * FROM silver.scores").collect() == []
-    assert not lake.exists(SCORES), "a look writes nothing"
+    assert not lake.exists(SCORES), "a query writes nothing"
 
 
 def test_sql_shows_things(open_lake) -> None:
@@ -221,11 +221,11 @@ def test_sql_writes_nothing_and_reaches_for_nothing_else(open_lake, tmp_path: Pa
     assert lake.read(CURATED).orderBy("pair_id").collect() == rows
     assert sorted(tmp_path.rglob("*")) == before
     [said] = lake.spark.sql("SELECT reflect('java.lang.System', 'getProperty', 'humpback')").first()
-    assert said == "null", "no code of a query's choice was run"
+    assert said == "null", "no code named by a query was run"
 
 
 def refused(lake: RunLake, text: str) -> bool:
-    """Whether `sql` refuses the statement before anything of it is run, as it would be written and within a query."""
+    """Return whether `sql` refuses the statement with a one-line error."""
     try:
         catalog.sql(lake, text).collect()
     except JobError as error:
@@ -237,7 +237,7 @@ def test_a_refusal_names_what_the_statement_holds(open_lake) -> None:
     for text, said in {
         "DELETE FROM gold.curated": "the statement holds DeleteFromTable; .* tables are written by jobs alone",
         "SELECT xpath('<a/>', 'a')": "the function xpath is not run",
-        "SELECT * FROM text.`/etc/passwd`": r"text\./etc/passwd is no table of this lake, which has bronze\.documents",
+        "SELECT * FROM text.`/etc/passwd`": r"text\./etc/passwd is not a table of this lake, which has bronze\.documents",
     }.items():
         with pytest.raises(JobError, match=said):
             catalog.sql(open_lake(), text)
@@ -373,7 +373,7 @@ def test_vacuum_cleans_the_compacted_ledger(open_lake) -> None:
 
 
 def test_vacuum_refuses_a_remote_lake(spark: SparkSession, open_lake) -> None:
-    with pytest.raises(JobError, match="s3a://bucket/lake is no local path"):
+    with pytest.raises(JobError, match="s3a://bucket/lake is not a local path"):
         catalog.vacuum(RunLake(spark, "s3a://bucket/lake", open_lake().run))
 
 
@@ -406,7 +406,7 @@ def test_one_table_reads_the_same_by_spark_polars_duckdb_and_delta_rs(open_lake)
 
 
 def test_every_look_works_below_a_folder_with_an_odd_name(spark: SparkSession, tmp_path: Path) -> None:
-    """As Jenkins names workspaces, and worse; Spark takes a location for a URI, delta-rs decodes it."""
+    """Jenkins has such workspace names. Spark parses a location as a URI, and delta-rs decodes it."""
     root = tmp_path / "feature%2Fx [1] {a} #b ü" / "lake"
     lake = RunLake(spark, str(root), Run("test", "test", "0" * 16, RUNS))
     lake.create(RUNS)

@@ -1,4 +1,4 @@
-"""A real Spark cluster: one master, two workers, and a driver that is none of them, each a process of its own."""
+"""A real Spark cluster of one master and two workers, with a separate driver; each is one process."""
 
 import json
 import os
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.model]
 PORT = 18435  # of the first server
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(pyspark.__file__).parent / "bin"
-# Python reads this at its start: no process of the cluster, nor the driver, sees the sources.
+# Python runs this at its start, so that neither the driver nor any process of the cluster can import the sources.
 NO_SOURCES = "import os, sys\nsys.path[:] = [p for p in sys.path if not os.path.isdir(os.path.join(p, 'model_ops'))]\n"
 RECIPE = """
 name = "test"
@@ -49,7 +49,7 @@ max_tokens = 8
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """As on a machine where humpback's requirements are installed, but not humpback."""
+    """Return the environment of a machine where humpback's requirements are installed, but not humpback."""
     (tmp_path / "start").mkdir()
     (tmp_path / "start" / "sitecustomize.py").write_text(NO_SOURCES)
     return os.environ | {
@@ -60,7 +60,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def _one_gpu_each(folder: Path) -> str:
-    """What lets Spark share out a GPU of each worker, be there one or not; vLLM finds none, and takes the CPU."""
+    """Return the options that make each worker declare one GPU, real or not; vLLM finds none and uses the CPU."""
     script = folder / "gpus.sh"
     script.write_text("""echo '{"name": "gpu", "addresses": ["0"]}'""")
     script.chmod(0o755)
@@ -70,7 +70,7 @@ def _one_gpu_each(folder: Path) -> str:
 
 @pytest.fixture
 def master(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The address of a cluster of two workers with two cores each: one holds a server, one asks."""
+    """Start a cluster of two workers with two cores each, one for a server and one for requests; yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     url = f"spark://127.0.0.1:{port}"
@@ -126,7 +126,7 @@ def test_both_kinds_of_job_run_from_the_wheel_alone_with_servers_on_the_executor
         assert done.returncode == 0, done.stdout[-3000:]  # where spark-submit puts both
         run = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
         assert (run["job"], run["n_in"]) == (job, n)
-    assert [*tmp_path.glob("checkpoints/*/rdd-*/part-*")], "what is materialised outlives the executor that made it"
+    assert [*tmp_path.glob("checkpoints/*/rdd-*/part-*")], "materialised rows outlive the executor that made them"
     executors = {folder.parent.parent.name for folder in tmp_path.glob("worker-*/app-*/[0-9]*")}
     assert executors == {"worker-0", "worker-1"}
     answers = DeltaTable(str(tmp_path / "lake/bronze/completions")).to_pyarrow_table().to_pylist()
@@ -137,7 +137,7 @@ def test_both_kinds_of_job_run_from_the_wheel_alone_with_servers_on_the_executor
 
 
 def _with_backward_model(folder: Path) -> None:
-    """Write a recipe, and a lake in which the pool is drawn and M_yx is trained."""
+    """Write a recipe, and a lake with a drawn pool and a trained M_yx."""
     save_model(folder / "base")
     (folder / "recipe.toml").write_text(RECIPE.format(folder=folder, port=PORT))
     recipe, lake = Recipe(name="test", base_model=str(folder / "base")), folder / "lake"

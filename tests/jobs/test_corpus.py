@@ -40,7 +40,7 @@ VERBS = ["holds", "warms", "fills", "carries", "opens", "crosses", "reaches", "f
 
 
 def prose(seed: int, n_chars: int = 800) -> str:
-    """English-looking sentences that never come twice."""
+    """Return English-looking sentences that do not repeat."""
     rng, text = random.Random(seed), ""
     while len(text) < n_chars:
         one, other, third = rng.sample(NOUNS, 3)
@@ -84,7 +84,7 @@ def recipe(folder: Path, **sections: object) -> Recipe:
 
 @pytest.fixture
 def do(run_job: RunJob) -> Callable[..., Run]:
-    """Run a job as the command line does, its row in `ops.runs` included."""
+    """Return a function that runs a job as the command line does, and writes its row in `ops.runs`."""
 
     def done(job: ModuleType, plan: Recipe, **told: object) -> Run:
         lake = run_job(job, plan, **told)
@@ -139,7 +139,7 @@ def test_from_crawl_to_pool(
         assert (do(job, plan).n_in, job.__name__) == (0, job.__name__)
     assert [lake.version(table) for table in tables] == versions
 
-    # A new file: only it is read, and what is in use stays.
+    # A new file: only it is read, and segments in use stay.
     grown = page(("Tea, longer", prose(1) + "And more of it."), ("Juice", prose(6)))
     (crawl / "second.warc").write_bytes(response("http://a.org/9", grown))
     assert [do(job, plan).n_in for job in JOBS[:3]] == [1, 2, 2]
@@ -173,7 +173,7 @@ def test_what_could_not_be_read_is_told_and_tried_again(
     (tmp_path / "later.warc").write_bytes(response("http://a.org/1", large))
     (crawl / "c.warc").write_bytes(response("http://a.org/3", page()) * 2)
     assert (do(ingest_documents, plan).n_out, do(ingest_documents, plan).n_in) == (2, 0)
-    assert open_lake().version(DOCUMENTS) == 3, "made, and then written to once for each mebibyte of crawl files"
+    assert open_lake().version(DOCUMENTS) == 3, "created, and then one commit for each mebibyte of crawl files"
 
 
 @pytest.mark.spark
@@ -200,7 +200,7 @@ def test_a_page_that_holds_records_is_one_page_in_parts_and_commits_too(
     )
     lake = open_lake()
     assert {row.url.rpartition("/")[0] for row in lake.read(DOCUMENTS).collect()} == {"http://a.org"}
-    # Of two files with the same pages the second gives none; the page of pages is deeper than any reader would see.
+    # Of two files with the same pages, the second one yields none. The nested page is deeper than any reader parses.
     assert (run.n_out, dict(run.quarantined)) == (41, {"too_deep": 2, "no_pages": 2})
 
 
@@ -272,7 +272,7 @@ def test_a_folder_of_pages_and_of_tables_of_texts(
     assert "it lacks an address column 'link' or a text column 'text'; it has url, text: set" in told.detail
 
     run = do(ingest_documents, recipe(crawl, ingest_documents={"paths": [str(crawl)]}))
-    assert (run.n_in, run.n_out) == (1, 1), "what it names now is read"
+    assert (run.n_in, run.n_out) == (1, 1), "the newly named file is read"
     run = do(extract_segments, recipe(crawl, extract_segments={"headerless": True}))
     assert (run.n_out, dict(run.dropped)) == (8, {"too_short": 1})
 
@@ -292,7 +292,7 @@ def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Cal
     lake.write(
         SEED_PAIRS, lake.spark.createDataFrame([(plan.name, "late", "Q?", drawn.text, *pair[4:])], SEED_PAIRS.schema)
     )
-    assert do(select_unlabelled, plan, limit=1).n_in == 0, "what is drawn stays"
+    assert do(select_unlabelled, plan, limit=1).n_in == 0, "a drawn segment stays in the pool"
     assert "late" in {
         row.known_id for row in lake.read(OVERLAPS).where(F.col("segment_id") == drawn.segment_id).collect()
     }
@@ -321,7 +321,7 @@ def test_what_is_signed_is_not_signed_again(
 def test_what_a_drawn_segment_repeats_is_not_drawn_as_well(
     crawl: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
-    """By a method that came after the drawing; the one it was drawn under may have seen it the other way round."""
+    """The duplicates are from a later method; the method at the time of the draw may have kept the other segment."""
     plan = recipe(crawl)
     for job in (ingest_documents, extract_segments):
         do(job, plan)
@@ -342,7 +342,7 @@ def test_what_a_drawn_segment_repeats_is_not_drawn_as_well(
 def test_the_newest_version_of_a_page_enters_the_pool(
     tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
-    """Two crawls in two runs; that a current page's repetition keeps an old piece is tested in transforms."""
+    """Two crawls in two runs. The tests in transforms cover an old piece that a current page repeats."""
     crawl = tmp_path / "crawl"
     crawl.mkdir()
     plan = recipe(crawl)

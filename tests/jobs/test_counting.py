@@ -1,4 +1,4 @@
-"""What counts for the looks is what counts for the jobs: DuckDB's queries and Spark's frames give the same rows."""
+"""DuckDB's queries for read-only commands and Spark's frames for jobs select the same current rows."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -66,7 +66,7 @@ def test_scores_of_models(finished_lake: Lake, view: LakeView, subject: facts.Ex
         for names in [("likelihood_gain", "expected", "rubric")]
     ]
     assert same(found, each[0].union(each[1]).union(each[2]))
-    assert len(found) < finished_lake.read(SCORES).count(), "some are by an older prompt"
+    assert len(found) < finished_lake.read(SCORES).count(), "some scores are from an older prompt"
 
 
 @pytest.mark.parametrize("scorers", [["likelihood_gain"], ["rubric"], ["expected", "likelihood_gain"]])

@@ -1,4 +1,4 @@
-"""Each thing that can be amiss with a machine, found and named."""
+"""The doctor detects and names each fault that a machine can have."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.tiny_weights import write_weights
 
 @pytest.fixture
 def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The program that stands for JAVA_HOME's Java."""
+    """Return the path of the program that replaces the Java of JAVA_HOME."""
     program = tmp_path / "bin" / "java"
     program.parent.mkdir()
     monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)

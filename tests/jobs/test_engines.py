@@ -50,14 +50,14 @@ def test_both_engines_give_the_same_answer(finished_lake: Lake, view: LakeView, 
     by_spark, by_duckdb = (
         shown(found, text) for found in (rows_of_frame(sql(finished_lake, text)), answer(view, text))
     )
-    assert by_spark, "an answer without rows says little"
+    assert by_spark, "an empty answer would not test the query"
     assert by_duckdb == by_spark
 
 
 def shown(answer: Rows, text: str) -> list[str]:
-    """The rows as comparable text, in their order where the query leaves no choice of it.
+    """Return the rows as comparable text, sorted unless the query fixes their order.
 
-    By the columns' names, where all have one: with JOIN USING, `*` has another order in each engine.
+    Columns are sorted by name if all have one: with JOIN USING, the order of `*` differs between the engines.
     """
     places = range(len(answer.columns))
     if all(re.fullmatch(r"\w+", name) for name in answer.columns):
@@ -67,7 +67,7 @@ def shown(answer: Rows, text: str) -> list[str]:
 
 
 def comparable(value: Any) -> Any:
-    """A value of either engine: numbers to ten digits, whatever their type."""
+    """Return a value of either engine in comparable form: numbers of any type to ten digits."""
     if isinstance(value, dict):
         return sorted((key, comparable(one)) for key, one in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):

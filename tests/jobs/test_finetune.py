@@ -1,4 +1,4 @@
-"""Training elsewhere: the job stops with the exact command, and what comes back is registered if it is what was asked."""
+"""External training: the job stops with the exact command, and a model is registered if its training matches."""
 
 import shlex
 import shutil
@@ -72,7 +72,7 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake, 
     manifest = read_manifest(trained)
     assert model.model_id == f"backward-0-{_identity(manifest)}"
     other = replace(manifest, dataset="other/backward-0")
-    assert _identity(other) != _identity(manifest), "the same weights, another model"
+    assert _identity(other) != _identity(manifest), "equal weights, different models"
 
     with (trained / "model.safetensors").open("ab") as weights:
         weights.write(b"\0")

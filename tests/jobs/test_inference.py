@@ -1,4 +1,4 @@
-"""The ledger: a request is sent once, ever; what failed is asked again; too many failures stop the job."""
+"""The ledger: a request is sent only once; a failed one is sent again; too many failures stop the job."""
 
 import json
 import time
@@ -35,7 +35,7 @@ MODEL = Model("backward-0-abc", "nowhere", "d" * 64, "base")
 
 
 def servers(engine: Engine | None = None, **settings: object) -> EngineServers:
-    """An engine, asked as the settings say."""
+    """Return servers that use the engine with these settings."""
     return EngineServers(Inference.model_validate(settings), engine or FakeEngine())
 
 
@@ -90,7 +90,7 @@ def test_a_ledger_of_an_earlier_release_is_read_and_gets_its_order(open_lake: Op
 
 @dataclass(frozen=True)
 class Counting(EngineServers):
-    """Servers that note how many requests each task is to keep open."""
+    """Servers that record the number of requests that each task may keep open."""
 
     n: int = 1
     windows: list[int] = field(default_factory=list)
@@ -142,7 +142,7 @@ def test_what_failed_is_asked_again_and_its_first_good_answer_stands(open_lake: 
 
 
 def test_one_request_that_always_fails_stops_no_run(open_lake: OpenLake) -> None:
-    """The share is of the stage: of those asked once more, or by a later run, it may be all."""
+    """The failed share is that of the whole stage; all requests that are sent again may fail."""
     subjects = [f"s{n}" for n in range(60)]
     for n_calls in (61, 2):
         lake = open_lake(generate_candidates)
@@ -151,7 +151,7 @@ def test_one_request_that_always_fails_stops_no_run(open_lake: OpenLake) -> None
 
 
 def test_what_a_server_refused_is_asked_once_more_by_a_later_run(open_lake: OpenLake) -> None:
-    """Its fault or the server's: that can't be told. What our own client refuses is settled."""
+    """The request or the server may be at fault. A request that our client refuses is settled."""
     calls = []
     for endpoint in ("gpu", None):
         for _ in range(3):
@@ -200,7 +200,7 @@ def test_counts_of_tokens_add_up_past_32_bits(open_lake: OpenLake) -> None:
 def test_an_empty_answer_is_asked_for_once_more_and_then_stands(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
     assert complete(lake, servers(Mute()), MODEL, requests(lake, "a", "b")).count() == 2
-    assert (lake.run.n_calls, lake.read(COMPLETIONS).count()) == (4, 4), "what was paid for is in the ledger"
+    assert (lake.run.n_calls, lake.read(COMPLETIONS).count()) == (4, 4), "every answer is in the ledger"
     later = open_lake(generate_candidates)
     assert [r.status for r in complete(later, servers(Mute()), MODEL, requests(later, "a", "b")).collect()] == [
         "empty"
@@ -232,7 +232,7 @@ def test_two_waves_are_open_at_once_and_each_is_a_commit_of_its_own(open_lake: O
 
 @dataclass(frozen=True)
 class Sharing:
-    """Every answer says how many requests its task has."""
+    """An engine whose answers are the number of requests of their task."""
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
         share = list(requests)
@@ -253,7 +253,7 @@ def test_the_tasks_of_a_wave_get_equal_shares(open_lake: OpenLake) -> None:
 
 @dataclass(frozen=True)
 class Mute:
-    """A model with nothing to say."""
+    """An engine whose answers are all empty."""
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
         return (Answer(r["request_id"], "empty", "", finish_reason="stop", endpoint="mute") for r in requests)
@@ -261,7 +261,7 @@ class Mute:
 
 @dataclass(frozen=True)
 class Misfit:
-    """Servers that take one request, and then want another key."""
+    """An engine whose server answers one request and then rejects the API key."""
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
         yield Answer(next(requests)["request_id"], "ok", "Fine.", finish_reason="stop", endpoint="gpu")
@@ -270,7 +270,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Wordy:
-    """A server that counts as many tokens as the ledger can hold."""
+    """An engine that reports the highest token counts that the ledger can hold."""
 
     def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
         most = {"n_prompt_tokens": 2**31 - 1, "n_completion_tokens": 2**31 - 1}
@@ -279,7 +279,7 @@ class Wordy:
 
 @dataclass(frozen=True)
 class Together:
-    """An engine that waits until another copy of it is at work too."""
+    """An engine that waits until a second copy of it has started."""
 
     folder: str
 

@@ -1,4 +1,4 @@
-"""Seed files land in bronze.conversations, what is broken in ops.quarantine."""
+"""Seed files are loaded into bronze.conversations, and their broken lines into ops.quarantine."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run that is killed outright, twice, and started again: every answer is there once, none has changed."""
+"""A run that is killed twice and started again has every answer once, and no answer changes."""
 
 from pathlib import Path
 
@@ -21,10 +21,12 @@ def test_kills_cost_at_most_two_waves_each_and_no_row(tmp_path: Path, spark: Spa
         for kill_after in (420, 200):
             assert not run(lake, model, endpoint, N_ROWS, ROWS_PER_WAVE, server, kill_after)
         asked, kept = server.asked, len(ledger(lake))
-        assert 0 < kept <= asked - 2, "the kills came while requests were open"
-        assert asked - kept <= 2 * 2 * 1.25 * ROWS_PER_WAVE, "two waves a kill, whose sizes vary with the hash"
+        assert 0 < kept <= asked - 2, "the run was killed while requests were open"
+        assert asked - kept <= 2 * 2 * 1.25 * ROWS_PER_WAVE, (
+            "at most two waves per kill; their sizes vary with the hash"
+        )
         ask(spark, lake, endpoint, model, N_ROWS, ROWS_PER_WAVE)
-        assert server.asked == asked + N_ROWS - kept, "what is in the ledger is not asked again"
+        assert server.asked == asked + N_ROWS - kept, "answers in the ledger are not requested again"
     chat = ChatFormat.load(model)
     expected = [(str(n), "ok", answer(chat.prompt_ids("", f"Row {n}"))) for n in range(N_ROWS)]
     assert ledger(lake) == sorted(expected)

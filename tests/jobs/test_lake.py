@@ -79,7 +79,7 @@ def test_a_row_that_breaks_a_rule_is_quarantined_by_its_name_and_counted(open_la
 
     again = lake_writing(open_lake, SEED_PAIRS)
     again.write(SEED_PAIRS, pairs(lake, ("e", "b", " ", "r", None, "s", None, "dev")))
-    assert again.run.n_in == 0, "a defect that is known already is no new input"
+    assert again.run.n_in == 0, "a known defect does not count as input again"
 
 
 def test_a_dropped_row_is_counted_by_reason_and_not_written(open_lake: OpenLake) -> None:
@@ -153,7 +153,7 @@ def test_every_commit_carries_the_run(open_lake: OpenLake) -> None:
 
 
 class Overtaken(RunLake):
-    """A run whose rows another run writes between its comparison with the table and its second look at the version."""
+    """A run whose rows are also written by another run, after the comparison with the table and before the commit."""
 
     def __init__(self, first: RunLake, second: RunLake) -> None:
         super().__init__(first.spark, first.root, first.run)
@@ -179,7 +179,7 @@ def test_what_another_run_wrote_meanwhile_is_not_written_twice(open_lake: OpenLa
 
 
 class Slow(RunLake):
-    """A run whose commit, once begun, waits until another run's has been made."""
+    """A run whose commit, once begun, waits until another run has committed."""
 
     def __init__(self, lake: RunLake, folder: Path) -> None:
         super().__init__(lake.spark, lake.root, lake.run)
@@ -195,7 +195,7 @@ class Slow(RunLake):
                 time.sleep(0.05)
             return text
 
-        one_task = rows.coalesce(1)  # which leaves a core to the other run
+        one_task = rows.coalesce(1)  # leaves a core to the other run
         return super()._commit(table, one_task.withColumn("instruction", slow("instruction")), *how)
 
 
@@ -215,7 +215,7 @@ def test_a_commit_that_another_one_overtook_is_made_again_from_what_is_still_new
             time.sleep(0.05)
         other.write(SEED_PAIRS, rows)
         slow.go_on.touch()
-        assert commit.result() is None, "tried again, it finds nothing left to write"
+        assert commit.result() is None, "the second attempt finds no new rows"
     assert sorted(row.pair_id for row in lake.read(SEED_PAIRS).collect()) == ["a", "b"]
 
 
@@ -245,7 +245,7 @@ def test_a_repeated_transaction_is_written_once(open_lake: OpenLake) -> None:
 
 
 class Forgetful(Run):
-    """A run whose commits do not carry its facts, as those of another program do not."""
+    """A run whose commits have no metadata, like those of other programs."""
 
     def metadata(self, transaction: str | None = None, entries: Iterable[Entry] = ()) -> str:
         return "{}"
@@ -315,7 +315,7 @@ def test_changed_constraints_reach_a_table_that_is_there(open_lake: OpenLake) ->
     }
     commits = later.version(SEED_PAIRS)
     lake_writing(open_lake, SEED_PAIRS).create(newer)
-    assert later.version(SEED_PAIRS) == commits, "a table that has them is left as it is"
+    assert later.version(SEED_PAIRS) == commits, "an up-to-date table is not changed"
     assert later.read(SEED_PAIRS).count() == 2
 
     third = lake_writing(open_lake, SEED_PAIRS)
@@ -339,7 +339,7 @@ def test_a_row_whose_defect_is_gone_is_written_and_its_quarantine_resolved(open_
     lake.write(SEED_PAIRS, pairs(lake, PAIR, bad))
     again = lake_writing(open_lake, SEED_PAIRS)
     again.write(SEED_PAIRS, pairs(again, bad))
-    assert (again.run.n_in, again.read(QUARANTINE).count()) == (0, 1), "a known defect is no new input"
+    assert (again.run.n_in, again.read(QUARANTINE).count()) == (0, 1), "a known defect does not count as input"
 
     mended = lake_writing(open_lake, SEED_PAIRS)
     mended.write(SEED_PAIRS, pairs(mended, ("e", "b", "Why?", *bad[3:])))
@@ -393,7 +393,7 @@ def test_a_commit_that_failed_is_in_no_account(open_lake: OpenLake, monkeypatch:
     lake.write(SEED_PAIRS, pairs(lake, PAIR))
     (commit,) = lake.commits(SEED_PAIRS).where("operation = 'WRITE'").collect()
     row = json.loads(commit.userMetadata)["row"]
-    assert (row["n_in"], row["n_out"], lake.run.n_in) == (1, 1, 1), "the commit carries the account it closes"
+    assert (row["n_in"], row["n_out"], lake.run.n_in) == (1, 1, 1), "the commit's metadata has the row account"
 
 
 def test_a_lake_may_lie_anywhere(spark: SparkSession, tmp_path: Path) -> None:

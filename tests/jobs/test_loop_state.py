@@ -1,4 +1,4 @@
-"""A loop that ended well, and after which nothing has changed, is not gone through again; after any change it is."""
+"""A loop runs its steps again only if something has changed since the last successful loop."""
 
 import json
 import shutil
@@ -47,7 +47,7 @@ def recipe(tmp_path: Path) -> Recipe:
 
 @pytest.fixture
 def loop(spark: SparkSession, recipe: Recipe, tmp_path: Path) -> Callable[..., list[str]]:
-    """`loop(work)` runs a loop of one step that does `work`; the names of the runs."""
+    """`loop(work)` runs a loop of one step that does `work`, and returns the names of the runs."""
 
     def ran(work: Work = lambda lake: None, limit: int | None = None) -> list[str]:
         job = ModuleType(ingest_documents.__name__)
@@ -64,7 +64,7 @@ def written(lake: RunLake) -> None:
 
 
 def known_state(lake: Lake, recipe: Recipe) -> str | None:
-    """The state of everything, if a loop has ended in it."""
+    """Return the digest of inputs and tables, or None unless a loop has ended in this state."""
     inputs, tables = inputs_digest(recipe, None), state.versions(lake)
     return state.state_digest(inputs, tables) if state.is_done(lake.spark, lake.root, inputs, tables) else None
 
@@ -73,8 +73,8 @@ def test_a_loop_is_gone_through_until_nothing_has_changed(
     loop: Callable[..., list[str]], open_lake: OpenLake, recipe: Recipe, tmp_path: Path
 ) -> None:
     assert loop(written) == ALL
-    assert all(open_lake().exists(table) for table in TABLES), "no rows are a table, too"
-    assert loop() == NOTHING, "no one else has written"
+    assert all(open_lake().exists(table) for table in TABLES), "tables without rows are created too"
+    assert loop() == NOTHING, "no other run has written"
     known = known_state(open_lake(), recipe)
     assert known is not None
     rows = open_lake().read(RUNS).orderBy("started_at").collect()
@@ -90,10 +90,10 @@ def test_a_loop_is_gone_through_until_nothing_has_changed(
 
     written(open_lake())
     assert known_state(open_lake(), recipe) is None
-    assert loop(ask_in_vain) == ALL, "somebody has written"
-    assert loop(lambda lake: written(open_lake())) == ALL, "what failed is sent again"
-    assert loop(limit=1) == ALL, "what another one wrote during the loop may concern it"
-    assert loop(limit=1) == ALL, "each limited loop goes on where the last one stopped"
+    assert loop(ask_in_vain) == ALL, "another run has written"
+    assert loop(lambda lake: written(open_lake())) == ALL, "failed requests are sent again"
+    assert loop(limit=1) == ALL, "another run's rows, written during the loop, may be new input"
+    assert loop(limit=1) == ALL, "each limited loop continues where the last one stopped"
     assert loop() == ALL
     assert loop() == NOTHING
     assert known_state(open_lake(), recipe) is not None
@@ -133,4 +133,4 @@ def test_every_input_counts(recipe: Recipe, tmp_path: Path) -> None:
         wheel.write_text(content)
         assert is_new(code=wheel)
     elsewhere = Recipe.model_validate(recipe.model_dump() | {"ingest_conversations": {"paths": ["s3a://bucket/seed"]}})
-    assert inputs_digest(elsewhere, None) is None, "only reading it tells whether it has changed"
+    assert inputs_digest(elsewhere, None) is None, "a remote file must be read to detect a change"

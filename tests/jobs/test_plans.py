@@ -1,4 +1,4 @@
-"""No job brings all rows of a table to one task, or to every task, once tables are too large for that."""
+"""No job moves all rows of a large table to one task or to every task."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -32,12 +32,12 @@ from tests.planted import plant, plant_model
 pytestmark = pytest.mark.spark
 
 FEW = ("bucket", "run")
-"""What aggregates may be grouped by and still be small: ranges of hashes and scores, and the runs of known texts."""
+"""Grouping columns whose aggregates stay small: ranges of hashes and scores, and the runs of known texts."""
 
 
 @pytest.fixture
 def found(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What the frames that are staged from now on gather, planned as for large tables."""
+    """Record the plan nodes that gather all rows in frames staged from now on, planned as for large tables."""
     nodes: list[str] = []
     kind = type(spark.range(1))
     plain = kind.localCheckpoint
@@ -48,7 +48,9 @@ def found(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[list
 
     monkeypatch.setattr(kind, "localCheckpoint", noted)
     monkeypatch.setattr(materialised, "FEW", -1)
-    monkeypatch.setattr(ask, "tasks_of_a_wave", lambda *_, **__: 2)  # one has a wave's rows, which a setting bounds
+    monkeypatch.setattr(
+        ask, "tasks_of_a_wave", lambda *_, **__: 2
+    )  # one task would hold a wave's rows, which a setting bounds
     with planned_as_for_large_tables(spark):
         yield nodes
 
@@ -76,7 +78,7 @@ def documents(*numbers: int) -> list[dict[str, object]]:
 
 @pytest.fixture
 def run(run_job: RunJob, found: list[str]) -> Callable[..., None]:
-    """Run a job, and see what it gathered."""
+    """Return a function that runs a job and asserts that none of its plans gathers all rows."""
 
     def ran(job: ModuleType, recipe: Recipe, **told: object) -> None:
         lake = run_job(job, recipe, **told)

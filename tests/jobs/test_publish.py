@@ -1,4 +1,4 @@
-"""Write-audit-publish: what passes is released, what fails leaves no trace in the gold table."""
+"""Write-audit-publish: rows that pass are released, rows that fail never reach the gold table."""
 
 import pytest
 from deltalake import DeltaTable
@@ -79,10 +79,10 @@ def test_as_many_other_rows_are_another_release(open_lake: OpenLake) -> None:
 
 
 def test_rows_that_no_release_names_do_not_stay(open_lake: OpenLake) -> None:
-    """A run committed and was killed before its release; then the recipe goes back to the rows before."""
+    """A run was killed between its commit and its release; then the recipe produces the earlier rows again."""
     lake = open_lake(curate)
     publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=1)
-    lake.write(CURATED, rows(lake, 4.75), slice=SLICE)  # as many
+    lake.write(CURATED, rows(lake, 4.75), slice=SLICE)  # the same number of rows
     again = publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, least=1)
     assert [row.score for row in lake.read(CURATED).collect()] == [5.0]
     assert again.version == lake.version(CURATED)

@@ -1,4 +1,4 @@
-"""Ratings through the ledger: what a changed prompt, sampling or parser costs, and what is counted when."""
+"""Ratings through the ledger: the calls that a changed prompt, sampling or parser causes, and the run's counts."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -41,27 +41,27 @@ MakeRecipe = Callable[..., Recipe]
 
 @pytest.fixture
 def recipe(tiny_base: Path) -> MakeRecipe:
-    """`recipe(section={...})`: a recipe on the tiny base model, whose models are a fake engine."""
+    """`recipe(section={...})` returns a recipe on the tiny base model with the fake engine."""
     fixed = {"name": "test", "base_model": str(tiny_base), "inference": {"engine": "fake"}}
     return lambda **sections: Recipe.model_validate(fixed | sections)
 
 
 @pytest.fixture
 def judges(recipe: MakeRecipe, open_lake: OpenLake) -> dict[str, Model]:
-    """M_yx and M0, trained."""
+    """The trained models M_yx and M0."""
     root = open_lake().root
     return {name: plant_model(root, recipe(), name, 0) for name in ("forward", "backward")}  # type: ignore[arg-type]
 
 
 def planned(job: ModuleType, lake: Lake, asked: Recipe, iteration: int | None = None) -> Planned:
-    """What the dry run says of a job."""
+    """Return the dry run's plan of a job."""
     step = Step(job, iteration, servers=EngineServers(asked.inference, FakeEngine()))
     found: Planned = job.plan(Lake(lake.spark, lake.root), asked, step)
     return found
 
 
 def drawn(segment_id: str) -> dict[str, object]:
-    """A row of the pool."""
+    """Return a row of the pool."""
     return {"experiment": "test", "segment_id": segment_id, "document_id": "d", "url": "u", "position": 0, "header": "",
             "header_level": 0, "header_path": [], "text": f"An {segment_id} text.", "n_chars": 9, "language": "en",
             "language_score": 1.0, "replaced": {}, "sample_hash": segment_id}  # fmt: skip
@@ -71,13 +71,13 @@ POOL = [drawn("x"), drawn("y")]
 
 
 def generated(run_job: RunJob, open_lake: OpenLake, asked: Recipe) -> None:
-    """The candidates of the pool, by their job."""
+    """Plant a pool, and run generate-candidates on it."""
     plant(open_lake().root, UNLABELLED, POOL)
     run_job(generate_candidates, asked)
 
 
 def scored(run_job: RunJob, open_lake: OpenLake, asked: Recipe) -> tuple[RunLake, list[Any]]:
-    """A run of score-candidates over the pool's candidates, planted if there are none; and all scores after it."""
+    """Run score-candidates on the pool's candidates, planted if there are none; return its lake and all scores."""
     lake = open_lake()
     if not lake.exists(CANDIDATES):
         plant(lake.root, UNLABELLED, POOL)
@@ -159,7 +159,7 @@ def test_after_a_changed_sampling_only_what_it_gave_counts(
     assert lake.read(CANDIDATES).count() == 4
     current = candidates(open_lake(), methods_of(cold), judges["backward"].model_id)
     assert sorted(row.segment_id for row in current.collect()) == ["x", "y"]
-    assert planned(score_candidates, lake, cold, 1).n == 0, "the same instruction again, which is rated already"
+    assert planned(score_candidates, lake, cold, 1).n == 0, "an equal instruction is already rated"
     lake = run_job(score_candidates, cold, iteration=1)
     assert (lake.run.n_out, lake.run.n_calls) == (2, 0)
 
@@ -217,7 +217,7 @@ def test_what_a_free_answer_leaves_unread_is_asked_again_under_a_grammar(
     open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe
 ) -> None:
     lake, rows = scored(run_job, open_lake, recipe(score_candidates={"scorers": ["rubric"], "constrain": "unparsed"}))
-    assert [r.status for r in rows] == ["ok", "ok"], "the fake engine rates only where the grammar makes it"
+    assert [r.status for r in rows] == ["ok", "ok"], "the fake engine rates only if the grammar forces it"
     assert lake.run.n_calls == 4
 
 
@@ -320,7 +320,7 @@ def test_a_drawn_segment_that_overlaps_with_what_is_to_be_kept_out_now_is_not_as
 
 @dataclass(frozen=True)
 class Cutting(FakeEngine):
-    """Runs out of tokens on what holds `cut_on`."""
+    """An engine whose answers to prompts that contain `cut_on` are cut off."""
 
     cut_on: str = "endless"
 

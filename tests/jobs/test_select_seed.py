@@ -1,4 +1,4 @@
-"""OpenAssistant's trees give the pairs that the paper's rule allows, once."""
+"""Each pair that the paper's rule allows in OpenAssistant's trees is selected once."""
 
 from pathlib import Path
 

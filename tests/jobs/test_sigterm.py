@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of a Spark stage: the command ends in time, and nothing of it is left."""
+"""SIGTERM in the middle of a Spark stage: the command ends in time, and none of its processes is left."""
 
 import subprocess
 import sys
@@ -37,13 +37,13 @@ def test_a_job_in_a_stage_ends_in_time_with_all_its_processes(tmp_path: Path) ->
         took = time.monotonic() - began
     assert job.returncode == 130, said
     assert took < LIMIT_SECONDS + 1
-    assert SAID in said  # what Spark's workers say may come after it
+    assert SAID in said  # Spark's workers may print after it
     assert "Traceback" not in said, said[said.index("Traceback") - 500 :][:3000]
     assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
 def in_a_stage(job: psutil.Process) -> list[psutil.Process]:
-    """Wait until Spark's Python workers are busy; the job's processes."""
+    """Wait until Spark's Python workers are busy, and return the job's processes."""
     deadline = time.monotonic() + 120
     while True:
         family = job.children(recursive=True)
@@ -55,7 +55,7 @@ def in_a_stage(job: psutil.Process) -> list[psutil.Process]:
 
 
 def worker_seconds(process: psutil.Process) -> float | None:
-    """How long a Python worker of Spark has computed; None for another process."""
+    """Return the CPU time of a Python worker of Spark, in seconds; None for any other process."""
     try:
         return process.cpu_times().user if "pyspark.daemon" in " ".join(process.cmdline()) else None
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Rows staged in parts: computed once, read part by part, and gone afterwards, whatever the ending."""
+"""Rows staged in parts are computed once, read part by part, and always deleted afterwards."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A run that was killed between its last commit and its row is entered by the next one."""
+"""The next run records a run that was killed between its last commit and its row in `ops.runs`."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ DEFECT = ("test", "b", " ", "r", None, "s", None, "dev")
 
 @pytest.fixture
 def killed(open_lake: OpenLake, tmp_path: Path) -> RunLake:
-    """A lake on behalf of a run that committed and was then killed, with its lease."""
+    """Return the lake of a run that committed and was then killed, with its lease left behind."""
     lake = open_lake()
     lake.run.writes = SEED_PAIRS
     began = time.time()
@@ -53,7 +53,7 @@ def runner(lake: RunLake) -> Runner:
 
 
 def job(run: Any) -> Any:
-    """A job that does nothing but this."""
+    """Return a job that only calls `run`."""
     return SimpleNamespace(__name__="jobs.some_job", WRITES=SEED_PAIRS, UNIT="rows", run=run)
 
 
@@ -69,7 +69,7 @@ def test_a_killed_runs_account_is_entered_by_the_next_and_once(killed: RunLake) 
 def test_a_run_that_was_killed_between_quarantine_and_table_has_only_that_account(
     killed: RunLake, open_lake: OpenLake
 ) -> None:
-    """What it would have written is new to the next run; what it rejected is not."""
+    """The rows that it would have written are new to the next run; the rows that it rejected are not."""
     half = open_lake()
     half.run.writes, half.run.loop_id = SEED_PAIRS, killed.run.loop_id
     half.write(SEED_PAIRS, half.spark.createDataFrame([("test", "c", *DEFECT[2:])], SEED_PAIRS.schema))

@@ -1,4 +1,4 @@
-"""Input that is made to choke a reader: each ends as a named rule, at its place, in bounded memory."""
+"""Input that is made to overload a reader ends in a named rule, with its position, in bounded memory."""
 
 import gzip
 import json
@@ -93,7 +93,7 @@ def test_what_is_no_file_of_records(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def bomb(path: Path) -> None:
-    """256 MiB of zeros after a record that declares a hundred bytes: 1 MB packed."""
+    """Write 256 MiB of zeros, 1 MB compressed, after a record that declares a hundred bytes."""
     with gzip.open(path, "wb", 1) as stream:
         stream.write(crawls.record(crawls.http(b"<p>" + b"x" * 100)))
         for _ in range(2**8):
@@ -103,7 +103,7 @@ def bomb(path: Path) -> None:
 
 
 def long_line(path: Path) -> None:
-    """A page of 100 MB without a line break."""
+    """Write a page of 100 MB without a line break."""
     size = 100 * 10**6
     with path.open("wb") as stream:
         head, tail = crawls.record(b"|", length=size).split(b"|")
@@ -114,14 +114,14 @@ def long_line(path: Path) -> None:
 
 
 def long_text(path: Path) -> None:
-    """100 MB of text in one line of JSON."""
+    """Write 100 MB of text in one line of JSON."""
     with gzip.open(path, "wb", 0) as stream:
         stream.write(b'{"URL": "u", "ClueWeb22-ID": "i", "Clean-Text": "' + b"tea " * 25_000_000 + b'"}\n')
         stream.write(b'{"URL": "http://example.org/good", "ClueWeb22-ID": "i", "Clean-Text": "tea"}\n')
 
 
 def long_row(path: Path) -> None:
-    """100 MB of text in one line of JSON, and as much beside the text in another, packed or plain."""
+    """Write a line of JSON with 100 MB of text and one with 100 MB in another field, gzipped or plain."""
     with gzip.open(path, "wb", 0) if path.suffix == ".gz" else path.open("wb") as stream:
         stream.write(b'{"url": "u", "text": "' + b"tea " * 25_000_000 + b'"}\n')
         stream.write(b'{"url": "u", "text": "tea", "html": "' + b"tea " * 25_000_000 + b'"}\n')
@@ -129,7 +129,7 @@ def long_row(path: Path) -> None:
 
 
 def large_group(path: Path) -> None:
-    """300 MB of texts that don't repeat, in one row group."""
+    """Write 300 MB of texts that do not repeat, in one row group."""
     schema = pa.schema([("url", pa.string()), ("text", pa.string()), ("other", pa.string())])
     with pq.ParquetWriter(path, schema, compression="none", write_batch_size=1) as writer:  # a page for each text
         for _ in range(3):
@@ -143,7 +143,7 @@ READ = r"""
 import json, pathlib, re, sys
 from transforms.crawl.documents import file_rows
 
-def peak():  # not getrusage's, which begins with what the parent process had
+def peak():  # getrusage's peak would include the parent process's memory
     return int(re.search(r"VmHWM:\s*(\d+)", pathlib.Path("/proc/self/status").read_text())[1])
 
 before = peak()
@@ -158,7 +158,7 @@ print(json.dumps([rules, peak() - before]))
         (bomb, "a.warc.gz", ["http://example.org/tea", "too_large", "http://example.org/good"], 4),
         (long_line, "a.warc", ["too_large", "http://example.org/good"], 4),
         (long_text, "a.json.gz", ["too_large", "http://example.org/good"], 4),
-        # A line of JSON may be three times as long as its text, and is in memory twice while it is joined.
+        # A line of JSON may be three times as long as its text, and is in memory twice while its parts are joined.
         (long_row, "a.jsonl", ["too_large", "too_large", "http://example.org/good"], 7),
         (long_row, "a.jsonl.gz", ["too_large", "too_large", "http://example.org/good"], 7),
         (large_group, "a.parquet", ["broken_record"] * 150 + ["http://example.org/good"], 4),
@@ -167,7 +167,7 @@ print(json.dumps([rules, peak() - before]))
 def test_memory_is_bounded(
     tmp_path: Path, write: Callable[[Path], None], name: str, expected: list[str], times: int
 ) -> None:
-    """At most so many times the largest page allowed, whatever the file unpacks to."""
+    """A reader needs at most `times` the largest page allowed, whatever the size of the unpacked file."""
     write(tmp_path / name)
     done = subprocess.run([sys.executable, "-c", READ, tmp_path / name], check=True, capture_output=True, text=True)
     rules, kilobytes = json.loads(done.stdout)

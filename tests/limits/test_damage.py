@@ -1,7 +1,7 @@
-"""450 damaged files: nothing is lost without a word, with one exception.
+"""450 damaged files: every lost record is reported, with one exception.
 
-Plain text has no checksum: where a record's own header is hurt, what comes out may look sound, under
-a changed address or as two records in one (15 of 2,000 plain files, none of 2,000 gzip or Zstandard ones).
+Plain text has no checksum: a record with a damaged header may look sound, under a changed address or as two records in
+one (15 of 2,000 plain files, none of 2,000 gzip or Zstandard ones).
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_every_readable_record_is_in_and_every_other_one_accounted_for(tmp_path:
         assert unread <= told, seed
         assert file.place.start == 0 or not unread, (
             seed,
-            "the file's first record tells what the others can be known by",
+            "the file's first record identifies the others",
         )
         n_unread += len(unread)
         places = [f["record_offset"] for f in faults if f["rule"] != INSIDE]

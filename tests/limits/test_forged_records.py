@@ -1,8 +1,8 @@
-"""Pages that hold records of their own making: none is read, however a file is divided and wherever it is damaged.
+"""Pages that contain forged records: none is read, however a file is split and wherever it is damaged.
 
-With one exception, of which 1,000 damaged files have 3: plain text has no checksum, so where bytes are lost a record may
-end by its length right before a record that another page quotes. A file whose records name digests shows that,
-unless the digest is lost with them.
+There is one exception, in 3 of 1,000 damaged files: plain text has no checksum, so if bytes are lost, a record may end
+by its length right before a record that another page quotes. A file whose records name digests reveals that, unless the
+digest is lost too.
 """
 
 import gzip
@@ -22,19 +22,19 @@ GOOD, FORGED = "http://good.example/", "http://en.wikipedia.org/"
 
 
 def forged(rng: random.Random, text: bytes = b"") -> bytes:
-    """A record as a crawler would write it, under an address that is not the page's."""
+    """Return a record in a crawler's format, under an address that is not the page's."""
     body = text or rng.randbytes(rng.randint(1, 40)).hex().encode()
     return crawls.record(crawls.http(b"<p>" + body), FORGED + str(rng.randrange(10**6)), file_id="")
 
 
 def quoting(rng: random.Random) -> bytes:
-    """A page that quotes records, the last of which ends with the page."""
+    """Return a page that quotes records, the last of which ends with the page."""
     quoted = b"".join(forged(rng) + b"\r\n" * rng.randint(0, 40) for _ in range(rng.randint(3, 20)))
     return b"<pre>\r\n\r\n" + quoted + forged(rng).rstrip(b"\r\n")
 
 
 def holding(rng: random.Random, pack: Callable[..., bytes]) -> bytes:
-    """A page that does not pack, with compressed records, some after bytes that say how to unpack what comes."""
+    """Return an incompressible page with compressed records, some of them followed by random bytes."""
     page = bytearray(rng.randbytes(200))
     for _ in range(rng.randint(3, 20)):
         page += pack(forged(rng))
@@ -44,7 +44,7 @@ def holding(rng: random.Random, pack: Callable[..., bytes]) -> bytes:
 
 
 def bgzip(*records: bytes) -> bytes:
-    """Members of one size, whatever record ends in them."""
+    """Compress the records in members of 700 bytes each, across the records' boundaries."""
     data = b"".join(records)
     return b"".join(gzip.compress(data[at : at + 700], 1) for at in range(0, len(data), 700))
 
@@ -59,7 +59,7 @@ PACKERS: dict[str, Callable[..., bytes]] = {
 
 
 def crawl(rng: random.Random, pack: str, file_id: str) -> list[bytes]:
-    """Records of honest pages and of such as are made to forge."""
+    """Return records of honest pages and of pages that contain forged records."""
     makers = [quoting, lambda r: holding(r, crawls.packed), lambda r: holding(r, crawls.zstandard)]
     pages: list[bytes] = []
     for number in range(rng.randint(4, 10)):
@@ -102,7 +102,7 @@ def damage(rng: random.Random, data: bytes) -> bytes:
 
 
 def read_in(rows: list[dict[str, Any]]) -> tuple[set[str], set[str]]:
-    """The addresses that are read, and those that are named in the quarantine."""
+    """Return the addresses that are read, and those that the quarantine names."""
     details = [row["rejected"]["detail"] for row in rows if row.get("rejected")]
     return set(addresses(rows)), {detail.partition(": ")[0] for detail in details}
 
@@ -122,7 +122,7 @@ def test_damage_makes_no_record_of_a_page(tmp_path: Path, pack: str, file_id: st
 
 
 def test_a_file_that_is_cut_within_a_page(tmp_path: Path) -> None:
-    """Its members reach to the end of the file, and so does the page, which is known from how it ends."""
+    """Both the page and its members reach to the end of the file; the page is recognised by how it ends."""
     rng = random.Random(1)
     members = [gzip.compress(forged(rng)) for _ in range(20)]
     page = crawls.record(crawls.http(rng.randbytes(500) + b"".join(members)), GOOD, file_id="")

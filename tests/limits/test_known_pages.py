@@ -1,4 +1,4 @@
-"""Generated pages of which every word is known: shown or not, and in which order."""
+"""Generated pages in which the visibility and the order of every word are known."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transforms.pages.segments import pieces
 
 Element = Callable[[Callable[[str], str]], str]
-"""Writes itself with words from a source: `w` for one that is seen, `x` for one that is not."""
+"""Renders itself with words from a source, which takes `w` for a visible word and `x` for a hidden one."""
 
 
 def text(kind: str, n: int) -> Element:

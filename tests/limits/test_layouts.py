@@ -1,4 +1,4 @@
-"""Pages in the layouts of two dozen generators and themes: the text is there, the furniture is not."""
+"""Pages in the layouts of two dozen generators and themes: the text is extracted, the page furniture is not."""
 
 import re
 

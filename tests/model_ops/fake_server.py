@@ -1,4 +1,4 @@
-"""A loopback HTTP server that speaks as much of vLLM's API as the client needs, with faults to order."""
+"""A loopback HTTP server with the part of vLLM's API that the client needs, and with faults on demand."""
 
 import json
 import random
@@ -13,17 +13,17 @@ from typing import Any
 
 Reply = tuple[int, dict[str, str], Any]
 Script = Callable[[str, dict[str, Any] | None, int], Reply]
-"""(path, body, how many requests came before) -> (status, headers, JSON); status `RESET` hangs up without a word."""
+"""(path, body, number of earlier requests) -> (status, headers, JSON); status `RESET` closes without a reply."""
 RESET = 0
 
 
 @contextmanager
 def serving(script: Script, port: int = 0, key: str | None = None) -> Iterator[str]:
-    """The base URL of a server that answers by `script` while the body runs, to those who show `key` if there is one."""
+    """Run a server that answers by `script`, and with 401 to clients without `key` if it is set; yield its base URL."""
     count, lock = [0], threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # connections are kept, as vLLM keeps them
+        protocol_version = "HTTP/1.1"  # keeps connections open, as vLLM does
         timeout = 60
 
         def answer(self) -> None:
@@ -51,7 +51,7 @@ def serving(script: Script, port: int = 0, key: str | None = None) -> Iterator[s
         do_GET = do_POST = answer
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = _Server(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -67,17 +67,17 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 256
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up first."""
+        """Log nothing if a client closes the connection first."""
 
 
 def completion(text: Any = "Fine.", finish: str = "stop", **choice: Any) -> Reply:
-    """A completion as vLLM words it."""
+    """Return a completion in vLLM's format."""
     usage = {"prompt_tokens": 7, "completion_tokens": 2}
     return 200, {}, {"choices": [{"text": text, "finish_reason": finish, **choice}], "usage": usage}
 
 
 def faulty(sound: Callable[[dict[str, Any]], Reply], share: float, hangs_for: float) -> Script:
-    """A proxy before a `sound` server: of its replies a `share`, by turns, is one of the `FAULTS` instead."""
+    """Return the script of a proxy before a `sound` server that replaces a random `share` of replies with `FAULTS`."""
     rng, lock = random.Random(7), threading.Lock()
 
     def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:

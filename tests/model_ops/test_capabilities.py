@@ -1,4 +1,4 @@
-"""What a request asks for, and what the engine without weights makes up for it."""
+"""The capability that a request needs, and the answers that the fake engine invents for it."""
 
 import json
 import math

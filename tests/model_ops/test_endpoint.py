@@ -1,4 +1,4 @@
-"""Single calls of a server: what it answers, and what hostile, slow and silent servers come to."""
+"""Single calls of a server: its answers, and the errors for hostile, slow and silent servers."""
 
 import socket
 import threading
@@ -19,13 +19,13 @@ CARDS = [{"id": "base", "max_model_len": 512}, {"id": "m-1", "max_model_len": No
 
 
 def replies(*by_path: tuple[str, Reply]) -> Any:
-    """A script that knows these paths."""
+    """Return a script that has a reply for each of these paths, and 404 for others."""
     return lambda path, body, number: dict(by_path).get(path, (404, {}, {"error": "unknown"}))
 
 
 @contextmanager
 def raw(sent: bytes, pause: float = 0.0) -> Iterator[Endpoint]:
-    """A server that answers one connection with these bytes, one by one where it pauses between them."""
+    """Run a server that answers one connection with these bytes, one by one if there is a pause in seconds."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def answer() -> None:

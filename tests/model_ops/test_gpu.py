@@ -1,4 +1,4 @@
-"""On a GPU: a model trained there answers as an adapter beside its base, as itself merged, and as transformers has it."""
+"""On a GPU, a trained model answers alike as an adapter beside its base, as merged weights, and in transformers."""
 
 import json
 from pathlib import Path
@@ -79,7 +79,7 @@ def answers(server: VllmServer, model: str, folder: Path, adapter: Path | None =
 
 @pytest.fixture(scope="module")
 def of_adapters(base: Path, trained: Path) -> tuple[dict[str, Answer], dict[str, Answer]]:
-    """What the base says, and what the adapter says on the same server."""
+    """Return the answers of the base and of the adapter, from the same server."""
     server = served(base, "base", trained.parent / "vllm-adapters.log", SETTINGS.lora_rank)
     server.start()
     try:
@@ -90,7 +90,7 @@ def of_adapters(base: Path, trained: Path) -> tuple[dict[str, Answer], dict[str,
         endpoint = Endpoint(server.endpoint)
         assert not endpoint.load_adapter("nothing", trained / "no-adapter")
         assert endpoint.version() != "unknown"
-        # As after a server's restart: the client is told where the adapter lies, and has it loaded.
+        # As after a server's restart: the client knows the adapter's folder, and has the server load it.
         engine = VllmEngine((server.endpoint,), "forward-0", chat, LONGEST, 8, 60, 60, attempts=3, adapter=str(adapter))
         first = next(engine.answers(iter([{"request_id": "first", **REQUESTS["free"], "sampling": "{}"}])))
         assert first.status != "failed", first.error
@@ -102,7 +102,7 @@ def of_adapters(base: Path, trained: Path) -> tuple[dict[str, Answer], dict[str,
 
 
 def span_logprob(model: Any, chat: ChatFormat) -> float:
-    """By transformers, in float32."""
+    """Return the span's log-probability by transformers, in float32."""
     prompt, span = chat.prompt_ids("", QUESTION, ""), chat.text_ids(LEARNED)
     with torch.no_grad():
         logits = model.eval()(input_ids=torch.tensor([prompt + span])).logits[0, len(prompt) - 1 : -1]
@@ -128,7 +128,7 @@ def test_an_adapter_beside_its_base_answers_as_transformers_has_it(
     assert [a.span_tokens for a in found] == [n, n]
     assert found[0].span_logprob == pytest.approx(of_base, abs=0.05 * n)
     assert found[1].span_logprob == pytest.approx(adapted, abs=0.05 * n)
-    assert adapted - of_base > n  # nats: it is the adapter that answers
+    assert adapted - of_base > n  # nats; shows that the adapter answers
 
 
 def test_every_kind_of_request_is_answered(of_adapters: tuple[dict[str, Answer], dict[str, Answer]]) -> None:

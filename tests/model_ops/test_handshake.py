@@ -1,4 +1,4 @@
-"""A server that ignores what we ask for is refused by name, before the first request."""
+"""A server that ignores a requested feature is refused by name, before the first request."""
 
 import math
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def chat(tmp_path: Path) -> ChatFormat:
 
 
 def server(**faults: bool) -> Any:
-    """A script for a sound server, without what `faults` names."""
+    """Return a script for a sound server without the features that `faults` names."""
 
     def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
         if path == "/v1/models":
@@ -85,12 +85,12 @@ def test_a_server_that_answers_nonsense_is_named(chat: ChatFormat, said: Any) ->
 
 
 def after(n: int, *faults: Reply) -> Any:
-    """A sound server whose first `n` replies are these faults, by turns."""
+    """Return the script of a sound server whose first `n` replies are these faults, in turn."""
     return lambda path, body, number: faults[number % len(faults)] if number < n else server()(path, body, number)
 
 
 def asked_of(script: Any, chat: ChatFormat, seconds: float = 60, attempts: int = 4) -> tuple[int, list[float]]:
-    """What the handshake with a server finds, and for how long it has paused."""
+    """Return the result of the handshake with a server, and its pauses in seconds."""
     paused: list[float] = []
     with serving(script) as endpoint:
         patience = Patience(seconds, attempts, paused.append)

@@ -1,4 +1,4 @@
-"""Fifty texts that try to set their own score: none changes what is asked around it, or how a reply is read."""
+"""Fifty texts that try to set their score: none changes the prompt around it or the parsing of a reply."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_there_are_fifty() -> None:
 
 @pytest.fixture(scope="module")
 def prompts(spark: SparkSession) -> dict[str, list[str]]:
-    """Text -> the prompts that ask about it, as answer and as instruction."""
+    """Map each text to the prompts that contain it, as response and as instruction."""
     frame = spark.createDataFrame([(text,) for text in [*HOSTILE, PLAIN]], "text string")
     asked = [
         template.filled(**sides)
@@ -64,7 +64,7 @@ def check_prompts(chat: ChatFormat, prompts: dict[str, list[str]]) -> None:
             ids = chat.prompt_ids("", hostile, "Score: ")
             assert codec.special(ids) == codec.special(chat.prompt_ids("", plain, "Score: ")), text
             read = codec.tokenizer.decode(ids, skip_special_tokens=False)
-            assert text.replace(MARK, "") in read, "what the model reads is the text, letter by letter"
+            assert text.replace(MARK, "") in read, "the prompt contains the text unchanged"
         assert not codec.special(chat.text_ids(text)), text
 
 

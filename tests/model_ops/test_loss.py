@@ -28,7 +28,7 @@ def model(tiny: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def by_hand(model: Any) -> Callable[[Example], list[float]]:
-    """The losses of one example's completion tokens, from all its logits, without padding."""
+    """Return a function for the losses of one example's completion tokens, from all its logits, without padding."""
 
     def losses(example: Example) -> list[float]:
         tokens = [*example.prompt, *example.completion]
@@ -64,7 +64,7 @@ def test_losses_are_those_of_the_completion_tokens(model: Any, by_hand: Callable
 
 
 def test_every_token_of_a_step_weighs_the_same(model: Any, by_hand: Callable[[Example], list[float]]) -> None:
-    """The parts of a step add up to the mean over its tokens, not to a mean of means."""
+    """The losses of a step's parts add up to the mean over its tokens, not to a mean of means."""
     parts = [collate(EXAMPLES[:2], pad=2), collate(EXAMPLES[2:], pad=2)]
     total = 0.0
     with torch.no_grad():

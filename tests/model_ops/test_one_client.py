@@ -1,4 +1,4 @@
-"""Both clients reach servers alike: by no proxy, by no redirect, and the key is shown to the named server alone."""
+"""Both clients use no proxy, follow no redirect, and send the key only to the named server."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> ChatFormat:
 
 @dataclass
 class Stranger:
-    """A proxy, or a host that a redirect leads to: it notes what comes, and answers as if it were the server."""
+    """A proxy, or the target of a redirect; it records requests and answers as if it were the server."""
 
     seen: list[str] = field(default_factory=list)
 
@@ -41,7 +41,7 @@ class Stranger:
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stranger]:
-    """The environment's proxy, for every scheme and every host."""
+    """Run a proxy that the environment sets for every scheme and every host."""
     stranger = Stranger()
     with serving(stranger.script) as url:
         for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -52,7 +52,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stranger]:
 
 
 def asked(chat: ChatFormat, url: str, key: str | None = SECRET) -> Any:
-    """The answer to one request by the client of partitions."""
+    """Return the answer to one request by the client that answers Spark partitions."""
     row = {"request_id": "0" * 64, "sampling": json.dumps({"max_tokens": 9}), "system": "", "prompt": "Why?"}
     engine = VllmEngine(
         (url,), "m-1", chat, 512, 1, timeout=5, patience=0, attempts=1, key=key, timings=Timings(rest=0.1, backoff=0.01)
@@ -84,7 +84,7 @@ def test_no_proxy_of_the_environment_comes_between(chat: ChatFormat, proxy: Stra
             str(tmp_path), "m-1", ServerSettings(port=port, max_num_seqs=1, key=SECRET), tmp_path / "log"
         )
         assert server._healthy()
-    for host in ("gpu1.invalid", "127.0.0.1:9"):  # neither is there, so that a proxy would be the only one to answer
+    for host in ("gpu1.invalid", "127.0.0.1:9"):  # neither exists, so that only a proxy could answer
         with pytest.raises(EndpointError, match="does not answer"):
             Endpoint(f"http://{host}/v1", SECRET).metrics()
         assert asked(chat, f"http://{host}/v1").status == "failed"
@@ -120,13 +120,13 @@ def test_an_address_is_one_of_http(chat: ChatFormat, address: str) -> None:
 
 
 def echoing(status: int, form: str) -> Script:
-    """A server that repeats the key that it was shown, as some do."""
+    """Return the script of a server that repeats the key of the request, as some do."""
     said = form.replace("KEY", SECRET)
     return lambda *_: (status, {}, said.encode())
 
 
 def said(look: Callable[[Endpoint], object], url: str) -> str:
-    """What a failed look says; a counter's text is the server's own."""
+    """Return the message of a failed call; empty if it succeeds, since a counter's text comes from the server."""
     try:
         look(Endpoint(url, SECRET))
     except EndpointError as error:

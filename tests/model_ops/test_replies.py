@@ -1,4 +1,4 @@
-"""What replies mean, and which numbers can be true."""
+"""The parsing of servers' replies, and the limits of the numbers in them."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The demo's real model: made from its package, and its chat format held against transformers."""
+"""The demo's real model: built from its package, and its chat format compared with transformers."""
 
 from pathlib import Path
 

@@ -51,7 +51,7 @@ def training(tiny: Path, tmp_path: Path) -> Training:
 
 @pytest.fixture
 def base16(tiny: Path, tmp_path: Path) -> Path:
-    """The tiny model in bfloat16."""
+    """Return the tiny model in bfloat16."""
     base = tmp_path / "base16"
     AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16).save_pretrained(base)
     save_tokenizer(base)
@@ -59,7 +59,7 @@ def base16(tiny: Path, tmp_path: Path) -> Path:
 
 
 def command(training: Training, **changes: object) -> list[str]:
-    """The command line that asks for this training."""
+    """Return the command-line arguments of a training."""
     values = vars(training) | {"settings": training.settings.model_dump_json()} | changes
     return [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
@@ -161,7 +161,7 @@ def test_training_twice_gives_the_same_model(training: Training) -> None:
 
 @pytest.fixture
 def trained_layers() -> Iterator[list[bool]]:
-    """For each forward pass through a layer, whether it is in training."""
+    """Record `module.training` at each forward pass through a decoder layer."""
     passes: list[bool] = []
 
     def note(module: Any, inputs: Any) -> None:
@@ -198,7 +198,7 @@ def test_layers_below_the_first_adapted_one_are_left_alone(training: Training, t
 
 
 def test_the_reported_loss_is_the_mean_over_tokens(training: Training) -> None:
-    """One step over all examples in parts of two: the loss before it, every token weighing the same."""
+    """One step over all examples, in micro-batches of two, reports the loss before it, with equal weight per token."""
     one_step = training.settings.model_copy(update={"small_batch_size": 6, "epochs": 1})
     run(replace(training, settings=one_step))
     train_loss = read_manifest(training.out).metrics["train_loss"]
@@ -210,7 +210,7 @@ def test_the_reported_loss_is_the_mean_over_tokens(training: Training) -> None:
 
 
 def test_two_processes_train_as_one(training: Training, tmp_path: Path) -> None:
-    """Each takes every second part of a batch; gradients are shared, so the losses stay together."""
+    """Each process takes every second micro-batch; gradients are combined, so the metrics equal those of one process."""
     table, (n_rows, digest) = write_table(tmp_path / "even", rows(8, 2))
     training = replace(training, table=table, expect_rows=n_rows, expect_digest=digest)
     run(training)
@@ -258,7 +258,7 @@ def test_what_diverges_is_never_published(
 
 @pytest.fixture
 def bad_from_step_5(monkeypatch: pytest.MonkeyPatch) -> str:
-    """An example whose loss is infinite from step 5 on, the gradient finite: a label that the model excludes."""
+    """Give one example an infinite loss from step 5 on, with a finite gradient, as a label that the model excludes has."""
     losses = Watch.losses
 
     def spoiled(watch: Watch, of_examples: torch.Tensor) -> None:
@@ -273,7 +273,7 @@ def bad_from_step_5(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_one_bad_example_is_named_with_its_step(
     training: Training, bad_from_step_5: str, micro_batch_size: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Losses are looked at when they are reported: of 102 steps every third."""
+    """Losses are checked when they are reported, at every third of 102 steps."""
     settings = training.settings.model_copy(update={"epochs": 51.0, "micro_batch_size": micro_batch_size})
     made = examples(read_rows(training.table, 0, DATASET), "train", ChatFormat.load(training.base_model), 256)
     batches = [
@@ -340,7 +340,7 @@ def spoil(file: Path, tensor: str) -> None:
 
 
 def test_what_the_bases_number_format_cannot_hold_is_not_published(training: Training, tmp_path: Path) -> None:
-    """float16 ends at 65,504: what was trained in float32 is infinite once it is saved so."""
+    """float16 ends at 65,504; larger float32 weights become infinite when they are saved."""
     base = save_model(tmp_path / "base")
     AutoModelForCausalLM.from_pretrained(base, dtype=torch.float16).save_pretrained(base)
     changes = {"method": "full", "learning_rate": 1e5, "final_learning_rate": 1e5, "epochs": 1.0, "small_batch_size": 6}

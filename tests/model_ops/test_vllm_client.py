@@ -1,4 +1,4 @@
-"""The client's answers to what servers do, against a loopback server with faults to order."""
+"""The client's answers when servers fail, against a loopback server with faults on demand."""
 
 import gzip
 import json
@@ -194,7 +194,7 @@ REASONS = {
 def test_a_server_that_is_there_and_absurd_for_ever_uses_up_the_tries_of_a_few_requests(
     chat: ChatFormat, kind: str
 ) -> None:
-    """Their patience is for servers that are silent; other requests are answered all the same."""
+    """The client's patience is for silent servers; the other requests are still answered."""
     reply, reason = REASONS[kind]
 
     def script(path: str, body: dict[str, Any], number: int) -> Reply:
@@ -222,7 +222,7 @@ def test_where_one_server_is_absurd_the_other_answers(chat: ChatFormat) -> None:
 
 
 def test_an_absurd_server_is_not_kept_from_a_request_by_its_rest(chat: ChatFormat) -> None:
-    """It rests for others that could answer, and there are none: the other one is dead."""
+    """A server rests only if another one can answer; here the other one is dead."""
     began = time.monotonic()
     with serving(lambda *_: (200, {}, {})) as absurd:
         dead = "http://127.0.0.1:9/v1"
@@ -246,7 +246,7 @@ def test_an_absurd_server_is_not_kept_from_a_request_by_its_rest(chat: ChatForma
 def test_what_a_person_must_mend_ends_the_sending_at_once(
     chat: ChatFormat, status: int, headers: dict[str, str], advice: str
 ) -> None:
-    """What was answered before is kept, and most requests are not sent."""
+    """Earlier answers are kept, and most requests are not sent."""
     seen = []
 
     def script(path: str, body: dict[str, Any], number: int) -> Reply:
@@ -290,7 +290,7 @@ def test_to_be_put_off_costs_no_try(chat: ChatFormat, status: int) -> None:
 
 
 def test_a_request_that_alone_is_put_off_for_ever_ends_with_its_patience(chat: ChatFormat) -> None:
-    """The server answers all others, and so is never silent."""
+    """The server answers all other requests, and so is never silent."""
 
     def script(path: str, body: dict[str, Any], number: int) -> Reply:
         time.sleep(0.02)
@@ -332,7 +332,7 @@ LABELS = {"prefill": "Score: ", "sampling": {"labels": ["1", "2"], "max_tokens":
 
 
 def labelled(values: list[Any], places: int = 1) -> Any:
-    """A script for a server that says these of the labels, in so many places."""
+    """Return the script of a server that gives these values for the labels, at `places` positions."""
 
     def script(path: str, body: dict[str, Any], number: int) -> Reply:
         said = dict(zip([f"token_id:{token}" for token in body["logprob_token_ids"]], values, strict=False))
@@ -391,7 +391,7 @@ def test_labels_in_two_places_are_no_answer(chat: ChatFormat) -> None:
 
 
 def spanned(**entry: Any) -> Any:
-    """A script for a server that says this of each token of the prompt but the first, which has no place."""
+    """Return the script of a server that gives this entry for each prompt token but the first, which has none."""
 
     def script(path: str, body: dict[str, Any], number: int) -> Reply:
         sound = {"logprob": -0.5, "rank": 1, "decoded_token": "x"}
@@ -423,7 +423,7 @@ def test_a_span_of_impossible_tokens_is_no_answer(chat: ChatFormat, entry: dict[
 
 
 def test_a_span_is_read_by_its_own_tokens(chat: ChatFormat) -> None:
-    """A server may name the likeliest token of each place too, and first."""
+    """A server may also list the most likely token of each position, before the token of the prompt."""
 
     def script(path: str, body: dict[str, Any], number: int, likeliest: str = "7") -> Reply:
         own = [{likeliest: {"logprob": -0.1}, str(token): {"logprob": -2.0}} for token in body["prompt"][1:]]
@@ -515,7 +515,7 @@ def test_every_kind_of_fault_at_once_loses_no_row(chat: ChatFormat) -> None:
         found = list(engine(chat, endpoint, **options).answers(map(request, range(600))))
     assert len({a.request_id for a in found}) == 600
     assert {a.status for a in found} <= {"ok", "empty", "refused", "failed"}
-    assert sum(a.status == "ok" for a in found) >= 570, "what is left is empty text, and a proxy's own refusals"
+    assert sum(a.status == "ok" for a in found) >= 570, "the others are empty texts and refusals by the proxy"
     assert all(a.error for a in found if a.status in ("refused", "failed"))
 
 
@@ -527,7 +527,7 @@ def test_a_dead_server_hands_over_to_a_living_one(chat: ChatFormat) -> None:
 
 
 def test_what_one_server_fails_at_goes_to_another(chat: ChatFormat) -> None:
-    """Though the failing one, the first to be asked, is the least loaded and too seldom wrong in a row to rest."""
+    """The failing server gets the first request, is the least loaded, and never fails often enough in a row to rest."""
     asked: list[str] = []
 
     def script(name: str, path: str, body: Any, number: int) -> Reply:
@@ -586,7 +586,7 @@ def test_max_tokens_is_clamped_to_what_fits(chat: ChatFormat) -> None:
 
 
 def test_nothing_is_left_to_the_servers_defaults(chat: ChatFormat) -> None:
-    """A base model's own end, and its generation_config.json, are not those that it was finetuned with."""
+    """The end token and generation_config.json of a base model are not those that it was finetuned with."""
     body = engine(chat, "e").call(request()).body
     assert body["stop_token_ids"] == [chat.end_id]
     assert (body["top_k"], body["min_p"], body["repetition_penalty"]) == (0, 0, 1)
@@ -607,7 +607,7 @@ def test_a_label_after_a_span_is_asked_for_where_the_answer_was_trained_to_end(c
 
 
 def test_servers_that_only_put_off_are_given_up(chat: ChatFormat) -> None:
-    """Each asks to wait, so that one is always about to be back."""
+    """Each reply asks for a short wait, so that a server always seems about to be back."""
     found = []
     with serving(lambda *_: (503, {"Retry-After": "0.2"}, {})) as endpoint:
         found += engine(chat, endpoint, patience=1).answers(map(request, range(4)))

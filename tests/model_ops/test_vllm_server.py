@@ -1,4 +1,4 @@
-"""Our own server ends with the process that started it, however that ends."""
+"""A server that humpback starts ends with the process that started it, however that ends."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Backward answers become candidates; every unusable one has its reason."""
+"""Backward answers become candidates; every unusable answer has a drop reason."""
 
 import pytest
 from pyspark.sql import SparkSession

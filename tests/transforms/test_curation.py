@@ -1,4 +1,4 @@
-"""A_k: thresholds, top fractions, gates and combinations, and the reason of every row left out."""
+"""Selection of A_k: thresholds, top fractions, gates and combinations, and the drop reason of every other row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ def curated(spark: SparkSession, overlaps: Sequence[str] = (), **choice: object)
         ("d", "m9", "rubric", 5.0, "ok", "d"),
         ("c", "m0", "rubric", 5.0, "ok", "another method"),
     ]
-    # Other experiments' candidates move neither a quantile nor a rank.
+    # Candidates of other experiments change neither quantiles nor ranks.
     values += [(f"other/{n}", "m0", scorer, 5.0, "ok", "d") for n in range(9) for scorer in ("rubric", "expected")]
     scores = spark.createDataFrame(
         values,
@@ -82,7 +82,7 @@ def test_combination_is_the_mean_rank(spark: SparkSession) -> None:
 def test_what_is_not_a_number_is_above_no_threshold(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch, choice: dict[str, object]
 ) -> None:
-    """As an older release's ratings may be: Spark holds NaN for larger than every number."""
+    """Ratings of an older release may be NaN, which Spark orders above every number."""
     nan = float("nan")
     monkeypatch.setitem(SCORES, "f", {"rubric": nan, "expected": nan})
     found = curated(spark, **choice)

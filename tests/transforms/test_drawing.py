@@ -1,4 +1,4 @@
-"""The first rows by hash are those that sorting gives, and no task sees all rows."""
+"""The first rows by hash equal those of a full sort, and no task reads all rows."""
 
 import hashlib
 
@@ -34,4 +34,4 @@ def test_hashes_of_one_prefix_are_told_apart(spark: SparkSession) -> None:
 def test_no_task_sees_all_rows(spark: SparkSession) -> None:
     with planned_as_for_large_tables(spark):
         assert gathered(first_by_hash(hashed(spark, 100), "id", 10)) == []
-        assert gathered(hashed(spark, 100).orderBy("id").limit(10).where("id > 'a'")), "what it takes the place of"
+        assert gathered(hashed(spark, 100).orderBy("id").limit(10).where("id > 'a'")), "the plan that it replaces"

@@ -1,4 +1,4 @@
-"""Near duplicates by rank, through the job's own loop, beside a plain loop that says what is right."""
+"""Near duplicates by rank: the job's loop, compared with a plain reference loop."""
 
 import random
 import re
@@ -42,7 +42,7 @@ def verdicts(spark: SparkSession, segments: Segments, shingle_words: int, partit
 
 
 def plain_loop(segments: Segments, shingle_words: int) -> Verdicts:
-    """One by one, from the best rank to the worst."""
+    """Compute the verdicts one by one, from the best rank to the worst."""
     survivors: list[str] = []
     leaders: dict[str, str] = {}
     found: Verdicts = {}
@@ -68,7 +68,7 @@ def jaccard(one: str, other: str, n: int) -> float:
 
 
 def crowds(rng: random.Random) -> Segments:
-    """Short texts of few words and bands of few values: chains, copies, and crowded buckets of unlike rows."""
+    """Generate short texts of few words and bands of few values: chains, copies, and large buckets of unlike rows."""
     texts = [" ".join(rng.sample("abcdefghijkl", rng.randint(1, 12))) for _ in range(65)]
     texts += texts[:5]
     bands = [(rng.randint(0, 2), rng.randint(3, 20)) for _ in texts]
@@ -85,7 +85,7 @@ def test_verdicts_are_those_of_a_plain_loop(spark: SparkSession, seed: int, part
 
 
 def words(family: str, start: int = 0, changed: int = 0) -> str:
-    """200 words of a family from `start`, the last `changed` of them other ones."""
+    """Return 200 words of a family from number `start`, with the last `changed` of them replaced."""
     kept = [f"{family}{i}" for i in range(start, start + 200 - changed)]
     return " ".join(kept + [f"{family}{start}x{i}" for i in range(changed)])
 
@@ -116,17 +116,17 @@ def test_each_kind_of_copy(spark: SparkSession) -> None:
         # b is longer (one sign more), so it is the keeper.
         "exact_a": ("exact", "exact_b"),
         "exact_c": ("exact", "exact_b"),
-        # As long as each other, so the smaller id is the keeper; c is too far from both.
+        # Equally long, so the smaller id is the keeper; c is too different from both.
         "near_b": ("near", "near_a"),
-        # a is no copy of c, though b is one of both: it stays.
+        # a is kept: it is no duplicate of c, though b is one of both.
         "chain_b": ("near", "chain_c"),
-        # What is in use stays, even beside something longer, and is what an exact copy of a dropped one gets.
+        # A segment in use is kept even if a duplicate is longer, and is the keeper of exact copies of dropped ones.
         "longer": ("near", "used_near"),
         "copy": ("exact", "used_near"),
         "first": ("near", "used_exact"),
         "second": ("near", "used_exact"),
     }
-    # The longest of the crowd, then the smallest id.
+    # The keeper is the longest segment of the bucket, then the one with the smallest id.
     assert {verdict[:2] for name, verdict in found.items() if name.startswith("crowd")} == {("near", "crowd10")}
     assert len(found) == len(pairs) + 59
 

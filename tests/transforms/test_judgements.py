@@ -1,4 +1,4 @@
-"""Verdicts in both orders: the preference by hand, and what each failure is called."""
+"""Verdicts in both orders: preferences computed by hand, and the status of each failure."""
 
 import math
 
@@ -25,12 +25,12 @@ def test_preferences_and_statuses(spark: SparkSession) -> None:
     ids = {(r.subject_id, turned): r.request_id for turned, f in ((False, plain), (True, swapped)) for r in f.collect()}
     (prompt,) = [r.prompt for r in swapped.collect() if r.subject_id == "a"]
     assert prompt.endswith("Instruction:\nWhy?\n\nAnswer 1:\ntheirs a\n\nAnswer 2:\nmine a")
-    # a: the model is better with 0.8 in front and 0.6 behind; b: only the place counts; c: one label is missing.
+    # a: the model is better with 0.8 in front and 0.6 behind; b: only the position matters; c: one label is missing.
     first = {("a", False): 0.8, ("a", True): 0.4, ("b", False): 0.9, ("b", True): 0.9, ("c", True): 0.5}
     said = [(ids[key], {"1": math.log(p / 2), "2": math.log((1 - p) / 2)}, "ok") for key, p in first.items()]
     said += [(ids["c", False], {"1": -1.0}, "ok"), (ids["d", False], None, "failed")]
     said += [(ids["e", turned], None, "refused") for turned in (False, True)]
-    # f: neither label has a probability; g: one is not a number. Neither ends the job, nor is a verdict.
+    # f: neither label has a probability; g: one is not a number. Neither fails the job or counts as a verdict.
     said += [(ids["f", turned], {"1": -9999.0, "2": -9999.0}, "ok") for turned in (False, True)]
     said += [(ids["g", False], {"1": -0.5, "2": -1.0}, "ok"), (ids["g", True], {"1": math.nan, "2": -1.0}, "ok")]
     ledger = spark.createDataFrame(said, "request_id string, label_logprobs map<string,double>, status string")

@@ -1,4 +1,4 @@
-"""Each rule, by a text that breaks exactly it."""
+"""Each quality rule on a text that breaks only that rule."""
 
 import pytest
 from pyspark.sql import SparkSession
@@ -59,7 +59,7 @@ def test_a_sound_text_code_and_no_text_pass(spark: SparkSession) -> None:
     assert faults(spark, f"{SOUND}\n````md\n{fenced}````\n") is None
     assert faults(spark, f"{SOUND}\n````md\n{fenced}") is None, "cut off within the code"
     assert faults(spark, f"{SOUND}\n- ````\n{fenced}  ````\n") is None
-    assert faults(spark, f"{SOUND}\n{fenced}") == "short_words", "what is after the code is looked at"
+    assert faults(spark, f"{SOUND}\n{fenced}") == "short_words", "the text after the code is checked"
     assert faults(spark, None) is None
     assert faults(spark, "", **dict.fromkeys(LIMITS, None)) is None
 

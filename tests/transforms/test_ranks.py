@@ -1,4 +1,4 @@
-"""Ranks and quantiles are those of SQL's own functions, and no task sees all rows."""
+"""Ranks and quantiles equal those of SQL's functions, and no task reads all rows."""
 
 import math
 import random
@@ -29,7 +29,7 @@ def numbers(spark: SparkSession, name: str) -> DataFrame:
 
 
 def plain(value: float | None) -> str:
-    """What can be compared: NaN is itself, and zero has no sign."""
+    """Return a number as comparable text: NaN equals NaN, and zero has no sign."""
     return str(value if value is None else value + 0.0)
 
 
@@ -58,4 +58,4 @@ def test_no_task_sees_all_rows(spark: SparkSession) -> None:
         ):
             assert gathered(frame, "bucket") == []
         window = F.percent_rank().over(Window.orderBy("value"))
-        assert gathered(numbers(spark, "one").withColumn("rank", window)), "what it takes the place of"
+        assert gathered(numbers(spark, "one").withColumn("rank", window)), "the plan that it replaces"

@@ -1,4 +1,4 @@
-"""A request's identity: what changes it, and what does not."""
+"""The fields that change a request's id, and those that do not."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Raw answers become scores: parsing, expectation, gain, and what each failure is called."""
+"""Raw answers become scores: parsing, expectation, gain, and the status of each failure."""
 
 import json
 import math
@@ -42,13 +42,13 @@ OUT_OF_FIVE = {
     "Fine.\nScore: 4.5": 4.5,
     "Fine.\nScore: 5.": 5.0,
     "Score:5": 5.0,
-    "Fine.\nScore: 10": 10.0,  # out of range, for the status to say; never read as 1
+    "Fine.\nScore: 10": 10.0,  # out of range, which the status reports; never read as 1
     "Fine.\nScore: -1": -1.0,
     "Score: 3\nBut the ending is another matter.": None,
     "No rating at all.": None,
     "Score: five": None,
     "Score: 7/10": None,  # on another scale
-    # Markdown in any place.
+    # Markdown at any position.
     "Fine.\n**Score:** 4": 4.0,
     "Fine.\n**Score**: 4": 4.0,
     "Fine.\nScore: **4**": 4.0,
@@ -134,7 +134,7 @@ def test_written_score(spark: SparkSession, replies: dict[str, float | None], sc
 
 
 LINE = r"[^\\n]{1,1200}\\nScore: "
-# What the ledger knows them by: sampling JSON, and the ids of the requests about one pair.
+# Identity in the ledger: sampling JSON, and the ids of the requests about one pair.
 REQUESTS = {
     "rubric": [
         ('{"max_tokens": 1216, "temperature": 0.7}', "2c81f50183cfece8 6d0dadf1ced99030"),
@@ -181,7 +181,7 @@ ANSWERS = ", ".join(f"{f.name} {COMPLETIONS.schema[f.name].dataType.simpleString
 
 
 def answered(spark: SparkSession, asked: DataFrame, **answers: dict[str, object]) -> DataFrame:
-    """A ledger where the request of each subject (or `subject|prompt`, or `subject#sample`) has the given columns."""
+    """Return a ledger in which each subject's request (or `subject|prompt`, or `subject#sample`) has these columns."""
     rows = []
     for r in asked.collect():
         for key, values in answers.items():
@@ -276,7 +276,7 @@ SOUND: dict[str, tuple[dict[str, float], float]] = {
 
 
 def test_labels_that_say_nothing_cost_their_own_row_alone(spark: SparkSession) -> None:
-    """Spark's division by 0 ends a job, and NaN is larger than every number to it."""
+    """In Spark, division by 0 fails the job, and NaN is greater than every number."""
     names = [*SENSELESS, *SOUND]
     asked = requests(spark, "expected", *((name, "Why?", f"Because {name}.") for name in names))
     given = SENSELESS | {name: logprobs for name, (logprobs, _) in SOUND.items()}
@@ -320,7 +320,7 @@ def test_whatever_the_ledger_holds_a_score_is_on_its_scale(spark: SparkSession) 
 
 
 def test_a_likelihood_that_is_none_is_no_gain(spark: SparkSession) -> None:
-    """One that is not a number would be above every threshold."""
+    """A gain of NaN would be above every threshold."""
     senseless = {"a": NAN, "b": INFINITE, "c": -INFINITE, "d": 3.5}
     asked = requests(spark, "likelihood_gain", *((c, f"Why {c}?", f"Because {c}.") for c in [*senseless, "e"]))
     answers: dict[str, dict[str, object]] = {f"{c}|": {"span_logprob": -12.0, "span_tokens": 4} for c in "abcde"}
@@ -405,7 +405,7 @@ TEN = Scorer(
 
 
 def test_a_new_scorer_is_one_object(spark: SparkSession) -> None:
-    """From pairs to scores: nothing but the object above knows of it."""
+    """From pairs to scores, no code but the object above mentions the scorer."""
     settings = Settings(temperature=1.0, samples=3)
     pairs = spark.createDataFrame([(f"p{n}", f"Why {n}?", f"Because of {n}.") for n in range(40)], PAIRS)
     (sampling,) = TEN.kind.samplings(settings)

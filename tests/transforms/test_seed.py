@@ -1,4 +1,4 @@
-"""The paper's seed rule: each reply is a pair, or has the first reason why not."""
+"""The paper's seed rule: each reply is a pair, or has its first drop reason."""
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -126,5 +126,5 @@ def test_split_is_by_hash_of_the_pair(spark: SparkSession) -> None:
         return {r.pair_id for r in kept.where("drop_reason IS NULL AND split = 'dev'").collect()}
 
     assert 250 < len(dev(1000)) < 350
-    assert 60 < len(dev(300)) < 120  # the drawing takes no side
+    assert 60 < len(dev(300)) < 120  # the draw is unbiased
     assert dev(300) < dev(1000)

@@ -1,4 +1,4 @@
-"""Each reason for which a segment is not drawn."""
+"""Each reason why a segment is not drawn."""
 
 import hashlib
 from collections.abc import Sequence
@@ -119,7 +119,7 @@ def test_the_newest_version_of_a_page_wins_but_keeps_what_stands_for_it(spark: S
     ]  # fmt: skip
     rows = [segment(f"{name}-{n}", document=name, url=url) for name, url, _ in documents for n in (0, 1)]
     segments = spark.createDataFrame(rows, SEGMENTS.schema)
-    documents += [("zz", "w", None), ("xx", "v", datetime(2020, 1, 1))]  # their texts, as WET has them: without headers
+    documents += [("zz", "w", None), ("xx", "v", datetime(2020, 1, 1))]  # their texts as in WET files, without headers
     repeats = [("m", "new-1", "old-1", "exact", 1.0), ("m", "unknown-0", "old-0", "exact", 1.0)]
     found = superseded_from(
         segments.where("segment_id <> 'unknown-1'").select("segment_id", "document_id", "url"),

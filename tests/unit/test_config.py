@@ -99,7 +99,7 @@ def test_an_address_with_a_secret_is_refused_without_repeating_it(tmp_path: Path
      "http://gpu1:8000/v1 ", "http://gpu 1/v1", "http://gpu1\\v1", "http://[::1/v1", "http://gpu1:/v1"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(tmp_path: Path, address: str) -> None:
-    with pytest.raises(RecipeError, match=r"address 1 of 1 is no address of a server; write it like http://gpu1"):
+    with pytest.raises(RecipeError, match=r"address 1 of 1 is not the address of a server; write it like http://gpu1"):
         recipe(tmp_path, MINIMAL, f"serving.endpoints={json.dumps([address])}")
 
 
@@ -149,7 +149,7 @@ def test_a_sections_digest_follows_its_values_and_the_method(tmp_path: Path) -> 
 
 
 def test_equal_samples_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"score_candidates: .*samples > 1 are all alike at temperature 0"):
+    with pytest.raises(RecipeError, match=r"score_candidates: .*samples > 1 are identical at temperature 0"):
         recipe(tmp_path, MINIMAL, "score_candidates.samples=3")
 
 

@@ -123,5 +123,5 @@ def test_servers_are_named_or_started_but_not_both() -> None:
 
 def test_every_server_has_a_port() -> None:
     Serving(port=65530, executors=6)
-    with pytest.raises(ValidationError, match="there are no 7 ports from 65530 on"):
+    with pytest.raises(ValidationError, match="7 ports from 65530 on would exceed 65535"):
         Serving(port=65530, executors=7)

@@ -111,11 +111,11 @@ def test_every_name_of_a_page_tells_the_same(told: Told) -> None:
 
 def test_duplicates_name_their_keeper_and_the_keeper_its_duplicates(told: Told) -> None:
     keeper = told(url(0))
-    [kept] = [line for line in keeper.splitlines() if line.startswith("    kept for")]
+    [kept] = [line for line in keeper.splitlines() if line.startswith("    kept instead of")]
     repeat = kept.split(": ")[1].split(", ")[0]
     story = told(repeat)
     assert "near duplicate (Jaccard 0.91) of " in story
-    assert f"on {url(0)}, which is kept for it" in story
+    assert f"on {url(0)}, which is kept instead" in story
 
 
 def test_a_quarantined_page_is_found_by_its_payload(told: Told) -> None:

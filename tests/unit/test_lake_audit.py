@@ -70,20 +70,23 @@ def test_each_fault_is_named(tmp_path: Path) -> None:
 def test_what_is_no_lake_is_said_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"/none: no such folder; name the lake"):
         faults(str(tmp_path / "none"))
-    with pytest.raises(JobError, match=r": no lake, for it has no table ops\.runs; name the folder"):
+    with pytest.raises(JobError, match=r": not a lake, since it has no table ops\.runs; name the folder"):
         faults(str(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"slice": "dataset = 'x' OR true"}, "where dataset = 'x' OR true cannot be read: the slice is no conjunction"),
+        (
+            {"slice": "dataset = 'x' OR true"},
+            "where dataset = 'x' OR true cannot be read: the slice is not a conjunction",
+        ),
         (
             {"slice": "1 = (SELECT count(*) FROM read_text('/etc/passwd'))"},
-            "cannot be read: the slice is no conjunction",
+            "cannot be read: the slice is not a conjunction",
         ),
-        ({"slice": "dataset = 'test/forward-0' --"}, "cannot be read: the slice is no conjunction"),
-        ({"slice": ""}, "cannot be read: the slice is no conjunction"),
+        ({"slice": "dataset = 'test/forward-0' --"}, "cannot be read: the slice is not a conjunction"),
+        ({"slice": ""}, "cannot be read: the slice is not a conjunction"),
         ({"slice": "color = 'x'"}, "where color = 'x' cannot be read: No match for FieldRef.Name(color)"),
         ({"slice": "dataset = 1"}, "where dataset = 1 cannot be read: "),
         ({"slice": "dataset = 'other'"}, "where dataset = 'other' is not what was released"),

@@ -99,7 +99,7 @@ def test_a_look_starts_no_jvm(words: list[str], finished_root: str, tmp_path: Pa
 def test_a_lake_that_is_not_there(look: Command, tmp_path: Path) -> None:
     (tmp_path / "lake").mkdir()
     there, near, far = tmp_path / "lake", tmp_path / "lakes", tmp_path / "x"
-    none = "no lake, for it has none of the tables; name the folder that `humpback run` wrote"
+    none = "not a lake, since it has none of the tables; name the folder that `humpback run` wrote"
     for words in LOOKS:
         assert look(*words, "--lake", near).err == f"humpback: {near}: no such folder; did you mean lake?\n"
         said = f"humpback: {far}: no such folder; name the lake that `humpback run` wrote\n"

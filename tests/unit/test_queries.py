@@ -41,9 +41,9 @@ def test_what_reads_is_run(nodes: list[PlanNode]) -> None:
         (PlanNode("DeleteFromTable", LOGICAL), "the statement holds DeleteFromTable"),
         (PlanNode("Upper", "org.example"), "the statement holds Upper"),
         (PlanNode("ScalaUDF", EXPRESSIONS), "the statement holds ScalaUDF"),
-        (relation("text", "/etc/passwd"), "text./etc/passwd is no table of this lake"),
-        (relation("mine"), "mine is no table of this lake"),
-        (relation("other", "gold", "curated"), "other.gold.curated is no table of this lake"),
+        (relation("text", "/etc/passwd"), "text./etc/passwd is not a table of this lake"),
+        (relation("mine"), "mine is not a table of this lake"),
+        (relation("other", "gold", "curated"), "other.gold.curated is not a table of this lake"),
         (relation("gold", "curated", has_options=True), "gold.curated is read with options"),
         (function("ours", group=None), "the function ours is not run"),
         (function("db", "upper"), "the function db.upper is not run"),
@@ -59,7 +59,7 @@ def test_what_does_anything_else_is_refused_by_name(node: PlanNode, said: str) -
 
 
 def test_a_subquerys_name_hides_no_file() -> None:
-    with pytest.raises(JobError, match=r"text\.mine is no table"):
+    with pytest.raises(JobError, match=r"text\.mine is not a table"):
         require_reading([PlanNode("UnresolvedWith", LOGICAL, ("mine", "text.mine")), relation("text", "mine")])
 
 

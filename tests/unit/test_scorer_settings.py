@@ -50,5 +50,5 @@ def test_every_scorer_has_digests_of_its_own() -> None:
      {"score_candidates": {"limits": {"rubrik": 3}}}],
 )  # fmt: skip
 def test_a_scorer_that_is_not_there_is_named_with_those_that_are(section: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"there is no scorer 'rubrik'; there are rubric, additive, expected"):
+    with pytest.raises(ValueError, match=r"unknown scorer 'rubrik'; the scorers are rubric, additive, expected"):
         recipe(**section)

@@ -68,7 +68,7 @@ def test_a_query_is_answered_as_spark_would(view: LakeView, text: str, value: ob
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("SELECT * FROM gold.curatd", "gold.curatd is no table of this lake; did you mean gold.curated?"),
+        ("SELECT * FROM gold.curatd", "gold.curatd is not a table of this lake; did you mean gold.curated?"),
         ("SELECT pair_i FROM gold.curated", "there is no column pair_i in gold.curated; did you mean pair_id?"),
         ("SELECT c.pair_i FROM gold.curated c", "there is no column pair_i in gold.curated; did you mean pair_id?"),
         ("SELECT 1 FROM gold.curated JOIN silver.scores USING (pair_ids)", "there is no column pair_ids in gold.curated, silver.scores; did you mean pair_id?"),
@@ -90,7 +90,7 @@ def test_a_query_is_answered_as_spark_would(view: LakeView, text: str, value: ob
         ("SELECT 'a", f"DuckDB's engine cannot read the statement: Error tokenizing 'SELECT ''; {SPARK}"),
         ("SELECT * FROM gold.curated TIMESTAMP AS OF '2026-01-01'", f"DuckDB's engine takes VERSION AS OF and a number; {SPARK}"),
         ("SELECT hash(url) FROM gold.curated", f"the function hash gives other values in DuckDB; {SPARK}"),
-        ("SELECT 1 FROM gold.curated LATERAL VIEW OUTER explode(method_digests) e AS d", f"DuckDB's engine does not do LATERAL VIEW OUTER; {SPARK}"),
+        ("SELECT 1 FROM gold.curated LATERAL VIEW OUTER explode(method_digests) e AS d", f"DuckDB's engine does not support LATERAL VIEW OUTER; {SPARK}"),
         ("SELECT n_in / n_calls FROM ops.runs", f"DuckDB cannot answer this query: Invalid Input Error: division by zero; {SPARK}"),
         ("SELECT CAST(url AS INT) FROM gold.curated", "DuckDB cannot answer this query: Conversion Error: Could not convert string 'https://docs.example.org/' to "),
         ("SELECT reflect('a', 'b')", 'DuckDB cannot answer this query: Catalog Error: Scalar Function with name reflect does not exist! Did you mean "repeat"?; ' + SPARK),
