@@ -32,7 +32,11 @@ def test_a_java_of_17_or_newer_will_do(java: Path, banner: str) -> None:
 
 @pytest.mark.parametrize(
     ("banner", "found"),
-    [('java version "1.8.0_392"', "Java 8 at"), ('openjdk version "11.0.2"', "Java 11 at"), ("oops", "does not tell")],
+    [
+        ('java version "1.8.0_392"', "Java 8 at"),
+        ('openjdk version "11.0.2"', "Java 11 at"),
+        ("oops", "printed no version"),
+    ],
 )
 def test_an_old_or_strange_java_is_refused_in_one_sentence(java: Path, banner: str, found: str) -> None:
     java.write_text(f"#!/bin/sh\necho '{banner}' >&2\n")

@@ -183,7 +183,7 @@ def test_failures_in_a_row_stop_the_sending(open_lake: OpenLake) -> None:
 def test_settings_that_fit_no_server_end_the_job_and_keep_the_answers(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
     with pytest.raises(
-        JobError, match=r"^candidates: the settings do not fit the servers: HTTP 401 .* mended$"
+        JobError, match=r"^candidates: the settings do not fit the servers: HTTP 401 .* after correcting the settings$"
     ) as caught:
         complete(lake, servers(Misfit(), max_failed_share=1.0, partitions=1), MODEL, requests(lake, *"abcde"))
     assert caught.value.exit_code == 1
