@@ -14,7 +14,7 @@ from jobs.current.bookmarks import news
 from jobs.current.methods import methods_of, of_method
 from jobs.current.pool import kept_out, pool
 from jobs.current.seed import seed_pairs
-from jobs.lake import jvm
+from jobs.lake import conform, jvm
 from jobs.lake.materialised import few, materialised
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
@@ -114,7 +114,7 @@ def _in_files_of(lake: RunLake, free: DataFrame, segments: DataFrame) -> DataFra
     """Read the segments in the data files that hold the `free` ones; all segments if those files are many."""
     names = [row.file_name for row in free.select("file_name").distinct().limit(FEW_FILES + 1).collect()]
     rows = jvm.of_files(lake.spark, lake.path(SEGMENTS), names) if len(names) <= FEW_FILES else None
-    return segments if rows is None else rows
+    return segments if rows is None else conform.widened(SEGMENTS, rows)
 
 
 def _texts_to_keep_out(lake: RunLake, recipe: Recipe, prompts: list[Known]) -> DataFrame:
