@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{answer.status}: {answer.error}\n")
     if options.record:
         what = f"speed outside {options.outage:g} s of silence, {options.share:.0%} of the replies faulty"
-        results.record(results.command_of("faults", arguments), [(what, 100 * share, "%")])
+        results.record(results.command_of("faults", arguments), [results.Found(what, 100 * share, "%")])
     return 0 if complete and share >= 0.85 else 1
 
 

@@ -125,9 +125,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{method}, {dtype}, {micro} at a time{'' if options.gradient_checkpointing else ', activations kept'}"
             )
             figures += [
-                (name, metrics["tokens_per_second"], "tokens/s"),
-                (f"{name}, share of the matrix product", 100 * operations / limit, "%"),
-                (f"{name}, memory", metrics["peak_memory_mib"] / 1024, "GiB"),
+                results.Found(name, metrics["tokens_per_second"], "tokens/s"),
+                results.Found(f"{name}, share of the matrix product", 100 * operations / limit, "%"),
+                results.Found(f"{name}, memory", metrics["peak_memory_mib"] / 1024, "GiB"),
             ]
     if options.record:
         results.record(results.command_of("finetuning", arguments), figures)

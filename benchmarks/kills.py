@@ -168,9 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if options.record:
         what = f"waves asked again for each SIGKILL, of {kills} at random points"
-        figures: list[results.Found] = [
-            ("requests asked more than once", extra, "requests"),
-            (what, per_kill, "waves"),
+        figures = [
+            results.Found("requests asked more than once", extra, "requests"),
+            results.Found(what, per_kill, "waves"),
         ]
         results.record(results.command_of("kills", arguments), figures)
     return 0 if same and per_kill <= 2 else 1

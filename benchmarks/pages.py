@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, stage in stages.items():
         seconds = statistics.median(_seconds(stage) for _ in range(3))
         base = base or seconds
-        figures.append((name, len(pages) / seconds, "pages/s"))
+        figures.append(results.Found(name, len(pages) / seconds, "pages/s"))
         sys.stdout.write(
             f"{name:<20} {len(pages) / seconds:8,.0f} pages/s {megabytes / seconds:8.1f} MB/s {base / seconds:6.2f}\n"
         )

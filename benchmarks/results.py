@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from os import sched_getaffinity
 from pathlib import Path
+from typing import NamedTuple
 
 from model_ops.devices import gpus
 
@@ -71,8 +72,16 @@ The peer is named in brackets. An empty commit or date is unknown. In the comman
 7B model of random weights, the output of `python -m benchmarks.random_model demo/base --out m`.
 """
 
-Found = tuple[str, float, str]
-"""Label of a measurement, our figure, and its unit."""
+
+class Found(NamedTuple):
+    """Label of a measurement, our figure, its unit, and a peer's figure and name if one was measured beside it."""
+
+    what: str
+    ours: float
+    unit: str
+    peer: float | None = None
+    peer_name: str = ""
+
 
 LESS_IS_BETTER = ("s", "ms", "GiB")
 MORE_IS_BETTER = ("%", "GFLOPS", "AUC")
@@ -119,9 +128,14 @@ def record(command: str, found: Iterable[Found]) -> None:
     commit = _git("rev-parse", "--short", "HEAD") + ("+" if is_changed else "")
     machine, date = this_machine(), f"{datetime.now(UTC):%Y-%m-%d}"
     with FILE.open("a", encoding="utf-8") as file:
-        for what, ours, unit in found:
-            rounded = float(f"{ours:.4g}")
-            file.write(line(Figure(command, what, rounded, unit, machine=machine, commit=commit, date=date)))
+        for one in found:
+            peer = None if one.peer is None else _rounded(one.peer)
+            measured = (one.what, _rounded(one.ours), one.unit, peer, one.peer_name)
+            file.write(line(Figure(command, *measured, machine, commit, date)))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def line(figure: Figure) -> str:

@@ -70,7 +70,7 @@ async def measure(endpoint: str, model: str) -> list[results.Found]:
             began = time.perf_counter()
             tokens = await asyncio.gather(*(ask(text, options) for text in texts))
             seconds = time.perf_counter() - began
-            figures.append((kind, len(texts) / seconds, "requests/s"))
+            figures.append(results.Found(kind, len(texts) / seconds, "requests/s"))
             sys.stdout.write(
                 f"{kind:<40} {len(texts) / seconds:6.2f} requests/s {sum(tokens) / seconds:8,.0f} tokens/s\n"
             )

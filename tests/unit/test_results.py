@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import results
-from benchmarks.results import Figure, command_of, figures, headlines, page, record
+from benchmarks.results import Figure, Found, command_of, figures, headlines, page, record
 
 
 def figure(what: str = "x", ours: float = 2.0, unit: str = "s", peer: float | None = None, machine: str = "") -> Figure:
@@ -41,7 +41,7 @@ def test_the_last_figure_of_a_machine_is_shown(tmp_path: Path) -> None:
 
 def test_recorded_figures_say_where_and_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "FILE", tmp_path / "results.jsonl")
-    record("python -m benchmarks.pages x", [("parse only", 1822.3456, "pages/s")])
+    record("python -m benchmarks.pages x", [Found("parse only", 1822.3456, "pages/s")])
     found = json.loads(results.FILE.read_text())
     assert (found["what"], found["ours"], found["unit"], found["peer"]) == ("parse only", 1822.0, "pages/s", None)
     assert "core" in found["machine"] or " x " in found["machine"]
