@@ -1,4 +1,4 @@
-"""Ops: the pipeline's own prompts, models, releases, runs and rejected rows."""
+"""Ops: the pipeline's own prompts, recipes, models, releases, runs and rejected rows."""
 
 from pyspark.sql.types import (
     DoubleType,
@@ -85,6 +85,21 @@ RELEASES = Table(
     key=("release_id",),
 )
 
+RECIPES = Table(
+    name="ops.recipes",
+    comment="The settings of an experiment, as a run used them.",
+    schema=StructType(
+        [
+            column("recipe_digest", StringType(), "the first 16 digits of the settings' sha256, hex"),
+            column("experiment", StringType(), "the recipe's name"),
+            column("settings", StringType(), "JSON object of all keys of the recipe, defaults included"),
+            column("code_version", StringType(), "version of humpback that ran it first"),
+            column("recorded_at", TimestampType(), "UTC"),
+        ]
+    ),
+    key=("recipe_digest",),
+)
+
 RUNS = Table(
     name="ops.runs",
     comment="One execution of one job, with its row account: n_in = n_out + dropped + quarantined.",
@@ -115,7 +130,7 @@ RUNS = Table(
                 nullable=True,
             ),
             column("version", LongType(), "version written; null if nothing was written", nullable=True),
-            column("recipe_digest", StringType(), "the first 16 digits of the recipe's sha256, hex"),
+            column("recipe_digest", StringType(), "the key of its row in ops.recipes; older releases wrote none there"),
             column("code_version", StringType(), "version of humpback"),
             column("seconds", DoubleType(), "wall-clock time"),
             column("n_calls", LongType(), "model calls"),
@@ -172,4 +187,4 @@ QUARANTINE = Table(
     partition_by=("table",),  # each write looks for rows of its table
 )
 
-TABLES = (PROMPTS, MODELS, RELEASES, RUNS, QUARANTINE)
+TABLES = (PROMPTS, RECIPES, MODELS, RELEASES, RUNS, QUARANTINE)

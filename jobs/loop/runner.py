@@ -11,10 +11,10 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from jobs.errors import JobError
-from jobs.lake import jvm, unrecorded
+from jobs.lake import jvm, local, unrecorded
 from jobs.lake.failures import sentence
 from jobs.lake.lease import Holding, held
-from jobs.lake.runs import KILLED, LOOP, Run
+from jobs.lake.runs import CODE_VERSION, KILLED, LOOP, Run
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.loop import state
@@ -23,7 +23,7 @@ from jobs.recipe.config import Recipe
 from jobs.recipe.step import Servers, Step
 from schemas import TABLES
 from schemas.bronze import COMPLETIONS
-from schemas.ops import QUARANTINE, RUNS
+from schemas.ops import QUARANTINE, RECIPES, RUNS
 
 log = logging.getLogger(__name__)
 
@@ -96,10 +96,25 @@ class Runner:
                 self._unrecorded += rows
                 self._record()
                 lease.forget(dead)
+            self._record_recipe()
             try:
                 yield lease
             finally:
                 self._record()
+
+    def _record_recipe(self) -> None:
+        """Add the recipe to `ops.recipes` if it is not there."""
+        digest = self.recipe.digest()
+        if local.count_rows(self.root, RECIPES, "recipe_digest", digest):
+            return
+        row = {
+            "recipe_digest": digest,
+            "experiment": self.recipe.name,
+            "settings": self.recipe.model_dump_json(),
+            "code_version": CODE_VERSION,
+            "recorded_at": datetime.now(UTC),
+        }
+        RunLake(self.spark, self.root, Run("record", "", "", RECIPES)).insert(RECIPES, [row])
 
     def _compact(self, lake: RunLake) -> None:
         """Compact the tables that grow by a small file with each commit."""

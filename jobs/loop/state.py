@@ -20,7 +20,7 @@ from jobs.recipe.prompts import evaluation_texts
 from jobs.recipe.section import digest
 from model_ops.training.checkpoints import check_model_folder
 from schemas import TABLES
-from schemas.ops import RUNS
+from schemas.ops import RECIPES, RUNS
 from transforms.crawl.documents import UNREADABLE
 
 PACKAGES = ("jobs", "transforms", "expectations", "model_ops", "schemas")
@@ -55,11 +55,11 @@ def inputs_digest(recipe: Recipe, limit: int | None, code: Path = CODE) -> str |
 
 
 def versions(lake: Lake) -> Versions:
-    """Return the newest version of every table except `ops.runs`; 0 where there are no rows, or no table.
+    """Return the newest version of every table except the loops' records; 0 where there are no rows, or no table.
 
-    `ops.runs` is left out because loops write to it, and jobs read in it only what they need not do again.
+    Every loop writes those, and jobs read in them only what they need not do again.
     """
-    tables = [table for table in TABLES if table is not RUNS]
+    tables = [table for table in TABLES if table not in (RECIPES, RUNS)]
     known = local.versions(lake.root, tables)
     return known if known is not None else {table.name: lake.version(table) or 0 for table in tables}
 

@@ -43,6 +43,7 @@ def gather(view: LakeView, experiment: str | None = None) -> dict[str, Any]:
         "experiment": subject.name,
         "root": view.root,
         "last_run": subject.runs[-1] if subject.runs else None,
+        "recipe": facts.recipe(view, subject),
         "funnel": facts.funnel(view, subject, pieces),
         "rules": facts.rules(pieces),
         "replaced": facts.replaced(view, subject),

@@ -1,5 +1,6 @@
 """The numbers of the report, aggregated in DuckDB to small plain values; the corpus is never collected."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from jobs.current.counting import PAIRS, POOL, SEED_PAIRS, of_method, values
 from jobs.current.notes import model_name, noted
 from jobs.lake.view import LakeView, Row
+from jobs.recipe.differences import differences
 from schemas.silver import DUPLICATES, SEGMENTS
 from transforms.pages.drop_reasons import DROP_REASONS
 
@@ -120,6 +122,22 @@ def replaced(view: LakeView, subject: Experiment) -> dict[str, int]:
     """Map each kind of personal data to its number of replacements in the kept pieces."""
     kinds = f"SELECT unnest(map_entries(replaced)) AS kind FROM ({of_method(SEGMENTS)})"
     return _counted(view, f"SELECT kind.key, sum(kind.value) FROM ({kinds}) GROUP BY 1 ORDER BY 1", subject)
+
+
+RECIPE = "SELECT settings FROM ops.recipes WHERE recipe_digest = $digest"
+
+
+def recipe(view: LakeView, subject: Experiment) -> Row | None:
+    """Return the settings of the last run's recipe with their differences from the defaults.
+
+    None without a run, or if a release of humpback without `ops.recipes` made the run.
+    """
+    digest = subject.runs[-1]["recipe_digest"] if subject.runs else None
+    rows = view.rows(RECIPE, {"digest": digest})
+    if not rows:
+        return None
+    settings = json.loads(rows[0]["settings"])
+    return {"base_model": settings["base_model"], "settings": settings, "differences": differences(settings)}
 
 
 def seed_pairs(view: LakeView, subject: Experiment) -> dict[str, int]:

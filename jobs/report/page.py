@@ -1,7 +1,9 @@
 """Rendering of the report's numbers as one self-contained HTML page."""
 
+import json
 import math
 from collections.abc import Mapping
+from functools import partial
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -9,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from jobs.report import charts
+from jobs.report import bars, charts, headline
 from jobs.report.ratings import MAX_TEXT
 
 MAX_URL = 2000
@@ -26,27 +28,30 @@ def page(facts: Mapping[str, Any], docs_root: str | None = None) -> str:
         "short": shortened,
         "web": web_address,
         "when": when,
+        "pretty": partial(json.dumps, indent=2, ensure_ascii=False),
         "spoken": lambda name: str(name).replace("_", " "),
     }
     environment.globals["doc"] = lambda path: document_link(docs_root, path)
     template = (files("jobs.report") / "report.html.j2").read_text(encoding="utf-8")  # it may be inside a wheel
     return environment.from_string(template).render(
-        facts, stages={stage.key: stage for stage in facts["funnel"]}, charts=pictures(facts)
+        facts,
+        happened=headline.happened(facts["funnel"]),
+        evidence=headline.evidence(facts["checks"], facts["win_rates"]),
+        bars={"funnel": bars.funnel(facts["funnel"]), "rules": bars.rules(facts["rules"])},
+        charts=pictures(facts),
     )
 
 
-def pictures(facts: Mapping[str, Any]) -> dict[str, Markup]:
-    """Map each chart's name to its SVG, which is empty if there is no data."""
+def pictures(facts: Mapping[str, Any]) -> dict[str, list[Markup]]:
+    """Map each chart's name to the SVGs of its panels; there are none without data."""
     curated = {(r["scorer"], r["iteration"]): r["threshold"] for r in facts["thresholds"]}
-    drawn = {
-        "funnel": charts.funnel(facts["funnel"]) if any(stage.n for stage in facts["funnel"]) else "",
-        "rules": charts.rules(facts["rules"]) if any(rule.n_in for rule in facts["rules"]) else "",
-        "scores": charts.score_histograms(facts["histograms"], curated) if facts["histograms"] else "",
-        "held_out": charts.held_out(facts["checks"]) if facts["checks"] else "",
-        "drift": charts.drift(facts["drift"]) if facts["drift"] else "",
-        "lengths": charts.lengths(facts["lengths"]) if facts["lengths"] else "",
+    panels = {
+        "scores": charts.score_histograms(facts["histograms"], curated),
+        "held_out": charts.held_out(facts["checks"]) if facts["checks"] else [],
+        "drift": charts.drift(facts["drift"]),
+        "lengths": charts.lengths(facts["lengths"]) if facts["lengths"] else [],
     }
-    return {name: Markup(svg) for name, svg in drawn.items()}
+    return {name: [Markup(svg) for svg in svgs] for name, svgs in panels.items()}
 
 
 def number(value: float | None) -> str:

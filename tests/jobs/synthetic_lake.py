@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from jobs.lake.conform import predicate
+from jobs.recipe.config import Recipe
 from schemas.bronze import COMPLETIONS, DOCUMENTS
 from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
-from schemas.ops import MODELS, PROMPTS, QUARANTINE, RELEASES, RUNS
+from schemas.ops import MODELS, PROMPTS, QUARANTINE, RECIPES, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, KNOWN_SCORES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 from tests.planted import plant
 from transforms.scoring.scorers import SCORERS
@@ -116,6 +117,7 @@ def synthetic_lake(root: str) -> None:
         "detail": "120 of 4,096 bytes", "source_file": "crawl.warc.gz", "record_offset": 4711,
         "payload": "GET https://docs.example.org/broken.html",
     }])  # fmt: skip
+    plant(root, RECIPES, _recipes())
     plant(root, RUNS, _runs())
 
 
@@ -221,6 +223,12 @@ def _model(model_id: str) -> Row:
         "content_digest": key("content", model_id), "config_digest": "0" * 16, "run_id": key("run", model_id),
         "metrics": {"train_loss": 2.44, "dev_loss": 2.56, "tokens_per_second": 492.0, "tokens": 36000.0},
     }  # fmt: skip
+
+
+def _recipes() -> list[Row]:
+    settings = Recipe.model_validate({"name": "demo", "base_model": "base", "iterations": 3})
+    return [{"recipe_digest": "0" * 16, "experiment": "demo", "settings": settings.model_dump_json(),
+             "code_version": "0.2.0", "recorded_at": NOW}]  # fmt: skip
 
 
 def _runs() -> list[Row]:

@@ -13,6 +13,7 @@ from jobs.cli import commands
 from jobs.lake import translated
 from jobs.lake.runs import Run
 from jobs.lake.view import LakeView
+from jobs.recipe.differences import Difference
 from jobs.report import gather, report, write
 from jobs.report.facts import Stage
 from schemas.ops import RUNS
@@ -141,6 +142,12 @@ def test_work_is_the_last_loop_that_did_any(facts: dict) -> None:
     assert extracted["dropped"] == {"too_short": 80, "uppercase_header": 40}
 
 
+def test_recipe_is_shown_with_its_differences(facts: dict) -> None:
+    assert facts["recipe"]["base_model"] == "base"
+    assert facts["recipe"]["settings"]["iterations"] == 3
+    assert facts["recipe"]["differences"] == [Difference("iterations", "3", "2")]
+
+
 def test_lengths_and_models(facts: dict) -> None:
     assert [one["set"] for one in facts["lengths"]] == [
         "seed", "candidates", "curated, iteration 1", "curated, iteration 2",
@@ -153,7 +160,7 @@ def test_report_is_written_beside_the_lake_it_links_into(made: tuple[dict, str])
     html = made[1]
     assert "<script" not in html
     assert "/lake/reports/gold.curated/index.html" in html
-    assert html.count("<svg") == 6
+    assert html.count("<svg") == 11
 
 
 def test_the_command_says_where_it_is(look: Command, finished_root: str, tmp_path: Path) -> None:

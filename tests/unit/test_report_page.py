@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs.recipe.differences import Difference
+from jobs.report import bars
 from jobs.report.facts import KEPT, Stage, rules
 from jobs.report.page import document_link, duration, number, page, score, shortened, size, web_address
 from transforms.scoring.estimates import Estimate
@@ -16,7 +18,7 @@ from transforms.scoring.judge_check import PAPER, measures
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EMPTY: dict[str, Any] = {
-    "experiment": "demo", "root": "demo/lake", "last_run": None, "funnel": [Stage(key, key, 0) for key in ("documents", "candidates")],
+    "experiment": "demo", "root": "demo/lake", "last_run": None, "recipe": None, "funnel": [Stage(key, key, 0) for key in ("documents", "candidates")],
     "rules": [], "replaced": {}, "seed": {}, "accounts": [], "histograms": [], "thresholds": [], "checks": [], "lengths": [],
     "drift": [], "paper": PAPER, "win_rates": [],
     "examples": {"iteration": None, "kept": [], "rejected": []}, "answers": {"iterations": [], "prompts": []},
@@ -63,6 +65,8 @@ def full() -> dict[str, Any]:
     }  # fmt: skip
     return EMPTY | {
         "last_run": run,
+        "recipe": {"base_model": "demo/base", "settings": {"base_model": "demo/base", "iterations": 3},
+                   "differences": [Difference("iterations", "3", "2")]},
         "funnel": [
             Stage("documents", "documents", 1204), Stage("pieces", "pieces found", 38211), Stage("kept", "pieces kept", 5120, 38211),
             Stage("unique", "unique pieces", 4610, 5120), Stage("unlabelled", "unlabelled set", 1500, 4610),
@@ -182,13 +186,36 @@ def test_page_of_an_empty_lake_says_what_is_missing() -> None:
 
 def test_page_shows_the_numbers() -> None:
     html = full_page()
-    assert html.count("<svg") == 6
+    n_panels = {"scores": 6, "held-out": 2, "drift": 1, "lengths": 2}
+    assert html.count("<svg") == sum(n_panels.values())
     for text in ("38,211", "2 min 41 s", "below threshold", "(0.020 &lt; 0.100)", "gate expected", "M2",
                  'href="../lake/reports/docs%20a/index.html"', "gold.curated VERSION AS OF 1", "<b>0.612</b>", "on 11 of 12 prompts",
                  "29,000 · 24.11 % of 38,211 pass", "2,200 · 76.12 % of 9,211 pass", "5,120 · 13.40 % of 38,211",
+                 "1,204 documents gave 5,120 clean pieces and 200 pairs; curation kept 61 in iteration 1 and 66 in iteration 2.",
+                 '<li class="nothing">M2 is not shown to differ from M0: it wins 61.2 % (40.0 to 80.0) of 11 comparisons.</li>',
+                 "1 settings differ from the defaults", "<code>iterations</code>",
                  "No piece was dropped as blocked url, too many headers", "email&nbsp;357"):  # fmt: skip
         assert text in html, text
     assert "n/a to n/a" not in html
+
+
+def test_page_fits_a_phone_and_a_dark_screen() -> None:
+    html, read = full_page(), Reader(full_page())
+    assert "color-scheme: light dark" in html
+    assert not re.search(r"#(?:0072b2|e69f00|009e73|b8bec6|24292f)", html[html.index("<body>") :], re.IGNORECASE)
+    assert not re.search(r"min-width: (?!0|2px|9rem|48)", html), "an element that is wider than a phone"
+    n_empty = len(re.findall(r'<td(?: class="num")?><div>\s*</div>', html))
+    assert n_empty
+    assert read.tags.count("td") - n_empty == sum(name == "data-label" for _, name, _ in read.attributes)
+
+
+def test_funnel_is_logarithmic_and_bars_keep_their_order() -> None:
+    found = bars.funnel(
+        [Stage("documents", "documents", 999), Stage("kept", "pieces kept", 9, 999), Stage("x", "none", 0, 9)]
+    )
+    assert [bar.width for bar in found] == ["60.00%", "20.00%", "0.00%"]
+    assert [bar.text for bar in found] == ["999", "9 · 0.9 % of 999", "0 · 0.0 % of 9"]
+    assert bars.funnel([Stage("documents", "documents", 0)]) == bars.rules([]) == bars.rules(rules({})) == []
 
 
 def test_ids_are_unique_and_every_reference_is_met() -> None:

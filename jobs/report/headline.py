@@ -1,0 +1,64 @@
+"""The report's first sentences: what the experiment made, and the evidence that it helped."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jobs.report.facts import Stage
+
+CHANCE = 0.5
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One sentence about a comparison with chance, and the direction in which its interval excludes chance."""
+
+    sentence: str
+    shows: Literal["better", "worse", "nothing"]
+
+
+def happened(funnel: Sequence[Stage]) -> str:
+    """Return one sentence with the counts from documents to curated pairs."""
+    n = {stage.key: stage.n for stage in funnel}
+    if not n.get("documents"):
+        return "No documents have been ingested yet."
+    curated = [
+        f"{stage.n:,} in {stage.name.partition(', ')[2]}" for stage in funnel if stage.key.startswith("curated-")
+    ]
+    made = f"{n['documents']:,} documents gave {n.get('kept', 0):,} clean pieces and {n.get('candidates', 0):,} pairs"
+    return f"{made}; curation kept {' and '.join(curated)}." if curated else f"{made}; none has been curated yet."
+
+
+def evidence(checks: Sequence[Mapping[str, Any]], win_rates: Sequence[Mapping[str, Any]]) -> list[Evidence]:
+    """Return a sentence on the first scorer's held-out check, and one on each comparison of two models' answers."""
+    return [*_of_scorers(checks), *_of_models(win_rates)]
+
+
+def _of_scorers(checks: Sequence[Mapping[str, Any]]) -> Iterator[Evidence]:
+    for check in checks[:1]:
+        auc = check["measures"][0]
+        if auc.measure == "auc":
+            scorer = f"The {check['scorer'].replace('_', ' ')} under M{check['iteration']}"
+            ranked = f"ranks a true held-out pair above a spoilt one ({auc.of}) in {_percent(auc)} of the cases"
+            yield Evidence(f"{scorer} {ranked}; guessing gives 50 %.", _against_chance(auc))
+
+
+def _of_models(win_rates: Sequence[Mapping[str, Any]]) -> Iterator[Evidence]:
+    for win in win_rates:
+        if win["rate"] is None:
+            continue
+        shown = _against_chance(win["rate"])
+        said = {"better": "is better than", "worse": "is worse than", "nothing": "is not shown to differ from"}[shown]
+        models = f"M{win['iteration']} {said} M{win['reference']}"
+        yield Evidence(f"{models}: it wins {_percent(win['rate'])} of {win['n']:,} comparisons.", shown)
+
+
+def _percent(figure: Any) -> str:
+    """Return a share with its interval in percent."""
+    return f"{100 * figure.value:.1f} % ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
+
+
+def _against_chance(figure: Any) -> Literal["better", "worse", "nothing"]:
+    if figure.low > CHANCE:
+        return "better"
+    return "worse" if figure.high < CHANCE else "nothing"
