@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks import results
 from model_ops.training.dataset import Example, Splits
+from model_ops.training.resume import Checkpoints
 from model_ops.training.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(
@@ -31,7 +32,7 @@ SETTINGS = TrainingSettings(
     batch_size=32,
     small_batch_size=32,
     micro_batch_size=4,
-    gradient_checkpointing=True,
+    gradient_checkpointing="full",
     epochs=1,
     max_length=2048,
     dev_examples=0,
@@ -53,20 +54,6 @@ def examples(n: int, longest: int) -> list[Example]:
     return [Example(str(i), ids(30, 80), ids(longest // 4, longest - 80)) for i in range(n)]
 
 
-def peak(dtype: str) -> float:
-    """Measure the operations per second of a large matrix product on this machine."""
-    import torch
-
-    n, device = (8192, "cuda") if torch.cuda.is_available() else (2048, "cpu")
-    a, b = (torch.randn(n, n, device=device, dtype=getattr(torch, dtype)) for _ in range(2))
-    seconds = []
-    for _ in range(5):
-        began = time.perf_counter()
-        (a @ b)[0, 0].item()
-        seconds.append(time.perf_counter() - began)
-    return float(2 * n**3 / min(seconds))
-
-
 def n_weights(model: Path, dtype: str) -> int:
     """Count the weights of a model."""
     from transformers import AutoModelForCausalLM
@@ -79,7 +66,8 @@ def trained(model: Path, settings: TrainingSettings, train: list[Example]) -> di
     from model_ops.training.fit import fit
 
     with tempfile.TemporaryDirectory() as out:
-        return fit(settings, model, 0, Splits(train, []), Path(out)).metrics
+        checkpoints = Checkpoints(Path(out, "checkpoints"), {})
+        return fit(settings, model, 0, Splits(train, []), Path(out), checkpoints).metrics
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,39 +79,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dtype", nargs="+", choices=["auto", "bfloat16", "float32"], default=["auto"])
     parser.add_argument("--examples", type=int, default=128)
     parser.add_argument("--longest", type=int, default=1024, help="maximum length of an example in tokens")
-    parser.add_argument("--gradient-checkpointing", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--gradient-checkpointing", nargs="+", choices=["none", "selective", "full"], default=["full"])
+    parser.add_argument("--packing", nargs="+", choices=["on", "off"], default=["off"])
     results.add_option(parser)
     options = parser.parse_args(arguments)
     import torch
 
     from model_ops.devices import served_dtype
+    from model_ops.training.progress import matrix_product_rate, operations_per_token
 
     logging.basicConfig(level=logging.WARNING)
     figures: list[results.Found] = []
     for dtype in map(served_dtype, options.dtype):
-        limit, weights = peak(dtype), n_weights(options.model, dtype)
+        limit, weights = matrix_product_rate(dtype), n_weights(options.model, dtype)
         sys.stdout.write(f"{weights / 1e9:.2f} billion weights, matrix product {limit / 1e12:,.3f} TFLOPS in {dtype}\n")
-        for method, micro in product(options.method, options.micro_batch):
-            changes = {"method": method, "micro_batch_size": micro, "dtype": dtype}
-            changes["gradient_checkpointing"] = options.gradient_checkpointing
+        switches = (options.method, options.micro_batch, options.gradient_checkpointing, options.packing)
+        for method, micro, mode, packing in product(*switches):
+            changes = {"method": method, "micro_batch_size": micro, "dtype": dtype, "packing": packing}
+            changes["gradient_checkpointing"] = mode
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
+            rows = "packed" if packing == "on" else f"{micro} at a time"
             began = time.perf_counter()
             metrics = trained(
                 options.model, SETTINGS.model_copy(update=changes), examples(options.examples, options.longest)
             )
-            operations = (4 if method == "lora" else 6) * weights * metrics["tokens_per_second"]
+            operations = operations_per_token(weights, method == "full") * metrics["tokens_per_second"]
             sys.stdout.write(
-                f"{method:<5} micro_batch_size={micro} {metrics['tokens_per_second']:9,.0f} tokens/s, "
+                f"{method:<5} {rows}, checkpointing={mode} {metrics['tokens_per_second']:9,.0f} tokens/s, "
                 f"{operations / limit:.0%} of the peak, {metrics['peak_memory_mib'] / 1024:.1f} GiB, "
                 f"{time.perf_counter() - began:.0f} s with loading and saving\n"
             )
             sys.stdout.flush()
-            name = (
-                f"{method}, {dtype}, {micro} at a time{'' if options.gradient_checkpointing else ', activations kept'}"
-            )
+            name = f"{method}, {dtype}, {rows}, activations computed again: {mode}"
             figures += [
                 results.Found(name, metrics["tokens_per_second"], "tokens/s"),
                 results.Found(f"{name}, share of the matrix product", 100 * operations / limit, "%"),

@@ -4,7 +4,8 @@
         --expect-digest HEX --base-model DIR --settings JSON --config-digest HEX --out DIR
 
 or, for several GPUs, `accelerate launch --num_processes 8 -m model_ops.train …`. The folder appears
-complete, with its manifest, or not at all.
+complete, with its manifest, or not at all. A training that was killed continues from its last checkpoint
+in the folder `<out>.checkpoints` when the same command is run again.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
+
+from pydantic import ValidationError
 
 from model_ops import weights
 from model_ops.text.chat import ChatFormat
@@ -33,6 +36,7 @@ from model_ops.training.checkpoints import (
     read_manifest,
 )
 from model_ops.training.dataset import Splits, check_rows, examples, read_rows
+from model_ops.training.resume import Checkpoints
 from model_ops.training.settings import TrainingError, TrainingSettings, parse_settings
 from model_ops.training.whole_folder import whole_folder
 
@@ -63,8 +67,12 @@ class Training:
             "content_digest": self.expect_digest,
             "base_digest": base_digest,
             "config_digest": self.config_digest,
-            "settings": self.settings.model_dump(mode="json"),
+            "settings": self.settings.that_count(),
         }
+
+    def checkpoints(self, inputs: dict[str, Any]) -> Checkpoints:
+        """Return the checkpoints of this training, in a folder beside the model's."""
+        return Checkpoints(self.out.with_name(f"{self.out.name}.checkpoints"), inputs)
 
 
 def run(training: Training, *, dry_run: bool = False) -> None:
@@ -76,33 +84,38 @@ def run(training: Training, *, dry_run: bool = False) -> None:
     """
     check_model_folder(training.base_model)
     inputs = training.inputs(folder_digest(training.base_model))
+    checkpoints = training.checkpoints(inputs)
     if _is_done(training.out, inputs):
         log.info("%s: trained already on these rows with these settings", training.out)
+        checkpoints.remove()  # a process that was killed after its last step has left them
         return
     if dry_run:
         _examples(training, _chat(training))
         return
     is_main = os.environ.get("RANK", "0") == "0"
     with whole_folder(training.out, is_main=is_main) as folder:
-        metrics = _train(training, inputs, folder, is_main=is_main)
+        metrics = _train(training, inputs, folder, checkpoints, is_main=is_main)
     if is_main:
         _is_done(training.out, inputs)
+        checkpoints.remove()
         log.info("%s: %s", training.out, " ".join(f"{k}={v:.4g}" for k, v in metrics.items()))
 
 
-def _train(training: Training, inputs: dict[str, Any], folder: Path, *, is_main: bool) -> dict[str, float]:
+def _train(
+    training: Training, inputs: dict[str, Any], folder: Path, checkpoints: Checkpoints, *, is_main: bool
+) -> dict[str, float]:
     """Train into a folder, write its manifest, and return the metrics."""
     chat = _chat(training)
     examples = _examples(training, chat)
     # Imports torch and transformers, which the earlier checks do not need.
     from model_ops.training.fit import fit
 
-    fitted = fit(training.settings, training.base_model, chat.end_id, examples, folder)
+    fitted = fit(training.settings, training.base_model, chat.end_id, examples, folder, checkpoints)
     if is_main:
         _require_finite(folder, training, fitted.metrics)
         files = file_digests(folder)
         Manifest(
-            **inputs,
+            **inputs | {"settings": training.settings.model_dump(mode="json")},
             **asdict(fitted),
             table=training.table,
             table_version=training.version,
@@ -139,12 +152,21 @@ def _is_done(out: Path, inputs: dict[str, Any]) -> bool:
     if not (out / MANIFEST).exists():
         raise TrainingError(f"{out} exists and holds no finished training; remove it or name another --out")
     manifest = vars(read_manifest(out))
+    manifest["settings"] = _settings_that_count(manifest["settings"])
     differ = [name for name, value in inputs.items() if manifest[name] != value]
     if differ:
         raise TrainingError(
             f"{out} holds another training: {', '.join(differ)} differ; remove it or name another --out"
         )
     return True
+
+
+def _settings_that_count(recorded: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a manifest that determine its model; a setting of a later release has its default."""
+    try:
+        return TrainingSettings.model_validate(recorded).that_count()
+    except ValidationError:  # of a later release
+        return recorded
 
 
 def _examples(training: Training, chat: ChatFormat) -> Splits:
@@ -209,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"training {training.dataset}: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write(f"training {training.dataset}: interrupted; nothing was kept\n")
+        sys.stderr.write(f"training {training.dataset}: interrupted; the same command continues from its checkpoints\n")
         return 130
     return 0
 

@@ -77,7 +77,7 @@ method = "lora"
 learning_rate = 1e-3
 dropout = 0.0
 micro_batch_size = 2
-gradient_checkpointing = false
+gradient_checkpointing = "none"
 epochs = 1.0
 lora_layers_from = 20
 epochs_of = {{ backward-0 = 3.0 }}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # it imports everything that the jobs need
     from jobs.recipe.step import Parameters
 
-LOOKS = ("sql", "tables", "history", "releases", "audit", "explain", "report")
-"""The commands that only read a lake. `sql` runs on Spark by default."""
+LOOKS = ("sql", "tables", "history", "releases", "audit", "explain", "report", "serve")
+"""The commands that only read a lake. `sql` runs on Spark by default; the others start no JVM."""
 
 EPILOG = """examples:
   humpback run --recipe jobs/recipes/demo.toml --lake demo/lake
@@ -58,6 +58,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
         _add_run(commands, shared)
         _add_jobs(commands, shared)
     _add_looks(commands, shared)
+    _add_serve(commands, shared)
     _add_doctor(commands, shared)
     return top
 
@@ -161,6 +162,28 @@ def _add_looks(commands: Any, shared: _Shared) -> None:
     report.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: <lake>/reports/report.html)"
     )
+
+
+def _add_serve(commands: Any, shared: _Shared) -> None:
+    from model_ops.serving.settings import ServerOptions
+
+    about = "serve a trained model with an OpenAI-compatible API until Ctrl-C"
+    text = (
+        "Serve a trained model with an OpenAI-compatible API, on this machine only, until Ctrl-C. "
+        "The server applies the model's chat format. If HUMPBACK_API_KEY is set, clients must send it."
+    )
+    serve = commands.add_parser("serve", parents=[shared.lake, shared.any], help=about, description=text)
+    serve.add_argument("model_id", metavar="MODEL_ID", help="a model_id of ops.models, e.g. forward-2-1a2b3c")
+    for name in ("port", "max_model_len"):
+        field = ServerOptions.model_fields[name]
+        about = f"{field.description} (default: {field.default})"
+        serve.add_argument(
+            f"--{name.replace('_', '-')}", type=_at_least(1), default=field.default, metavar="N", help=about
+        )
+    about = "sequences that the server computes at once (default: 64)"
+    serve.add_argument("--max-num-seqs", type=_at_least(1), default=64, metavar="N", help=about)
+    about = ServerOptions.model_fields["eager"].description
+    serve.add_argument("--eager", action="store_true", help=about)
 
 
 def _add_doctor(commands: Any, shared: _Shared) -> None:

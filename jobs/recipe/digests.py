@@ -10,6 +10,7 @@ from jobs.recipe.prompts import read_prompts
 from jobs.recipe.scoring import ScorerName
 from jobs.recipe.section import digest
 from model_ops.training.checkpoints import check_model_folder, digest_of, file_digests, first_digest
+from model_ops.training.settings import SPEED_ONLY
 from transforms.dedup import duplicates, signatures
 from transforms.evaluation import judgements
 from transforms.pages import segments
@@ -98,8 +99,8 @@ def training_digest(recipe: Recipe, direction: Direction, iteration: int) -> str
 
 def training_digests(recipe: Recipe, direction: Direction, iteration: int) -> tuple[str, ...]:
     """Return `training_digest`, and the digest that release 0.2.0 made of the same settings; either one is valid."""
-    settings = recipe.finetune.settings(direction, iteration)
-    del settings["micro_batch_size"], settings["gradient_checkpointing"]  # they do not change the trained model
+    given = recipe.finetune.settings(direction, iteration)
+    settings = {name: value for name, value in given.items() if name not in SPEED_ONLY}
     return tuple(digest([settings, of_base]) for of_base in base_digests(recipe.base_model))
 
 

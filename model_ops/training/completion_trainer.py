@@ -1,40 +1,66 @@
-"""A subclass of transformers' Trainer with a fixed order of examples, a linear schedule and a loss per token."""
+"""A subclass of transformers' Trainer whose batches are optimizer steps, and which continues after a crash."""
 
+import hashlib
 import logging
 import time
-from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_pt_utils import nested_gather
 
-from model_ops.training.dataset import training_order
 from model_ops.training.divergence import Watch, named
-from model_ops.training.loss import IGNORED, completion_loss, token_losses
+from model_ops.training.loss import IGNORED, sums_by_example, token_losses
+from model_ops.training.progress import Progress
+from model_ops.training.resume import Checkpoints, Facts
 from model_ops.training.settings import TrainingError, TrainingSettings
+from model_ops.training.steps import Step, Steps
 
 log = logging.getLogger(__name__)
 
 
 class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
-    """Trains on completions, in batches of `step_size` examples over all devices.
+    """Trains on completions. For Trainer, the whole training is one epoch, and a batch is an optimizer step.
 
-    With several devices, the last batch of an epoch is filled up with examples of its first, so that
-    no device is idle.
+    The random numbers of each forward pass depend on seed, step, pass and process only. With the weights, the
+    optimizer and the number of the step, a training therefore continues exactly where a checkpoint was written.
     """
 
-    def __init__(self, settings: TrainingSettings, step_size: int, **options: Any) -> None:
-        """Set up the training of `settings`; `options` are passed to Trainer."""
-        super().__init__(compute_loss_func=self._loss, compute_metrics=self._mean_loss, **options)
-        self.settings, self.step_size, self.watch = settings, step_size, Watch(settings)
-        self.remove_callback(PrinterCallback)
+    def __init__(
+        self, steps: Steps, checkpoints: Checkpoints, start: Facts | None, progress: Progress, **options: Any
+    ) -> None:
+        """Set up the training of `steps`; `start` is the checkpoint to continue from, if any.
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> "EpochOrder":
-        return EpochOrder([len(e) for e in self.train_dataset], self.step_size, self.settings.seed)
+        `options` are passed to Trainer.
+        """
+        super().__init__(compute_loss_func=self._loss, compute_metrics=self._mean_loss, **options)
+        settings = steps.settings
+        self.settings, self.steps, self.watch = settings, steps, Watch(settings)
+        self.checkpoints, self.start, self.progress = checkpoints, start, progress
+        self.remove_callback(PrinterCallback)
+        for callback in (progress, _Continuation(self), _Saving(settings)):
+            self.add_callback(callback)
+        self._of_pass: dict[str, Any] = {}
+
+    def get_train_dataloader(self) -> DataLoader[Step]:
+        """Return the optimizer steps of this process; unlike Trainer's own loader, no other process deals them out."""
+        return DataLoader(self.steps, batch_size=1, collate_fn=lambda steps: steps[0])
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Step], torch.Tensor]:
+        """Return the next step, and the number of completion tokens of all processes in it."""
+        with self.progress.waiting():
+            step = next(epoch_iterator)
+        self.progress.n_tokens += step.n_seen
+        return [step], torch.tensor(step.n_tokens, device=device)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Return 0: Trainer's estimate needs batches of its own form."""
+        return 0
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Schedule a linear decay from the first learning rate to the final one, reached at the last step."""
@@ -43,16 +69,38 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
         self.lr_scheduler = LambdaLR(optimizer or self.optimizer, lambda step: 1 - fall * min(step / last, 1))
         return self.lr_scheduler
 
-    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Run one forward and backward pass, and record its examples for `watch`."""
-        self.watch.begin(self.state.global_step + 1, inputs.pop("ids"))
-        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+    def training_step(self, model: Any, inputs: Step, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Run the forward and backward passes of a step, and return the sum of their losses."""
+        losses = []
+        for place, one_pass in enumerate(inputs.passes):
+            torch.manual_seed(self._seed(place))
+            is_last = place == len(inputs.passes) - 1
+            with self.accelerator.no_sync(model) if self._may_wait and not is_last else nullcontext():
+                losses.append(self._run_pass(model, dict(one_pass), num_items_in_batch))
+        return torch.stack(losses).sum()
+
+    @property
+    def _may_wait(self) -> bool:
+        """Whether gradients are exchanged after a step's last pass only; with sharded weights they would not fit."""
+        return self.args.world_size > 1 and not self.is_fsdp_enabled
+
+    def _run_pass(self, model: Any, inputs: dict[str, Any], n_tokens: Any) -> torch.Tensor:
+        ids = inputs.pop("ids")
+        self._of_pass = {"owners": inputs.pop("owners"), "n_examples": len(ids)}
+        self.watch.begin(self.state.global_step + 1, ids)
+        loss: torch.Tensor = super().training_step(model, inputs, n_tokens)
         return loss
 
+    def _seed(self, place: int) -> int:
+        """Return the seed of a pass of the current step in this process, for dropout."""
+        name = f"{self.settings.seed}/{self.state.global_step}/{place}/{self.args.process_index}"
+        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])
+
     def _loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
-        loss, of_examples = completion_loss(outputs.logits, labels, num_items_in_batch)
-        self.watch.losses(of_examples)
-        return loss
+        losses = token_losses(outputs.logits, labels)
+        owners = self._of_pass["owners"].to(losses.device)
+        self.watch.losses(sums_by_example(losses, owners, self._of_pass["n_examples"]))
+        return losses.sum() / num_items_in_batch
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
@@ -73,7 +121,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
     ) -> tuple[None, torch.Tensor, torch.Tensor]:
         """Return for each example the sum of its completion tokens' losses, and their number."""
         inputs = self._prepare_inputs(inputs)
-        labels, _ = inputs.pop("labels"), inputs.pop("ids")
+        labels, _, _ = inputs.pop("labels"), inputs.pop("ids"), inputs.pop("owners")
         with torch.no_grad(), self.compute_loss_context_manager():
             losses = token_losses(model(**inputs).logits, labels)
         return None, losses.sum(1), (labels != IGNORED).sum(1)
@@ -90,58 +138,77 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
             )
         return {"loss": prediction.predictions.sum() / prediction.label_ids.sum()}
 
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint; Trainer writes its part to `args.output_dir`, the folder of unfinished ones.
 
-class EpochOrder(Sampler[int]):
-    """A sampler that yields `training_order` for each epoch, the same in every process."""
+        Raises:
+            TrainingError: the training has diverged; the checkpoint before stays.
+        """
+        self.watch.require_finite(self.state.max_steps)
+        losses = self._sums_of_losses()
+        with self.checkpoints.writing(self.state.global_step, is_main=self.is_world_process_zero()) as folder:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.is_world_process_zero():
+                for pickled in folder.rglob("training_args.bin"):
+                    pickled.unlink()
+                self.checkpoints.complete(
+                    folder,
+                    n_processes=self.args.world_size,
+                    step=self.state.global_step,
+                    seconds=self.progress.seconds,
+                    n_tokens=self.progress.n_tokens,
+                    losses=losses,
+                )
+        self.accelerator.wait_for_everyone()
+        log.info("step=%d checkpoint=%s", self.state.global_step, folder.name)
 
-    def __init__(self, lengths: list[int], batch_size: int, seed: int) -> None:
-        """`lengths` are the examples' lengths in tokens."""
-        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+    def _sums_of_losses(self) -> dict[str, float]:
+        """Return the sums from which Trainer computes losses, averaged over processes."""
+        since_log = nested_gather(self._tr_loss, self.args.parallel_mode).mean().item()
+        return {"since_log": since_log, "total": self._total_loss_scalar, "last_log": self._globalstep_last_logged}
 
-    def __len__(self) -> int:
-        """Return the number of examples in an epoch."""
-        return len(self.lengths)
+    def restore(self, start: Facts) -> None:
+        """Continue the sums of losses and the clock of the checkpoint that the training continues from."""
+        self.progress.resume(start.seconds, start.n_tokens)
+        losses = start.losses
+        self._tr_loss += losses["since_log"]
+        self._total_loss_scalar = losses["total"]
+        self._globalstep_last_logged = int(losses["last_log"])
+        self._initial_global_step = 0
 
-    def __iter__(self) -> Iterator[int]:
-        """Iterate over the indices of the examples."""
-        return iter(training_order(self.lengths, self.batch_size, self.seed, self.epoch))
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Save nothing: the random numbers of a pass follow from its place."""
 
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch; the data loader calls this before each one."""
-        self.epoch = epoch
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Load nothing: the random numbers of a pass follow from its place."""
 
 
-class Progress(TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    """Logs the loss, the speed and the remaining time of a training."""
+class _Continuation(TrainerCallback):  # type: ignore[misc]  # transformers has no types
+    """Restores at the beginning of a training what Trainer itself does not."""
 
-    def __init__(self, tokens_per_epoch: int) -> None:
-        """`tokens_per_epoch` excludes padding."""
-        self.tokens_per_epoch = tokens_per_epoch
-        self.began: float | None = None
-        self.seconds = 0.0
-        """Time since the first step began, without the evaluation before it."""
+    def __init__(self, trainer: CompletionTrainer) -> None:
+        self.trainer = trainer
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clock at the first step."""
-        self.began = self.began or time.monotonic()
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.trainer.start:
+            self.trainer.restore(self.trainer.start)
+
+
+class _Saving(TrainerCallback):  # type: ignore[misc]  # transformers has no types
+    """Asks for a checkpoint after a number of steps or minutes, but not after the last step."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self.settings, self.last = settings, time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Record the seconds since the first step began."""
-        self.seconds = time.monotonic() - (self.began or 0.0)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """Log one line for each reported loss, from the main process only."""
-        logs = (logs or {}) if state.is_world_process_zero else {}
-        if "eval_loss" in logs:
-            log.info("step=%d held_out_loss=%.3f", state.global_step, logs["eval_loss"])
-        if "loss" not in logs:
-            return
-        log.info(
-            "step=%d/%d loss=%.3f learning_rate=%.1e tokens_per_s=%.0f eta_s=%.0f",
-            state.global_step,
-            state.max_steps,
-            logs["loss"],
-            logs["learning_rate"],
-            state.epoch * self.tokens_per_epoch / self.seconds,
-            self.seconds / state.global_step * (state.max_steps - state.global_step),
-        )
+        steps, seconds = self.settings.checkpoint_steps, 60 * self.settings.checkpoint_minutes
+        is_due = bool(steps) and state.global_step % steps == 0
+        is_due = is_due or (bool(seconds) and time.monotonic() - self.last >= seconds)
+        if args.world_size > 1:  # the clocks of the processes differ
+            flag = torch.tensor(is_due, device=args.device, dtype=torch.uint8)
+            torch.distributed.broadcast(flag, 0)
+            is_due = bool(flag.item())
+        if is_due and state.global_step < state.max_steps:
+            control.should_save = True
+            self.last = time.monotonic()

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import re
-import resource
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -21,11 +20,15 @@ from transformers.utils import logging as transformers_logging
 
 from model_ops.devices import served_dtype
 from model_ops.training.checkpoints import MANIFEST
-from model_ops.training.completion_trainer import CompletionTrainer, Progress
+from model_ops.training.completion_trainer import CompletionTrainer
 from model_ops.training.dataset import Splits
 from model_ops.training.divergence import named
 from model_ops.training.loss import collate
+from model_ops.training.memory import Recomputed, fitting_mode, free_bytes, needed_bytes, shape_of, too_large
+from model_ops.training.progress import Progress, matrix_product_rate, operations_per_token, peak_memory_mib
+from model_ops.training.resume import Checkpoints, Facts
 from model_ops.training.settings import TrainingError, TrainingSettings
+from model_ops.training.steps import Steps
 
 log = logging.getLogger(__name__)
 
@@ -43,34 +46,53 @@ class Fitted:
     n_processes: int
 
 
-def fit(settings: TrainingSettings, base: Path, end_id: int, examples: Splits, out: Path) -> Fitted:
-    """Train from the base model and save the result to `out`, an adapter also to `out/adapter`.
+def fit(
+    settings: TrainingSettings, base: Path, end_id: int, examples: Splits, out: Path, checkpoints: Checkpoints
+) -> Fitted:
+    """Train from the base model or a checkpoint, and save the result to `out`, an adapter also to `out/adapter`.
 
     With bfloat16, the trained weights (adapters, or all in a full finetune) are still kept in float32 and only
     multiplied in bfloat16: small steps would be rounded away. The saved model has the number format
     of the base model. It ends its answers with `end_id`, which is also the padding token.
 
     Raises:
-        TrainingError: the model cannot be trained as the settings ask, or the training diverges.
+        TrainingError: the model cannot be trained as the settings ask, the training diverges, or the checkpoints are
+            another training's.
     """
     require_completions(examples)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     dtype = served_dtype(settings.dtype)
-    args = _arguments(settings, dtype, examples, out)
+    newest = checkpoints.newest()
     set_seed(settings.seed)
-    progress = Progress(examples.tokens)
-    trainer = CompletionTrainer(
-        settings,
-        args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size,
-        model=_trainable(settings, base, dtype, max(map(len, [*examples.train, *examples.dev]))),
-        args=args,
-        train_dataset=examples.train,
-        eval_dataset=sorted(examples.dev, key=len, reverse=True),
-        data_collator=partial(collate, pad=end_id),
-        callbacks=[progress],
-    )
-    metrics = _train(trainer) | _speed(trainer, progress)
+    model = _trainable(settings, base, dtype, max(map(len, [*examples.train, *examples.dev])))
+    process, n_processes = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
+    steps = Steps(examples.train, settings, end_id, process, n_processes)
+    mode = _recomputed(settings, model, dtype, steps)
+    args = _arguments(settings, dtype, checkpoints.unfinished, mode, evaluate_first=bool(examples.dev) and not newest)
+    operations = operations_per_token(model.num_parameters(), settings.method == "full")
+    progress = Progress(operations, matrix_product_rate(dtype), args.world_size)
+    try:
+        trainer = CompletionTrainer(
+            steps,
+            checkpoints,
+            newest[1] if newest else None,
+            progress,
+            model=model,
+            args=args,
+            train_dataset=examples.train,
+            eval_dataset=sorted(examples.dev, key=len, reverse=True),
+            data_collator=partial(collate, pad=end_id),
+        )
+    except RuntimeError as error:
+        if settings.report_to == "none":
+            raise
+        raise TrainingError(f"report_to: {error}") from error  # its package is not installed
+    try:
+        metrics = _train(trainer, newest) | _speed(trainer)
+    finally:
+        if trainer.is_world_process_zero():
+            checkpoints.clear_unfinished()
     _save(trainer, settings, base, out, end_id)
     return Fitted(metrics, dtype, _device(), args.world_size)
 
@@ -86,38 +108,50 @@ def require_completions(examples: Splits) -> None:
         raise TrainingError(f"{len(empty):,} examples have no completion to learn: {named(empty)}; leave them out")
 
 
-def _arguments(settings: TrainingSettings, dtype: str, examples: Splits, out: Path) -> TrainingArguments:
+def _arguments(
+    settings: TrainingSettings, dtype: str, out: Path, mode: Recomputed, *, evaluate_first: bool
+) -> TrainingArguments:
     cuda = torch.cuda.is_available()
     args = TrainingArguments(
         output_dir=str(out),
-        report_to="none",
-        save_strategy="no",
+        report_to=settings.report_to,
+        save_strategy="no",  # checkpoints are asked for by time or step
         disable_tqdm=True,
         logging_steps=0.02,
         logging_nan_inf_filter=False,  # else a diverged training reports its last finite loss
         seed=settings.seed,
-        num_train_epochs=settings.epochs,
+        num_train_epochs=1,  # the steps of all epochs are one for Trainer
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         bf16=dtype == "bfloat16",
         use_cpu=not cuda,
         remove_unused_columns=False,
         dataloader_pin_memory=cuda,
-        eval_on_start=bool(examples.dev),
+        eval_on_start=evaluate_first,
+        per_device_eval_batch_size=settings.micro_batch_size,
         ddp_find_unused_parameters=False,
-        gradient_checkpointing=settings.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},  # the reentrant kind fails at frozen embeddings
+        gradient_checkpointing=mode != "none",
+        gradient_checkpointing_kwargs={
+            "use_reentrant": False,  # the reentrant kind fails at frozen embeddings
+            "every_n_layers": 2 if mode == "selective" else 1,
+        },
     )
-    micro, passes = settings.batch_shape(len(examples.train), args.world_size)
-    args.per_device_train_batch_size = args.per_device_eval_batch_size = micro
-    args.gradient_accumulation_steps = passes
     args._n_gpu = min(args.n_gpu, 1)  # one GPU per process: else Trainer multiplies the batch size
     return args
 
 
-def _train(trainer: CompletionTrainer) -> dict[str, float]:
+def _train(trainer: CompletionTrainer, newest: tuple[Path, Facts] | None) -> dict[str, float]:
     """Train, and return the training loss and, with held-out examples, their losses before and after."""
-    losses = {"train_loss": trainer.train().training_loss}
+    if newest:
+        folder, facts = newest
+        log.info("continuing from %s at step %d of %d", folder.name, facts.step, len(trainer.steps))
+        if facts.n_processes != trainer.args.world_size:
+            log.warning(
+                "the checkpoint is of %d processes, not of %d: the result will differ by rounding",
+                facts.n_processes,
+                trainer.args.world_size,
+            )
+    losses = {"train_loss": trainer.train(resume_from_checkpoint=str(newest[0]) if newest else None).training_loss}
     if trainer.eval_dataset:
         # No separate call of evaluate() before: it would leave the training without gradients shared over processes.
         losses["dev_loss_before"] = next(e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e)
@@ -125,14 +159,15 @@ def _train(trainer: CompletionTrainer) -> dict[str, float]:
     return losses
 
 
-def _speed(trainer: CompletionTrainer, progress: Progress) -> dict[str, float]:
-    tokens = progress.tokens_per_epoch * trainer.state.epoch
+def _speed(trainer: CompletionTrainer) -> dict[str, float]:
+    progress = trainer.progress
     return {
-        "tokens": tokens,
+        "tokens": progress.n_tokens,
         "seconds": progress.seconds,
-        "tokens_per_second": tokens / progress.seconds,
+        "tokens_per_second": progress.tokens_per_second,
+        "model_flops_utilisation": progress.utilisation,
         "steps": trainer.state.global_step,
-        "peak_memory_mib": _peak_memory_mib(),
+        "peak_memory_mib": peak_memory_mib(),
     }
 
 
@@ -150,12 +185,40 @@ def _trainable(settings: TrainingSettings, base: Path, dtype: str, longest: int)
         raise TrainingError(f"{base} takes {positions:,} tokens, the longest example has {longest:,}; lower max_length")
     if "logits_to_keep" not in signature(model.forward).parameters:
         raise TrainingError(f"{base}: {type(model).__name__} cannot limit its logits to the completion")
-    if not is_full:
-        return _with_adapters(model, settings, base, dtype)
-    is_spread = any(os.environ.get(f"ACCELERATE_USE_{how}") == "true" for how in ("FSDP", "DEEPSPEED"))
-    if torch.cuda.is_available() and not is_spread:
-        check_memory(base, model.num_parameters(), torch.cuda.get_device_properties(0).total_memory)
-    return model
+    return model if is_full else _with_adapters(model, settings, base, dtype)
+
+
+def _recomputed(settings: TrainingSettings, model: Any, dtype: str, steps: Steps) -> Recomputed:
+    """Choose the layers whose activations are computed again, by an estimate of the memory, and log the estimate.
+
+    Raises:
+        TrainingError: the training does not fit.
+    """
+    chosen = settings.gradient_checkpointing
+    if any(os.environ.get(f"ACCELERATE_USE_{how}") == "true" for how in ("FSDP", "DEEPSPEED")):
+        return "full" if chosen == "auto" else chosen  # the weights are spread: the estimate is of one device
+    n_trained = model.num_parameters(only_trainable=True)
+    shape = shape_of(model.config, model.num_parameters(), n_trained, 2 if dtype == "bfloat16" else 4)
+    largest, available = steps.largest_pass(), _available_bytes(model)
+    mode = fitting_mode(shape, largest, available) if chosen == "auto" else chosen
+    needed = needed_bytes(shape, largest, mode)
+    if needed > available:
+        raise TrainingError(too_large(shape, largest, mode, available))
+    log.info(
+        "memory: some %.1f of %.1f GB for passes of %d tokens; gradient_checkpointing=%s",
+        needed / 1e9,
+        available / 1e9,
+        largest.n_tokens,
+        mode,
+    )
+    return mode
+
+
+def _available_bytes(model: Any) -> int:
+    """Return the memory for a training on the device, that of the loaded model included."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return free_bytes() + int(model.get_memory_footprint())
 
 
 def _with_dropout(base: Path, dropout: float) -> Any:
@@ -186,21 +249,6 @@ def _with_adapters(model: Any, settings: TrainingSettings, base: Path, dtype: st
             # Adapters are float32. peft would cast their inputs to float32, only for autocast to cast them back.
             module.cast_input_dtype_enabled = False
     return adapted
-
-
-def check_memory(base: Path, n_weights: int, n_bytes: int) -> None:
-    """Check that a GPU of `n_bytes` holds a full finetune: each weight, its gradient and AdamW's two moments.
-
-    Raises:
-        TrainingError: the GPU is too small.
-    """
-    needed = 16 * n_weights
-    if needed > n_bytes:
-        raise TrainingError(
-            f"{base}: a full finetune needs {needed / 1e9:.0f} GB for {n_weights / 1e9:.1f} billion weights, the GPU "
-            f'has {n_bytes / 1e9:.0f}; train adapters (finetune.method = "lora"), or spread the weights over several '
-            "GPUs: accelerate launch --use_fsdp ... -m model_ops.train"
-        )
 
 
 def _linear_from(model: Any, first: int) -> list[str]:
@@ -258,9 +306,3 @@ def _device() -> str:
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
     return f"CPU, {torch.get_num_threads()} threads"
-
-
-def _peak_memory_mib() -> float:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # Linux counts it in KiB

@@ -1,12 +1,17 @@
 """The settings of a training: a section of the recipe, and JSON on the trainer's command line."""
 
 import json
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from model_ops.devices import DtypeSetting
 from model_ops.serving.settings import LORA_RANKS
+
+SPEED_ONLY = frozenset(
+    {"micro_batch_size", "gradient_checkpointing", "packing", "checkpoint_minutes", "checkpoint_steps", "report_to"}
+)
+"""Settings that change a training's speed and memory, and its result by rounding only."""
 
 # Paper, section 3.1: batches of 32, or of 8 below 3,000 examples.
 SMALL = 3000
@@ -14,6 +19,11 @@ SMALL = 3000
 
 class TrainingError(Exception):
     """A training that cannot be done as asked; the message says why and what to do."""
+
+
+def _mode_of_flag(value: Any) -> Any:
+    """Return the mode for a flag of release 0.3.0 and before."""
+    return {True: "full", False: "none"}[value] if isinstance(value, bool) else value
 
 
 class TrainingSettings(BaseModel):
@@ -36,11 +46,29 @@ class TrainingSettings(BaseModel):
         8, ge=1, description=f"batch size below {SMALL:,} training examples (paper, section 3.1)"
     )
     micro_batch_size: int = Field(4, ge=1, description="examples per forward pass on one device, at most")
-    gradient_checkpointing: bool = Field(
-        True, description="compute activations again in the backward pass instead of keeping them in memory"
+    packing: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="on: examples share rows of max_length tokens without padding; off: rows of similar length are "
+        "padded, micro_batch_size at a time; auto: on with a GPU",
+    )
+    gradient_checkpointing: Annotated[Literal["auto", "none", "selective", "full"], BeforeValidator(_mode_of_flag)] = (
+        Field(
+            "auto",
+            description="layers whose activations are computed again in the backward pass instead of kept in memory: "
+            "none, every second (selective), all (full), or the fewest that the memory allows (auto)",
+        )
+    )
+    report_to: Literal["none", "tensorboard", "mlflow"] = Field(
+        "none", description="program that receives the losses while training, if its package is installed"
     )
     epochs: float = Field(3.0, gt=0, description="passes over the training set (paper, table 18: about 3)")
     max_length: int = Field(2048, ge=16, description="longest example, in tokens; a longer one ends the training")
+    checkpoint_minutes: float = Field(
+        10.0, ge=0, description="minutes between checkpoints, from which a killed training continues; 0: none"
+    )
+    checkpoint_steps: int = Field(
+        0, ge=0, description="optimizer steps between checkpoints, besides the minutes; 0: none"
+    )
     dev_examples: int = Field(
         256, ge=0, description="held-out examples whose loss is measured before and after the training"
     )
@@ -56,6 +84,14 @@ class TrainingSettings(BaseModel):
         if value > info.data.get("learning_rate", value):
             raise ValueError(f"{value} is above learning_rate {info.data['learning_rate']}")
         return value
+
+    def that_count(self) -> dict[str, Any]:
+        """Return the settings that determine the trained model."""
+        return self.model_dump(mode="json", exclude=set(SPEED_ONLY))
+
+    def is_packed(self, has_gpu: bool) -> bool:
+        """Return whether examples share rows."""
+        return has_gpu if self.packing == "auto" else self.packing == "on"
 
     def batch_shape(self, n_examples: int, n_processes: int) -> tuple[int, int]:
         """Return the examples per forward pass on one device, and the forward passes per optimizer step.

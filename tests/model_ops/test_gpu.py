@@ -33,7 +33,7 @@ pytestmark = pytest.mark.model
 PORT, LONGEST = 18455, 256
 SETTINGS = TrainingSettings(
     method="lora", learning_rate=1e-2, final_learning_rate=1e-3, weight_decay=0.0, dropout=0.0, batch_size=4,
-    small_batch_size=4, micro_batch_size=2, gradient_checkpointing=True, epochs=20, max_length=LONGEST, dev_examples=2,
+    small_batch_size=4, micro_batch_size=2, gradient_checkpointing="full", epochs=20, max_length=LONGEST, dev_examples=2,
     lora_rank=8, lora_alpha=16, lora_layers_from=0, dtype="auto", seed=0,
 )  # fmt: skip
 QUESTION, LEARNED = "Which question? ", "This one, and the assistant writes it down. "

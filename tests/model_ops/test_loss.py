@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from model_ops.training.dataset import Example
-from model_ops.training.loss import IGNORED, collate, completion_loss, token_losses
+from model_ops.training.loss import IGNORED, collate, sums_by_example, token_losses
 
 pytestmark = pytest.mark.model
 
@@ -45,14 +45,14 @@ def test_a_batch_ends_at_its_right_edge() -> None:
     assert batch["input_ids"].tolist() == [[1, 50, 51, 52, 53, 60, 61, 62], [9, 9, 9, 9, 9, 1, 54, 63]]
     assert batch["attention_mask"].tolist() == [[1] * 8, [0] * 5 + [1] * 3]
     assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 0, 0, 0, 0, 1, 2]]
-    assert batch["labels"].tolist() == [[IGNORED, 60, 61, 62, 2], [IGNORED, IGNORED, IGNORED, 63, 2]]
+    assert batch["labels"].tolist() == [[60, 61, 62, 2], [IGNORED, IGNORED, 63, 2]]
     assert batch["logits_to_keep"] == 4
     assert batch["ids"] == ["long", "short"]
 
 
 def test_losses_are_those_of_the_completion_tokens(model: Any, by_hand: Callable[[Example], list[float]]) -> None:
     batch = collate(EXAMPLES, pad=2)
-    labels, _ = batch.pop("labels"), batch.pop("ids")
+    labels, owners, _ = (batch.pop(name) for name in ("labels", "owners", "ids"))
     with torch.no_grad():
         logits = model(**batch).logits
     assert logits.shape[:2] == (3, 6), "logits only where there may be a loss"
@@ -61,15 +61,5 @@ def test_losses_are_those_of_the_completion_tokens(model: Any, by_hand: Callable
         expected = by_hand(example)
         assert losses[row, -len(expected) :].tolist() == pytest.approx(expected, abs=1e-5)
         assert not losses[row, : -len(expected)].any()
-
-
-def test_every_token_of_a_step_weighs_the_same(model: Any, by_hand: Callable[[Example], list[float]]) -> None:
-    """The losses of a step's parts add up to the mean over its tokens, not to a mean of means."""
-    parts = [collate(EXAMPLES[:2], pad=2), collate(EXAMPLES[2:], pad=2)]
-    total = 0.0
-    with torch.no_grad():
-        for batch in parts:
-            labels, _ = batch.pop("labels"), batch.pop("ids")
-            total += completion_loss(model(**batch).logits, labels, 12)[0].item()
-    losses = [loss for example in EXAMPLES for loss in by_hand(example)]
-    assert total == pytest.approx(sum(losses) / 12, abs=1e-5)
+    sums = sums_by_example(losses, owners, 3).tolist()
+    assert sums == pytest.approx([sum(by_hand(example)) for example in EXAMPLES], abs=1e-5)

@@ -9,7 +9,7 @@ import pytest
 from jobs.recipe import digests
 from jobs.recipe.config import Finetune, Recipe
 from jobs.recipe.section import Section, digest
-from model_ops.training.settings import TrainingSettings
+from model_ops.training.settings import SPEED_ONLY, TrainingSettings
 from transforms.scoring.answer_kinds import Likelihood
 from transforms.scoring.scorers import SCORERS
 
@@ -22,7 +22,6 @@ DIGESTS: Mapping[str, Callable[[Recipe], str]] = {
     "verdicts": digests.verdicts_digest,
 }
 FROM_SEGMENTS, FROM_ANSWERS = {"segments", "signatures", "duplicates"}, {"answers", "verdicts"}
-HOW_IT_IS_RUN = {"micro_batch_size", "gradient_checkpointing"}
 
 
 def recipe(**sections: Any) -> Recipe:
@@ -119,7 +118,7 @@ def test_a_model_is_trained_anew_where_a_setting_that_shapes_it_differs(name: st
     usual = getattr(Finetune(), name)
     other = not usual if isinstance(usual, bool) else 7
     changed = recipe().model_copy(update={"finetune": Finetune().model_copy(update={name: other})})
-    assert (digests.training_digest(changed, "forward", 1) == before) is (name in HOW_IT_IS_RUN)
+    assert (digests.training_digest(changed, "forward", 1) == before) is (name in SPEED_ONLY)
 
 
 @pytest.mark.usefixtures("base_models")
@@ -135,7 +134,7 @@ def test_a_model_is_trained_anew_for_its_own_epochs_and_base_model_alone() -> No
 
 @pytest.mark.usefixtures("base_models")
 def test_a_new_model_has_the_digest_of_this_release_and_an_old_one_may_have_that_of_the_first() -> None:
-    settings = {k: v for k, v in Finetune().settings("forward", 1).items() if k not in HOW_IT_IS_RUN}
+    settings = {k: v for k, v in Finetune().settings("forward", 1).items() if k not in SPEED_ONLY}
     known = digests.training_digests(recipe(), "forward", 1)
     assert known == (digest([settings, "m"]), digest([settings, "as 0.2.0 named m"]))
     assert digests.training_digest(recipe(), "forward", 1) == known[0]

@@ -4,8 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.recipe.config import Finetune
-from jobs.recipe.section import digest
-from model_ops.training.settings import TrainingError, TrainingSettings, parse_settings
+from model_ops.training.settings import SPEED_ONLY, TrainingError, TrainingSettings, parse_settings
 
 GIVEN = Finetune(method="lora", batch_size=32, small_batch_size=8, micro_batch_size=4).settings("forward", 1)
 
@@ -14,18 +13,25 @@ def test_the_recipe_gives_exactly_these_settings() -> None:
     assert parse_settings(json.dumps(GIVEN)).model_dump(mode="json") == GIVEN
 
 
-def test_what_a_recipe_says_of_a_training_is_digested_as_ever() -> None:
+def test_settings_that_determine_a_model_are_digested_as_ever() -> None:
     """A model is trained anew where its settings differ: their names, types and defaults are part of a lake."""
     paper = {
         "method": "full", "learning_rate": 1e-05, "final_learning_rate": 9e-06, "weight_decay": 0.1, "dropout": 0.1,
-        "batch_size": 32, "small_batch_size": 8, "micro_batch_size": 4, "gradient_checkpointing": True, "epochs": 3.0,
-        "max_length": 2048, "dev_examples": 256, "lora_rank": 16, "lora_alpha": 32, "lora_layers_from": 0,
-        "dtype": "auto", "seed": 0,
+        "batch_size": 32, "small_batch_size": 8, "epochs": 3.0, "max_length": 2048, "dev_examples": 256,
+        "lora_rank": 16, "lora_alpha": 32, "lora_layers_from": 0, "dtype": "auto", "seed": 0,
     }  # fmt: skip
-    assert Finetune().settings("forward", 1) == paper
+    assert TrainingSettings(**Finetune().settings("forward", 1)).that_count() == paper
     one_pass = Finetune(method="lora", launcher="external", epochs_of={"forward-1": 1}).settings("forward", 1)
-    assert one_pass == paper | {"method": "lora", "epochs": 1.0}
-    assert digest(one_pass) == "b6ddd0d527ad8c33"
+    assert TrainingSettings(**one_pass).that_count() == paper | {"method": "lora", "epochs": 1.0}
+
+
+def test_every_setting_counts_or_changes_the_speed_only() -> None:
+    assert TrainingSettings().that_count().keys() | SPEED_ONLY == TrainingSettings.model_fields.keys()
+
+
+@pytest.mark.parametrize(("flag", "mode"), [(True, "full"), (False, "none"), ("selective", "selective")])
+def test_flags_of_earlier_releases_are_modes(flag: object, mode: str) -> None:
+    assert TrainingSettings.model_validate({"gradient_checkpointing": flag}).gradient_checkpointing == mode
 
 
 def test_the_recipe_says_what_the_trainer_would_refuse() -> None:
