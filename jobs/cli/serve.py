@@ -9,7 +9,8 @@ from pathlib import Path
 from jobs.cli.printing import say
 from jobs.errors import JobError
 from jobs.lake.view import LakeView, Row
-from model_ops.client.endpoint import key_from_environment
+from model_ops.client.endpoint import Endpoint, key_from_environment
+from model_ops.client.handshake import require_parity
 from model_ops.devices import gpus, served_dtype
 from model_ops.serving.local_servers import LocalServers
 from model_ops.serving.settings import ServerSettings
@@ -31,12 +32,15 @@ def serve(view: LakeView, options: Namespace) -> None:
         JobError: there is no such model, its folder is gone, or a server ended by itself.
         ModelFolderError: the files in the folder are not those that were registered.
         ServerError: a server cannot be started.
+        HandshakeError: a server answers otherwise than the model's training did.
     """
-    model = _model(view, options.model_id)
+    model, reference = _model(view, options.model_id)
     servers = LocalServers(model["path"], options.model_id, _settings(options), view.folder("logs"), gpus())
     log.info("starting the server of %s; its output is in %s", options.model_id, servers.servers[0].log)
     try:
         servers.start()
+        for url in servers.endpoints:
+            require_parity(Endpoint(url, key_from_environment()), options.model_id, reference)
         say([f"{options.model_id}: {' '.join(servers.endpoints)} (end with Ctrl-C)"])
         while servers.alive:
             time.sleep(PAUSE)
@@ -47,8 +51,8 @@ def serve(view: LakeView, options: Namespace) -> None:
         servers.stop()
 
 
-def _model(view: LakeView, model_id: str) -> Row:
-    """Return the model's row in `ops.models`, after a check of its folder."""
+def _model(view: LakeView, model_id: str) -> tuple[Row, list[dict[str, list[int]]]]:
+    """Return the model's row in `ops.models` after a check of its folder, and its reference answers."""
     rows = view.rows(MODEL, {"model_id": model_id})
     if not rows:
         names = [row["model_id"] for row in view.rows(MODELS)]
@@ -63,7 +67,7 @@ def _model(view: LakeView, model_id: str) -> Row:
     manifest = check_trained_model(folder)
     if manifest.digest != rows[0]["digest"]:
         raise JobError(f"{model_id}: {folder} holds another model than the registered one; copy the right folder there")
-    return rows[0]
+    return rows[0], manifest.reference
 
 
 def _settings(options: Namespace) -> ServerSettings:

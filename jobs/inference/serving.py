@@ -18,7 +18,7 @@ from jobs.recipe.step import Servers
 from model_ops.client.endpoint import Endpoint, EndpointError, key_from_environment
 from model_ops.client.engine import Engine
 from model_ops.client.fake_engine import FakeEngine
-from model_ops.client.handshake import HandshakeError, Patience, probe
+from model_ops.client.handshake import HandshakeError, Patience, probe, require_parity
 from model_ops.client.replies import Meaning
 from model_ops.client.vllm_client import VllmEngine
 from model_ops.devices import gpus, served_dtype, shares
@@ -27,6 +27,7 @@ from model_ops.serving.model import Model
 from model_ops.serving.settings import ServerOptions, ServerSettings
 from model_ops.serving.vllm_server import SAME_FOR_ALL, VllmServer, require_finite, served_rank
 from model_ops.text.chat import ChatFormat
+from model_ops.training.checkpoints import MANIFEST, read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +152,7 @@ class RecipeServers:
     def _probed(self, endpoint: Endpoint, model: Model, chat: ChatFormat) -> int:
         try:
             limit = probe(endpoint, model.model_id, chat)
+            require_parity(endpoint, model.model_id, _reference(model.path))
         except EndpointError as error:
             if self._own and not self._own.alive:
                 raise HandshakeError(f"{error}; its process has ended, see the logs in {self._logs}") from error
@@ -284,6 +286,13 @@ def _log_left_out(faults: list[EndpointError]) -> None:
 def _serves(endpoint: Endpoint, name: str, adapter: Path | None) -> bool:
     """Return whether a server has the model, after loading its adapter if need be."""
     return name in endpoint.served_models() or (adapter is not None and endpoint.load_adapter(name, adapter))
+
+
+@cache
+def _reference(path: str) -> list[dict[str, list[int]]]:
+    """Return the greedy answers that a model's training recorded; none for a model of another program."""
+    folder = Path(path)
+    return read_manifest(folder).reference if (folder / MANIFEST).is_file() else []
 
 
 @cache

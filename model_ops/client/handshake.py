@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -88,6 +88,32 @@ def probe(endpoint: Endpoint, model: str, chat: ChatFormat) -> int:
     if not served[model]:
         raise HandshakeError(f"{endpoint.url} does not say max_model_len of {model}")
     return served[model]
+
+
+def require_parity(endpoint: Endpoint, model: str, reference: Sequence[Mapping[str, list[int]]]) -> None:
+    """Check that a server repeats the greedy answers that the model gave at the end of its training.
+
+    A server that ignores an adapter, or computes with other weights, answers all other probes.
+
+    Raises:
+        HandshakeError: an answer differs.
+        EndpointError: the server does not answer.
+    """
+    for place, one in enumerate(reference, 1):
+        expected = one["tokens"]
+        body = {"model": model, "prompt": one["prompt"], "temperature": 0, "max_tokens": len(expected)}
+        reply = endpoint.call("/completions", body | {"return_token_ids": True, "ignore_eos": True})
+        try:
+            choice = choice_of(reply)
+        except ABSURD as error:
+            raise HandshakeError(f"{endpoint.url}: {error}", Meaning.TROUBLED) from error
+        if choice.get("token_ids") != expected:
+            wrote = without_key(repr(choice["text"][:80]), endpoint.key)
+            raise HandshakeError(
+                f"{endpoint.url} answers {model} otherwise than its training did, at {place} of {len(reference)} "
+                f"held-out prompts: it wrote {wrote}, tokens {choice.get('token_ids')} instead of {expected}; it may "
+                "ignore the adapter or serve other weights: restart it with the model's folder"
+            )
 
 
 def _fault(endpoint: Endpoint, model: str, chat: ChatFormat, capability: Capability) -> str | None:

@@ -83,7 +83,7 @@ class VllmServer:
             line.append("--enforce-eager")
         if s.lora_rank is not None:
             line += ["--enable-lora", "--max-lora-rank", str(served_rank(s.lora_rank))]
-        return line
+        return [*line, *s.extra]
 
     def start(self, on_wait: Callable[[float], None] | None = None) -> None:
         """Start the server and wait until it answers; `on_wait` receives the seconds waited so far.

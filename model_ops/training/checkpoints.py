@@ -55,6 +55,8 @@ class Manifest:
     """`folder_digest` of the model."""
     files: dict[str, str] = field(default_factory=dict)
     """`file_digests` of the model; empty from release 0.2.0, whose digest is `first_digest`."""
+    reference: list[dict[str, list[int]]] = field(default_factory=list)
+    """Prompts and the greedy answers of the trained model to them, as token ids; empty from release 0.3.0 and before."""
 
     def write(self, folder: Path) -> None:
         """Write the manifest as JSON beside the weights."""
@@ -140,7 +142,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     values = _json(folder / MANIFEST)
     known, given = {f.name for f in fields(Manifest)}, set(values)
-    faults = [f"lacks {name}" for name in sorted(known - given - {"files"})]
+    faults = [f"lacks {name}" for name in sorted(known - given - {"files", "reference"})]
     faults += [f"has an unknown {name}" for name in sorted(given - known)]
     if faults:
         raise ModelFolderError(f"{folder / MANIFEST} {', '.join(faults)}; was it written by model_ops.train?")

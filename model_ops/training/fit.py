@@ -25,6 +25,7 @@ from model_ops.training.dataset import Splits
 from model_ops.training.divergence import named
 from model_ops.training.loss import collate
 from model_ops.training.memory import Recomputed, fitting_mode, free_bytes, needed_bytes, shape_of, too_large
+from model_ops.training.parity import reference_answers
 from model_ops.training.progress import Progress, matrix_product_rate, operations_per_token, peak_memory_mib
 from model_ops.training.resume import Checkpoints, Facts
 from model_ops.training.settings import TrainingError, TrainingSettings
@@ -41,6 +42,8 @@ class Fitted:
     """The metrics and circumstances of a training, for its manifest."""
 
     metrics: dict[str, float]
+    reference: list[dict[str, list[int]]]
+    """The result of `reference_answers`; empty if the weights are spread over processes."""
     dtype: str
     device: str
     n_processes: int
@@ -93,8 +96,9 @@ def fit(
     finally:
         if trainer.is_world_process_zero():
             checkpoints.clear_unfinished()
+    reference = _reference(trainer, examples, end_id)
     _save(trainer, settings, base, out, end_id)
-    return Fitted(metrics, dtype, _device(), args.world_size)
+    return Fitted(metrics, reference, dtype, _device(), args.world_size)
 
 
 def require_completions(examples: Splits) -> None:
@@ -157,6 +161,14 @@ def _train(trainer: CompletionTrainer, newest: tuple[Path, Facts] | None) -> dic
         losses["dev_loss_before"] = next(e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e)
         losses["dev_loss"] = trainer.evaluate()["eval_loss"]
     return losses
+
+
+def _reference(trainer: CompletionTrainer, examples: Splits, end_id: int) -> list[dict[str, list[int]]]:
+    if trainer.is_fsdp_enabled or not trainer.is_world_process_zero():
+        return []
+    model = trainer.accelerator.unwrap_model(trainer.model).eval()
+    with trainer.accelerator.autocast():
+        return reference_answers(model, examples.dev or examples.train, end_id)
 
 
 def _speed(trainer: CompletionTrainer) -> dict[str, float]:

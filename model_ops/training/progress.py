@@ -88,8 +88,8 @@ def operations_per_token(n_weights: int, is_full: bool) -> float:
 
 
 def matrix_product_rate(dtype: str) -> float:
-    """Measure the operations per second of a large matrix product on this process's device, in some 0.3 s."""
-    n, device = (8192, "cuda") if torch.cuda.is_available() else (2048, "cpu")
+    """Measure the operations per second of a large matrix product on this process's device, within a second."""
+    n, device = (8192, "cuda") if torch.cuda.is_available() else (1024, "cpu")
     a, b = (torch.randn(n, n, device=device, dtype=getattr(torch, dtype)) for _ in range(2))
     seconds = []
     for _ in range(3):

@@ -76,6 +76,9 @@ class Checkpoints:
         yield folder
         if is_main:
             _flush(folder)
+            later = [other for other in self._all() if _step(other) >= step]  # damaged ones, which were passed over
+            for damaged in later:
+                shutil.rmtree(damaged)
             os.replace(folder, self.folder / folder.name)
             _flush_folder(self.folder)
             for outdated in self._all()[KEPT:]:
@@ -99,7 +102,11 @@ class Checkpoints:
 
     def _all(self) -> list[Path]:
         """Return the folders of the checkpoints, the newest first."""
-        return sorted(self.folder.glob("checkpoint-*"), key=lambda folder: -int(folder.name.rpartition("-")[2]))
+        return sorted(self.folder.glob("checkpoint-*"), key=_step, reverse=True)
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.rpartition("-")[2])
 
 
 def _facts(folder: Path) -> Facts | str:

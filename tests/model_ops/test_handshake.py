@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from model_ops.client.endpoint import Endpoint, EndpointError
-from model_ops.client.handshake import HandshakeError, Patience, probe
+from model_ops.client.handshake import HandshakeError, Patience, probe, require_parity
 from model_ops.serving.settings import ServerSettings
 from model_ops.serving.vllm_server import ServerError, VllmServer
 from model_ops.text.chat import ChatFormat
@@ -158,6 +159,32 @@ def test_impossible_numbers_are_named(chat: ChatFormat, logprob: Any) -> None:
 
     with serving(script) as endpoint, pytest.raises(HandshakeError, match=f"{endpoint} ignores logprob_token_ids: "):
         probe(Endpoint(endpoint), "m-1", chat)
+
+
+REFERENCE = [{"prompt": [1, 5], "tokens": [7, 8]}, {"prompt": [1, 6], "tokens": [9]}]
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({(1, 5): [7, 8], (1, 6): [9]}, None),
+        (
+            {(1, 5): [7, 8], (1, 6): [3]},
+            r"m-1 otherwise than its training did, at 2 of 2 held-out prompts: it wrote 'Yes'",
+        ),
+        ({(1, 5): [7], (1, 6): [9]}, r"at 1 of 2 held-out prompts: it wrote 'Yes', tokens \[7\] instead of \[7, 8\]"),
+        ({}, r"tokens None instead of \[7, 8\]; it may ignore the adapter"),
+    ],
+)
+def test_a_server_must_repeat_the_answers_of_the_training(answers: dict[Any, list[int]], message: str | None) -> None:
+    def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
+        assert body is not None
+        assert (body["temperature"], body["ignore_eos"]) == (0, True)
+        tokens = answers.get(tuple(body["prompt"]))
+        return completion("Yes", "length", **({"token_ids": tokens} if tokens else {}))
+
+    with serving(script) as url, pytest.raises(HandshakeError, match=message) if message else nullcontext():
+        require_parity(Endpoint(url), "m-1", REFERENCE)
 
 
 @pytest.fixture

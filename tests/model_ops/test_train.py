@@ -192,7 +192,7 @@ def test_auto_chooses_by_the_memory(
     with caplog.at_level("INFO", logger="model_ops"):
         run(replace(training, settings=auto))
     assert "gradient_checkpointing=none" in caplog.text
-    monkeypatch.setattr(fit_module, "free_bytes", lambda: 100)
+    monkeypatch.setattr(fit_module, "_available_bytes", lambda model: 700_000)
     with pytest.raises(
         TrainingError, match=r"a step needs some 0\.0 GB, of which .* tokens of [\d,]+ in a forward pass"
     ):

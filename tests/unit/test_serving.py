@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from jobs.errors import WaitingError
 from jobs.inference.serving import Machine, RecipeServers, server_settings
@@ -17,6 +18,7 @@ from model_ops.client.handshake import HandshakeError
 from model_ops.client.vllm_client import VllmEngine
 from model_ops.serving.local_servers import LocalServers
 from model_ops.serving.model import Model
+from model_ops.serving.settings import ServerSettings
 from model_ops.serving.vllm_server import ServerError, VllmServer
 from tests.model_ops.fake_server import RESET, Reply, Script, completion, serving
 from tests.tiny_model import save_tokenizer
@@ -310,3 +312,26 @@ def test_a_server_of_ours_that_has_ended_is_not_waited_for(tmp_path: Path) -> No
     with pytest.raises(HandshakeError, match=r"does not answer .* its process has ended, see the logs in "):
         servers.engine_for(one, 1)
     assert not done.paused
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--port", "1"], "--port is humpback's own"),
+        (["--max-model", "9"], r"--max-model is humpback's own \(--max-model-len\)"),
+        (["--structured_outputs_config.backend=x"], "--structured-outputs-config is humpback's own"),
+        (["--swap-space", "8", "--trust_remote_code"], "--trust-remote-code would run or load code"),
+        (["--chat-template", "/x"], "--chat-template would run or load code"),
+        (["-tp", "2"], "begins with '-tp'; the first word is an argument's name"),
+        (["--swap-space", "8", "-tp"], "-tp is a short name; write the argument's name in full"),
+    ],
+)
+def test_extra_arguments_leave_ours_and_code_alone(words: list[str], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ServerSettings(max_num_seqs=1, extra=tuple(words))
+
+
+def test_extra_arguments_come_last() -> None:
+    settings = ServerSettings(max_num_seqs=1, extra=("--swap-space", "8", "--kv-cache-dtype=fp8"))
+    command = VllmServer("m", "m", settings, Path("log")).command()
+    assert command[-3:] == ["--swap-space", "8", "--kv-cache-dtype=fp8"]
