@@ -56,9 +56,7 @@ class ServerOptions(BaseModel):
                 raise ValueError(f"{name} would run or load code that comes with a model; leave it out")
             # argparse takes any unambiguous beginning of a name for it.
             if near := next((ours for ours in OURS if ours.startswith(name)), None):
-                raise ValueError(
-                    f"{name} is humpback's own ({near}); use the keys of the section serving, if there is one"
-                )
+                raise ValueError(f"{name} is humpback's own ({near}); see the other keys of serving")
         return words
 
 

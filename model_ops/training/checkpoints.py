@@ -56,7 +56,7 @@ class Manifest:
     files: dict[str, str] = field(default_factory=dict)
     """`file_digests` of the model; empty from release 0.2.0, whose digest is `first_digest`."""
     reference: list[dict[str, list[int]]] = field(default_factory=list)
-    """Prompts and the greedy answers of the trained model to them, as token ids; empty from release 0.3.0 and before."""
+    """Prompts and the trained model's greedy answers, as token ids; empty from release 0.3.0 and before."""
 
     def write(self, folder: Path) -> None:
         """Write the manifest as JSON beside the weights."""

@@ -340,7 +340,7 @@ def test_what_one_process_of_several_sees_ends_them_all(training: Training, tmp_
     said = [line for line in done.stderr.splitlines() if line.startswith("training ")]
     assert len(said) == 2
     assert len(set(said)) == 1
-    assert re.search(r"diverged at step 2 of 4: the loss of [12] of its [234] examples is NaN or infinite", said[0])
+    assert re.search(r"diverged at step 2 of 4: the loss of [12] of its [1234] examples is NaN or infinite", said[0])
     assert list(training.out.parent.iterdir()) == []
 
 
