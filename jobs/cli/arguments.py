@@ -182,8 +182,7 @@ def _add_serve(commands: Any, shared: _Shared) -> None:
         )
     about = "sequences that the server computes at once (default: 64)"
     serve.add_argument("--max-num-seqs", type=_at_least(1), default=64, metavar="N", help=about)
-    about = ServerOptions.model_fields["eager"].description
-    serve.add_argument("--eager", action="store_true", help=about)
+    serve.add_argument("--eager", action="store_true", help=ServerOptions.model_fields["eager"].description)
 
 
 def _add_doctor(commands: Any, shared: _Shared) -> None:
