@@ -35,7 +35,7 @@ OVERRIDE: dict[str, Any] = {
 class _Shared:
     """Options that several commands have."""
 
-    any: argparse.ArgumentParser
+    common: argparse.ArgumentParser
     lake: argparse.ArgumentParser
     recipe: argparse.ArgumentParser
     limit: argparse.ArgumentParser
@@ -46,26 +46,26 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
 
     The jobs' modules take a second to load.
     """
-    top = argparse.ArgumentParser(
+    root = argparse.ArgumentParser(
         prog="humpback",
         description="Instruction backtranslation as a data lakehouse.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     shared = _shared()
-    commands = top.add_subparsers(dest="command", required=True, metavar="command", title="commands")
+    commands = root.add_subparsers(dest="command", required=True, metavar="command", title="commands")
     if command not in LOOKS:
         _add_run(commands, shared)
         _add_jobs(commands, shared)
     _add_looks(commands, shared)
     _add_doctor(commands, shared)
-    return top
+    return root
 
 
 def _shared() -> _Shared:
-    anyone, lake, recipe, limit = (argparse.ArgumentParser(add_help=False) for _ in range(4))
-    anyone.add_argument("--json", action="store_true", help="print the result as JSON, for machines")
-    anyone.add_argument("--verbose", action="store_true", help="show the traceback of an error")
+    common, lake, recipe, limit = (argparse.ArgumentParser(add_help=False) for _ in range(4))
+    common.add_argument("--json", action="store_true", help="print the result as JSON, for machines")
+    common.add_argument("--verbose", action="store_true", help="show the traceback of an error")
     lake.add_argument(
         "--lake", required=True, metavar="URI", help="root of the lake: a folder or any URI Spark can write"
     )
@@ -79,11 +79,11 @@ def _shared() -> _Shared:
         metavar="N",
         help="process at most N new inputs per job, for a quick try; jobs that need all of their input ignore it",
     )
-    return _Shared(anyone, lake, recipe, limit)
+    return _Shared(common, lake, recipe, limit)
 
 
 def _add_run(commands: Any, shared: _Shared) -> None:
-    parents = [shared.recipe, shared.lake, shared.limit, shared.any]
+    parents = [shared.recipe, shared.lake, shared.limit, shared.common]
     run = commands.add_parser("run", parents=parents, help="run the whole loop; it resumes after any interruption")
     run.add_argument(
         "--dry-run", action="store_true", help="print the inputs, requests, tokens and trainings to expect; do nothing"
@@ -101,7 +101,7 @@ def _add_jobs(commands: Any, shared: _Shared) -> None:
         parameters: Parameters = job.PARAMETERS
         parser = commands.add_parser(
             job_name(job),
-            parents=[shared.recipe, shared.lake, *([shared.limit] if parameters.has_limit else []), shared.any],
+            parents=[shared.recipe, shared.lake, *([shared.limit] if parameters.has_limit else []), shared.common],
             help=(job.__doc__ or "").partition("\n")[0],
             description=job.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -111,16 +111,16 @@ def _add_jobs(commands: Any, shared: _Shared) -> None:
 
 
 def _add_parameters(parser: argparse.ArgumentParser, parameters: "Parameters") -> None:
-    first = parameters.first_iteration
-    if first is not None:
-        about = f"iteration of the loop, at least {first}; models are numbered from 0"
-        parser.add_argument("--iteration", type=_at_least(first), required=True, metavar="T", help=about)
+    minimum = parameters.first_iteration
+    if minimum is not None:
+        help_text = f"iteration of the loop, at least {minimum}; models are numbered from 0"
+        parser.add_argument("--iteration", type=_at_least(minimum), required=True, metavar="T", help=help_text)
     if parameters.has_direction:
-        about = "backward writes instructions, forward answers and rates"
-        parser.add_argument("--direction", choices=["backward", "forward"], required=True, help=about)
+        help_text = "backward writes instructions, forward answers and rates"
+        parser.add_argument("--direction", choices=["backward", "forward"], required=True, help=help_text)
     if parameters.argument:
-        name, about = parameters.argument
-        parser.add_argument("argument", metavar=name, help=about)
+        name, help_text = parameters.argument
+        parser.add_argument("argument", metavar=name, help=help_text)
     for option in parameters.options:
         parser.add_argument(
             option.flag,
@@ -134,12 +134,12 @@ def _add_parameters(parser: argparse.ArgumentParser, parameters: "Parameters") -
 
 def _add_looks(commands: Any, shared: _Shared) -> None:
     """Add the commands that only read a lake, and `vacuum`."""
-    parents = [shared.lake, shared.any]
+    parents = [shared.lake, shared.common]
     sql = commands.add_parser(
         "sql", parents=parents, help="run a SQL query over the lake's tables, also of old versions (VERSION AS OF)"
     )
-    about = "spark (the default), or duckdb, which starts no JVM, answers within seconds and runs queries only"
-    sql.add_argument("--engine", choices=["spark", "duckdb"], default="spark", help=about)
+    help_text = "spark (the default), or duckdb, which starts no JVM, answers within seconds and runs queries only"
+    sql.add_argument("--engine", choices=["spark", "duckdb"], default="spark", help=help_text)
     sql.add_argument("query", help='e.g. "SELECT drop_reason, count(*) FROM silver.segments GROUP BY 1"')
     commands.add_parser("tables", parents=parents, help="list the tables with versions, rows and sizes")
     history = commands.add_parser(
@@ -151,8 +151,8 @@ def _add_looks(commands: Any, shared: _Shared) -> None:
         "vacuum", parents=parents, help="delete files that no current, released or trained-on version needs"
     )
     vacuum.add_argument("--dry-run", action="store_true", help="print what would be deleted; delete nothing")
-    about = "check the whole lake: keys, rules, references, accounts, releases; exit code 3 if a check fails"
-    commands.add_parser("audit", parents=parents, help=about)
+    help_text = "check the whole lake: keys, rules, references, accounts, releases; exit code 3 if a check fails"
+    commands.add_parser("audit", parents=parents, help=help_text)
     explain = commands.add_parser(
         "explain", parents=parents, help="trace a page through the tables, down to scores and releases"
     )
@@ -164,17 +164,17 @@ def _add_looks(commands: Any, shared: _Shared) -> None:
 
 
 def _add_doctor(commands: Any, shared: _Shared) -> None:
-    about = "check this machine: versions, Java, jars, store, endpoints"
-    doctor = commands.add_parser("doctor", parents=[shared.any], help=about)
+    help_text = "check this machine: versions, Java, jars, store, endpoints"
+    doctor = commands.add_parser("doctor", parents=[shared.common], help=help_text)
     doctor.add_argument("--lake", metavar="URI", help="also check this lake")
     doctor.add_argument("--recipe", metavar="FILE", help="also check this recipe's model and endpoints")
     doctor.add_argument("--set", **OVERRIDE)
 
 
-def _at_least(least: int) -> Callable[[str], int]:
+def _at_least(minimum: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        if (value := int(text)) < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}")
+        if (value := int(text)) < minimum:
+            raise argparse.ArgumentTypeError(f"must be at least {minimum}")
         return value
 
     return number

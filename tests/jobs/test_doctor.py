@@ -118,7 +118,7 @@ def test_a_store_without_atomic_commits_is_named() -> None:
 
 
 def test_a_full_disk_is_found(tmp_path: Path) -> None:
-    [check] = doctor._store(str(tmp_path / "not" / "there" / "yet"), least_free_gb=10**9)
+    [check] = doctor._store(str(tmp_path / "not" / "there" / "yet"), min_free_gb=10**9)
     assert not check.ok
     assert check.detail.endswith(f"GB in {tmp_path}")
 

@@ -11,7 +11,7 @@ import pytest
 
 from jobs import build_training_examples, finetune, register_model
 from jobs.current.models import required_model, trained_model
-from jobs.current.registration import _identity
+from jobs.current.registration import _short_digest
 from jobs.errors import JobError, WaitingError
 from jobs.recipe.config import Recipe
 from model_ops.serving.model import Model
@@ -70,9 +70,9 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake, 
     shutil.move(tmp_path / "gone", trained)
 
     manifest = read_manifest(trained)
-    assert model.model_id == f"backward-0-{_identity(manifest)}"
+    assert model.model_id == f"backward-0-{_short_digest(manifest)}"
     other = replace(manifest, dataset="other/backward-0")
-    assert _identity(other) != _identity(manifest), "equal weights, different models"
+    assert _short_digest(other) != _short_digest(manifest), "equal weights, different models"
 
     with (trained / "model.safetensors").open("ab") as weights:
         weights.write(b"\0")

@@ -40,7 +40,7 @@ def test_overrides_are_toml(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("curate", "write section.key=value"),
-        ("name=demo", "quote strings"),
+        ("name=demo", "write a string in quotes"),
         ("name.x=1", "name is a value, not a section"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli.ending import LIMIT_SECONDS, SAID
+from jobs.cli.ending import INTERRUPTED, LIMIT_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = """
@@ -82,7 +82,7 @@ def test_sigterm_ends_in_order(command: list[subprocess.Popen[str]], end: str) -
     process.terminate()
     took, said = ended(process, children)
     assert took < LIMIT_SECONDS + 1
-    assert said == SAID
+    assert said == INTERRUPTED
 
 
 @pytest.mark.parametrize("end", [SLEEPS, BLOCKED], ids=["slow", "deaf"])
@@ -91,7 +91,7 @@ def test_an_end_that_takes_too_long_is_cut_short(command: list[subprocess.Popen[
     process.terminate()
     took, said = ended(process, children)
     assert LIMIT_SECONDS - 1 < took < LIMIT_SECONDS + 1
-    assert said == SAID
+    assert said == INTERRUPTED
 
 
 def test_a_second_sigterm_ends_at_once(command: list[subprocess.Popen[str]]) -> None:
@@ -101,7 +101,7 @@ def test_a_second_sigterm_ends_at_once(command: list[subprocess.Popen[str]]) -> 
     process.terminate()
     took, said = ended(process, children)
     assert took < 1
-    assert said == SAID
+    assert said == INTERRUPTED
 
 
 def test_a_library_that_keeps_the_main_thread_does_not_keep_the_command(command: list[subprocess.Popen[str]]) -> None:
@@ -114,7 +114,7 @@ def test_a_library_that_keeps_the_main_thread_does_not_keep_the_command(command:
 def test_ctrl_c_ends_in_order(command: list[subprocess.Popen[str]]) -> None:
     process, _ = start(command, SLEEPS, "plain.kill(); leader.kill()")
     process.send_signal(signal.SIGINT)
-    assert ended(process, [])[1] == SAID
+    assert ended(process, [])[1] == INTERRUPTED
 
 
 def test_a_command_leaves_the_signals_as_they_were() -> None:
