@@ -44,7 +44,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     # Equal pairs make equal examples; the one with the first source is kept.
     place = F.row_number().over(Window.partitionBy("example_id").orderBy("source_id"))
     examples = examples.withColumn("place", place).where("place = 1").drop("place")
-    publish(lake, TRAINING_EXAMPLES, examples, slice={"dataset": dataset}, iteration=iteration, least=1)
+    publish(lake, TRAINING_EXAMPLES, examples, slice={"dataset": dataset}, iteration=iteration, min_rows=1)
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:

@@ -46,7 +46,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         model_id=models["forward"].model_id,
     )
     slice = {"experiment": recipe.name, "iteration": iteration}
-    publish(lake, CURATED, curated, slice=slice, iteration=iteration, least=config.min_rows)
+    publish(lake, CURATED, curated, slice=slice, iteration=iteration, min_rows=config.min_rows)
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:

@@ -10,7 +10,7 @@ from datetime import datetime
 from jobs.cli.printing import plain
 from jobs.current.notes import noted
 from jobs.errors import JobError
-from jobs.lake.names import meant
+from jobs.lake.names import suggestion
 from jobs.lake.slices import slices_with
 from jobs.lake.view import LakeView, Row
 from schemas import BY_NAME
@@ -52,7 +52,7 @@ def _suggested_url(view: LakeView, subject: str) -> str:
         return ""
     similarities = "SELECT DISTINCT url, jaro_winkler_similarity(url, $subject) AS likeness FROM bronze.documents"
     urls = view.rows(f"SELECT url FROM ({similarities}) ORDER BY likeness DESC, url LIMIT 10", {"subject": subject})
-    return meant(subject, [row["url"] for row in urls], MIN_LIKENESS)
+    return suggestion(subject, [row["url"] for row in urls], MIN_LIKENESS)
 
 
 URLS_NAMED = """

@@ -93,7 +93,7 @@ def test_two_runs_of_one_experiment_at_once_are_refused(killed: RunLake) -> None
 
 def test_a_run_whose_lease_was_lost_commits_nothing(killed: RunLake, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(lake: RunLake, *_: object) -> None:
-        monkeypatch.setattr(lease, "LASTS", -1.0)
+        monkeypatch.setattr(lease, "LIFETIME_SECONDS", -1.0)
         lake.write(SEED_PAIRS, lake.spark.createDataFrame([("test", "d", *SOUND[2:])], SEED_PAIRS.schema))
 
     with pytest.raises(WaitingError, match="could not be renewed"):

@@ -52,7 +52,7 @@ def test_each_fault_is_named(tmp_path: Path) -> None:
         TRAINING_EXAMPLES,
         [EXAMPLE | {"example_id": "f", "source_id": "c"}, EXAMPLE | {"example_id": "g", "source_id": "x"}],
     )
-    account = "ops.runs: the account of finetune, run r-1, is open: 5 in, 0 out"
+    account = "ops.runs: the counts of finetune, run r-1, do not balance: 5 in, 0 out, dropped or quarantined"
     assert faults(str(tmp_path)) == [
         "silver.candidates: keys that occur more than once: 1, e.g. c",
         "silver.candidates: rows that break instruction_not_empty: 2, e.g. c",
@@ -62,8 +62,9 @@ def test_each_fault_is_named(tmp_path: Path) -> None:
         "gold.training_examples.source_id: values that are not in silver.seed_pairs.pair_id or "
         "silver.candidates.candidate_id: 1, e.g. x",
         account,
-        "ops.releases: gold.training_examples@0 where dataset = 'test/forward-0' is not what was released",
-        "ops.models: m was trained on other rows than the 1 of its pinned version",
+        "ops.releases: gold.training_examples@0 where dataset = 'test/forward-0' is not what was released: "
+        f"1 rows with digest {DIGEST[:12]}, released were 1 with 000000000000",
+        "ops.models: m was trained on other rows than version 0 of test/forward-0 holds",
     ]
 
 

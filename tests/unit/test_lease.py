@@ -122,9 +122,9 @@ def test_a_machine_is_known_by_its_boot(tmp_path: Path) -> None:
 def test_the_start_of_a_process_of_any_name_is_known(tmp_path: Path) -> None:
     (tmp_path / "a) b c").symlink_to("/bin/sleep")
     with subprocess.Popen([tmp_path / "a) b c", "60"]) as later:
-        started = process._start(later.pid)
+        started = process._start_time(later.pid)
         later.kill()
-    assert int(started) > int(process._start(os.getpid()))
+    assert int(started) > int(process._start_time(os.getpid()))
 
 
 def test_of_many_that_start_together_no_two_hold_the_lease(tmp_path: Path) -> None:
@@ -181,8 +181,8 @@ def test_a_lease_is_renewed_and_without_that_nothing_is_committed(
             return True
         return False
 
-    monkeypatch.setattr(lease, "RENEWED_EVERY", 0.02)
-    monkeypatch.setattr(lease, "LASTS", 0.5)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(lease, "LIFETIME_SECONDS", 0.5)
     with held(NO_SPARK, str(tmp_path), "demo", "first") as holding:
         time.sleep(0.7)
         deadline = time.monotonic() + 30
