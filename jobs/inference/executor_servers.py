@@ -107,7 +107,7 @@ class ExecutorServers:
         deadline = time.monotonic() + STAGE_SECONDS
         while len(self._connections) < self._n:
             if not (self._stage and self._stage.is_alive()):
-                raise ServerError(f"the stage that was to start servers on Spark's executors ended: {self._fault}")
+                raise ServerError(f"the stage that starts servers on Spark's executors has ended: {self._fault}")
             if time.monotonic() > deadline:
                 raise ServerError(
                     f"only {len(self._connections)} of {self._n} tasks that hold a server were started within "
@@ -159,7 +159,7 @@ def require_slots(spark: SparkSession, n: int, gpus: int) -> None:
         )
     if gpus and (is_local(spark) or not conf.get("spark.executor.resource.gpu.amount", "")):
         raise JobError(
-            f"serving.gpus={gpus} asks Spark for GPUs that it does not know of; start with "
+            f"serving.gpus={gpus} asks for GPUs, but Spark has none configured; start with "
             "spark.executor.resource.gpu.amount on a cluster, or set serving.gpus=0"
         )
     cores = jvm.n_cores(spark)
@@ -200,7 +200,8 @@ def hold(server: VllmServer, connection: socket.socket) -> None:
 
     try:
         if not Path(server.model_dir).is_dir():
-            raise ServerError(f"{server.model_dir} is not here; models_dir must be a folder that every executor mounts")
+            missing = f"{server.model_dir} does not exist on this host"
+            raise ServerError(f"{missing}; models_dir must be a folder that every executor mounts")
         server.start(on_wait=still_wanted)
         report(endpoint=server.endpoint)
         while server.alive and _is_open(connection, POLL_SECONDS):

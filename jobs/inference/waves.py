@@ -228,7 +228,7 @@ def _over_budget(stage: str, tally: Tally, unsent: int, max_failed: int, setting
         return ""
     streak = f"; {settings.max_failed_in_a_row} in a row failed, so {unsent:,} were not sent" if unsent else ""
     return (
-        f"{stage}: {tally.failed:,} of {tally.sent:,} requests failed, allowed are {max_failed:,} "
+        f"{stage}: {tally.failed:,} of {tally.sent:,} requests failed, at most {max_failed:,} may "
         f"({settings.max_failed_share:.0%} of the stage){streak}; e.g. {tally.fault}; {advice} when the servers "
         "work again"
     )

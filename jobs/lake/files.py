@@ -32,7 +32,7 @@ def crawl_files(paths: Sequence[str], seed: Sequence[str] = ()) -> list[str]:
             empty.append(pattern)
         sources |= files
     if empty or not sources:
-        reason = f"no source file at {', '.join(empty)}" if empty else "no paths are given"
+        reason = f"no crawl file at {', '.join(empty)}" if empty else "no paths are given"
         raise RecipeError(f"ingest_documents.paths: {reason}; name files, globs or folders of WARC, Parquet or JSONL")
     undecodable = sorted(os.fsencode(file) for file in sources if os.fsencode(file) != file.encode(errors="replace"))
     if undecodable:

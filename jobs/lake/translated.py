@@ -22,7 +22,7 @@ from jobs.lake.view import READ_ERRORS, LakeView, UnreadableError, one_line
 from schemas import BY_NAME
 from schemas.table import Table
 
-USE_SPARK = "ask Spark: --engine spark"
+USE_SPARK = "use --engine spark"
 DIFFERENT_FUNCTIONS = frozenset({"hash"})
 """Functions of both engines that return different values in DuckDB."""
 _INTEGERS = (exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT)

@@ -41,7 +41,7 @@ class UnreadableError(JobError):
         self.reason = one_line(error)
         advice = "`humpback audit` looks at every table"
         if local_path(root) is None:
-            advice = "give the store's credentials in the environment, or ask `humpback sql`, which is Spark's"
+            advice = "give the store's credentials in the environment, or use `humpback sql`, which runs on Spark"
         super().__init__(f"{root}: {tables} cannot be read: {self.reason}; {advice}")
 
 

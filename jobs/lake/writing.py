@@ -334,5 +334,8 @@ def _require_unique(table: Table, groups: list[Row]) -> int:
     n_written: int = sum(group.n for group in groups if group.written)
     n_keys = sum(group.n_keys for group in groups if group.written)
     if n_keys != n_written and table.holds != "all":
-        raise DuplicateKeyError(f"{table.name}: {n_written:,} rows have only {n_keys:,} keys ({', '.join(table.key)})")
+        raise DuplicateKeyError(
+            f"{table.name}: {n_written:,} rows have only {n_keys:,} keys ({', '.join(table.key)}); "
+            "this is a bug in humpback: please report it; nothing was written"
+        )
     return n_written

@@ -52,7 +52,7 @@ class Runner:
         loop = self._run_of_loop()
         before = state.versions(Lake(self.spark, self.root))
         if state.is_done(self.spark, self.root, inputs, before):
-            log.info("nothing to do: recipe, code, input files and tables are as a loop left them that ended well")
+            log.info("nothing to do: recipe, code, input files and tables have not changed since a successful loop")
             loop.state_digest = state.state_digest(inputs, before)
             return self._finish(loop, [])
         all_steps, runs = list(self.order(self.recipe)), list[Run]()
@@ -92,7 +92,7 @@ class Runner:
                 since = datetime.fromtimestamp(dead_lease.since, UTC)
                 rows = unrecorded.rows_of(Lake(self.spark, self.root), dead_lease.loop_id, since)
                 for row in rows:
-                    log.warning("run %s of %s was killed: its account is entered now", row["run_id"], row["job"])
+                    log.warning("run %s of %s was killed; its row is now added to ops.runs", row["run_id"], row["job"])
                 self._unrecorded += rows
                 self._record()
                 lease.forget(dead_lease)

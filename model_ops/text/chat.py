@@ -198,7 +198,7 @@ def _fault(chat: ChatFormat) -> str | None:
         )
     if not _ends_of_user(chat):
         return (
-            "the chat template puts no special token between what the user says and the answer, so that "
+            "the chat template puts no special token between the user's message and the answer, so that "
             "a text from the web could write the end itself; give it turns that end with one, e.g. <|im_end|>"
         )
     return None

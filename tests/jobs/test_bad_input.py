@@ -39,7 +39,7 @@ def test_a_crawl_that_is_missing_then_damaged_then_whole(
 ) -> None:
     missing = humpback("ingest-documents", *options)
     assert missing.code == 2
-    assert f"ingest_documents.paths: no source file at {tmp_path}/crawl/*; name" in missing.err.splitlines()[-1]
+    assert f"ingest_documents.paths: no crawl file at {tmp_path}/crawl/*; name" in missing.err.splitlines()[-1]
 
     crawl = tmp_path / "crawl"
     crawl.mkdir()

@@ -55,7 +55,7 @@ def test_a_java_that_does_not_answer_is_waited_for_no_longer(java: Path, monkeyp
 
 
 def test_a_java_home_without_java_is_refused(java: Path) -> None:
-    with pytest.raises(JobError, match="which JAVA_HOME names; install"):
+    with pytest.raises(JobError, match="which has no bin/java; install"):
         doctor.require_java()
 
 
@@ -63,7 +63,7 @@ def test_no_java_at_all_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(JobError, match="none found; install a Java 17"):
+    with pytest.raises(JobError, match="no java on the path; install a Java 17"):
         doctor.require_java()
 
 
@@ -120,7 +120,7 @@ def test_a_store_without_atomic_commits_is_named() -> None:
 def test_a_full_disk_is_found(tmp_path: Path) -> None:
     [check] = doctor._store(str(tmp_path / "not" / "there" / "yet"), min_free_gb=10**9)
     assert not check.ok
-    assert check.detail.endswith(f"GB in {tmp_path}")
+    assert check.detail.endswith(f"GB free in {tmp_path}")
 
 
 def test_a_base_model_with_weights_that_are_not_finite_is_found(tmp_path: Path) -> None:

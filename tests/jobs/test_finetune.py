@@ -51,7 +51,7 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake, 
     trained = tmp_path / "brought"
     shutil.move(words[words.index("--out") + 1], trained)
 
-    with pytest.raises(JobError, match=r"not what the recipe and the current release ask for: config_digest .* again"):
+    with pytest.raises(JobError, match=r"does not match the recipe and the current release: config_digest .* again"):
         run_job(register_model, recipe(tmp_path, lora_rank=2), argument=str(trained))
     lake = run_job(register_model, recipe(tmp_path), argument=str(trained))
     (model,) = lake.read(MODELS).collect()

@@ -110,7 +110,7 @@ def test_what_was_committed_but_not_released_trains_nothing(open_lake: OpenLake,
     seed = ("test", "p", "Q?", "An answer.", "en", "s", None, "train")
     lake.write(SEED_PAIRS, lake.spark.createDataFrame([seed], SEED_PAIRS.schema))
     recipe = Recipe.model_validate({"name": "test", "base_model": "b"})
-    with pytest.raises(JobError, match="no release of iteration 1; run `humpback curate` first"):
+    with pytest.raises(JobError, match="no release of iteration 1; run `humpback curate --iteration 1` first"):
         run_job(build_training_examples, recipe, direction="forward", iteration=1)
     publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, min_rows=1)
     lake.write(CURATED, rows(lake, 5.0, 4.9), slice=SLICE)  # by a run that was killed before it could release it

@@ -152,7 +152,7 @@ def test_nobody_there_is_a_failure_with_its_reason(chat: ChatFormat) -> None:
     assert [a.status for a in found] == ["failed"] * 9
     assert any(
         a.error.startswith(
-            "no server has answered for 0.1 s; the last: ClientConnectorError from http://127.0.0.1:9/v1"
+            "no server has answered for 0.1 s; last error: ClientConnectorError from http://127.0.0.1:9/v1"
         )
         for a in found
     )
@@ -211,7 +211,7 @@ def test_a_server_that_is_there_and_absurd_for_ever_uses_up_the_tries_of_a_few_r
     assert time.monotonic() - began < 20
     failed = [str(answer.error) for answer in found if answer.status == "failed"]
     assert len(failed) == 8
-    assert all(error.startswith("4 attempts; the last: ") and reason in error for error in failed)
+    assert all(error.startswith("4 attempts failed; last error: ") and reason in error for error in failed)
     assert all(answer.status == "ok" for answer in found if not answer.error)
 
 
@@ -301,7 +301,7 @@ def test_a_request_that_alone_is_put_off_for_ever_ends_with_its_patience(chat: C
     began = time.monotonic()
     found = ask(chat, script, request(), *asked, patience=0.5, window=2)
     assert time.monotonic() - began < 20
-    assert [str(answer.error)[:24] for answer in found if answer.status != "ok"] == ["put off for 0.5 s; the l"]
+    assert [str(answer.error)[:25] for answer in found if answer.status != "ok"] == ["told to wait for 0.5 s; l"]
 
 
 @pytest.mark.parametrize("header", ["nan", "-5", "soon", "Fri, 31 Dec 2999 23:59:59 GMT"])
@@ -376,7 +376,7 @@ def test_numbers_that_are_no_probabilities_are_asked_for_again(chat: ChatFormat,
     assert (answer.status, answer.label_logprobs) == ("ok", {"1": -0.5, "2": -1.5})
     (answer,) = ask(chat, absurd, request(**LABELS))
     assert (answer.status, answer.label_logprobs) == ("failed", None)
-    assert str(answer.error).startswith("3 attempts; the last: a malformed reply from http://127.0.0.1:")
+    assert str(answer.error).startswith("3 attempts failed; last error: a malformed reply from http://127.0.0.1:")
     assert fault in str(answer.error)
 
 
@@ -387,7 +387,7 @@ def test_one_impossible_label_is_an_answer_and_so_is_what_rounding_adds(chat: Ch
 
 def test_labels_in_two_places_are_no_answer(chat: ChatFormat) -> None:
     (answer,) = ask(chat, labelled([-0.5, -1.5], places=2), request(**LABELS))
-    assert (answer.status, "in 2 places, not in one" in str(answer.error)) == ("failed", True)
+    assert (answer.status, "at 2 positions, not at one" in str(answer.error)) == ("failed", True)
 
 
 def spanned(**entry: Any) -> Any:

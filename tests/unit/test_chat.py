@@ -55,7 +55,7 @@ def test_a_template_whose_turns_end_with_plain_text_is_refused(folder: Path, tmp
     (tmp_path / "plain" / "chat_template.jinja").write_text(
         f"<|im_start|>{{% for m in messages %}}{said}{{% endfor %}}"
     )
-    with pytest.raises(ChatFormatError, match="no special token between what the user says and the answer"):
+    with pytest.raises(ChatFormatError, match="no special token between the user's message and the answer"):
         ChatFormat.load(tmp_path / "plain")
 
 

@@ -160,8 +160,8 @@ def test_corpus_and_seed(tmp_path: Path) -> None:
         "warc": "debian-faq.warc.gz",
         "documents": 1,
     }
-    assert "gimp-help-en: not on offer here, left out" in said
-    assert "git-doc 1.0: no pages below usr/share/doc/git-doc, left out" in said
+    assert "gimp-help-en: apt does not offer it here, skipped" in said
+    assert "git-doc 1.0: no pages below usr/share/doc/git-doc, skipped" in said
     assert said[-1].startswith("5 pages of 3 packages in ")
 
     write_seed(out, 1000, said.append)

@@ -84,7 +84,7 @@ def test_a_fault_is_told_to_the_driver(tmp_path: Path, ends: tuple[socket.socket
     server: Any = Server(tmp_path / "nowhere")
     hold(server, task)
     assert said(driver) == {
-        "fault": f"{tmp_path}/nowhere is not here; models_dir must be a folder that every executor mounts"
+        "fault": f"{tmp_path}/nowhere does not exist on this host; models_dir must be a folder that every executor mounts"
     }
 
 
@@ -107,8 +107,8 @@ def test_servers_that_leave_room_are_let_through() -> None:
         (session(dynamicAllocation_enabled="true"), "spark.dynamicAllocation.enabled=false"),
         (session(task_resource_gpu_amount="0.5"), "spark.task.resource.gpu.amount is set"),
         (session(cores=4), "serving.executors=4 would hold all 4 cores"),
-        (session(master="local[8]"), "serving.gpus=1 asks Spark for GPUs that it does not know of"),
-        (session(executor_resource_gpu_amount=""), "serving.gpus=1 asks Spark for GPUs that it does not know of"),
+        (session(master="local[8]"), "serving.gpus=1 asks for GPUs, but Spark has none configured"),
+        (session(executor_resource_gpu_amount=""), "serving.gpus=1 asks for GPUs, but Spark has none configured"),
     ],
 )
 def test_a_session_in_which_other_tasks_would_starve_is_refused(spark: Any, fault: str) -> None:

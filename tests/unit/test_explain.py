@@ -42,7 +42,7 @@ def test_a_page_is_told_piece_by_piece_down_to_its_releases(told: Told) -> None:
     pieces = [line for line in lines if line.startswith("  piece ")]
     assert [line.split()[1] for line in pieces] == [str(n) for n in range(6)]
     assert any(line.endswith(": dropped, too_short") for line in pieces)
-    assert "in the unlabelled set of demo" in story
+    assert "in the pool of demo" in story
     assert "likelihood_gain by forward-0-bbbbbb: " in story
 
 
@@ -70,7 +70,7 @@ def test_a_release_is_told_whatever_the_tables_hold_now(tmp_path: Path, finished
 def test_replaced_personal_data_and_overlaps_are_told(view: LakeView, told: Told) -> None:
     [overlap] = view.rows("SELECT * FROM silver.overlaps")
     story = told(overlap["segment_id"])
-    assert f'    kept out of demo by 7 of eval/koala.jsonl: "{overlap["phrase"]}"' in story
+    assert f'    left out of demo: shares "{overlap["phrase"]}" with 7 of eval/koala.jsonl' in story
     mailed = view.rows("SELECT * FROM silver.segments WHERE cardinality(replaced) > 0")[0]
     assert ": kept\n    replaced email 2\n" in told(mailed["segment_id"])
 
@@ -95,7 +95,7 @@ def test_an_older_version_of_a_page_names_the_newer(told: Told) -> None:
 def test_scores_by_several_methods_are_told_apart(view: LakeView, told: Told) -> None:
     twice = view.rows("SELECT * FROM silver.scores WHERE method_digest = 'likelihood_gain-0'")[0]
     story = told(twice["pair_id"])
-    assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-0 (no longer counts): 9.000" in story
+    assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-0 (not the current method): 9.000" in story
     assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-1: " in story
     assert "expected by forward-0-bbbbbb: " in story
 
@@ -135,7 +135,7 @@ def test_a_quarantined_page_is_found_by_its_payload(told: Told) -> None:
 def test_an_unknown_name_is_an_error_that_says_what_may_be_asked(view: LakeView, subject: str, advice: str) -> None:
     with pytest.raises(JobError) as unknown:
         explain(view, subject)
-    what = f"{subject}: no URL, document, segment or candidate of this name in {view.root}"
+    what = f"{subject}: no URL, document, segment or candidate with this address or id in {view.root}"
     assert str(unknown.value) == what + advice
 
 

@@ -38,7 +38,7 @@ def test_crawl_files(tmp_path: Path) -> None:
     part.touch()
     assert crawl_files([str(tmp_path)]) == [a, c, str(part)], "as Spark writes a table"
     assert crawl_files([f"{tmp_path}/b/*.parquet"]) == [str(part)]
-    with pytest.raises(RecipeError, match=r"no source file at .*none\*, .*gone; name files"):
+    with pytest.raises(RecipeError, match=r"no crawl file at .*none\*, .*gone; name files"):
         crawl_files([a, f"{tmp_path}/none*", f"{tmp_path}/gone"])
     with pytest.raises(RecipeError, match="no paths are given"):
         crawl_files([])

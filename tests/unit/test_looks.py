@@ -225,7 +225,7 @@ def test_a_store_that_cannot_be_read_is_one_sentence_and_tells_no_secret(
     assert said.code == 1
     assert said.err.startswith("humpback: s3a://bucket/lake: bronze.documents cannot be read: ")
     assert said.err.endswith(
-        "; give the store's credentials in the environment, or ask `humpback sql`, which is Spark's\n"
+        "; give the store's credentials in the environment, or use `humpback sql`, which runs on Spark\n"
     )
     assert said.err.count("\n") == 1
     assert "s3cret" not in said.err

@@ -18,7 +18,7 @@ from schemas import BY_NAME
 from tests.conftest import Command
 from tests.jobs.test_catalog import REACHES_OUT, WRITES
 
-SPARK = "ask Spark: --engine spark"
+SPARK = "use --engine spark"
 QUERIES_ONLY = f"DuckDB's engine runs queries only, SELECT or WITH; {SPARK}"
 BY_JOBS = "the statement holds more than a query; tables are written by jobs alone"
 
