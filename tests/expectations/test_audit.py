@@ -42,7 +42,7 @@ def test_each_broken_rule_is_named_alone(
     assert failure in only
 
 
-def test_a_warning_is_no_failure(spark: SparkSession, tmp_path: Path) -> None:
+def test_warnings_do_not_fail_the_audit(spark: SparkSession, tmp_path: Path) -> None:
     rows = [(*GOOD[:2], f"c{i}", *GOOD[3:]) for i in range(3)]
     result = audit(spark.createDataFrame(rows, CURATED.schema), suite(CURATED, min_rows=1), tmp_path)
     assert result.failures == ()
@@ -51,7 +51,7 @@ def test_a_warning_is_no_failure(spark: SparkSession, tmp_path: Path) -> None:
     assert "proportion_of_unique" in warning
 
 
-def test_the_data_docs_show_no_text_from_the_web(spark: SparkSession, tmp_path: Path) -> None:
+def test_data_docs_contain_no_page_text(spark: SparkSession, tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
     rows = [(*GOOD[:3], hostile * 200, hostile, *GOOD[5:6], 3.0, *GOOD[7:])]
     result = audit(spark.createDataFrame(rows, CURATED.schema), suite(CURATED, min_rows=1), tmp_path)

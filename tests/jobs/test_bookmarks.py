@@ -57,7 +57,7 @@ def looked_at(open_lake: OpenLake, recipe: Recipe = RECIPE) -> list[str]:
     return sorted(row.segment_id for row in rows.collect())
 
 
-def test_a_run_looks_at_what_came_since_the_last(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+def test_a_run_reads_only_rows_added_since_the_last_run(open_lake: OpenLake, sign: Callable[..., int]) -> None:
     lake = open_lake()
     add(lake, "a", "b")
     assert looked_at(open_lake) == ["a", "b"]
@@ -71,7 +71,7 @@ def test_a_run_looks_at_what_came_since_the_last(open_lake: OpenLake, sign: Call
     assert lake.read(SIGNATURES).count() == 5
 
 
-def test_a_changed_method_looks_at_everything(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+def test_a_changed_method_reads_all_rows(open_lake: OpenLake, sign: Callable[..., int]) -> None:
     add(open_lake(), "a", "b")
     sign()
     assert looked_at(open_lake, OTHER) == ["a", "b"]
@@ -91,7 +91,7 @@ def test_a_killed_run_and_one_with_a_limit_leave_no_bookmark(open_lake: OpenLake
     assert looked_at(open_lake) == []
 
 
-def test_everything_is_looked_at_where_rows_were_taken_away(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+def test_all_rows_are_read_after_rows_were_removed(open_lake: OpenLake, sign: Callable[..., int]) -> None:
     lake = open_lake()
     add(lake, "a", "b")
     sign()
@@ -103,7 +103,7 @@ def test_everything_is_looked_at_where_rows_were_taken_away(open_lake: OpenLake,
     assert looked_at(open_lake) == ["a", "c"]
 
 
-def test_a_compaction_takes_no_rows_away(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+def test_compaction_does_not_count_as_removed_rows(open_lake: OpenLake, sign: Callable[..., int]) -> None:
     lake = open_lake()
     for name in "ab":
         add(lake, name)
@@ -118,9 +118,7 @@ def test_a_compaction_takes_no_rows_away(open_lake: OpenLake, sign: Callable[...
 
 
 @pytest.mark.parametrize("table", [SEGMENTS, SIGNATURES])
-def test_a_table_that_was_made_anew_begins_from_the_beginning(
-    open_lake: OpenLake, sign: Callable[..., int], table: object
-) -> None:
+def test_a_recreated_table_is_read_from_the_start(open_lake: OpenLake, sign: Callable[..., int], table: object) -> None:
     lake = open_lake()
     add(lake, "a", "b")
     sign()
@@ -131,7 +129,7 @@ def test_a_table_that_was_made_anew_begins_from_the_beginning(
     assert sign() == 2
 
 
-def test_everything_is_looked_at_where_the_log_was_cleaned_up(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+def test_all_rows_are_read_after_log_cleanup(open_lake: OpenLake, sign: Callable[..., int]) -> None:
     lake = open_lake()
     add(lake, "a")
     sign()

@@ -32,7 +32,7 @@ def recipe(folder: Path, **finetune: object) -> Recipe:
     )
 
 
-def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake, run_job: RunJob) -> None:
+def test_a_model_trained_elsewhere_is_registered(tmp_path: Path, open_lake: OpenLake, run_job: RunJob) -> None:
     save_model(tmp_path / "base")
     lake = open_lake()
     pairs = [
@@ -80,9 +80,7 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake, 
         run_job(register_model, recipe(tmp_path), argument=str(trained))
 
 
-def test_a_model_stands_for_the_release_and_the_settings_that_it_was_trained_on(
-    tiny_base: Path, open_lake: OpenLake
-) -> None:
+def test_a_model_counts_only_for_its_release_and_settings(tiny_base: Path, open_lake: OpenLake) -> None:
     def found(plan: Recipe) -> Model | None:
         return trained_model(open_lake(), plan, "forward", 0)
 

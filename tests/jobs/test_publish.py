@@ -43,7 +43,7 @@ def rows(lake: RunLake, *scores: float, threshold: float = 4.5):  # type: ignore
     return lake.spark.createDataFrame(values, schema)
 
 
-def test_a_release_names_a_version_that_others_read_alike(open_lake: OpenLake) -> None:
+def test_other_engines_read_a_released_version_identically(open_lake: OpenLake) -> None:
     lake = open_lake(curate)
     release = publish(lake, CURATED, rows(lake, 5.0, 4.75, 1 / 3 + 4.4), slice=SLICE, iteration=1, min_rows=1)
     assert newest_release(lake, CURATED, SLICE) == release
@@ -70,7 +70,7 @@ def test_the_same_rows_are_not_published_twice(open_lake: OpenLake) -> None:
     assert later.read(RELEASES).count() == 1
 
 
-def test_as_many_other_rows_are_another_release(open_lake: OpenLake) -> None:
+def test_the_same_number_of_other_rows_is_another_release(open_lake: OpenLake) -> None:
     lake = open_lake(curate)
     first = publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, min_rows=1)
     second = publish(lake, CURATED, rows(lake, 4.75), slice=SLICE, iteration=1, min_rows=1)
@@ -78,7 +78,7 @@ def test_as_many_other_rows_are_another_release(open_lake: OpenLake) -> None:
     assert lake.read(RELEASES).count() == 2
 
 
-def test_rows_that_no_release_names_do_not_stay(open_lake: OpenLake) -> None:
+def test_unreleased_rows_are_replaced(open_lake: OpenLake) -> None:
     """A run was killed between its commit and its release; then the recipe produces the earlier rows again."""
     lake = open_lake(curate)
     publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, min_rows=1)
@@ -105,7 +105,7 @@ def test_too_few_rows_publish_nothing(open_lake: OpenLake) -> None:
         publish(lake, CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, min_rows=2)
 
 
-def test_what_was_committed_but_not_released_trains_nothing(open_lake: OpenLake, run_job: RunJob) -> None:
+def test_unreleased_commits_are_not_trained_on(open_lake: OpenLake, run_job: RunJob) -> None:
     lake = open_lake(curate)
     seed = ("test", "p", "Q?", "An answer.", "en", "s", None, "train")
     lake.write(SEED_PAIRS, lake.spark.createDataFrame([seed], SEED_PAIRS.schema))
@@ -118,7 +118,7 @@ def test_what_was_committed_but_not_released_trains_nothing(open_lake: OpenLake,
     assert sorted(row.source_id for row in lake.read(TRAINING_EXAMPLES).collect()) == ["c0", "p"]
 
 
-def test_a_raised_threshold_forgets_rows(open_lake: OpenLake) -> None:
+def test_a_raised_threshold_removes_rows(open_lake: OpenLake) -> None:
     lake = open_lake(curate)
     publish(lake, CURATED, rows(lake, 5.0, 4.6), slice=SLICE, iteration=1, min_rows=1)
     second = publish(open_lake(curate), CURATED, rows(lake, 5.0), slice=SLICE, iteration=1, min_rows=1)

@@ -22,7 +22,7 @@ split_bytes = 1_048_576
 """
 
 
-def test_a_job_in_a_stage_ends_in_time_with_all_its_processes(tmp_path: Path) -> None:
+def test_sigterm_during_a_spark_stage_ends_all_processes_in_time(tmp_path: Path) -> None:
     write_warc(tmp_path / "crawl.warc.gz", n_pages=200)
     for n in range(100):  # the same pages; a minute's work for two cores
         (tmp_path / f"copy-{n}.warc.gz").symlink_to("crawl.warc.gz")

@@ -102,7 +102,7 @@ def test_a_written_warc_reads_back_here_and_in_the_lake(tmp_path: Path) -> None:
     assert [(r["url"], r["content"], r["crawled_at"]) for r in rows] == [(p.url, p.html.decode(), DATE) for p in pages]
 
 
-def test_a_warc_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_warc_is_written_atomically(tmp_path: Path) -> None:
     def pages():
         yield Page("https://site/1.html", b"x", DATE)
         raise OSError("disk full")

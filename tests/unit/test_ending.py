@@ -86,7 +86,7 @@ def test_sigterm_ends_in_order(command: list[subprocess.Popen[str]], end: str) -
 
 
 @pytest.mark.parametrize("end", [SLEEPS, BLOCKED], ids=["slow", "deaf"])
-def test_an_end_that_takes_too_long_is_cut_short(command: list[subprocess.Popen[str]], end: str) -> None:
+def test_a_slow_termination_is_cut_short(command: list[subprocess.Popen[str]], end: str) -> None:
     process, children = start(command, SLEEPS, end)
     process.terminate()
     took, said = ended(process, children)
@@ -104,7 +104,7 @@ def test_a_second_sigterm_ends_at_once(command: list[subprocess.Popen[str]]) -> 
     assert said == INTERRUPTED
 
 
-def test_a_library_that_keeps_the_main_thread_does_not_keep_the_command(command: list[subprocess.Popen[str]]) -> None:
+def test_a_blocked_main_thread_does_not_delay_the_termination(command: list[subprocess.Popen[str]]) -> None:
     process, children = start(command, LIBRARY, "pass")
     process.terminate()
     took, _ = ended(process, children)
@@ -117,7 +117,7 @@ def test_ctrl_c_ends_in_order(command: list[subprocess.Popen[str]]) -> None:
     assert ended(process, [])[1] == INTERRUPTED
 
 
-def test_a_command_leaves_the_signals_as_they_were() -> None:
+def test_signal_handlers_are_restored() -> None:
     code = "import signal; from jobs.__main__ import main; main(['audit', '--lake', '/nonexistent']); "
     code += "print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, signal.set_wakeup_fd(-1))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

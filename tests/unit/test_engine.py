@@ -44,7 +44,7 @@ class Fixed:
 
 
 @pytest.mark.parametrize("error", [None, "why"])
-def test_a_row_of_the_ledger_holds_all_that_was_asked_and_answered(error: str | None) -> None:
+def test_a_ledger_row_holds_request_and_answer(error: str | None) -> None:
     answer = Answer("1", "ok", "So.", {"A": -0.5}, -1.5, 3, "stop", 7, 9, error, "url")
     request = {name: f"the {name}" for name in ECHOED} | {"request_id": "1", "prompt": "is not kept"}
     began = datetime.now(UTC)
@@ -60,7 +60,7 @@ def test_rows_come_in_batches() -> None:
     assert batches("ooooo", 3) == ["oo", "oo", "o"]
 
 
-def test_a_reason_that_is_no_text_can_be_stored() -> None:
+def test_an_unstorable_error_text_is_replaced() -> None:
     @dataclass(frozen=True)
     class Garbled:
         def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:

@@ -48,7 +48,7 @@ def said(driver: socket.socket) -> dict[str, Any]:
     return facts
 
 
-def test_a_server_is_held_until_the_driver_hangs_up(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_server_runs_until_the_driver_disconnects(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
     driver, task = ends
     server: Any = Server(tmp_path)
     holding = threading.Thread(target=hold, args=(server, task))
@@ -72,14 +72,14 @@ def test_a_server_is_not_started_for_a_driver_that_has_gone(
     assert server.told == ["start", "stop"]
 
 
-def test_a_dead_server_is_let_go(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
+def test_the_task_ends_when_its_server_dies(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
     server: Any = Server(tmp_path)
     server.alive = False
     hold(server, ends[1])
     assert server.told == ["start", "stop"]
 
 
-def test_a_fault_is_told_to_the_driver(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_fault_is_reported_to_the_driver(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
     driver, task = ends
     server: Any = Server(tmp_path / "nowhere")
     hold(server, task)
@@ -96,7 +96,7 @@ def session(cores: int = 8, **conf: str) -> Any:
     return SimpleNamespace(sparkContext=context, conf=values)
 
 
-def test_servers_that_leave_room_are_let_through() -> None:
+def test_servers_that_leave_cores_free_are_accepted() -> None:
     require_slots(session(), 4, gpus=1)
     require_slots(session(task_resource_gpu_amount="1"), 4, gpus=0)
 
@@ -111,7 +111,7 @@ def test_servers_that_leave_room_are_let_through() -> None:
         (session(executor_resource_gpu_amount=""), "serving.gpus=1 asks for GPUs, but Spark has none configured"),
     ],
 )
-def test_a_session_in_which_other_tasks_would_starve_is_refused(spark: Any, fault: str) -> None:
+def test_settings_that_leave_no_cores_for_other_tasks_are_refused(spark: Any, fault: str) -> None:
     with pytest.raises(JobError, match=fault):
         require_slots(spark, 4, gpus=1)
 

@@ -34,7 +34,7 @@ def told(view: LakeView) -> Told:
     return cache(lambda subject: explain(view, subject))
 
 
-def test_a_page_is_told_piece_by_piece_down_to_its_releases(told: Told) -> None:
+def test_a_page_is_explained_piece_by_piece_down_to_its_releases(told: Told) -> None:
     story = told(url(2))
     lines = story.splitlines()
     assert lines[0] == f"page {url(2)}"
@@ -46,7 +46,7 @@ def test_a_page_is_told_piece_by_piece_down_to_its_releases(told: Told) -> None:
     assert "likelihood_gain by forward-0-bbbbbb: " in story
 
 
-def test_a_curated_candidate_is_told_with_its_release(view: LakeView, told: Told) -> None:
+def test_a_curated_candidate_is_shown_with_its_release(view: LakeView, told: Told) -> None:
     curated = view.rows("SELECT * FROM gold.curated WHERE iteration = 2")[0]
     story = told(curated["pair_id"])
     assert f"curated for demo, iteration 2: likelihood_gain {curated['score']:.3f} >= 0.090" in story
@@ -54,7 +54,7 @@ def test_a_curated_candidate_is_told_with_its_release(view: LakeView, told: Told
     assert "      released in gold.training_examples VERSION AS OF 1 where dataset = 'demo/forward-2'" in story
 
 
-def test_a_release_is_told_whatever_the_tables_hold_now(tmp_path: Path, finished_root: str, told: Told) -> None:
+def test_a_release_is_shown_even_if_the_table_has_changed(tmp_path: Path, finished_root: str, told: Told) -> None:
     shutil.copytree(finished_root, tmp_path / "lake")
     place = tmp_path / "lake" / CURATED.path
     pair_id = DeltaTable(str(place), version=0).to_pyarrow_table()["pair_id"][0].as_py()
@@ -67,7 +67,7 @@ def test_a_release_is_told_whatever_the_tables_hold_now(tmp_path: Path, finished
     )
 
 
-def test_replaced_personal_data_and_overlaps_are_told(view: LakeView, told: Told) -> None:
+def test_replaced_personal_data_and_overlaps_are_shown(view: LakeView, told: Told) -> None:
     [overlap] = view.rows("SELECT * FROM silver.overlaps")
     story = told(overlap["segment_id"])
     assert f'    left out of demo: shares "{overlap["phrase"]}" with 7 of eval/koala.jsonl' in story
@@ -75,7 +75,7 @@ def test_replaced_personal_data_and_overlaps_are_told(view: LakeView, told: Told
     assert ": kept\n    replaced email 2\n" in told(mailed["segment_id"])
 
 
-def test_the_documented_query_says_which_prompt_kept_a_segment_out(view: LakeView) -> None:
+def test_the_documented_query_finds_the_overlapping_prompt(view: LakeView) -> None:
     answer = translated.answer(view, query_with("silver.overlaps"))
     [row] = [dict(zip(answer.columns, values, strict=True)) for values in answer.values]
     page = int(row["url"].split("/")[-1][:-5])
@@ -92,7 +92,7 @@ def test_an_older_version_of_a_page_names_the_newer(told: Told) -> None:
     assert told(url(0)) == story
 
 
-def test_scores_by_several_methods_are_told_apart(view: LakeView, told: Told) -> None:
+def test_scores_of_several_methods_are_distinguished(view: LakeView, told: Told) -> None:
     twice = view.rows("SELECT * FROM silver.scores WHERE method_digest = 'likelihood_gain-0'")[0]
     story = told(twice["pair_id"])
     assert "likelihood_gain by forward-0-bbbbbb, method likelihood_gain-0 (not the current method): 9.000" in story
@@ -100,7 +100,7 @@ def test_scores_by_several_methods_are_told_apart(view: LakeView, told: Told) ->
     assert "expected by forward-0-bbbbbb: " in story
 
 
-def test_every_name_of_a_page_tells_the_same(told: Told) -> None:
+def test_every_id_of_a_page_gives_the_same_text(told: Told) -> None:
     segment = key("segment", 2, 1)
     story = told(url(2))
     assert told(key("document", 2)) == story
@@ -132,14 +132,14 @@ def test_a_quarantined_page_is_found_by_its_payload(told: Told) -> None:
         (key("segment", 2, 1)[:7], "; an id may be shortened to its first 8 characters or more"),
     ],
 )
-def test_an_unknown_name_is_an_error_that_says_what_may_be_asked(view: LakeView, subject: str, advice: str) -> None:
+def test_an_unknown_name_error_says_which_names_are_accepted(view: LakeView, subject: str, advice: str) -> None:
     with pytest.raises(JobError) as unknown:
         explain(view, subject)
     what = f"{subject}: no URL, document, segment or candidate with this address or id in {view.root}"
     assert str(unknown.value) == what + advice
 
 
-def test_what_the_last_run_noted_counts() -> None:
+def test_the_methods_of_the_last_run_count() -> None:
     runs = [
         {"experiment": experiment, "started_at": NOW + timedelta(hours=hour), "methods": methods}
         for hour, experiment, methods in (

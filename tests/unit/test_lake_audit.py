@@ -68,7 +68,7 @@ def test_each_fault_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_no_lake_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_lake_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"/none: no such folder; name the lake"):
         faults(str(tmp_path / "none"))
     with pytest.raises(JobError, match=r": not a lake, since it has no table ops\.runs; name the folder"):
@@ -99,7 +99,7 @@ def test_what_is_no_lake_is_said_in_one_sentence(tmp_path: Path) -> None:
         ({"n_rows": 2}, "is not what was released"),
     ],
 )
-def test_a_release_that_is_not_there_is_a_fault(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
+def test_a_release_that_differs_or_is_missing_is_a_fault(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
     _trained(tmp_path)
     plant(tmp_path, RELEASES, [RELEASE | {"release_id": "r2"} | change])
     (found,) = faults(str(tmp_path))
@@ -139,7 +139,7 @@ def test_a_table_that_cannot_be_read_is_one_fault(tmp_path: Path, table: Table) 
     assert "Could not open Parquet input source 'part-" in found
 
 
-def test_beside_a_column_that_leads_to_a_spoilt_table_the_others_are_looked_at(tmp_path: Path) -> None:
+def test_other_references_are_checked_despite_an_unreadable_table(tmp_path: Path) -> None:
     _trained(tmp_path)
     row = {"candidate_id": "c", "method_digest": "d", "segment_id": "s", "instruction": "Q?", "response": "A.",
            "model_id": "m", "request_id": "q"}  # fmt: skip
@@ -182,7 +182,7 @@ def test_a_column_that_an_older_lake_lacks_may_be_null_or_is_a_fault(tmp_path: P
     ]
 
 
-def test_a_run_that_was_killed_has_no_row_and_is_no_fault(tmp_path: Path) -> None:
+def test_a_killed_run_without_a_row_is_not_a_fault(tmp_path: Path) -> None:
     _trained(tmp_path)
     answer = {
         "request_id": "q", "run_id": "killed", "attempt": 1, "stage": "candidates", "model_id": "m", "subject_id": "s",

@@ -14,7 +14,7 @@ def test_the_recipe_gives_exactly_these_settings() -> None:
     assert parse_settings(json.dumps(GIVEN)).model_dump(mode="json") == GIVEN
 
 
-def test_what_a_recipe_says_of_a_training_is_digested_as_ever() -> None:
+def test_training_settings_keep_their_digest() -> None:
     """A model is trained anew where its settings differ: their names, types and defaults are part of a lake."""
     paper = {
         "method": "full", "learning_rate": 1e-05, "final_learning_rate": 9e-06, "weight_decay": 0.1, "dropout": 0.1,
@@ -28,7 +28,7 @@ def test_what_a_recipe_says_of_a_training_is_digested_as_ever() -> None:
     assert digest(one_pass) == "b6ddd0d527ad8c33"
 
 
-def test_the_recipe_says_what_the_trainer_would_refuse() -> None:
+def test_the_recipe_rejects_what_the_trainer_would_refuse() -> None:
     with pytest.raises(ValidationError, match="9e-06 is above learning_rate 1e-06"):
         Finetune(learning_rate=1e-6)
 
@@ -45,7 +45,7 @@ def test_every_fault_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", TrainingSettings.model_fields)
-def test_no_default_stands_in_for_a_setting_that_is_not_given(name: str) -> None:
+def test_missing_settings_have_no_default(name: str) -> None:
     with pytest.raises(TrainingError, match=f"--settings: {name} is missing$"):
         parse_settings(json.dumps({k: v for k, v in GIVEN.items() if k != name}))
 
@@ -65,7 +65,7 @@ def test_values_out_of_range(change: dict[str, object], message: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "not valid JSON"), ("[]", "not a JSON object")])
-def test_what_is_no_object(text: str, message: str) -> None:
+def test_settings_that_are_not_an_object(text: str, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         parse_settings(text)
 
