@@ -121,11 +121,11 @@ def test_only_http_addresses_are_accepted(chat: ChatFormat, address: str) -> Non
 
 def echoing(status: int, form: str) -> Script:
     """Return the script of a server that repeats the key of the request, as some do."""
-    said = form.replace("KEY", SECRET)
-    return lambda *_: (status, {}, said.encode())
+    error_message = form.replace("KEY", SECRET)
+    return lambda *_: (status, {}, error_message.encode())
 
 
-def said(look: Callable[[Endpoint], object], url: str) -> str:
+def error_message(look: Callable[[Endpoint], object], url: str) -> str:
     """Return the message of a failed call; empty if it succeeds, since a counter's text comes from the server."""
     try:
         look(Endpoint(url, SECRET))
@@ -142,7 +142,7 @@ def test_the_key_is_never_repeated_in_messages_or_answers(chat: ChatFormat, stat
         assert answer.status in ("failed", "refused")
         assert SECRET not in repr(answer)
         assert "***" in str(answer.error)
-        assert all(SECRET not in said(look, url) for look in LOOKS.values())
+        assert all(SECRET not in error_message(look, url) for look in LOOKS.values())
 
 
 def test_a_finish_reason_with_the_key_is_redacted(chat: ChatFormat) -> None:

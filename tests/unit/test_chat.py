@@ -149,7 +149,7 @@ def loaded(folder: Path, template: str) -> ChatFormat:
     return ChatFormat.load(folder)
 
 
-def said(chat: ChatFormat, system: str, user: str) -> str:
+def prompt_text(chat: ChatFormat, system: str, user: str) -> str:
     return text_of(Tokenizer.from_str(chat.tokenizer), chat.prompt_ids(system, user))
 
 
@@ -173,10 +173,10 @@ def said(chat: ChatFormat, system: str, user: str) -> str:
 )  # fmt: skip
 def test_without_a_system_role_the_system_text_begins_the_users_turn(tmp_path: Path, template: str) -> None:
     chat = loaded(tmp_path, template)
-    asked = said(chat, "Be brief.\nAlways.", "Why?")
+    asked = prompt_text(chat, "Be brief.\nAlways.", "Why?")
     system = "<|im_start|>system\n<|im_end|>\n" if "else ''" in template else ""
     assert asked == "<|im_start|>user\nBe brief.\nAlways.\n\nWhy?<|im_end|>\n<|im_start|>assistant\n"
-    assert said(chat, "", "Why?") == asked.replace("Be brief.\nAlways.\n\n", "")
+    assert prompt_text(chat, "", "Why?") == asked.replace("Be brief.\nAlways.\n\n", "")
     assert not system or system not in asked
 
 
@@ -201,7 +201,7 @@ def test_a_template_that_changes_the_users_message_is_refused(tmp_path: Path, co
 
 def test_a_template_that_trims_the_message_is_accepted(tmp_path: Path) -> None:
     """Llama 3 and Gemma do it, in training and inference alike."""
-    asked = said(loaded(tmp_path, LOOP % (TURN % "m.content | trim")), " Be brief.", "Why?\n")
+    asked = prompt_text(loaded(tmp_path, LOOP % (TURN % "m.content | trim")), " Be brief.", "Why?\n")
     assert asked.startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>")
 
 
@@ -212,10 +212,10 @@ def test_data_stays_data_in_a_turn_that_begins_with_the_system_text(tmp_path: Pa
 
 
 def test_templates_see_a_fixed_date(tmp_path: Path) -> None:
-    asked = said(loaded(tmp_path, "{% set day = strftime_now('%Y-%m-%d') %}{{ day }}" + PLAIN_LOOP), "", "Why?")
+    asked = prompt_text(loaded(tmp_path, "{% set day = strftime_now('%Y-%m-%d') %}{{ day }}" + PLAIN_LOOP), "", "Why?")
     assert asked.startswith("2024-07-26<|im_start|>")
     there = "{% if strftime_now is defined and strftime_now %}{{ strftime_now('%Y') }}{% else %}no{% endif %}"
-    assert said(loaded(tmp_path, there + PLAIN_LOOP), "", "Why?").startswith("no<|im_start|>")
+    assert prompt_text(loaded(tmp_path, there + PLAIN_LOOP), "", "Why?").startswith("no<|im_start|>")
 
 
 def test_no_tokenizer(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield driver, task
 
 
-def said(driver: socket.socket) -> dict[str, Any]:
+def received(driver: socket.socket) -> dict[str, Any]:
     facts: dict[str, Any] = json.loads(driver.makefile("rb").readline())
     assert facts.pop("host") == socket.gethostname()
     return facts
@@ -53,7 +53,7 @@ def test_a_server_runs_until_the_driver_disconnects(tmp_path: Path, ends: tuple[
     server: Any = Server(tmp_path)
     holding = threading.Thread(target=hold, args=(server, task))
     holding.start()
-    assert said(driver) == {"endpoint": server.endpoint}
+    assert received(driver) == {"endpoint": server.endpoint}
     assert holding.is_alive()
     assert server.told == ["start"]
     driver.close()
@@ -83,7 +83,7 @@ def test_a_fault_is_reported_to_the_driver(tmp_path: Path, ends: tuple[socket.so
     driver, task = ends
     server: Any = Server(tmp_path / "nowhere")
     hold(server, task)
-    assert said(driver) == {
+    assert received(driver) == {
         "fault": f"{tmp_path}/nowhere does not exist on this host; models_dir must be a folder that every executor mounts"
     }
 
