@@ -121,8 +121,8 @@ def test_only_http_addresses_are_accepted(chat: ChatFormat, address: str) -> Non
 
 def echoing(status: int, form: str) -> Script:
     """Return the script of a server that repeats the key of the request, as some do."""
-    error_message = form.replace("KEY", SECRET)
-    return lambda *_: (status, {}, error_message.encode())
+    echoed = form.replace("KEY", SECRET)
+    return lambda *_: (status, {}, echoed.encode())
 
 
 def error_message(look: Callable[[Endpoint], object], url: str) -> str:

@@ -195,7 +195,7 @@ def test_the_digest_says_where_the_system_text_stands(tmp_path: Path) -> None:
      "m.content.split() | join(' ')", "m.content[0].text", "'a question'"],
 )  # fmt: skip
 def test_a_template_that_changes_the_users_message_is_refused(tmp_path: Path, content: str) -> None:
-    with pytest.raises(ChatFormatError, match="changes, shortens or leaves out what the user says"):
+    with pytest.raises(ChatFormatError, match="changes, shortens or leaves out the user's message"):
         loaded(tmp_path, LOOP % (TURN % content))
 
 
@@ -231,7 +231,7 @@ def test_no_chat_template(tmp_path: Path) -> None:
 
 def test_a_template_that_refuses(tmp_path: Path) -> None:
     save_tokenizer(tmp_path, "{{ raise_exception('tools only') }}")
-    with pytest.raises(ChatFormatError, match="fails on a plain question: tools only"):
+    with pytest.raises(ChatFormatError, match="fails on a test question: tools only"):
         ChatFormat.load(tmp_path)
 
 
