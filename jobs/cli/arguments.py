@@ -91,7 +91,7 @@ def _shared() -> _Shared:
 
 def _add_run(commands: Any, shared: _Shared) -> None:
     parents = [shared.recipe, shared.lake, shared.limit, shared.common]
-    about = "run the whole loop of a recipe; after an interruption, run it again to resume"
+    about = "Run the whole loop of a recipe; after an interruption, run it again to resume."
     run = _add(commands, "run", parents, about)
     run.add_argument(
         "--dry-run", action="store_true", help="print the inputs, requests, tokens and trainings to expect; run nothing"
@@ -143,32 +143,32 @@ def _add_parameters(parser: argparse.ArgumentParser, parameters: "Parameters") -
 def _add_looks(commands: Any, shared: _Shared) -> None:
     """Add the commands that only read a lake, and `vacuum`."""
     parents = [shared.lake, shared.common]
-    about = "run a SQL query over the lake's tables by name, such as gold.curated; VERSION AS OF reads an old version"
+    about = "Run a SQL query over the lake's tables by name, such as gold.curated; VERSION AS OF reads an old version."
     sql = _add(commands, "sql", parents, about)
     about = "spark (the default), or duckdb, which starts no JVM, answers within seconds and runs queries only"
     sql.add_argument("--engine", choices=["spark", "duckdb"], default="spark", help=about)
     sql.add_argument("query", help='e.g. "SELECT drop_reason, count(*) FROM silver.segments GROUP BY 1"')
-    _add(commands, "tables", parents, "list the tables with versions, rows and sizes")
-    history = _add(commands, "history", parents, "list the versions of a table and the runs that wrote them")
+    _add(commands, "tables", parents, "List the tables with versions, rows and sizes.")
+    history = _add(commands, "history", parents, "List the versions of a table and the runs that wrote them.")
     history.add_argument("table", help="e.g. gold.curated")
-    _add(commands, "releases", parents, "list the published versions of curated sets and training sets")
-    about = "delete the files that no current, released or trained-on version needs, to free disk space"
+    _add(commands, "releases", parents, "List the published versions of curated sets and training sets.")
+    about = "Delete the files that no current, released or trained-on version needs, to free disk space."
     vacuum = _add(commands, "vacuum", parents, about)
     vacuum.add_argument("--dry-run", action="store_true", help="print what would be deleted; delete nothing")
-    about = "check the whole lake: keys, rules, references, row counts, releases; exit code 3 if a check fails"
+    about = "Check the whole lake: keys, rules, references, row counts, releases; exit code 3 if a check fails."
     _add(commands, "audit", parents, about)
-    about = "tell what became of a page: each piece, why it was dropped, and its duplicates, scores and releases"
+    about = "Tell what became of a page: each piece, why it was dropped, and its duplicates, scores and releases."
     explain = _add(commands, "explain", parents, about)
     about = "a URL, or the id of a document, segment or candidate, of which the first 8 characters are enough"
     explain.add_argument("subject", metavar="URL_OR_ID", help=about)
-    report = _add(commands, "report", parents, "write the HTML report on the experiment that ran last")
+    report = _add(commands, "report", parents, "Write the HTML report on the experiment that ran last.")
     report.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: <lake>/reports/report.html)"
     )
 
 
 def _add_doctor(commands: Any, shared: _Shared) -> None:
-    about = "check this machine: Python, packages, Java, Spark with Delta; exit code 1 if a check fails"
+    about = "Check this machine: Python, packages, Java, Spark with Delta; exit code 1 if a check fails."
     doctor = _add(commands, "doctor", [shared.common], about)
     doctor.add_argument("--lake", metavar="URI", help="also check that this lake can be written and has disk space")
     doctor.add_argument("--recipe", metavar="FILE", help="also check this recipe's base model and endpoints")
@@ -177,7 +177,7 @@ def _add_doctor(commands: Any, shared: _Shared) -> None:
 
 def _add(commands: Any, name: str, parents: list[argparse.ArgumentParser], about: str) -> Any:
     """Add a command; `about` is its line in the list of commands, and the beginning of its help."""
-    return commands.add_parser(name, parents=parents, help=about, description=f"{about[0].upper()}{about[1:]}.")
+    return commands.add_parser(name, parents=parents, help=about, description=about)
 
 
 def _at_least(minimum: int) -> Callable[[str], int]:

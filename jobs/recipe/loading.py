@@ -20,8 +20,8 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     """
     file = Path(path)
     if not file.is_file():
-        shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
-        raise RecipeError(f"recipe {file}: no such file; the recipes that come with humpback are: {shipped}")
+        shipped = ", ".join(sorted(map(str, RECIPES.glob("*.toml"))))
+        raise RecipeError(f"recipe {file}: no such file; the recipes that come with humpback are {shipped}")
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
