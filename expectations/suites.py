@@ -6,11 +6,11 @@ from schemas.gold import CURATED
 from schemas.table import Table
 
 
-def suite(table: Table, *, least: int) -> list[Any]:
-    """Return the expectations on `table`, with at least `least` rows; each gives its severity."""
+def suite(table: Table, *, min_rows: int) -> list[Any]:
+    """Return the expectations on `table`, with at least `min_rows` rows; each gives its severity."""
     import great_expectations.expectations as gxe  # slow to import, and needed only by audits
 
-    expectations: list[Any] = [gxe.ExpectTableRowCountToBeBetween(min_value=least, severity="critical")]
+    expectations: list[Any] = [gxe.ExpectTableRowCountToBeBetween(min_value=min_rows, severity="critical")]
     expectations += [
         gxe.ExpectColumnValuesToNotBeNull(column=f.name, severity="critical") for f in table.schema if not f.nullable
     ]

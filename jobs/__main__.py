@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None, session: "Session | None" = None) -> int:
     """Run one command, in a Spark session that `session` opens if it needs one, and return the exit code."""
-    words = sys.argv[1:] if arguments is None else arguments
-    if not words:
+    argv = sys.argv[1:] if arguments is None else arguments
+    if not argv:
         parser().print_help()
         return 2
-    options = parser(words[0]).parse_args(words)
+    options = parser(argv[0]).parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("jobs").setLevel(logging.INFO)
     with ending_in_time() as ending:
         try:
             return looks.run(options) if looks.is_look(options) else _run(options, session)
         except KeyboardInterrupt:
-            return ending.done()
+            return ending.finish()
         except Exception as error:
             # Java may have received the signal too; the errors that Spark then raises do not matter.
-            return ending.done() if ending.asked else _report(error, options.verbose)
+            return ending.finish() if ending.signalled else _report(error, options.verbose)
 
 
 def _run(options: Namespace, session: "Session | None") -> int:
@@ -45,8 +45,8 @@ def _run(options: Namespace, session: "Session | None") -> int:
     from jobs.cli import commands
     from jobs.recipe.loading import load_recipe
 
-    named = getattr(options, "recipe", None)
-    recipe = load_recipe(named, options.overrides) if named else None
+    recipe_file = getattr(options, "recipe", None)
+    recipe = load_recipe(recipe_file, options.overrides) if recipe_file else None
     return commands.run(options, recipe, session or commands.own_session)
 
 

@@ -31,20 +31,23 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     direction, iteration = step.required_direction, step.required_iteration
     dataset, tags = dataset_name(recipe.name, direction, iteration), recipe.build_training_examples
     seed = seed_pairs(lake, recipe.name).withColumnRenamed("pair_id", "source_id")
-    shape = {"dataset": dataset, "direction": direction}
-    examples = examples_from(seed, origin="seed", tag=tags.seed_tag, **shape)
+    columns = {"dataset": dataset, "direction": direction}
+    examples = examples_from(seed, origin="seed", tag=tags.seed_tag, **columns)
     if iteration:
         slice = {"experiment": recipe.name, "iteration": iteration}
         release = newest_release(lake, CURATED, slice)
         if release is None:
-            raise JobError(f"gold.curated: no release of iteration {iteration}; run `humpback curate` first")
+            raise JobError(
+                f"gold.curated: no release of iteration {iteration}; run `humpback curate --iteration "
+                f"{iteration}` first"
+            )
         curated = lake.read(CURATED, release.version).where(conform.predicate(slice))
         pairs = curated.drop("origin").withColumnRenamed("pair_id", "source_id").withColumn("split", F.lit("train"))
-        examples = examples.unionByName(examples_from(pairs, origin="augmented", tag=tags.augmented_tag, **shape))
+        examples = examples.unionByName(examples_from(pairs, origin="augmented", tag=tags.augmented_tag, **columns))
     # Equal pairs make equal examples; the one with the first source is kept.
-    place = F.row_number().over(Window.partitionBy("example_id").orderBy("source_id"))
-    examples = examples.withColumn("place", place).where("place = 1").drop("place")
-    publish(lake, TRAINING_EXAMPLES, examples, slice={"dataset": dataset}, iteration=iteration, least=1)
+    rank = F.row_number().over(Window.partitionBy("example_id").orderBy("source_id"))
+    examples = examples.withColumn("place", rank).where("place = 1").drop("place")
+    publish(lake, TRAINING_EXAMPLES, examples, slice={"dataset": dataset}, iteration=iteration, min_rows=1)
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:

@@ -27,18 +27,18 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Publish the curated set of the step's iteration, scored by the model of the iteration before."""
     config, iteration = recipe.curate, step.required_iteration
     models, methods = judges(lake, recipe, iteration - 1), methods_of(recipe)
-    used = (*config.scorers, *config.gates)
+    scorer_names = (*config.scorers, *config.gates)
     urls = pool(lake, recipe.name).select("segment_id", "url")
     selection = Selection(
         scorers=config.scorers,
-        methods=counting(methods, models, used),
+        methods=counting(methods, models, scorer_names),
         threshold=config.threshold,
         top_fraction=config.top_fraction,
         gates=config.gates,
     )
     curated = select_curated(
         pairs(lake, methods, models["backward"].model_id).join(urls, "segment_id"),
-        scores(lake, SCORES, methods, models, used),
+        scores(lake, SCORES, methods, models, scorer_names),
         kept_out(lake, recipe),
         selection,
         experiment=recipe.name,
@@ -46,7 +46,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         model_id=models["forward"].model_id,
     )
     slice = {"experiment": recipe.name, "iteration": iteration}
-    publish(lake, CURATED, curated, slice=slice, iteration=iteration, least=config.min_rows)
+    publish(lake, CURATED, curated, slice=slice, iteration=iteration, min_rows=config.min_rows)
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:

@@ -29,9 +29,9 @@ FEW_FILES = 1000
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Segment the new documents: those without rows, since every document gives at least one row."""
     method = noted_method(lake, SEGMENTS, methods_of(recipe))
-    since = news(lake, DOCUMENTS, SEGMENTS, method, is_all=not step.limit)
-    done = since.made.where(F.col("method_digest") == method).select("document_id").distinct()
-    documents = _new(since.source, done, step.limit)
+    new_rows = news(lake, DOCUMENTS, SEGMENTS, method, is_all=not step.limit)
+    done = new_rows.made.where(F.col("method_digest") == method).select("document_id").distinct()
+    documents = _new_documents(new_rows.source, done, step.limit)
     if documents is None:
         return
     lake.write(SEGMENTS, segments_from(documents, _rules(recipe), method_digest=method))
@@ -49,7 +49,7 @@ def _rules(recipe: Recipe) -> SegmentRules:
     return SegmentRules(**settings | lists)
 
 
-def _new(documents: DataFrame, done: DataFrame, limit: int | None) -> DataFrame | None:
+def _new_documents(documents: DataFrame, done: DataFrame, limit: int | None) -> DataFrame | None:
     """Select the documents that are not done, or the first `limit` of them by id; None if there are none.
 
     Most crawl files are new as a whole; their documents are selected by file, without shuffling pages.
@@ -57,17 +57,19 @@ def _new(documents: DataFrame, done: DataFrame, limit: int | None) -> DataFrame 
     file, is_done = F.col("source_file"), F.lit(True).alias("is_done")
     marked = documents.select("document_id", file).join(done.select("document_id", is_done), "document_id", "left")
     if limit:
-        rows = marked.where("is_done IS NULL").orderBy("document_id").limit(limit).collect()
-        is_first = file.isin([*{row.source_file for row in rows}]) & F.col("document_id").isin(
-            [row.document_id for row in rows]
+        first_rows = marked.where("is_done IS NULL").orderBy("document_id").limit(limit).collect()
+        is_first = file.isin([*{row.source_file for row in first_rows}]) & F.col("document_id").isin(
+            [row.document_id for row in first_rows]
         )
-        return documents.where(is_first) if rows else None
+        return documents.where(is_first) if first_rows else None
     counts = marked.groupBy(file).agg(F.count("is_done").alias("n_done"), F.count(F.lit(1)).alias("n"))
     files = counts.where("n_done < n").collect()
-    whole, begun = ([row.source_file for row in files if (row.n_done > 0) is is_begun] for is_begun in (False, True))
-    new = _of_files(documents, whole)
-    if begun:
-        new = new.union(_of_files(documents, begun).join(done, "document_id", "left_anti").select(new.columns))
+    new_files, begun_files = (
+        [row.source_file for row in files if (row.n_done > 0) is has_begun] for has_begun in (False, True)
+    )
+    new = _of_files(documents, new_files)
+    if begun_files:
+        new = new.union(_of_files(documents, begun_files).join(done, "document_id", "left_anti").select(new.columns))
     return new if files else None
 
 
@@ -75,5 +77,5 @@ def _of_files(documents: DataFrame, files: list[str]) -> DataFrame:
     """Select the documents of crawl files; if these are few, Delta skips data files without their pages."""
     if len(files) < FEW_FILES:
         return documents.where(F.col("source_file").isin(files))
-    named = documents.sparkSession.createDataFrame([(name,) for name in files], "source_file string")
-    return documents.join(F.broadcast(named), "source_file", "left_semi")
+    names = documents.sparkSession.createDataFrame([(name,) for name in files], "source_file string")
+    return documents.join(F.broadcast(names), "source_file", "left_semi")

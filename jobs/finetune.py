@@ -47,8 +47,8 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
                 f"again (or humpback register-model {out})"
             )
         step.required_servers.stop()  # training needs the whole machine
-        done = subprocess.run(command, env=os.environ | ALLOCATOR, preexec_fn=end_with_parent, check=False)
-        if done.returncode:
+        process = subprocess.run(command, env=os.environ | ALLOCATOR, preexec_fn=end_with_parent, check=False)
+        if process.returncode:
             raise JobError(
                 f"training of {direction}-{iteration} failed; see its message above; command: {shlex.join(command)}"
             )
@@ -85,4 +85,5 @@ def training_command(lake: Lake, recipe: Recipe, step: Step, out: Path) -> list[
         "settings": json.dumps(recipe.finetune.settings(direction, iteration)),
         "out": str(out),
     }
-    return [sys.executable, "-m", "model_ops.train", *(word for k, v in options.items() for word in (f"--{k}", v))]
+    arguments = [word for option, value in options.items() for word in (f"--{option}", value)]
+    return [sys.executable, "-m", "model_ops.train", *arguments]

@@ -61,5 +61,5 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
 
 def answer_requests(recipe: Recipe, servers: Servers, model: Model, prompts: DataFrame) -> DataFrame:
     """Build the requests that put `prompts` to `model`, by the current recipe."""
-    asked = forward_prompts(prompts, system=recipe.build_training_examples.inference_tag)
-    return requests_for(servers, model, asked, stage="answers", template=FORWARD, sampling=answer_sampling(recipe))
+    rendered = forward_prompts(prompts, system=recipe.build_training_examples.inference_tag)
+    return requests_for(servers, model, rendered, stage="answers", template=FORWARD, sampling=answer_sampling(recipe))

@@ -34,8 +34,8 @@ ROWS_PER_BATCH = 1000
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Read every file again (a seed is small); the write leaves out messages that the lake holds already."""
-    files = _opened(lake, recipe.ingest_conversations.paths)
-    read = partial(_read, licence=recipe.ingest_conversations.licence)
+    files = _contents(lake, recipe.ingest_conversations.paths)
+    read = partial(_parse, licence=recipe.ingest_conversations.licence)
     messages = files.mapInArrow(read, ROWS)
     lake.write(CONVERSATIONS, with_repeats(messages))
 
@@ -45,7 +45,7 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     return Planned("look for new rows")
 
 
-def _opened(lake: Lake, paths: Sequence[str]) -> DataFrame:
+def _contents(lake: Lake, paths: Sequence[str]) -> DataFrame:
     """Read the conversation files as `path` and `content`.
 
     Raises:
@@ -60,14 +60,14 @@ def _opened(lake: Lake, paths: Sequence[str]) -> DataFrame:
             missing.append(path)
     if missing:
         raise no_such_conversations(missing, len(paths))
-    contents = lake.spark.read.format("binaryFile").load(remote).select("path", "content") if remote else None
+    remote_contents = lake.spark.read.format("binaryFile").load(remote).select("path", "content") if remote else None
     if not files:
-        assert contents is not None  # an empty list of paths is refused
-        return contents
+        assert remote_contents is not None  # an empty list of paths is refused
+        return remote_contents
     # Spark would take a name for a glob, and a file whose name begins with _ for hidden.
     local = jvm.spread(lake.spark, [(file,) for file in files], "path string", len(files))
-    read = local.mapInArrow(_with_content, "path string, content binary")
-    return read if contents is None else read.union(contents)
+    local_contents = local.mapInArrow(_with_content, "path string, content binary")
+    return local_contents if remote_contents is None else local_contents.union(remote_contents)
 
 
 def _with_content(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -76,7 +76,7 @@ def _with_content(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
             yield pa.RecordBatch.from_pydict({"path": [path], "content": [Path(str(path)).read_bytes()]})
 
 
-def _read(batches: Iterable[pa.RecordBatch], licence: str | None) -> Iterator[pa.RecordBatch]:
+def _parse(batches: Iterable[pa.RecordBatch], licence: str | None) -> Iterator[pa.RecordBatch]:
     schema = to_arrow_schema(ROWS)
     for batch in batches:
         for path, content in zip(batch["path"], batch["content"], strict=True):

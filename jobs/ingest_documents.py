@@ -63,9 +63,9 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         lake.write(DOCUMENTS, with_repeats(of_whole_files(rows)), computed=True)
         jvm.release(rows)
     is_recorded = (F.col("rule") != UNREADABLE) | (F.col("run_id") == lake.run.run_id)
-    silent = sorted(set(files) - {row.source_file for row in _read(lake).where(is_recorded).collect()})
-    if silent:
-        rows = lake.spark.createDataFrame([file_without_pages(f) for f in silent], ROWS)  # type: ignore[type-var]  # rows as dicts
+    without_pages = sorted(set(files) - {row.source_file for row in _files_read(lake).where(is_recorded).collect()})
+    if without_pages:
+        rows = lake.spark.createDataFrame([file_without_pages(f) for f in without_pages], ROWS)  # type: ignore[type-var]  # rows as dicts
         lake.write(DOCUMENTS, rows, computed=True)
 
 
@@ -106,16 +106,17 @@ def _length(file: str) -> int:
 
 def new_files(lake: Lake, recipe: Recipe) -> list[str]:
     """List the recipe's crawl files that have not been read, with those that were unreadable and now are not."""
-    read = _read(lake).select("source_file", "rule").distinct().collect()
+    read = _files_read(lake).select("source_file", "rule").distinct().collect()
     known = {row.source_file for row in read if row.rule != UNREADABLE or not _is_readable(row.source_file)}
-    return [f for f in crawl_files(recipe.ingest_documents.paths, recipe.ingest_conversations.paths) if f not in known]
+    files = crawl_files(recipe.ingest_documents.paths, recipe.ingest_conversations.paths)
+    return [file for file in files if file not in known]
 
 
-def _read(lake: Lake) -> DataFrame:
+def _files_read(lake: Lake) -> DataFrame:
     """List the files that gave a page, and those without pages, with the `rule` and `run_id` of their quarantine."""
     pages = lake.read(DOCUMENTS).select("source_file", F.lit("").alias("rule"), F.lit("").alias("run_id")).distinct()
-    without = F.col("rule").isin(*NO_PAGES) & (F.col("table") == DOCUMENTS.name)
-    return pages.union(lake.read(QUARANTINE).where(without).select("source_file", "rule", "run_id"))
+    is_without_pages = F.col("rule").isin(*NO_PAGES) & (F.col("table") == DOCUMENTS.name)
+    return pages.union(lake.read(QUARANTINE).where(is_without_pages).select("source_file", "rule", "run_id"))
 
 
 def _is_readable(file: str) -> bool:

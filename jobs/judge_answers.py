@@ -37,8 +37,8 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     comparison = Comparison(judge.model_id, prompt_set, model.model_id, reference.model_id)
     reference_answers = answers(lake, methods, comparison.reference_id, prompt_set)
     reference_answers = reference_answers.select("prompt_id", F.col("output").alias("reference"))
-    both = answers(lake, methods, comparison.model_id, prompt_set).join(reference_answers, "prompt_id")
-    unjudged = materialised(both.join(verdicts(lake, methods, comparison), "prompt_id", "left_anti"))
+    answer_pairs = answers(lake, methods, comparison.model_id, prompt_set).join(reference_answers, "prompt_id")
+    unjudged = materialised(answer_pairs.join(verdicts(lake, methods, comparison), "prompt_id", "left_anti"))
     if unjudged.isEmpty():
         return
     servers = step.required_servers

@@ -119,7 +119,8 @@ def known_pairs(lake: Lake, recipe: Recipe) -> DataFrame:
         pairs = [*spoilt(map(tuple, held_out), config.kinds)]
     if not pairs:
         raise JobError(
-            "judge-check: no pairs; silver.seed_pairs holds none out; raise select_seed.dev_share or pass --pairs FILE"
+            "judge-check: no pairs to rate, since silver.seed_pairs has no held-out pair; pass --pairs FILE, or start "
+            "an experiment of another name with a larger select_seed.dev_share"
         )
     return lake.spark.createDataFrame(pairs, "pair_id string, instruction string, response string")
 

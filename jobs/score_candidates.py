@@ -41,12 +41,12 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     n_segments, tokens = planned_size(lake, recipe)
     backward = models.get("backward")
     existing = pairs(lake, methods_of(recipe), backward.model_id if backward else "")
-    n_there = existing.count()
-    n_to_come = max(0, n_segments - n_there)
+    n_existing = existing.count()
+    n_expected = max(0, n_segments - n_existing)
     n, config = 0, recipe.score_candidates
     for scorer in config.scorers:
         limit = config.limits.get(scorer, n_segments)
         sample = first_by_hash(existing, "pair_id", limit)
         n += n_requests_to_send(lake, recipe, step.required_servers, models, {scorer: sample})
-        n += max(0, min(n_to_come, limit - n_there)) * SCORERS[scorer].requests_per_pair(config)
+        n += max(0, min(n_expected, limit - n_existing)) * SCORERS[scorer].requests_per_pair(config)
     return Planned("ask for ratings", n, None if tokens is None else n * tokens)

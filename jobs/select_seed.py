@@ -26,7 +26,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     rule = recipe.select_seed
     size = min(rule.size, step.limit or rule.size)
     conversations, known = lake.read(CONVERSATIONS), seed_pairs(lake, recipe.name)
-    if known.count() >= size or _was_judged(lake):
+    if known.count() >= size or _is_exhausted(lake):
         return
     pairs = seed_pairs_from(
         conversations, known, experiment=recipe.name, language=rule.language, size=size, dev_share=rule.dev_share
@@ -39,7 +39,7 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     return Planned("look for new rows")
 
 
-def _was_judged(lake: RunLake) -> bool:
+def _is_exhausted(lake: RunLake) -> bool:
     """Return whether a run with this recipe has read this version of the conversations and drawn all that passed."""
     version = lake.versions_read.get(CONVERSATIONS.name)
     return not (

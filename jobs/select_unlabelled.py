@@ -46,26 +46,26 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     n_drawn = drawn.count()
     if _was_run(lake, recipe, state, n_drawn):
         return
-    room = min(settings.size, step.limit or settings.size) - n_drawn
+    n_wanted = min(settings.size, step.limit or settings.size) - n_drawn
     methods = methods_of(recipe)
     repeated = of_method(lake, DUPLICATES, methods)
     # If the method has changed since the draw, drawn segments may duplicate others, which count as taken too.
-    taken = repeated.join(drawn, "segment_id", "left_semi").select(F.col("keeper_id").alias("segment_id"))
-    taken = taken.union(repeated.select("segment_id")).union(drawn.select("segment_id"))
+    excluded = repeated.join(drawn, "segment_id", "left_semi").select(F.col("keeper_id").alias("segment_id"))
+    excluded = excluded.union(repeated.select("segment_id")).union(drawn.select("segment_id"))
     segments = of_method(lake, SEGMENTS, methods).where(IS_KEPT)
-    free = segments.select("segment_id", "document_id", "url", "_metadata.file_name")
-    free = materialised(free.join(taken, "segment_id", "left_anti"))
+    available = segments.select("segment_id", "document_id", "url", "_metadata.file_name")
+    available = materialised(available.join(excluded, "segment_id", "left_anti"))
 
-    lake.write(OVERLAPS, _overlaps(lake, recipe, prompts, free if room > 0 else None), computed=True)
+    lake.write(OVERLAPS, _overlaps(lake, recipe, prompts, available if n_wanted > 0 else None), computed=True)
     lake.run.bookmarks[state] = n_drawn
-    if room <= 0 or free.isEmpty():
+    if n_wanted <= 0 or available.isEmpty():
         return
 
-    ids = few(free.drop("file_name"))
+    ids = few(available.drop("file_name"))
     documents = lake.read(DOCUMENTS).select("document_id", "url", "crawled_at")
     superseded = superseded_from(ids, segments, repeated, documents, lambda rows: few(materialised(rows)))
-    draw = Draw(recipe.name, room, settings.sample_seed, settings.exclude_url_prefixes)
-    texts = _in_files_of(lake, free, segments)
+    draw = Draw(recipe.name, n_wanted, settings.sample_seed, settings.exclude_url_prefixes)
+    texts = _in_files_of(lake, available, segments)
     lake.write(UNLABELLED, unlabelled_from(ids, texts, kept_out(lake, recipe), superseded, draw))
     lake.run.bookmarks[state] += lake.run.n_out
 
@@ -85,39 +85,39 @@ def _state(lake: RunLake, recipe: Recipe, step: Step, prompts: list[Known]) -> s
 
 def _was_run(lake: RunLake, recipe: Recipe, state: str, n_drawn: int) -> bool:
     """Return whether a run has succeeded in this state with the same number of drawn segments."""
-    ended = (F.col("experiment") == recipe.name) & (F.col("status") == "ok")
-    return not lake.read(RUNS).where(ended & (F.col("bookmarks")[state] == n_drawn)).isEmpty()
+    is_success = (F.col("experiment") == recipe.name) & (F.col("status") == "ok")
+    return not lake.read(RUNS).where(is_success & (F.col("bookmarks")[state] == n_drawn)).isEmpty()
 
 
-def _overlaps(lake: RunLake, recipe: Recipe, prompts: list[Known], free: DataFrame | None) -> DataFrame:
+def _overlaps(lake: RunLake, recipe: Recipe, prompts: list[Known], available: DataFrame | None) -> DataFrame:
     """Find the overlaps of drawn and `free` segments with seed and evaluation texts, and stage them.
 
     A segment is compared once with a given set of texts; later runs compare only the segments added since.
     """
     methods, words = methods_of(recipe), recipe.select_unlabelled.model_dump(include=WORDS)
     digests = [methods[SEGMENTS.name], methods[DUPLICATES.name]]
-    compared = digest([METHOD_VERSION, recipe.name, words, digests, lake.version(SEED_PAIRS), prompts])
-    since = news(lake, SEGMENTS, UNLABELLED, compared, is_all=free is not None)
-    drawn = since.made.where(F.col("experiment") == recipe.name).select("segment_id", "text")
-    if free is None:
+    bookmark = digest([METHOD_VERSION, recipe.name, words, digests, lake.version(SEED_PAIRS), prompts])
+    new_rows = news(lake, SEGMENTS, UNLABELLED, bookmark, is_all=available is not None)
+    drawn = new_rows.made.where(F.col("experiment") == recipe.name).select("segment_id", "text")
+    if available is None:
         texts, ids = drawn, drawn.select("segment_id")
     else:
-        kept = since.source.where(IS_KEPT).where(F.col("method_digest") == methods[SEGMENTS.name])
+        kept = new_rows.source.where(IS_KEPT).where(F.col("method_digest") == methods[SEGMENTS.name])
         texts = drawn.union(kept.select("segment_id", "text"))
-        ids = drawn.select("segment_id").union(free.select("segment_id"))
-    known = _texts_to_keep_out(lake, recipe, prompts)
+        ids = drawn.select("segment_id").union(available.select("segment_id"))
+    known = _known_texts(lake, recipe, prompts)
     overlaps = overlaps_from(texts, known, experiment=recipe.name, **words)
     return materialised(overlaps.join(ids, "segment_id", "left_semi"))  # overlaps are few, and no text is shuffled
 
 
-def _in_files_of(lake: RunLake, free: DataFrame, segments: DataFrame) -> DataFrame:
+def _in_files_of(lake: RunLake, available: DataFrame, segments: DataFrame) -> DataFrame:
     """Read the segments in the data files that hold the `free` ones; all segments if those files are many."""
-    names = [row.file_name for row in free.select("file_name").distinct().limit(FEW_FILES + 1).collect()]
+    names = [row.file_name for row in available.select("file_name").distinct().limit(FEW_FILES + 1).collect()]
     rows = jvm.of_files(lake.spark, lake.path(SEGMENTS), names) if len(names) <= FEW_FILES else None
     return segments if rows is None else conform.widened(SEGMENTS, rows)
 
 
-def _texts_to_keep_out(lake: RunLake, recipe: Recipe, prompts: list[Known]) -> DataFrame:
+def _known_texts(lake: RunLake, recipe: Recipe, prompts: list[Known]) -> DataFrame:
     """Collect the seed and evaluation texts as `known_set`, `known_id`, `text`."""
     texts = F.explode(F.array("instruction", "response")).alias("text")
     seed = seed_pairs(lake, recipe.name)

@@ -26,10 +26,10 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """Sign the kept segments that have no signature of this method yet."""
     methods = methods_of(recipe)
     method = noted_method(lake, SIGNATURES, methods)
-    since = news(lake, SEGMENTS, SIGNATURES, method, is_all=not step.limit)
+    new_rows = news(lake, SEGMENTS, SIGNATURES, method, is_all=not step.limit)
     is_kept = (F.col("method_digest") == noted_method(lake, SEGMENTS, methods)) & F.col("drop_reason").isNull()
-    segments = since.source.where(is_kept)
-    signed = since.made.where(F.col("method_digest") == method).select("segment_id")
+    segments = new_rows.source.where(is_kept)
+    signed = new_rows.made.where(F.col("method_digest") == method).select("segment_id")
     if not signed.isEmpty():  # otherwise the join would sort all texts for nothing
         segments = segments.join(signed, "segment_id", "left_anti")
     if step.limit:

@@ -67,7 +67,7 @@ class Training:
             "content_digest": self.expect_digest,
             "base_digest": base_digest,
             "config_digest": self.config_digest,
-            "settings": self.settings.that_count(),
+            "settings": self.settings.result_settings(),
         }
 
     def checkpoints(self, inputs: dict[str, Any]) -> Checkpoints:
@@ -152,7 +152,7 @@ def _is_done(out: Path, inputs: dict[str, Any]) -> bool:
     if not (out / MANIFEST).exists():
         raise TrainingError(f"{out} exists and holds no finished training; remove it or name another --out")
     manifest = vars(read_manifest(out))
-    manifest["settings"] = _settings_that_count(manifest["settings"])
+    manifest["settings"] = _result_settings(manifest["settings"])
     differ = [name for name, value in inputs.items() if manifest[name] != value]
     if differ:
         raise TrainingError(
@@ -161,10 +161,10 @@ def _is_done(out: Path, inputs: dict[str, Any]) -> bool:
     return True
 
 
-def _settings_that_count(recorded: dict[str, Any]) -> dict[str, Any]:
+def _result_settings(recorded: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a manifest that determine its model; a setting of a later release has its default."""
     try:
-        return TrainingSettings.model_validate(recorded).that_count()
+        return TrainingSettings.model_validate(recorded).result_settings()
     except ValidationError:  # of a later release
         return recorded
 

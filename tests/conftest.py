@@ -84,7 +84,7 @@ def finished_root(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @dataclass(frozen=True)
-class Said:
+class Output:
     """The exit code and output of a command."""
 
     code: int
@@ -92,19 +92,19 @@ class Said:
     err: str
 
 
-Command = Callable[..., Said]
+Command = Callable[..., Output]
 
 
 @pytest.fixture
 def look(capsys: pytest.CaptureFixture[str]) -> Command:
     """`look("tables", "--lake", ...)`: a command that needs no Spark, as typed."""
 
-    def said(*words: object) -> Said:
+    def run(*words: object) -> Output:
         capsys.readouterr()
         code = main([str(w) for w in words], session=no_session)
-        return Said(code, *capsys.readouterr())
+        return Output(code, *capsys.readouterr())
 
-    return said
+    return run
 
 
 def no_session() -> NoReturn:
@@ -115,10 +115,10 @@ def no_session() -> NoReturn:
 def humpback(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> Command:
     """Return `humpback("sql", ..., "--lake", ...)`, which runs a command as typed, in the tests' Spark session."""
 
-    def run(*words: object) -> Said:
+    def run(*words: object) -> Output:
         capsys.readouterr()
         code = main([str(w) for w in words], session=lambda: nullcontext(spark))
-        return Said(code, *capsys.readouterr())
+        return Output(code, *capsys.readouterr())
 
     return run
 

@@ -113,7 +113,9 @@ def versions(lake: Path) -> dict[str, int]:
     return {t.name: DeltaTable(str(lake / t.path)).version() for t in TABLES if (lake / t.path / "_delta_log").is_dir()}
 
 
-def test_the_loop_runs_closes_its_accounts_and_is_done(made: tuple[Path, list[str]], humpback: Command) -> None:
+def test_the_loop_runs_balances_its_counts_and_then_finds_nothing_to_do(
+    made: tuple[Path, list[str]], humpback: Command
+) -> None:
     folder, options = made
     lake = folder / "lake"
     planned = humpback("run", *options, "--dry-run")

@@ -27,15 +27,19 @@ OVERRIDE: dict[str, Any] = {
     "default": [],
     "metavar": "SECTION.KEY=VALUE",
     "dest": "overrides",
-    "help": "override a recipe key with a TOML value; repeatable",
+    "help": "override a recipe key with a TOML value, e.g. curate.top_fraction=0.2; repeatable",
 }
+
+
+ITERATION_OF_MODEL = "iteration of the model, from 0; M0 is trained on the seed alone"
+ITERATION_OF_ROUND = "iteration, from 1; in iteration 1, M0 rates the pairs"
 
 
 @dataclass(frozen=True)
 class _Shared:
     """Options that several commands have."""
 
-    any: argparse.ArgumentParser
+    common: argparse.ArgumentParser
     lake: argparse.ArgumentParser
     recipe: argparse.ArgumentParser
     limit: argparse.ArgumentParser
@@ -46,29 +50,32 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
 
     The jobs' modules take a second to load.
     """
-    top = argparse.ArgumentParser(
+    root = argparse.ArgumentParser(
         prog="humpback",
         description="Instruction backtranslation as a data lakehouse.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     shared = _shared()
-    commands = top.add_subparsers(dest="command", required=True, metavar="command", title="commands")
+    commands = root.add_subparsers(dest="command", required=True, metavar="command", title="commands")
     if command not in LOOKS:
         _add_run(commands, shared)
         _add_jobs(commands, shared)
     _add_looks(commands, shared)
     _add_serve(commands, shared)
     _add_doctor(commands, shared)
-    return top
+    return root
 
 
 def _shared() -> _Shared:
-    anyone, lake, recipe, limit = (argparse.ArgumentParser(add_help=False) for _ in range(4))
-    anyone.add_argument("--json", action="store_true", help="print the result as JSON, for machines")
-    anyone.add_argument("--verbose", action="store_true", help="show the traceback of an error")
+    common, lake, recipe, limit = (argparse.ArgumentParser(add_help=False) for _ in range(4))
+    common.add_argument("--json", action="store_true", help="print the result as JSON, one object per line")
+    common.add_argument("--verbose", action="store_true", help="show the traceback of an error")
     lake.add_argument(
-        "--lake", required=True, metavar="URI", help="root of the lake: a folder or any URI Spark can write"
+        "--lake",
+        required=True,
+        metavar="URI",
+        help="root of the lake: a folder, or a URI that Spark can write, such as s3a://bucket/lake",
     )
     recipe.add_argument(
         "--recipe", required=True, metavar="FILE", help="TOML file of parameters, e.g. jobs/recipes/paper.toml"
@@ -80,17 +87,18 @@ def _shared() -> _Shared:
         metavar="N",
         help="process at most N new inputs per job, for a quick try; jobs that need all of their input ignore it",
     )
-    return _Shared(anyone, lake, recipe, limit)
+    return _Shared(common, lake, recipe, limit)
 
 
 def _add_run(commands: Any, shared: _Shared) -> None:
-    parents = [shared.recipe, shared.lake, shared.limit, shared.any]
-    run = commands.add_parser("run", parents=parents, help="run the whole loop; it resumes after any interruption")
+    parents = [shared.recipe, shared.lake, shared.limit, shared.common]
+    about = "Run the whole loop of a recipe; after an interruption, run it again to resume."
+    run = _add(commands, "run", parents, about)
     run.add_argument(
-        "--dry-run", action="store_true", help="print the inputs, requests, tokens and trainings to expect; do nothing"
+        "--dry-run", action="store_true", help="print the inputs, requests, tokens and trainings to expect; run nothing"
     )
     run.add_argument(
-        "--report", type=Path, metavar="FILE", help="write the HTML report to FILE at the end, if it has anything new"
+        "--report", type=Path, metavar="FILE", help="write the HTML report to FILE at the end, if anything is new"
     )
 
 
@@ -102,7 +110,7 @@ def _add_jobs(commands: Any, shared: _Shared) -> None:
         parameters: Parameters = job.PARAMETERS
         parser = commands.add_parser(
             job_name(job),
-            parents=[shared.recipe, shared.lake, *([shared.limit] if parameters.has_limit else []), shared.any],
+            parents=[shared.recipe, shared.lake, *([shared.limit] if parameters.has_limit else []), shared.common],
             help=(job.__doc__ or "").partition("\n")[0],
             description=job.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -112,16 +120,16 @@ def _add_jobs(commands: Any, shared: _Shared) -> None:
 
 
 def _add_parameters(parser: argparse.ArgumentParser, parameters: "Parameters") -> None:
-    first = parameters.first_iteration
-    if first is not None:
-        about = f"iteration of the loop, at least {first}; models are numbered from 0"
-        parser.add_argument("--iteration", type=_at_least(first), required=True, metavar="T", help=about)
+    minimum = parameters.first_iteration
+    if minimum is not None:
+        help_text = ITERATION_OF_ROUND if minimum else ITERATION_OF_MODEL
+        parser.add_argument("--iteration", type=_at_least(minimum), required=True, metavar="T", help=help_text)
     if parameters.has_direction:
-        about = "backward writes instructions, forward answers and rates"
-        parser.add_argument("--direction", choices=["backward", "forward"], required=True, help=about)
+        help_text = "backward: the model that writes instructions; forward: the model that answers and rates"
+        parser.add_argument("--direction", choices=["backward", "forward"], required=True, help=help_text)
     if parameters.argument:
-        name, about = parameters.argument
-        parser.add_argument("argument", metavar=name, help=about)
+        name, help_text = parameters.argument
+        parser.add_argument("argument", metavar=name, help=help_text)
     for option in parameters.options:
         parser.add_argument(
             option.flag,
@@ -135,30 +143,26 @@ def _add_parameters(parser: argparse.ArgumentParser, parameters: "Parameters") -
 
 def _add_looks(commands: Any, shared: _Shared) -> None:
     """Add the commands that only read a lake, and `vacuum`."""
-    parents = [shared.lake, shared.any]
-    sql = commands.add_parser(
-        "sql", parents=parents, help="run a SQL query over the lake's tables, also of old versions (VERSION AS OF)"
-    )
+    parents = [shared.lake, shared.common]
+    about = "Run a SQL query over the lake's tables by name, such as gold.curated; VERSION AS OF reads an old version."
+    sql = _add(commands, "sql", parents, about)
     about = "spark (the default), or duckdb, which starts no JVM, answers within seconds and runs queries only"
     sql.add_argument("--engine", choices=["spark", "duckdb"], default="spark", help=about)
     sql.add_argument("query", help='e.g. "SELECT drop_reason, count(*) FROM silver.segments GROUP BY 1"')
-    commands.add_parser("tables", parents=parents, help="list the tables with versions, rows and sizes")
-    history = commands.add_parser(
-        "history", parents=parents, help="list the versions of a table and the runs that wrote them"
-    )
+    _add(commands, "tables", parents, "List the tables with versions, rows and sizes.")
+    history = _add(commands, "history", parents, "List the versions of a table and the runs that wrote them.")
     history.add_argument("table", help="e.g. gold.curated")
-    commands.add_parser("releases", parents=parents, help="list the published slices of tables")
-    vacuum = commands.add_parser(
-        "vacuum", parents=parents, help="delete files that no current, released or trained-on version needs"
-    )
+    _add(commands, "releases", parents, "List the published versions of curated sets and training sets.")
+    about = "Delete the files that no current, released or trained-on version needs, to free disk space."
+    vacuum = _add(commands, "vacuum", parents, about)
     vacuum.add_argument("--dry-run", action="store_true", help="print what would be deleted; delete nothing")
-    about = "check the whole lake: keys, rules, references, accounts, releases; exit code 3 if a check fails"
-    commands.add_parser("audit", parents=parents, help=about)
-    explain = commands.add_parser(
-        "explain", parents=parents, help="trace a page through the tables, down to scores and releases"
-    )
-    explain.add_argument("subject", metavar="URL_OR_ID", help="a URL, or a document, segment or candidate id")
-    report = commands.add_parser("report", parents=parents, help="write the HTML report")
+    about = "Check the whole lake: keys, rules, references, row counts, releases; exit code 3 if a check fails."
+    _add(commands, "audit", parents, about)
+    about = "Tell what became of a page: each piece, why it was dropped, and its duplicates, scores and releases."
+    explain = _add(commands, "explain", parents, about)
+    about = "a URL, or the id of a document, segment or candidate, of which the first 8 characters are enough"
+    explain.add_argument("subject", metavar="URL_OR_ID", help=about)
+    report = _add(commands, "report", parents, "Write the HTML report on the experiment that ran last.")
     report.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: <lake>/reports/report.html)"
     )
@@ -186,17 +190,22 @@ def _add_serve(commands: Any, shared: _Shared) -> None:
 
 
 def _add_doctor(commands: Any, shared: _Shared) -> None:
-    about = "check this machine: versions, Java, jars, store, endpoints"
-    doctor = commands.add_parser("doctor", parents=[shared.any], help=about)
-    doctor.add_argument("--lake", metavar="URI", help="also check this lake")
-    doctor.add_argument("--recipe", metavar="FILE", help="also check this recipe's model and endpoints")
+    about = "Check this machine: Python, packages, Java, Spark with Delta; exit code 1 if a check fails."
+    doctor = _add(commands, "doctor", [shared.common], about)
+    doctor.add_argument("--lake", metavar="URI", help="also check that this lake can be written and has disk space")
+    doctor.add_argument("--recipe", metavar="FILE", help="also check this recipe's base model and endpoints")
     doctor.add_argument("--set", **OVERRIDE)
 
 
-def _at_least(least: int) -> Callable[[str], int]:
+def _add(commands: Any, name: str, parents: list[argparse.ArgumentParser], about: str) -> Any:
+    """Add a command; `about` is its line in the list of commands, and the beginning of its help."""
+    return commands.add_parser(name, parents=parents, help=about, description=about)
+
+
+def _at_least(minimum: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        if (value := int(text)) < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}")
+        if (value := int(text)) < minimum:
+            raise argparse.ArgumentTypeError(f"must be at least {minimum}")
         return value
 
     return number

@@ -92,13 +92,13 @@ def _loop(options: argparse.Namespace, runner: Runner) -> int:
 
 
 def _job(options: argparse.Namespace, runner: Runner) -> int:
-    told = {name: getattr(options, name, None) for name in ("iteration", "direction", "limit", "argument")}
-    step = Step(options.job, **told)
-    done = runner.step(step)
+    parameters = {name: getattr(options, name, None) for name in ("iteration", "direction", "limit", "argument")}
+    step = Step(options.job, **parameters)
+    run_of_step = runner.step(step)
     result: Callable[[Lake, Recipe, Step], DataFrame] | None = getattr(options.job, "result", None)
     if result:
         _say_frame(result(Lake(runner.spark, options.lake), runner.recipe, step), options.json)
-    _say_runs([done], options.json)
+    _say_runs([run_of_step], options.json)
     return 0
 
 
@@ -113,17 +113,23 @@ def _without_recipe(options: argparse.Namespace, spark: SparkSession) -> int:
 
 def _vacuum(options: argparse.Namespace, spark: SparkSession) -> None:
     lake = RunLake(spark, options.lake, Run("vacuum", "", "", RUNS))
-    removed = [(v.table, list(v.kept_versions), len(v.files)) for v in catalog.vacuum(lake, options.dry_run)]
+    removed = [
+        (vacuumed.table, list(vacuumed.kept_versions), len(vacuumed.files))
+        for vacuumed in catalog.vacuum(lake, options.dry_run)
+    ]
     say_rows(Rows(("table", "kept_versions", "files"), removed), options.json)
 
 
 def _doctor(options: argparse.Namespace, recipe: Recipe | None, session: Session) -> int:
     checks = doctor.checks(session, lake=options.lake, recipe=recipe)
     if options.json:
-        say(json.dumps(asdict(c)) for c in checks)
+        say(json.dumps(asdict(check)) for check in checks)
     else:
-        say(f"{'ok  ' if c.ok else 'FAIL'} {c.name}: {c.detail}{'' if c.ok else '; ' + c.advice}" for c in checks)
-    return 0 if all(c.ok for c in checks) else 1
+        say(
+            f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}{'' if check.ok else '; ' + check.advice}"
+            for check in checks
+        )
+    return 0 if all(check.ok for check in checks) else 1
 
 
 def _say_runs(runs: Sequence[Run], as_json: bool) -> None:

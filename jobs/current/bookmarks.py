@@ -36,23 +36,23 @@ def news(lake: RunLake, source: Table, made: Table, method: str, *, is_all: bool
     """
     lake.create(made)
     ids = [jvm.table_id(lake.spark, lake.path(table)) for table in (source, made) if lake.exists(table)]
-    name = digest([method, CODE_VERSION, ids])
-    rows = News(lake.read(source), lake.read(made))
-    inputs = _last_inputs(lake, name)
+    bookmark = digest([method, CODE_VERSION, ids])
+    result = News(lake.read(source), lake.read(made))
+    inputs = _last_inputs(lake, bookmark)
     if is_all and source.name in lake.versions_read:
-        lake.run.bookmarks[name] = lake.versions_read[source.name]
+        lake.run.bookmarks[bookmark] = lake.versions_read[source.name]
     if inputs is not None:
-        since = [_since(lake, table, inputs[table.name]) for table in (source, made)]
-        if since[0] is not None and since[1] is not None:
-            rows = News(since[0], since[1])
-    return rows
+        new_rows = [_since(lake, table, inputs[table.name]) for table in (source, made)]
+        if new_rows[0] is not None and new_rows[1] is not None:
+            result = News(new_rows[0], new_rows[1])
+    return result
 
 
 def _last_inputs(lake: RunLake, name: str) -> dict[str, int] | None:
     """Return the table versions read by the run with the highest bookmark; None if no run has one."""
-    place = F.col("bookmarks")[name]
-    ended = lake.read(RUNS).where((F.col("status") == "ok") & place.isNotNull())
-    row = ended.agg(F.max_by("inputs", place).alias("inputs")).first()
+    bookmark = F.col("bookmarks")[name]
+    ended = lake.read(RUNS).where((F.col("status") == "ok") & bookmark.isNotNull())
+    row = ended.agg(F.max_by("inputs", bookmark).alias("inputs")).first()
     return None if row is None else row.inputs
 
 

@@ -36,7 +36,11 @@ def scores(table: Table) -> str:
 
 def values(experiment: str, notes: Notes, forward: dict[int, str], backward: dict[int, str]) -> dict[str, Any]:
     """Return the parameters of these queries; `forward` and `backward` map iterations to current model ids."""
-    of_tables = {_digest(t): notes.get((experiment, t.name), NONE) for t in TABLES if "method_digest" in t.columns}
+    of_tables = {
+        _digest(table): notes.get((experiment, table.name), NONE)
+        for table in TABLES
+        if "method_digest" in table.columns
+    }
     return of_tables | {
         "experiment": experiment,
         "backward": backward.get(0, NONE),

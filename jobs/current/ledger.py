@@ -24,17 +24,19 @@ def tried(lake: Lake, requests: DataFrame, model: Model) -> DataFrame:
     committed later must not change what has been read.
     """
     settled = completions(lake, model).where(F.col("status").isin(*SETTLED))
-    own = settled.join(requests.select("request_id").distinct(), "request_id", "left_semi")
-    tries = Window.partitionBy("request_id")
-    order = tries.orderBy((F.col("status") != "ok"), COMMIT, "created_at", "run_id", "attempt")
-    placed = own.withColumns({"place": F.row_number().over(order), "n_tries": F.count(F.lit(1)).over(tries)})
-    return placed.where("place = 1").drop("place", COMMIT)
+    answered = settled.join(requests.select("request_id").distinct(), "request_id", "left_semi")
+    answers_of_request = Window.partitionBy("request_id")
+    order = answers_of_request.orderBy((F.col("status") != "ok"), COMMIT, "created_at", "run_id", "attempt")
+    ranked = answered.withColumns(
+        {"place": F.row_number().over(order), "n_tries": F.count(F.lit(1)).over(answers_of_request)}
+    )
+    return ranked.where("place = 1").drop("place", COMMIT)
 
 
 def completions(lake: Lake, model: Model) -> DataFrame:
     """Return all answers of a model under any of its names, each with the ledger version that added it."""
-    same = {row.model_id for row in lake.collected(MODELS) if row.digest == model.digest} | {model.model_id}
-    return lake.with_commits(COMPLETIONS).where(F.col("model_id").isin(*same))
+    model_ids = {row.model_id for row in lake.collected(MODELS) if row.digest == model.digest} | {model.model_id}
+    return lake.with_commits(COMPLETIONS).where(F.col("model_id").isin(*model_ids))
 
 
 def n_unanswered(lake: Lake, requests: DataFrame, model: Model) -> int:

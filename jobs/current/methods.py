@@ -39,10 +39,10 @@ class Methods:
 
 def methods_of(recipe: Recipe) -> Methods:
     """Return the current methods by a recipe; a digest is computed on access."""
-    return Methods(recipe.name, partial(_by_recipe, recipe))
+    return Methods(recipe.name, partial(_digest_by_recipe, recipe))
 
 
-def _by_recipe(recipe: Recipe, name: str) -> str:
+def _digest_by_recipe(recipe: Recipe, name: str) -> str:
     if name in OF_TABLE:
         return OF_TABLE[name](recipe)
     scorer: ScorerName = name.removeprefix("scores/")

@@ -41,11 +41,11 @@ def trained_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: i
         JobError: its training set has not been published yet.
     """
     release = training_release(lake, recipe, direction, iteration)
-    wanted = (recipe.name, direction, iteration, release.content_digest)
+    expected = (recipe.name, direction, iteration, release.content_digest)
     configs = training_digests(recipe, direction, iteration)
     for row in sorted(lake.collected(MODELS), key=lambda row: row.model_id):
         actual = (row.experiment, row.direction, row.iteration, row.content_digest)
-        if actual == wanted and row.config_digest in configs:
+        if actual == expected and row.config_digest in configs:
             lake.methods_read[model_name(direction, iteration)] = row.model_id
             return Model(row.model_id, _current_path(lake, recipe, row.path), row.digest, recipe.base_model)
     return None
@@ -81,8 +81,8 @@ def models_root(lake: Lake, recipe: Recipe) -> Path:
 def _current_path(lake: Lake, recipe: Recipe, path: str) -> str:
     """Return the folder of a model that was registered at `path`; a lake may have been moved with its models."""
     registered = Path(path)
-    here = models_root(lake, recipe) / registered.parent.name / registered.name
-    return str(here.resolve()) if here.is_dir() and not registered.is_dir() else path
+    moved = models_root(lake, recipe) / registered.parent.name / registered.name
+    return str(moved.resolve()) if moved.is_dir() and not registered.is_dir() else path
 
 
 def required_model(lake: Lake, recipe: Recipe, direction: Direction, iteration: int) -> Model:

@@ -24,8 +24,8 @@ def model_name(direction: str, iteration: int) -> str:
 
 def noted(view: LakeView) -> Notes:
     """Read the current methods from the successful runs of a lake."""
-    ended = "SELECT experiment, started_at, methods FROM ops.runs WHERE status = 'ok' AND methods IS NOT NULL"
-    return last_noted(view.rows(ended))
+    query = "SELECT experiment, started_at, methods FROM ops.runs WHERE status = 'ok' AND methods IS NOT NULL"
+    return last_noted(view.rows(query))
 
 
 def last_noted(runs: Iterable[Mapping[str, Any]]) -> Notes:
@@ -33,6 +33,6 @@ def last_noted(runs: Iterable[Mapping[str, Any]]) -> Notes:
     newest: dict[tuple[str, str], tuple[datetime, str]] = {}
     for run in runs:
         for name, value in (run["methods"] or {}).items():
-            place, note = (run["experiment"], name), (run["started_at"], value)
-            newest[place] = max(note, newest.get(place, note))
-    return {place: value for place, (_, value) in newest.items()}
+            key, note = (run["experiment"], name), (run["started_at"], value)
+            newest[key] = max(note, newest.get(key, note))
+    return {key: value for key, (_, value) in newest.items()}

@@ -26,8 +26,8 @@ def kept_out(lake: Lake, recipe: Recipe) -> DataFrame:
     """
     seed = seed_pairs(lake, recipe.name)
     seed = seed.select(F.lit(SEED_SET).alias("known_set"), F.col("pair_id").alias("known_id"))
-    named = {(known_set, known_id) for known_set, known_id, _ in evaluation_texts(recipe)}
-    known = seed.union(lake.spark.createDataFrame(sorted(named), seed.schema)) if named else seed
+    prompts = {(known_set, known_id) for known_set, known_id, _ in evaluation_texts(recipe)}
+    known = seed.union(lake.spark.createDataFrame(sorted(prompts), seed.schema)) if prompts else seed
     overlaps = lake.read(OVERLAPS).where(F.col("experiment") == recipe.name)
     return overlaps.join(known.distinct(), ["known_set", "known_id"], "left_semi")
 

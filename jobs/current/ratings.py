@@ -28,8 +28,8 @@ def judges(lake: Lake, recipe: Recipe, iteration: int) -> Judges:
 
 def trained_judges(lake: Lake, recipe: Recipe, iteration: int) -> Judges:
     """Return the models of `judges` that are trained already."""
-    wanted: dict[Direction, int] = {"forward": iteration, "backward": 0}
-    models = {direction: model_if_trained(lake, recipe, direction, t) for direction, t in wanted.items()}
+    iterations: dict[Direction, int] = {"forward": iteration, "backward": 0}
+    models = {direction: model_if_trained(lake, recipe, direction, t) for direction, t in iterations.items()}
     return {direction: model for direction, model in models.items() if model}
 
 
@@ -40,6 +40,6 @@ def counting(methods: Methods, models: Judges, scorers: Iterable[str]) -> dict[s
 
 def scores(lake: Lake, table: Table, methods: Methods, models: Judges, scorers: Iterable[str]) -> DataFrame:
     """Return a score table's rows by these models and scorers and the methods that count; record the methods."""
-    count = counting(methods, models, scorers)
-    lake.methods_read.update({scorer_method(name): digest for name, (_, digest) in count.items()})
-    return made_by(lake.read(table), count)
+    current = counting(methods, models, scorers)
+    lake.methods_read.update({scorer_method(name): digest for name, (_, digest) in current.items()})
+    return made_by(lake.read(table), current)

@@ -24,23 +24,25 @@ def register(lake: RunLake, recipe: Recipe, folder: Path) -> None:
         ModelFolderError: the folder is incomplete or was changed, or its weights are not finite.
     """
     manifest = check_trained_model(folder)
-    direction, iteration = _named(recipe, folder, manifest)
+    direction, iteration = _direction_and_iteration(recipe, folder, manifest)
     release = training_release(lake, recipe, direction, iteration)
-    wanted = {
+    expected = {
         "content_digest": (release.content_digest,),
         "n_rows": (release.n_rows,),
         "base_digest": base_digests(recipe.base_model),
         "config_digest": training_digests(recipe, direction, iteration),
     }
-    faults = [f"{k} {getattr(manifest, k)}, now {v[0]}" for k, v in wanted.items() if getattr(manifest, k) not in v]
+    faults = [
+        f"{field} {getattr(manifest, field)}, expected {values[0]}"
+        for field, values in expected.items()
+        if getattr(manifest, field) not in values
+    ]
     if faults:
-        raise JobError(
-            f"{folder}: not what the recipe and the current release ask for: {'; '.join(faults)}; train again"
-        )
+        raise JobError(f"{folder}: does not match the recipe and the current release: {'; '.join(faults)}; train again")
     lake.versions_read[TRAINING_EXAMPLES.name] = release.version
     lake.run.n_tokens += int(manifest.metrics.get("tokens", 0))
     row = {
-        "model_id": f"{direction}-{iteration}-{_identity(manifest)}",
+        "model_id": f"{direction}-{iteration}-{_short_digest(manifest)}",
         "experiment": recipe.name,
         "direction": direction,
         "iteration": iteration,
@@ -52,21 +54,24 @@ def register(lake: RunLake, recipe: Recipe, folder: Path) -> None:
         "n_examples": manifest.n_examples,
         "content_digest": manifest.content_digest,
         "config_digest": manifest.config_digest,
-        "metrics": {k: float(v) for k, v in manifest.metrics.items()},
+        "metrics": {name: float(value) for name, value in manifest.metrics.items()},
         "run_id": lake.run.run_id,
     }
     lake.methods_read[f"{direction}-{iteration}"] = str(row["model_id"])
     lake.insert(MODELS, [row])
 
 
-def _named(recipe: Recipe, folder: Path, manifest: Manifest) -> tuple[Direction, int]:
+def _direction_and_iteration(recipe: Recipe, folder: Path, manifest: Manifest) -> tuple[Direction, int]:
     """Parse the direction and the iteration from the name of a model's training set."""
     for direction in get_args(Direction):
-        if named := re.fullmatch(rf"{re.escape(recipe.name)}/{direction}-(\d+)", manifest.dataset):
-            return direction, int(named[1])
-    raise JobError(f"{folder}: trained on {manifest.dataset}, which is no data set of experiment {recipe.name}")
+        if match := re.fullmatch(rf"{re.escape(recipe.name)}/{direction}-(\d+)", manifest.dataset):
+            return direction, int(match[1])
+    raise JobError(
+        f"{folder}: trained on {manifest.dataset}, which is no training set of experiment {recipe.name}; name "
+        "that experiment's recipe"
+    )
 
 
-def _identity(manifest: Manifest) -> str:
+def _short_digest(manifest: Manifest) -> str:
     """Return a short digest of a training; it differs between experiments and settings even for equal weights."""
     return digest([manifest.digest, manifest.dataset, manifest.content_digest, manifest.config_digest])[:6]

@@ -19,11 +19,11 @@ from jobs.errors import JobError
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    summary, _, more = (__doc__ or "").partition("\n")
+    summary, _, details = (__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(
         prog="python -m jobs.demo",
         description=summary,
-        epilog=more,
+        epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the input")

@@ -41,7 +41,7 @@ def write_corpus(out: Path, open_archive: Callable[[], Packages], say: Say) -> N
         JobError: no package is available, or one is damaged.
     """
     out.mkdir(parents=True, exist_ok=True)
-    done = {e["package"]: e for e in sources_of(out) if (out / e["warc"]).exists()}
+    done = {entry["package"]: entry for entry in sources_of(out) if (out / entry["warc"]).exists()}
     has_python = any(re.fullmatch(PYTHON_PACKAGE, name) for name in done)
     missing = [source for source in SOURCES if source.package not in done]
     if missing or not has_python:
@@ -50,13 +50,13 @@ def write_corpus(out: Path, open_archive: Callable[[], Packages], say: Say) -> N
             missing += map(python_source, archive.names(PYTHON_PACKAGE)[-1:])
         say(f"reading {len(missing)} documentation packages; apt-get downloads those not cached, some 110 MB in all")
         for source in missing:
-            if entry := _write_source(out, source, archive, say):
-                done[source.package] = entry
+            if new_entry := _write_source(out, source, archive, say):
+                done[source.package] = new_entry
                 _write_json(out / "sources.json", list(done.values()))
     if not done:
         names = ", ".join(source.package for source in SOURCES)
         raise JobError(f"apt offers none of {names}; check the network and that apt's sources have Debian's main")
-    say(f"{sum(e['documents'] for e in done.values()):,} pages of {len(done)} packages in {out}")
+    say(f"{sum(entry['documents'] for entry in done.values()):,} pages of {len(done)} packages in {out}")
 
 
 def sources_of(out: Path) -> list[Entry]:
@@ -66,15 +66,15 @@ def sources_of(out: Path) -> list[Entry]:
 
 
 def _write_source(out: Path, source: Source, archive: Packages, say: Say) -> Entry | None:
-    obtained = archive.obtain(source.package)
-    if obtained is None:
-        say(f"{source.package}: not on offer here, left out")
+    download = archive.obtain(source.package)
+    if download is None:
+        say(f"{source.package}: apt does not offer it here, skipped")
         return None
-    package, file = obtained
+    package, file = download
     warc = f"{source.package}.warc.gz"
     pages = pages_of(source, files_of(file, source.root))
     if not pages:
-        say(f"{source.package} {package.version}: no pages below {source.root}, left out")
+        say(f"{source.package} {package.version}: no pages below {source.root}, skipped")
         return None
     write_warc(out / warc, pages)
     say(f"{source.package} {package.version}: {len(pages)} pages")

@@ -40,8 +40,8 @@ class Package:
 def run_quietly(command: Sequence[str], folder: Path) -> str:
     """Run a command in `folder`, in English and without prompts, and return its standard output."""
     folder.mkdir(parents=True, exist_ok=True)
-    quiet = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(command, cwd=folder, env=quiet, capture_output=True, text=True, check=False).stdout
+    environment = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False).stdout
 
 
 class Archive:
@@ -73,11 +73,11 @@ class Archive:
 
     def find(self, name: str) -> Package | None:
         """Return the package as apt would install it, or None if it is not available."""
-        shown = self._apt("apt-cache", "show", "--no-all-versions", name)
-        facts = dict(re.findall(r"^(Version|Architecture|SHA256): (.*)$", shown, re.MULTILINE))
-        if len(facts) < 3:
+        output = self._apt("apt-cache", "show", "--no-all-versions", name)
+        fields = dict(re.findall(r"^(Version|Architecture|SHA256): (.*)$", output, re.MULTILINE))
+        if len(fields) < 3:
             return None
-        return Package(name, facts["Version"], facts["Architecture"], facts["SHA256"])
+        return Package(name, fields["Version"], fields["Architecture"], fields["SHA256"])
 
     def obtain(self, name: str) -> tuple[Package, Path] | None:
         """Return the package and its downloaded file, or None if it is not available.
@@ -94,8 +94,8 @@ class Archive:
             return None
         if file is None:
             raise JobError(f"{name} {package.version}: apt-get could not download it; check the network")
-        if (found := _sha256(file)) != package.sha256:
-            raise JobError(f"{file}: its SHA-256 is {found}; apt lists {package.sha256}")
+        if (actual := _sha256(file)) != package.sha256:
+            raise JobError(f"{file}: its SHA-256 is {actual}; apt lists {package.sha256}")
         return package, file
 
     def _download(self, package: Package) -> Path | None:

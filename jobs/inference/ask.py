@@ -74,9 +74,9 @@ def complete(lake: RunLake, servers: Servers, model: Model, requests: DataFrame)
     Raises:
         StoppedError: more requests failed than `inference` allows.
     """
-    poor = F.col("status").isin(*servers.inference.ask_again) | refused_by_server()
-    stands = ~poor | (F.col("n_tries") > 1)
-    settled = tried(lake, requests, model).where(stands).select("request_id", F.lit(True).alias("is_settled"))
+    is_poor = F.col("status").isin(*servers.inference.ask_again) | refused_by_server()
+    is_settled = ~is_poor | (F.col("n_tries") > 1)
+    settled = tried(lake, requests, model).where(is_settled).select("request_id", F.lit(True).alias("is_settled"))
     asked = requests.select("request_id").distinct().join(settled, "request_id", "left")
     n_requests, n_settled = asked.agg(F.count(F.lit(1)), F.count("is_settled")).collect()[0]
     if n_requests > n_settled:
@@ -93,15 +93,15 @@ def _send(lake: RunLake, servers: Servers, model: Model, stage: Stage) -> None:
     with watched(servers.endpoints(), lake.run, stage.n_pending):
         tally = send(lake, stage, engine, settings, tasks)
         if any(tally.statuses[status] for status in settings.ask_again):
-            again = materialised(_to_ask_again(lake, model, stage.pending, settings.ask_again))
-            if n_again := again.count():
-                send(lake, Stage(again, n_again, stage.n_requests, attempt=2), engine, settings, tasks)
+            resent = materialised(_requests_to_resend(lake, model, stage.pending, settings.ask_again))
+            if n_resent := resent.count():
+                send(lake, Stage(resent, n_resent, stage.n_requests, attempt=2), engine, settings, tasks)
 
 
-def _to_ask_again(lake: RunLake, model: Model, pending: DataFrame, statuses: tuple[str, ...]) -> DataFrame:
+def _requests_to_resend(lake: RunLake, model: Model, pending: DataFrame, statuses: tuple[str, ...]) -> DataFrame:
     """Select the pending requests with a poor answer from this run, except those settled by an earlier run too."""
-    ledger, is_own = completions(lake, model), F.col("run_id") == lake.run.run_id
-    poor = ledger.where(is_own & F.col("status").isin(*statuses))
+    ledger, is_this_run = completions(lake, model), F.col("run_id") == lake.run.run_id
+    poor = ledger.where(is_this_run & F.col("status").isin(*statuses))
     is_settled = F.col("status").isin(*SETTLED)
-    settled_twice = poor.where(is_settled).join(ledger.where(~is_own & is_settled), "request_id", "left_semi")
+    settled_twice = poor.where(is_settled).join(ledger.where(~is_this_run & is_settled), "request_id", "left_semi")
     return pending.join(poor, "request_id", "left_semi").join(settled_twice, "request_id", "left_anti")

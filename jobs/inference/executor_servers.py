@@ -30,7 +30,7 @@ from model_ops.serving.settings import ServerSettings
 from model_ops.serving.vllm_server import ServerError, VllmServer
 
 TOKEN_BYTES = 32
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 STAGE_SECONDS = 60.0  # for Spark to start the stage, and to end it
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class ExecutorServers:
         self.name = name
         self.endpoints: tuple[str, ...] = ()
         self._spark, self._model_dir, self._settings, self._n = spark, model_dir, settings, n
-        self._lines: list[socket.socket] = []
+        self._connections: list[socket.socket] = []
         self._stage: InheritableThread | None = None
         self._tag = f"humpback-servers-{name}"
         self._fault = "its tasks ended"
@@ -54,7 +54,7 @@ class ExecutorServers:
     @property
     def alive(self) -> bool:
         """Return whether every task still runs its server."""
-        return bool(self._lines) and all(_is_open(line) for line in self._lines)
+        return bool(self._connections) and all(_is_open(connection) for connection in self._connections)
 
     def start(self) -> None:
         """Start all servers, and wait until each answers.
@@ -73,20 +73,20 @@ class ExecutorServers:
                 task = hold_server(driver, token, self._model_dir, self.name, self._settings)
                 self._stage = InheritableThread(target=self._run, args=(task,), daemon=True)
                 self._stage.start()
-                self._welcome(listener, token)
-            self.endpoints = tuple(self._endpoint(line) for line in self._lines)
+                self._accept_tasks(listener, token)
+            self.endpoints = tuple(self._endpoint(connection) for connection in self._connections)
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """Stop the servers and end their stage, if there are any."""
-        lines, self._lines = self._lines, []
-        for line in lines:
-            line.close()
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.close()
         stage, self._stage = self._stage, None
         if stage is not None:
-            stage.join(STAGE_SECONDS if lines else 0)
+            stage.join(STAGE_SECONDS if connections else 0)
             if stage.is_alive():
                 self._spark.interruptTag(self._tag)
 
@@ -98,46 +98,46 @@ class ExecutorServers:
             rows.mapInPandas(task, "id long", barrier=True, profile=profile).collect()
         except (Py4JError, PySparkException) as error:
             self._fault = sentence(error)
-        if self._lines:
+        if self._connections:
             log.warning("servers ended model=%s: %s", self.name, self._fault)
 
-    def _welcome(self, listener: socket.socket, token: bytes) -> None:
+    def _accept_tasks(self, listener: socket.socket, token: bytes) -> None:
         """Accept a connection from every task; close connections that do not send the token."""
-        listener.settimeout(LOOK_SECONDS)
+        listener.settimeout(POLL_SECONDS)
         deadline = time.monotonic() + STAGE_SECONDS
-        while len(self._lines) < self._n:
+        while len(self._connections) < self._n:
             if not (self._stage and self._stage.is_alive()):
-                raise ServerError(f"the stage that was to start servers on Spark's executors ended: {self._fault}")
+                raise ServerError(f"the stage that starts servers on Spark's executors has ended: {self._fault}")
             if time.monotonic() > deadline:
                 raise ServerError(
-                    f"only {len(self._lines)} of {self._n} tasks that hold a server were started within "
+                    f"only {len(self._connections)} of {self._n} tasks that hold a server were started within "
                     f"{STAGE_SECONDS:.0f} s; serving.executors must not exceed the executors that have a core (and "
                     "serving.gpus GPUs) free at once"
                 )
             try:
-                line = listener.accept()[0]
-                line.settimeout(LOOK_SECONDS)
-                if hmac.compare_digest(line.recv(TOKEN_BYTES, socket.MSG_WAITALL), token):
-                    self._lines.append(line)
+                connection = listener.accept()[0]
+                connection.settimeout(POLL_SECONDS)
+                if hmac.compare_digest(connection.recv(TOKEN_BYTES, socket.MSG_WAITALL), token):
+                    self._connections.append(connection)
                 else:
-                    line.close()
+                    connection.close()
             except OSError:  # no connection yet, or one that was closed
                 continue
 
-    def _endpoint(self, line: socket.socket) -> str:
+    def _endpoint(self, connection: socket.socket) -> str:
         """Wait until a task's server answers, and return its URL."""
-        line.settimeout(self._settings.start_timeout + STAGE_SECONDS)
+        connection.settimeout(self._settings.start_timeout + STAGE_SECONDS)
         try:
-            with line.makefile("r") as text:
+            with connection.makefile("r") as text:
                 reply = text.readline()
         except OSError as error:
             raise ServerError(f"a task did not report whether its server has started: {error}") from error
         if not reply:
             raise ServerError(f"a task ended before its server had started: {self._fault}")
-        facts = json.loads(reply)
-        if "fault" in facts:
-            raise ServerError(f"on {facts['host']}: {facts['fault']}")
-        return str(facts["endpoint"])
+        report = json.loads(reply)
+        if "fault" in report:
+            raise ServerError(f"on {report['host']}: {report['fault']}")
+        return str(report["endpoint"])
 
 
 def require_slots(spark: SparkSession, n: int, gpus: int) -> None:
@@ -159,7 +159,7 @@ def require_slots(spark: SparkSession, n: int, gpus: int) -> None:
         )
     if gpus and (is_local(spark) or not conf.get("spark.executor.resource.gpu.amount", "")):
         raise JobError(
-            f"serving.gpus={gpus} asks Spark for GPUs that it does not know of; start with "
+            f"serving.gpus={gpus} asks for GPUs, but Spark has none configured; start with "
             "spark.executor.resource.gpu.amount on a cluster, or set serving.gpus=0"
         )
     cores = jvm.n_cores(spark)
@@ -176,34 +176,35 @@ def hold_server(driver: tuple[str, int], token: bytes, model_dir: str, name: str
         host = context.getTaskInfos()[number].address.rpartition(":")[0]
         devices = tuple(context.resources()["gpu"].addresses) if settings.gpus else ()
         dtype = served_dtype(settings.dtype)
-        place = {"host": host, "port": settings.port + number}
-        own_settings = settings.model_copy(update=place | {"dtype": dtype, "devices": devices})
+        address = {"host": host, "port": settings.port + number}
+        own_settings = settings.model_copy(update=address | {"dtype": dtype, "devices": devices})
         output = Path(SparkFiles.getRootDirectory()) / f"vllm-{name}-{number}.log"
-        with socket.create_connection(driver, timeout=STAGE_SECONDS) as line:
-            line.sendall(token)
-            hold(VllmServer(model_dir, name, own_settings, output), line)
+        with socket.create_connection(driver, timeout=STAGE_SECONDS) as connection:
+            connection.sendall(token)
+            hold(VllmServer(model_dir, name, own_settings, output), connection)
         yield from ()
 
     return task
 
 
-def hold(server: VllmServer, line: socket.socket) -> None:
+def hold(server: VllmServer, connection: socket.socket) -> None:
     """Run a server while the connection to the driver is open; report its URL or its fault on the connection."""
 
     def report(**facts: str) -> None:
-        if _is_open(line):
-            line.sendall(json.dumps({"host": socket.gethostname(), **facts}).encode() + b"\n")
+        if _is_open(connection):
+            connection.sendall(json.dumps({"host": socket.gethostname(), **facts}).encode() + b"\n")
 
     def still_wanted(_: float) -> None:
-        if not _is_open(line):
+        if not _is_open(connection):
             raise ServerError("the driver has gone")
 
     try:
         if not Path(server.model_dir).is_dir():
-            raise ServerError(f"{server.model_dir} is not here; models_dir must be a folder that every executor mounts")
+            missing = f"{server.model_dir} does not exist on this host"
+            raise ServerError(f"{missing}; models_dir must be a folder that every executor mounts")
         server.start(on_wait=still_wanted)
         report(endpoint=server.endpoint)
-        while server.alive and _is_open(line, LOOK_SECONDS):
+        while server.alive and _is_open(connection, POLL_SECONDS):
             pass
     except (ServerError, OSError) as error:
         report(fault=str(error))
@@ -220,12 +221,12 @@ def _profile(spark: SparkSession, gpus: int) -> ResourceProfile | None:
     """Return the resource profile of a task that runs a server; None in local mode, where Spark has no profiles."""
     if is_local(spark):
         return None
-    needs = TaskResourceRequests().cpus(1)
-    return ResourceProfileBuilder().require(needs.resource("gpu", gpus) if gpus else needs).build
+    resources = TaskResourceRequests().cpus(1)
+    return ResourceProfileBuilder().require(resources.resource("gpu", gpus) if gpus else resources).build
 
 
-def _is_open(line: socket.socket, seconds: float = 0.0) -> bool:
+def _is_open(connection: socket.socket, seconds: float = 0.0) -> bool:
     """Wait up to `seconds` for the other end, which sends nothing, to disconnect; return True if it does not."""
-    ear = select.poll()
-    ear.register(line, select.POLLIN)
-    return not ear.poll(1000 * seconds)
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return not poll.poll(1000 * seconds)

@@ -12,12 +12,12 @@ from tqdm import tqdm
 from jobs.lake.runs import Run
 from model_ops.client.endpoint import Endpoint, EndpointError
 
-SECONDS = 2.0
+POLL_SECONDS = 2.0
 FINISHED, PROMPTED, REUSED = "request_success", "prefix_cache_queries", "prefix_cache_hits"
 COUNTED = re.compile(
     rf"^vllm:({FINISHED}|{PROMPTED}|{REUSED})_total\{{[^}}]*\}} (\d+(?:\.\d+)?(?:e[+-]?\d+)?)$", re.MULTILINE
 )
-MOST = 1e15
+MAX_COUNTER = 1e15
 """Tokens; a larger counter is invalid and ignored."""
 
 
@@ -29,11 +29,11 @@ def watched(endpoints: tuple[Endpoint, ...], run: Run, total: int) -> Iterator[N
     """
     start = counters(endpoints)
     done = threading.Event()
-    mininterval = SECONDS if sys.stderr.isatty() else 15
-    bar = tqdm(total=total, desc=run.job, unit="req", file=sys.stderr, mininterval=mininterval)
+    interval = POLL_SECONDS if sys.stderr.isatty() else 15
+    bar = tqdm(total=total, desc=run.job, unit="req", file=sys.stderr, mininterval=interval)
 
     def watch() -> None:
-        while not done.wait(SECONDS):
+        while not done.wait(POLL_SECONDS):
             now = counters(endpoints)
             bar.update(max(0, min(int(now[FINISHED] - start[FINISHED]), total) - bar.n))
 
@@ -62,5 +62,5 @@ def counters(endpoints: tuple[Endpoint, ...]) -> Counter[str]:
         except EndpointError:
             continue  # a server too busy to answer; the next poll may succeed
         for name, number in COUNTED.findall(text):
-            counts[name] += int(float(number)) if float(number) < MOST else 0
+            counts[name] += int(float(number)) if float(number) < MAX_COUNTER else 0
     return counts

@@ -29,11 +29,11 @@ def rate(
 ) -> None:
     """Rate each scorer's `pairs` (`pair_id`, `instruction`, `response`) and write the scores to the run's table."""
     known = scores(lake, lake.run.writes, methods_of(recipe), models, pairs).select("pair_id", "scorer")
-    each = (frame.withColumn("scorer", F.lit(name)) for name, frame in pairs.items())
-    unrated = materialised(reduce(DataFrame.unionByName, each).join(known, ["pair_id", "scorer"], "left_anti"))
-    waiting = {row.scorer for row in unrated.select("scorer").distinct().collect()}
+    frames = (frame.withColumn("scorer", F.lit(name)) for name, frame in pairs.items())
+    unrated = materialised(reduce(DataFrame.unionByName, frames).join(known, ["pair_id", "scorer"], "left_anti"))
+    unrated_scorers = {row.scorer for row in unrated.select("scorer").distinct().collect()}
     # The backward model first, since it is the one that was served before.
-    names = sorted((name for name in pairs if name in waiting), key=lambda name: SCORERS[name].direction)
+    names = sorted((name for name in pairs if name in unrated_scorers), key=lambda name: SCORERS[name].direction)
     if not names:
         return
     rater = _Rater(lake, recipe, servers, models)
@@ -57,18 +57,18 @@ class _Rater:
 
     def rated(self, pairs: DataFrame, name: ScorerName) -> DataFrame:
         """Score all pairs by one scorer; ask again, with the next sampling, where an answer could not be read."""
-        *samplings, last = SCORERS[name].kind.samplings(self.recipe.score_candidates)
+        *samplings, last_sampling = SCORERS[name].kind.samplings(self.recipe.score_candidates)
         rated = []
         for sampling in samplings:
-            scored = materialised(self._asked(pairs, name, sampling))
+            scored = materialised(self._scored_answers(pairs, name, sampling))
             is_unread = F.col("status").isin(*UNREAD)
             rated.append(scored.where(~is_unread))
             pairs = materialised(pairs.join(scored.where(is_unread).select("pair_id"), "pair_id", "left_semi"))
             if pairs.isEmpty():
                 return reduce(DataFrame.unionByName, rated)
-        return reduce(DataFrame.unionByName, [*rated, self._asked(pairs, name, last)])
+        return reduce(DataFrame.unionByName, [*rated, self._scored_answers(pairs, name, last_sampling)])
 
-    def _asked(self, pairs: DataFrame, name: ScorerName, sampling: Sampling) -> DataFrame:
+    def _scored_answers(self, pairs: DataFrame, name: ScorerName, sampling: Sampling) -> DataFrame:
         scorer, model = SCORERS[name], self.model(name)
         requests = score_requests(self.recipe, self.servers, model, pairs, name, sampling)
         completions = ask(self.lake, self.servers, model, requests, scorer.template)

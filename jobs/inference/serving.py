@@ -100,7 +100,7 @@ class RecipeServers:
         self._machine = machine or this_machine()
         # Without a key, anyone who reaches the port of our server could change what it answers.
         self._own_key = self._machine.key or secrets.token_urlsafe()
-        self._own: OwnServers | None = None
+        self._own_servers: OwnServers | None = None
         self._patience = Patience(recipe.inference.patience, recipe.inference.attempts, self._machine.pause)
 
     def engine_for(self, model: Model, window: int) -> Engine:
@@ -114,7 +114,7 @@ class RecipeServers:
         """
         chat = _chat_format(model.path)
         serving = self.serving(model)
-        limits = self._patience.of_silence.wait_for(lambda: self._proven(serving, model, chat))
+        limits = self._patience.of_silence.wait_for(lambda: self._probe_all(serving, model, chat))
         adapter = self._adapter(model)
         return VllmEngine(
             endpoints=tuple(endpoint.url for endpoint in limits),
@@ -129,7 +129,7 @@ class RecipeServers:
             key=next(iter(limits)).key,
         )
 
-    def _proven(self, serving: tuple[Endpoint, ...], model: Model, chat: ChatFormat) -> dict[Endpoint, int]:
+    def _probe_all(self, serving: tuple[Endpoint, ...], model: Model, chat: ChatFormat) -> dict[Endpoint, int]:
         """Probe the servers; return those that pass, each with its maximum context in tokens, and log the others.
 
         Raises:
@@ -139,22 +139,22 @@ class RecipeServers:
         limits, faults = {}, []
         for endpoint in serving:
             try:
-                limits[endpoint] = self._patience.brief.wait_for(partial(self._probed, endpoint, model, chat))
+                limits[endpoint] = self._patience.brief.wait_for(partial(self._probe_endpoint, endpoint, model, chat))
             except HandshakeError:
                 raise
             except EndpointError as fault:
                 faults.append(fault)
         if not limits:
-            raise _hopeful(faults)
-        _log_left_out(faults)
+            raise _likely_temporary(faults)
+        _log_skipped(faults)
         return limits
 
-    def _probed(self, endpoint: Endpoint, model: Model, chat: ChatFormat) -> int:
+    def _probe_endpoint(self, endpoint: Endpoint, model: Model, chat: ChatFormat) -> int:
         try:
             limit = probe(endpoint, model.model_id, chat)
             require_parity(endpoint, model.model_id, _reference(model.path))
         except EndpointError as error:
-            if self._own and not self._own.alive:
+            if self._own_servers and not self._own_servers.alive:
                 raise HandshakeError(f"{error}; its process has ended, see the logs in {self._logs}") from error
             raise
         log.info("probed endpoint=%s version=%s max_model_len=%d", endpoint.url, endpoint.version(), limit)
@@ -163,7 +163,7 @@ class RecipeServers:
     def serving(self, model: Model) -> tuple[Endpoint, ...]:
         """Return the servers of `model`: the recipe's endpoints that serve it, or our own, started if need be."""
         if self._recipe.serving.endpoints:
-            return self._patience.of_silence.wait_for(lambda: self._named(model))
+            return self._patience.of_silence.wait_for(lambda: self._endpoints_serving(model))
         if self._recipe.serving.executors:
             return self._on_executors(model)
         return self._local(model)
@@ -172,7 +172,7 @@ class RecipeServers:
         """Return the recipe's endpoints, or those of our own servers that are running."""
         if self._recipe.serving.endpoints:
             return tuple(self._machine.connect(url, self._machine.key) for url in self._recipe.serving.endpoints)
-        urls = self._own.endpoints if self._own else ()
+        urls = self._own_servers.endpoints if self._own_servers else ()
         return tuple(self._machine.connect(url, self._own_key) for url in urls)
 
     def n_servers(self) -> int:
@@ -190,7 +190,7 @@ class RecipeServers:
 
     def stop(self) -> None:
         """Stop our own servers, if there are any."""
-        servers, self._own = self._own, None
+        servers, self._own_servers = self._own_servers, None
         if servers:
             servers.stop()
             log.info("servers stopped model=%s", servers.name)
@@ -199,8 +199,8 @@ class RecipeServers:
         """Return the folder of the model's adapter, if it has one and the recipe can serve it."""
         folder = Path(model.path) / "adapter"
         # A judge that the recipe names may have another base.
-        fits = Path(model.base_model).resolve() == Path(self._recipe.base_model).resolve()
-        return folder if self._recipe.serving.mode == "adapters" and fits and folder.is_dir() else None
+        has_same_base = Path(model.base_model).resolve() == Path(self._recipe.base_model).resolve()
+        return folder if self._recipe.serving.mode == "adapters" and has_same_base and folder.is_dir() else None
 
     def _local(self, model: Model) -> tuple[Endpoint, ...]:
         """Serve the model on this machine: on GPUs as an adapter beside others, else merged and alone."""
@@ -219,66 +219,68 @@ class RecipeServers:
 
     def _serve(self, folder: str, name: str, lora_rank: int | None = None) -> tuple[Endpoint, ...]:
         """Return our servers on this machine; start them in place of others unless they serve `name` already."""
-        if isinstance(self._own, LocalServers) and self._own.name == name and self._own.alive:
+        own = self._own_servers
+        if isinstance(own, LocalServers) and own.name == name and own.alive:
             return self.endpoints()
         dtype = served_dtype(self._recipe.serving.dtype)
         overrides = {"dtype": dtype, "lora_rank": lora_rank, "key": self._own_key}
         settings = server_settings(self._recipe).model_copy(update=overrides)
         servers = LocalServers(folder, name, settings, self._logs, self._machine.gpus, self._machine.server)
-        return self._started(servers, f"dtype={dtype} logs={self._logs}")
+        return self._start(servers, f"dtype={dtype} logs={self._logs}")
 
     def _on_executors(self, model: Model) -> tuple[Endpoint, ...]:
         """Return our servers of the merged model on Spark's executors; start them unless they are running."""
-        if isinstance(self._own, ExecutorServers) and self._own.name == model.model_id and self._own.alive:
+        own = self._own_servers
+        if isinstance(own, ExecutorServers) and own.name == model.model_id and own.alive:
             return self.endpoints()
         assert self._spark is not None, "servers on executors need a session"
         settings, n = server_settings(self._recipe), self._recipe.serving.executors
         settings = settings.model_copy(update={"key": self._own_key})
         servers = ExecutorServers(self._spark, model.path, model.model_id, settings, n)
-        return self._started(servers, f"n={n} on Spark's executors")
+        return self._start(servers, f"n={n} on Spark's executors")
 
-    def _started(self, servers: OwnServers, where: str) -> tuple[Endpoint, ...]:
+    def _start(self, servers: OwnServers, description: str) -> tuple[Endpoint, ...]:
         """Start `servers` in place of our current ones, and return their endpoints."""
         self.stop()
-        log.info("servers starting model=%s %s", servers.name, where)
+        log.info("servers starting model=%s %s", servers.name, description)
         servers.start()
-        self._own = servers
+        self._own_servers = servers
         log.info("servers ready model=%s endpoints=%s", servers.name, ",".join(servers.endpoints))
         return self.endpoints()
 
-    def _named(self, model: Model) -> tuple[Endpoint, ...]:
+    def _endpoints_serving(self, model: Model) -> tuple[Endpoint, ...]:
         """Select the recipe's endpoints that serve the model or can load its adapter, and log the others.
 
         Raises:
             WaitingError: no endpoint serves the model.
             HandshakeError: no endpoint answers.
         """
-        serving, faults, lacking = [], list[EndpointError](), ""
+        serving, faults, without_model = [], list[EndpointError](), ""
         adapter = self._adapter(model)
         for endpoint in self.endpoints():
             try:
                 if self._patience.brief.wait_for(partial(_serves, endpoint, model.model_id, adapter)):
                     serving.append(endpoint)
                     continue
-                lacking = endpoint.url
+                without_model = endpoint.url
                 faults.append(HandshakeError(f"{endpoint.url} does not serve {model.model_id}"))
             except EndpointError as fault:
                 faults.append(fault)
         if serving:
-            _log_left_out(faults)
+            _log_skipped(faults)
             return tuple(serving)
-        if not lacking:
-            hopeful = _hopeful(faults)
-            raise HandshakeError(str(hopeful), hopeful.means)
-        raise WaitingError(_how_to_serve(self._recipe, model, lacking))
+        if not without_model:
+            temporary_fault = _likely_temporary(faults)
+            raise HandshakeError(str(temporary_fault), temporary_fault.means)
+        raise WaitingError(_how_to_serve(self._recipe, model, without_model))
 
 
-def _hopeful(faults: list[EndpointError]) -> EndpointError:
+def _likely_temporary(faults: list[EndpointError]) -> EndpointError:
     """Return the first fault that may be temporary, else the first."""
     return min(faults, key=lambda fault: fault.means is not Meaning.BUSY)
 
 
-def _log_left_out(faults: list[EndpointError]) -> None:
+def _log_skipped(faults: list[EndpointError]) -> None:
     for fault in faults:
         log.warning("left out: %s", fault)
 

@@ -20,13 +20,13 @@ from jobs.lake.runs import Run
 from jobs.lake.staging import staged
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Inference
-from model_ops.client.engine import MISFIT, Engine, through
+from model_ops.client.engine import MISFIT, Engine, answer_frames
 from schemas.bronze import COMPLETIONS
 from transforms.prompting.requests import refused_by_server
 
 log = logging.getLogger(__name__)
 
-OPEN = 2  # while the last answers of one wave come in, the next keeps the servers busy
+OPEN_WAVES = 2  # while the last answers of one wave come in, the next keeps the servers busy
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Wave:
 
 
 def tasks_of_a_wave(spark: SparkSession, partitions: int, held: int = 0) -> int:
-    """Return the number of tasks per wave that lets `OPEN` waves run at once; a task keeps its core while it waits.
+    """Return the tasks per wave that let `OPEN_WAVES` waves run at once; a task keeps its core while it waits.
 
     `held` cores are not available.
 
@@ -78,7 +78,7 @@ def tasks_of_a_wave(spark: SparkSession, partitions: int, held: int = 0) -> int:
         raise JobError("spark.speculation is on, and would send requests twice; start with spark.speculation=false")
     if spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         return partitions
-    return max(1, min(partitions, (jvm.n_cores(spark) - held) // OPEN))
+    return max(1, min(partitions, (jvm.n_cores(spark) - held) // OPEN_WAVES))
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def send(lake: RunLake, stage: Stage, engine: Engine, settings: Inference, tasks
         JobError: the settings fit no server.
     """
     lake.create(COMPLETIONS)  # here, since two waves would create it at once
-    ask = through(engine, lake.run.run_id, stage.attempt, settings.max_failed_in_a_row)
+    ask = answer_frames(engine, lake.run.run_id, stage.attempt, settings.max_failed_in_a_row)
     with staged(lake, _numbered(stage, settings.rows_per_wave), "wave") as parts:
         name, waves = _waves(parts.all())
 
@@ -120,7 +120,7 @@ def send(lake: RunLake, stage: Stage, engine: Engine, settings: Inference, tasks
             parts.alive()
             return wave, _by_status(answers)
 
-        return _sent(lake, replace(stage, name=name), waves, send_wave, settings)
+        return _send_waves(lake, replace(stage, name=name), waves, send_wave, settings)
 
 
 def _tag(run: Run) -> str:
@@ -128,38 +128,38 @@ def _tag(run: Run) -> str:
     return f"humpback-{run.run_id}"
 
 
-def _sent(
+def _send_waves(
     lake: RunLake,
     stage: Stage,
     waves: list[Wave],
     send_wave: Callable[[Wave], tuple[Wave, list[Row]]],
     settings: Inference,
 ) -> Tally:
-    """Send the waves with `send_wave`, `OPEN` at a time, and tally their answers."""
-    allowed = math.ceil(settings.max_failed_share * stage.n_requests)
-    tally, began, stopped = Tally(), time.monotonic(), ""
-    with ThreadPoolExecutor(OPEN) as threads:
+    """Send the waves with `send_wave`, `OPEN_WAVES` at a time, and tally their answers."""
+    max_failed = math.ceil(settings.max_failed_share * stage.n_requests)
+    tally, started, stop_reason = Tally(), time.monotonic(), ""
+    with ThreadPoolExecutor(OPEN_WAVES) as threads:
         waiting = iter(waves)
-        running = {threads.submit(send_wave, wave) for wave in islice(waiting, OPEN)}
+        running = {threads.submit(send_wave, wave) for wave in islice(waiting, OPEN_WAVES)}
         try:
             while running:
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
                 for wave, answers in (future.result() for future in ended):
-                    n_sent = _enter(lake.run, tally, answers)
-                    _log(f"stage={stage.name} wave={wave.number + 1}/{len(waves)}", tally, stage.n_pending, began)
+                    n_sent = _count_answers(lake.run, tally, answers)
+                    _log(f"stage={stage.name} wave={wave.number + 1}/{len(waves)}", tally, stage.n_pending, started)
                     unsent = wave.n_requests - n_sent
-                    stopped = stopped or _over_budget(stage.name, tally, unsent, allowed, settings)
-                if not stopped:  # else only wait for the waves that are running
-                    running |= {threads.submit(send_wave, wave) for wave in islice(waiting, OPEN - len(running))}
+                    stop_reason = stop_reason or _over_budget(stage.name, tally, unsent, max_failed, settings)
+                if not stop_reason:  # else only wait for the waves that are running
+                    running |= {threads.submit(send_wave, wave) for wave in islice(waiting, OPEN_WAVES - len(running))}
         except KeyboardInterrupt:
             lake.spark.interruptTag(_tag(lake.run))
             raise
-    if stopped:
-        raise JobError(stopped) if tally.misfit else StoppedError(stopped)
+    if stop_reason:
+        raise JobError(stop_reason) if tally.misfit else StoppedError(stop_reason)
     return tally
 
 
-def _enter(run: Run, tally: Tally, answers: list[Row]) -> int:
+def _count_answers(run: Run, tally: Tally, answers: list[Row]) -> int:
     """Count a wave's answers, grouped by status, and return the number of requests sent."""
     tally.add(answers)
     n_sent: int = sum(group.n for group in answers)
@@ -169,11 +169,11 @@ def _enter(run: Run, tally: Tally, answers: list[Row]) -> int:
     return n_sent
 
 
-def _log(which: str, tally: Tally, total: int, began: float) -> None:
-    seconds = time.monotonic() - began
+def _log(label: str, tally: Tally, total: int, started: float) -> None:
+    seconds = time.monotonic() - started
     log.info(
         "%s answered=%d/%d failed=%d rows_per_s=%.2f tokens_per_s=%.0f eta_s=%.0f",
-        which,
+        label,
         tally.sent,
         total,
         tally.failed,
@@ -190,8 +190,8 @@ def _numbered(stage: Stage, rows_per_wave: int) -> DataFrame:
     """
     total = stage.n_pending
     n_waves = 1 if total <= rows_per_wave else math.ceil(total / rows_per_wave + 0.5)
-    halves = F.pmod(F.xxhash64("request_id"), F.lit(2 * n_waves - 1))
-    return stage.pending.withColumn("wave", F.floor((halves + 1) / 2).cast("int"))
+    half_wave = F.pmod(F.xxhash64("request_id"), F.lit(2 * n_waves - 1))
+    return stage.pending.withColumn("wave", F.floor((half_wave + 1) / 2).cast("int"))
 
 
 def _waves(numbered: DataFrame) -> tuple[str, list[Wave]]:
@@ -219,16 +219,16 @@ def _by_status(answers: DataFrame) -> list[Row]:
     return groups.collect()
 
 
-def _over_budget(stage: str, tally: Tally, unsent: int, allowed: int, settings: Inference) -> str:
+def _over_budget(stage: str, tally: Tally, unsent: int, max_failed: int, settings: Inference) -> str:
     """Return why the stage stops (too many failures, or settings that fit no server); empty if it continues."""
-    kept = "the answers so far are kept, run the same command again"
+    advice = "the answers so far are kept, run the same command again"
     if tally.misfit:
-        return f"{stage}: {tally.misfit}; {kept} after correcting the settings"
-    if not unsent and tally.failed <= allowed:
+        return f"{stage}: {tally.misfit}; {advice} after correcting the settings"
+    if not unsent and tally.failed <= max_failed:
         return ""
     streak = f"; {settings.max_failed_in_a_row} in a row failed, so {unsent:,} were not sent" if unsent else ""
     return (
-        f"{stage}: {tally.failed:,} of {tally.sent:,} requests failed, allowed are {allowed:,} "
-        f"({settings.max_failed_share:.0%} of the stage){streak}; e.g. {tally.fault}; {kept} when the servers "
+        f"{stage}: {tally.failed:,} of {tally.sent:,} requests failed, at most {max_failed:,} may "
+        f"({settings.max_failed_share:.0%} of the stage){streak}; e.g. {tally.fault}; {advice} when the servers "
         "work again"
     )

@@ -38,15 +38,15 @@ def register(lake: Lake, tables: Iterable[Table] = TABLES) -> None:
     Raises:
         JobError: a metastore that outlives the session has another table of that name.
     """
-    for layer, some in groupby(sorted(tables, key=_layer), _layer):
+    for layer, layer_tables in groupby(sorted(tables, key=_layer), _layer):
         lake.spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer}")
-        shown = lake.spark.sql(f"SHOW TABLES IN {layer}").where("NOT isTemporary").collect()
-        known = {f"{layer}.{row.tableName}" for row in shown}
-        for table in some:
-            if table.name in known:
+        listed = lake.spark.sql(f"SHOW TABLES IN {layer}").where("NOT isTemporary").collect()
+        registered = {f"{layer}.{row.tableName}" for row in listed}
+        for table in layer_tables:
+            if table.name in registered:
                 if _is_at(lake, table):
                     continue
-                _forget(lake, table)
+                _unregister(lake, table)
             if lake.exists(table):
                 lake.spark.sql(f"CREATE TABLE {table.name} USING delta LOCATION '{_location(lake, table)}'")
             else:
@@ -59,7 +59,7 @@ def _layer(table: Table) -> str:
     return table.name.split(".")[0]
 
 
-def _forget(lake: Lake, table: Table) -> None:
+def _unregister(lake: Lake, table: Table) -> None:
     """Drop the session's entry for a table elsewhere; its files stay."""
     if lake.spark.conf.get("spark.sql.catalogImplementation") != "in-memory":
         raise JobError(
@@ -78,12 +78,12 @@ def _is_at(lake: Lake, table: Table) -> bool:
     """Return whether the session's table of this name is the lake's table."""
     if not lake.exists(table):
         return False
-    about = lake.spark.sql(f"DESCRIBE TABLE EXTENDED {table.name}").where("col_name = 'Provider'").first()
-    if about is None or about.data_type != "delta":
+    provider = lake.spark.sql(f"DESCRIBE TABLE EXTENDED {table.name}").where("col_name = 'Provider'").first()
+    if provider is None or provider.data_type != "delta":
         return False
-    located = lake.spark.sql(f"DESCRIBE DETAIL {table.name}").select("location", "id").first()
-    meant = lake.spark.sql(f"DESCRIBE DETAIL {delta_name(lake.path(table))}").select("location", "id").first()
-    return located == meant
+    registered = lake.spark.sql(f"DESCRIBE DETAIL {table.name}").select("location", "id").first()
+    expected = lake.spark.sql(f"DESCRIBE DETAIL {delta_name(lake.path(table))}").select("location", "id").first()
+    return registered == expected
 
 
 def sql(lake: Lake, text: str) -> DataFrame:
@@ -94,13 +94,13 @@ def sql(lake: Lake, text: str) -> DataFrame:
     """
     statement = jvm.parsed(lake.spark, text)
     require_reading(statement)
-    named = tables_named(statement)
-    if DRIFT_VIEW in named:
-        register(lake, [table for table in TABLES if table.name in named or table in (CURATED, SCORES)])
+    names = tables_named(statement)
+    if DRIFT_VIEW in names:
+        register(lake, [table for table in TABLES if table.name in names or table in (CURATED, SCORES)])
         lake.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW {DRIFT_VIEW} AS {DRIFT}")
     else:
-        looks_around = is_look(statement[0]) and not named  # e.g. at a schema
-        register(lake, TABLES if looks_around else [BY_NAME[name] for name in sorted(named)])
+        lists_tables = is_look(statement[0]) and not names  # e.g. at a schema
+        register(lake, TABLES if lists_tables else [BY_NAME[name] for name in sorted(names)])
     answer = lake.spark.sql(text)
     if not is_look(statement[0]):  # else it has run
         require_reading(jvm.analysed(answer))

@@ -27,9 +27,9 @@ def require_known_columns(table: Table, columns: Collection[str], root: str) -> 
     Raises:
         OtherReleaseError: another release wrote it; the message names the columns.
     """
-    lacks = [field.name for field in table.schema if not field.nullable and field.name not in columns]
+    missing = [field.name for field in table.schema if not field.nullable and field.name not in columns]
     unknown = [name for name in columns if name not in table.columns]
-    if lacks or unknown:
-        differences = [f"lacks {', '.join(lacks)}"] if lacks else []
+    if missing or unknown:
+        differences = [f"lacks {', '.join(missing)}"] if missing else []
         differences += [f"has {', '.join(unknown)}, which this release does not know"] if unknown else []
         raise OtherReleaseError(root, table, " and ".join(differences))

@@ -56,20 +56,22 @@ def conformed(table: Table, rows: DataFrame) -> DataFrame:
     Raises:
         SchemaMismatchError: a column is missing or has another type.
     """
-    have = {f.name: f.dataType for f in rows.schema}
-    faults = [f"{f.name} is missing" for f in table.schema if f.name not in have]
+    types = {f.name: f.dataType for f in rows.schema}
+    faults = [f"{f.name} is missing" for f in table.schema if f.name not in types]
     faults += [
-        f"{f.name} is {have[f.name].simpleString()}, not {f.dataType.simpleString()}"
+        f"{f.name} is {types[f.name].simpleString()}, not {f.dataType.simpleString()}"
         for f in table.schema
-        if f.name in have and have[f.name].simpleString() != f.dataType.simpleString()
+        if f.name in types and types[f.name].simpleString() != f.dataType.simpleString()
     ]
     if faults:
-        raise SchemaMismatchError(f"{table.name}: {'; '.join(faults)}; the rows have {', '.join(have)}")
-    extra = []
+        raise SchemaMismatchError(f"{table.name}: {'; '.join(faults)}; the rows have {', '.join(types)}")
+    extra_columns = []
     if "drop_reason" not in table.columns:
-        extra.append(F.col("drop_reason") if "drop_reason" in have else F.lit(None).cast("string").alias("drop_reason"))
-    extra.append(F.col("rejected") if "rejected" in have else F.lit(None).cast(REJECTED).alias("rejected"))
-    return rows.select(*table.columns, *extra)
+        extra_columns.append(
+            F.col("drop_reason") if "drop_reason" in types else F.lit(None).cast("string").alias("drop_reason")
+        )
+    extra_columns.append(F.col("rejected") if "rejected" in types else F.lit(None).cast(REJECTED).alias("rejected"))
+    return rows.select(*table.columns, *extra_columns)
 
 
 def widened(table: Table, rows: DataFrame) -> DataFrame:
@@ -109,7 +111,7 @@ def counted(table: Table, rows: DataFrame) -> list[Row]:
 
 def row_id(table: Table) -> Column:
     """Return the row's key as one string."""
-    return F.concat_ws("/", *(F.coalesce(F.col(k).cast("string"), F.lit("?")) for k in table.key))
+    return F.concat_ws("/", *(F.coalesce(F.col(name).cast("string"), F.lit("?")) for name in table.key))
 
 
 def places(table: Table) -> Column:
@@ -127,12 +129,12 @@ def quarantine_rows(table: Table, bad: DataFrame, run_id: str) -> DataFrame:
     rule = F.coalesce("rejected.rule", F.element_at("breaches", 1))
     detail = F.coalesce("rejected.detail", F.concat_ws(", ", "breaches"))
     # All records in one compressed member of a file have the member's offset.
-    nth = F.row_number().over(Window.partitionBy(place, rule).orderBy(detail))
-    payload = F.to_json(F.struct(*(F.col(c) for c in table.columns)))
+    occurrence = F.row_number().over(Window.partitionBy(place, rule).orderBy(detail))
+    payload = F.to_json(F.struct(*(F.col(name) for name in table.columns)))
     return bad.select(
         F.lit(run_id).alias("run_id"),
         F.lit(table.name).alias("table"),
-        F.when(nth > 1, F.concat_ws(":", place, nth)).otherwise(place).alias("row_id"),
+        F.when(occurrence > 1, F.concat_ws(":", place, occurrence)).otherwise(place).alias("row_id"),
         rule.alias("rule"),
         detail.alias("detail"),
         F.col("rejected.source_file").alias("source_file"),
@@ -144,7 +146,7 @@ def quarantine_rows(table: Table, bad: DataFrame, run_id: str) -> DataFrame:
 
 def _cut(text: Column) -> Column:
     """Truncate a text to `PAYLOAD_BYTES` bytes of UTF-8 without splitting a character."""
-    start = F.substring(text, 1, PAYLOAD_BYTES)
+    prefix = F.substring(text, 1, PAYLOAD_BYTES)
     # A character that the cut splits decodes to U+FFFD, which is removed.
-    whole = F.regexp_replace(F.substring(start.cast("binary"), 1, PAYLOAD_BYTES).cast("string"), "\ufffd+$", "")
-    return F.when(F.octet_length(start) > PAYLOAD_BYTES, whole).otherwise(start)
+    cut = F.regexp_replace(F.substring(prefix.cast("binary"), 1, PAYLOAD_BYTES).cast("string"), "\ufffd+$", "")
+    return F.when(F.octet_length(prefix) > PAYLOAD_BYTES, cut).otherwise(prefix)

@@ -18,20 +18,20 @@ from jobs.lake.view import LakeView, Row
 from schemas import TABLES
 from schemas.ops import RELEASES
 
-ABOUT = ("name", "comment", "version", "rows", "bytes", "last_written")
+TABLE_FACTS = ("name", "comment", "version", "rows", "bytes", "last_written")
 COMMIT_FACTS = ("job", "experiment", "iteration", "run_id", "recipe_digest", "code_version", "inputs")
 ROWS_WRITTEN = ("numOutputRows", "num_added_rows")
 """Names of the number of written rows in a commit's metrics: Spark's and delta-rs's."""
 
 
 def tables(view: LakeView) -> list[Row]:
-    """Return one row (`ABOUT`) per declared table, in the order of the flow."""
-    found = []
+    """Return one row (`TABLE_FACTS`) per declared table, in the order of the flow."""
+    rows = []
     for table in TABLES:
         delta = view.delta(table)
         state = _state(delta) if delta else (None, 0, 0, None)
-        found.append(dict(zip(ABOUT, (table.name, table.comment, *state), strict=True)))
-    return found
+        rows.append(dict(zip(TABLE_FACTS, (table.name, table.comment, *state), strict=True)))
+    return rows
 
 
 def _state(delta: DeltaTable) -> tuple[int, int, int, datetime | None]:
@@ -61,9 +61,9 @@ def history(view: LakeView, name: str) -> Rows:
 def _commit(commit: Mapping[str, Any]) -> Row:
     metrics = commit.get("operationMetrics") or {}
     written = next((int(metrics[name]) for name in ROWS_WRITTEN if name in metrics), None)
-    about = {"version": commit["version"], "timestamp": _time(commit), "operation": commit.get("operation")}
+    identity = {"version": commit["version"], "timestamp": _time(commit), "operation": commit.get("operation")}
     facts = _facts(commit.get("userMetadata"))
-    return about | {"rows": written} | {key: facts.get(key) for key in COMMIT_FACTS}
+    return identity | {"rows": written} | {key: facts.get(key) for key in COMMIT_FACTS}
 
 
 def _facts(metadata: str | None) -> Mapping[str, Any]:
@@ -81,5 +81,5 @@ def _time(commit: Mapping[str, Any]) -> datetime:
 
 def releases(view: LakeView) -> Rows:
     """Return the releases, oldest first; each row names the table, the version and the slice to read."""
-    found = view.rows("SELECT * FROM ops.releases ORDER BY published_at, release_id")
-    return rows_of_dicts(RELEASES.columns, found)
+    rows = view.rows("SELECT * FROM ops.releases ORDER BY published_at, release_id")
+    return rows_of_dicts(RELEASES.columns, rows)

@@ -73,8 +73,8 @@ def snapshot(spark: SparkSession, path: str) -> Snapshot | None:
 def _snapshot(spark: SparkSession, path: str) -> Any:
     jvm: Any = spark._jvm
     log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
-    nothing = jvm.scala.Option.empty()
-    return log.update(False, nothing, nothing)
+    no_value = jvm.scala.Option.empty()
+    return log.update(False, no_value, no_value)
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,8 @@ def require_writable(spark: SparkSession, root: str) -> None:
 
 def put_text(spark: SparkSession, place: str, text: str) -> None:
     """Write a small file through Hadoop's file system, over an existing one."""
-    store, path = _stored(spark, place)
-    file = store.create(path, True)
+    file_system, path = _file_system_and_path(spark, place)
+    file = file_system.create(path, True)
     try:
         file.write(bytearray(text.encode()))
     finally:
@@ -209,15 +209,15 @@ def put_text(spark: SparkSession, place: str, text: str) -> None:
 
 def texts_in(spark: SparkSession, folder: str, suffix: str) -> list[str]:
     """Read a folder's small files whose names end with `suffix`; return no texts if the folder does not exist."""
-    store, path = _stored(spark, folder)
-    if not store.exists(path):
+    file_system, path = _file_system_and_path(spark, folder)
+    if not file_system.exists(path):
         return []
-    files = [file.getPath() for file in store.listStatus(path) if file.getPath().getName().endswith(suffix)]
-    return [_text(store, file) for file in files]
+    files = [file.getPath() for file in file_system.listStatus(path) if file.getPath().getName().endswith(suffix)]
+    return [_text(file_system, file) for file in files]
 
 
-def _text(store: Any, path: Any) -> str:
-    file = store.open(path)
+def _text(file_system: Any, path: Any) -> str:
+    file = file_system.open(path)
     try:
         return bytes(file.readAllBytes()).decode()
     finally:
@@ -226,20 +226,24 @@ def _text(store: Any, path: Any) -> str:
 
 def modified(spark: SparkSession, path: str) -> float | None:
     """Return a file's modification time, in seconds since 1970; None if there is no file."""
-    store, place = _stored(spark, path)
-    return float(store.getFileStatus(place).getModificationTime()) / 1000 if store.exists(place) else None
+    file_system, hadoop_path = _file_system_and_path(spark, path)
+    if not file_system.exists(hadoop_path):
+        return None
+    return float(file_system.getFileStatus(hadoop_path).getModificationTime()) / 1000
 
 
 def names_in(spark: SparkSession, folder: str) -> list[str]:
     """List the names in a folder; empty where the folder does not exist."""
-    store, place = _stored(spark, folder)
-    return [str(entry.getPath().getName()) for entry in store.listStatus(place)] if store.exists(place) else []
+    file_system, hadoop_path = _file_system_and_path(spark, folder)
+    if not file_system.exists(hadoop_path):
+        return []
+    return [str(entry.getPath().getName()) for entry in file_system.listStatus(hadoop_path)]
 
 
 def remove(spark: SparkSession, path: str) -> None:
     """Delete a file, or a folder and its contents."""
-    store, place = _stored(spark, path)
-    store.delete(place, True)
+    file_system, hadoop_path = _file_system_and_path(spark, path)
+    file_system.delete(hadoop_path, True)
 
 
 def table_id(spark: SparkSession, path: str) -> str:
@@ -254,14 +258,16 @@ def appended(spark: SparkSession, path: str, since: int, until: int) -> DataFram
     files.
     """
     jvm: Any = spark._jvm
-    nothing = jvm.scala.Option.empty()
+    no_value = jvm.scala.Option.empty()
     snapshot = _snapshot(spark, path)
-    files, seen = dict[str, Any](), since
-    commits = snapshot.deltaLog().getChanges(since + 1, until, nothing, False) if since < until else nothing.iterator()
+    files, last_version = dict[str, Any](), since
+    commits = (
+        snapshot.deltaLog().getChanges(since + 1, until, no_value, False) if since < until else no_value.iterator()
+    )
     while commits.hasNext():
         commit = commits.next()
-        seen += 1
-        if commit._1() != seen:
+        last_version += 1
+        if commit._1() != last_version:
             return None
         actions = commit._2().iterator()
         while actions.hasNext():
@@ -271,7 +277,7 @@ def appended(spark: SparkSession, path: str, since: int, until: int) -> DataFram
                 return None
             if kind == "AddFile" and action.dataChange():
                 files[action.path()] = action
-    if seen != until:
+    if last_version != until:
         return None
     added = jvm.java.util.ArrayList()
     for file in files.values():
@@ -282,19 +288,20 @@ def appended(spark: SparkSession, path: str, since: int, until: int) -> DataFram
 def of_files(spark: SparkSession, path: str, names: Collection[str]) -> DataFrame | None:
     """Return the rows of the files with these names (without folders); None if the newest version lacks one."""
     snapshot = _snapshot(spark, path)
-    listed = ", ".join(f"'{name}'" for name in names)
-    files = snapshot.allFiles().filter(f"element_at(split(path, '/'), -1) IN ({listed})").collectAsList()
+    quoted_names = ", ".join(f"'{name}'" for name in names)
+    files = snapshot.allFiles().filter(f"element_at(split(path, '/'), -1) IN ({quoted_names})").collectAsList()
     return _rows_of(spark, snapshot, files) if files.size() == len(names) else None
 
 
 def _rows_of(spark: SparkSession, snapshot: Any, files: Any) -> DataFrame:
     jvm: Any = spark._jvm
-    named = jvm.scala.jdk.javaapi.CollectionConverters.asScala(files).toSeq()
-    return DataFrame(snapshot.deltaLog().createDataFrame(snapshot, named, False, jvm.scala.Option.empty()), spark)
+    file_sequence = jvm.scala.jdk.javaapi.CollectionConverters.asScala(files).toSeq()
+    frame = snapshot.deltaLog().createDataFrame(snapshot, file_sequence, False, jvm.scala.Option.empty())
+    return DataFrame(frame, spark)
 
 
-def _stored(spark: SparkSession, path: str) -> tuple[Any, Any]:
+def _file_system_and_path(spark: SparkSession, path: str) -> tuple[Any, Any]:
     """Return the Hadoop file system that holds `path`, and `path` as Hadoop's Path."""
     jvm: Any = spark._jvm
-    place = jvm.org.apache.hadoop.fs.Path(path)
-    return place.getFileSystem(spark._jsc.hadoopConfiguration()), place
+    hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
+    return hadoop_path.getFileSystem(spark._jsc.hadoopConfiguration()), hadoop_path

@@ -26,10 +26,10 @@ from jobs.lake.process import Process, this_process
 log = logging.getLogger(__name__)
 
 FOLDER = "_leases"
-LASTS = 120.0  # seconds; a dead host blocks other runs for this long at most
-RENEWED_EVERY = 20.0
-READS = 10  # of a lease that is empty, until its writer is taken for dead
-TRIES = 3  # two runs that start at the same moment may each see the other and withdraw
+LIFETIME_SECONDS = 120.0  # a dead host blocks other runs for this long at most
+RENEW_SECONDS = 20.0
+READ_TRIES = 10  # of a lease that is empty, until its writer is taken for dead
+ACQUIRE_TRIES = 3  # two runs that start at the same moment may each see the other and withdraw
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Lease(Process):
 
     def is_alive(self) -> bool:
         """Return whether the owner still runs; by the lease's expiry where its process cannot be seen."""
-        runs = self.runs()
-        return time.time() < self.expires if runs is None else runs
+        is_running = self.runs()
+        return time.time() < self.expires if is_running is None else is_running
 
 
 class Holding:
@@ -61,10 +61,10 @@ class Holding:
         Raises:
             WaitingError: the lease was not renewed in time.
         """
-        if time.monotonic() - self._renewed > LASTS:
+        if time.monotonic() - self._renewed > LIFETIME_SECONDS:
             raise WaitingError(
-                f"the lease of this run in {self._folder} could not be renewed for {LASTS:.0f} s, and another run may "
-                "have begun; nothing was committed since; run the same command again"
+                f"the lease of this run in {self._folder} could not be renewed for {LIFETIME_SECONDS:.0f} s, and "
+                "another run may have begun; nothing was committed since; run the same command again"
             )
 
     def forget(self, dead: Lease) -> None:
@@ -72,10 +72,10 @@ class Holding:
         self._folder.delete(dead.loop_id)
 
     def renew(self) -> None:
-        """Renew the lease every `RENEWED_EVERY` seconds until it is given back."""
-        while not self._ended.wait(RENEWED_EVERY):
+        """Renew the lease every `RENEW_SECONDS` seconds until it is given back."""
+        while not self._ended.wait(RENEW_SECONDS):
             try:
-                self._folder.put(replace(self.lease, expires=time.time() + LASTS))
+                self._folder.put(replace(self.lease, expires=time.time() + LIFETIME_SECONDS))
                 self._renewed = time.monotonic()
             except Exception as error:  # a store's client may raise any exception
                 log.warning("the lease in %s could not be renewed: %s", self._folder, error)
@@ -94,20 +94,20 @@ def held(spark: SparkSession, root: str, experiment: str, loop_id: str) -> Itera
         WaitingError: another run holds it; the message names its process and the lease's expiry.
     """
     folder = _Folder(spark, root, experiment)
-    holding = _taken(folder, experiment, loop_id)
+    holding = _acquired(folder, experiment, loop_id)
     renewing = threading.Thread(target=holding.renew, name="lease", daemon=True)
     renewing.start()
     try:
         yield holding
     finally:
         holding.give_back()
-        renewing.join(LASTS)
+        renewing.join(LIFETIME_SECONDS)
 
 
-def _taken(folder: "_Folder", experiment: str, loop_id: str) -> Holding:
+def _acquired(folder: "_Folder", experiment: str, loop_id: str) -> Holding:
     now = time.time()
-    own = Lease(**asdict(this_process()), loop_id=loop_id, since=now, expires=now + LASTS)
-    for tries_left in reversed(range(TRIES)):
+    own = Lease(**asdict(this_process()), loop_id=loop_id, since=now, expires=now + LIFETIME_SECONDS)
+    for tries_left in reversed(range(ACQUIRE_TRIES)):
         folder.put(own)
         others = [lease for lease in folder.leases() if lease.loop_id != loop_id]
         alive = [lease for lease in others if lease.is_alive()]
@@ -121,7 +121,9 @@ def _taken(folder: "_Folder", experiment: str, loop_id: str) -> Holding:
 
 
 def _refusal(experiment: str, owner: Lease) -> WaitingError:
-    since, expires = (datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S") for at in (owner.since, owner.expires))
+    since, expires = (
+        datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S") for seconds in (owner.since, owner.expires)
+    )
     return WaitingError(
         f"experiment {experiment}: process {owner.pid} on {owner.host} has been running it since {since} UTC; two runs "
         f"of one experiment at once would pay for the same answers twice; wait until it ends, or end it (its lease "
@@ -154,7 +156,7 @@ class _Folder:
 
     def leases(self) -> list[Lease]:
         """Read all leases of the experiment."""
-        for _ in range(READS):
+        for _ in range(READ_TRIES):
             texts = self._texts()
             if all(texts):
                 break

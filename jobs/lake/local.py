@@ -16,10 +16,10 @@ from schemas.table import Table
 def delta_table(place: str, version: int | None = None) -> Iterator[DeltaTable | None]:
     """Open the table at a path or URI, at `version` or the newest; None if there is none."""
 
-    def open_if_there(path: str) -> DeltaTable | None:
+    def open_if_exists(path: str) -> DeltaTable | None:
         return DeltaTable(path, version=version) if DeltaTable.is_deltatable(path) else None
 
-    with opened(place, open_if_there) as table:
+    with opened(place, open_if_exists) as table:
         yield table
 
 
@@ -28,14 +28,14 @@ def versions(root: str, tables: Sequence[Table]) -> dict[str, int] | None:
     lake = local_path(root)
     if lake is None:
         return None
-    found = {}
+    newest = {}
     try:
         for table in tables:
             with delta_table(str(lake / table.path)) as delta:
-                found[table.name] = delta.version() if delta else 0
+                newest[table.name] = delta.version() if delta else 0
     except DeltaError:
         return None
-    return found
+    return newest
 
 
 def count_rows(root: str, table: Table, column: str, value: str) -> int | None:

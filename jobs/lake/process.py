@@ -19,12 +19,12 @@ class Process:
 
     def runs(self) -> bool | None:
         """Return whether the process still runs; None if that cannot be seen from this machine."""
-        return _start(self.pid) == self.started if self.machine == _machine() else None
+        return _start_time(self.pid) == self.started if self.machine == _machine() else None
 
 
 def this_process() -> Process:
     """Return the identity of the calling process."""
-    return Process(socket.gethostname(), _machine(), os.getpid(), _start(os.getpid()))
+    return Process(socket.gethostname(), _machine(), os.getpid(), _start_time(os.getpid()))
 
 
 def _machine() -> str:
@@ -32,7 +32,7 @@ def _machine() -> str:
     return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
 
 
-def _start(pid: int) -> str:
+def _start_time(pid: int) -> str:
     """Return a process's start time in kernel ticks; empty if there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

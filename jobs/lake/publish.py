@@ -34,7 +34,7 @@ class Release:
 
 
 def publish(
-    lake: RunLake, table: Table, rows: DataFrame, *, slice: Mapping[str, object], iteration: int, least: int
+    lake: RunLake, table: Table, rows: DataFrame, *, slice: Mapping[str, object], iteration: int, min_rows: int
 ) -> Release:
     """Publish `rows` (which may carry `drop_reason`) as the new content of `slice`.
 
@@ -49,10 +49,14 @@ def publish(
     kept = kept.select(*table.columns)
     n_rows, digest = digest_of(kept)
     newest = newest_release(lake, table, slice)
-    if newest and (newest.n_rows, newest.content_digest) == (n_rows, digest) and _is_held(lake, table, slice, newest):
+    if (
+        newest
+        and (newest.n_rows, newest.content_digest) == (n_rows, digest)
+        and _still_holds(lake, table, slice, newest)
+    ):
         return newest
-    place = f"expectations/{table.name}/{lake.run.run_id}"
-    result = audit(kept, suite(table, least=least), lake.folder("reports") / place)
+    report_folder = f"expectations/{table.name}/{lake.run.run_id}"
+    result = audit(kept, suite(table, min_rows=min_rows), lake.folder("reports") / report_folder)
     if result.failures:
         raise StoppedError(
             f"{table.name} where {conform.predicate(slice)}: nothing published, {len(result.failures)} expectations "
@@ -64,7 +68,8 @@ def publish(
     assert version is not None
     n_rows, digest = digest_of(lake.at(table, version).where(conform.predicate(slice)))
     release = Release(version, n_rows, digest)
-    _record(lake, table, slice, iteration, release, f"reports/{place}/index.html" if local_path(lake.root) else None)
+    report = f"reports/{report_folder}/index.html" if local_path(lake.root) else None
+    _record(lake, table, slice, iteration, release, report)
     return release
 
 
@@ -76,7 +81,7 @@ def digest_of(rows: DataFrame) -> tuple[int, str]:
         yield pa.RecordBatch.from_pydict({"n_rows": [n_rows], "digest": [digest]})
 
     parts = rows.mapInArrow(part, "n_rows bigint, digest string").collect()
-    return combine((p.n_rows, p.digest) for p in parts)
+    return combine((part_digest.n_rows, part_digest.digest) for part_digest in parts)
 
 
 def newest_release(lake: Lake, table: Table, slice: Mapping[str, object]) -> Release | None:
@@ -87,13 +92,13 @@ def newest_release(lake: Lake, table: Table, slice: Mapping[str, object]) -> Rel
     return Release(newest.version, newest.n_rows, newest.content_digest) if newest else None
 
 
-def _is_held(lake: Lake, table: Table, slice: Mapping[str, object], release: Release) -> bool:
+def _still_holds(lake: Lake, table: Table, slice: Mapping[str, object], release: Release) -> bool:
     """Return whether the slice still holds the released rows; a run may be killed between commit and release."""
     version = lake.version(table)
     if version is None or version == release.version:
         return version is not None
-    now = digest_of(lake.at(table, version).where(conform.predicate(slice)))
-    return now == (release.n_rows, release.content_digest)
+    current = digest_of(lake.at(table, version).where(conform.predicate(slice)))
+    return current == (release.n_rows, release.content_digest)
 
 
 def _record(

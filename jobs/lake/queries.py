@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from jobs.errors import JobError
 from jobs.lake.drift import DRIFT_VIEW
 from jobs.lake.jvm import PlanNode
-from jobs.lake.names import meant
+from jobs.lake.names import suggestion
 from schemas import BY_NAME
 
 
@@ -28,7 +28,7 @@ _QUERIES = _words(
     """
 )
 """Operators and relations, as they are parsed or analysed."""
-_LOOKS = _words(
+_SHOW_COMMANDS = _words(
     """
     CurrentNamespace$ DescribeColumn DescribeDeltaDetailCommand DescribeDeltaHistory DescribeFunction
     DescribeNamespace DescribeQueryCommand DescribeRelation DescribeRelationJsonCommand DescribeTablePartition
@@ -62,7 +62,7 @@ _FUNCTIONS = _words(
 )
 """Spark's groups of functions that only compute. XML is excluded, since it fetches a DTD or XSD from a file or address
 that a text or an option names; so are Avro and Protobuf, which load classes and files."""
-_REACH_OUT = frozenset({"reflect", "try_reflect", "java_method", "python_worker_logs"})
+_UNSAFE_FUNCTIONS = frozenset({"reflect", "try_reflect", "java_method", "python_worker_logs"})
 _BUILTIN = ((), ("builtin",), ("system", "builtin"))
 CATALOG = "spark_catalog"
 
@@ -76,7 +76,7 @@ def require_reading(nodes: Iterable[PlanNode]) -> None:
     nodes = list(nodes)
     subqueries = {name.lower() for node in nodes if node.kind == "UnresolvedWith" for name in node.name}
     for node in nodes:
-        if node.kind not in _QUERIES | _LOOKS | _NAMES:
+        if node.kind not in _QUERIES | _SHOW_COMMANDS | _NAMES:
             if not node.package.startswith(_EXPRESSIONS) or node.kind in _FOREIGN_CODE:
                 raise JobError(
                     f"sql: the statement holds {node.kind}; only queries, SHOW, DESCRIBE and EXPLAIN are run, and "
@@ -95,7 +95,7 @@ def tables_named(nodes: Iterable[PlanNode]) -> set[str]:
 
 def is_look(node: PlanNode) -> bool:
     """Return whether a statement that begins with `node` is a SHOW, DESCRIBE or EXPLAIN, which Spark runs at once."""
-    return node.kind in _LOOKS
+    return node.kind in _SHOW_COMMANDS
 
 
 def _table(node: PlanNode) -> str:
@@ -113,7 +113,7 @@ def _require_table(node: PlanNode, subqueries: set[str]) -> None:
 
 def _require_computing(node: PlanNode) -> None:
     *qualifier, name = (part.lower() for part in node.name)
-    if tuple(qualifier) not in _BUILTIN or node.group not in _FUNCTIONS or name in _REACH_OUT:
+    if tuple(qualifier) not in _BUILTIN or node.group not in _FUNCTIONS or name in _UNSAFE_FUNCTIONS:
         raise JobError(
             f"sql: the function {'.'.join(node.name)} is not run; only Spark's own functions are, without those that "
             "load code, files or addresses (reflection, XML, Avro, Protobuf)"
@@ -122,6 +122,6 @@ def _require_computing(node: PlanNode) -> None:
 
 def no_such_table(name: str) -> JobError:
     """Return an error that names the table most similar to `name`, or else all tables."""
-    near = meant(name, (*BY_NAME, DRIFT_VIEW))
-    others = f", which has {', '.join(BY_NAME)} and the view {DRIFT_VIEW}"
-    return JobError(f"sql: {name} is not a table of this lake{near or others}")
+    hint = suggestion(name, (*BY_NAME, DRIFT_VIEW))
+    all_tables = f", which has {', '.join(BY_NAME)} and the view {DRIFT_VIEW}"
+    return JobError(f"sql: {name} is not a table of this lake{hint or all_tables}")

@@ -28,10 +28,10 @@ def rows_of_dicts(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> 
 
 def rows_of_frame(frame: "DataFrame", limit: int | None = None) -> Rows:
     """Fetch a frame's rows, at most `limit`, with one partition in memory at a time."""
-    return Rows(frame.columns, _walked(frame if limit is None else frame.limit(limit)))
+    return Rows(frame.columns, _fetched(frame if limit is None else frame.limit(limit)))
 
 
-def _walked(frame: "DataFrame") -> Iterator[list[Any]]:
+def _fetched(frame: "DataFrame") -> Iterator[list[Any]]:
     for row in frame.toLocalIterator():
         yield [_plain(value) for value in row]
 
@@ -39,7 +39,7 @@ def _walked(frame: "DataFrame") -> Iterator[list[Any]]:
 def _plain(value: Any) -> Any:
     """Convert a value with Spark's rows to dictionaries and lists."""
     if isinstance(value, Row):
-        return {name: _plain(one) for name, one in zip(value.__fields__, value, strict=True)}
+        return {name: _plain(item) for name, item in zip(value.__fields__, value, strict=True)}
     if isinstance(value, dict):
-        return {_plain(key): _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list) else value
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

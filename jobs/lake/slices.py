@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from jobs.errors import JobError
-from jobs.lake.view import READING, LakeView, UnreadableError
+from jobs.lake.view import READ_ERRORS, LakeView, UnreadableError
 from schemas.table import Table
 
 TERM = r"(\w+) = (-?\d+|'(?:[^'\\]|\\.)*')"  # as `conform.predicate` writes it
@@ -43,7 +43,7 @@ def slices_with(
         JobError: a version no longer exists or cannot be read.
     """
     files: dict[str, ds.Fragment] = {}
-    holds: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    slices_of_file: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for version, slice in slices:
         delta = view.delta(table, version)
         if delta is None:
@@ -51,11 +51,11 @@ def slices_with(
         try:
             for file in delta.to_pyarrow_dataset().get_fragments(condition(slice)):
                 files[file.path] = file
-                holds[file.path].append((version, slice))
-        except (*READING, ValueError) as error:
+                slices_of_file[file.path].append((version, slice))
+        except (*READ_ERRORS, ValueError) as error:
             raise UnreadableError(view.root, f"{table.name}@{version} where {slice}", error) from error
-    found: list[tuple[str, int, str]] = []
+    places: list[tuple[str, int, str]] = []
     for path, file in files.items():
-        here = file.to_table(columns=[column], filter=pc.field(column).isin(values))[column].to_pylist()
-        found += [(str(value), *place) for value in here for place in holds[path]]
-    return found
+        found_values = file.to_table(columns=[column], filter=pc.field(column).isin(values))[column].to_pylist()
+        places += [(str(value), *place) for value in found_values for place in slices_of_file[path]]
+    return places

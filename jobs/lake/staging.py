@@ -49,8 +49,8 @@ class Parts:
 
     def alive(self) -> None:
         """Write a sign of life, so that other runs do not take this folder for a crashed run's."""
-        sign = json.dumps(asdict(this_process()))
-        jvm.put_text(self.spark, f"{os.path.dirname(self.folder)}/{SIGN_OF_LIFE}", sign)
+        owner = json.dumps(asdict(this_process()))
+        jvm.put_text(self.spark, f"{os.path.dirname(self.folder)}/{SIGN_OF_LIFE}", owner)
 
     def _read(self, folder: str, schema: StructType) -> DataFrame:
         return self.spark.read.schema(schema).parquet(re.sub(r"([\\*?\[\]{}])", r"\\\1", folder))
@@ -62,41 +62,41 @@ def staged(lake: Lake, rows: DataFrame, part: str) -> Iterator[Parts]:
 
     Folders that crashed runs left are removed first.
     """
-    _sweep(lake)
-    place = f"{lake.root}/{FOLDER}/{uuid.uuid4().hex}"
+    _remove_abandoned(lake)
+    folder = f"{lake.root}/{FOLDER}/{uuid.uuid4().hex}"
     names = [*(name for name in rows.columns if name != part), part]
-    parts = Parts(lake.spark, f"{place}/rows", StructType([rows.schema[name] for name in names]))
+    parts = Parts(lake.spark, f"{folder}/rows", StructType([rows.schema[name] for name in names]))
     try:
         parts.alive()
         by_part = rows.select(*names).repartition(F.col(part))  # one or a few files per part
         by_part.write.partitionBy(part).option(COMMITTER, "2").parquet(parts.folder)
         yield parts
     finally:
-        _remove(lake, place)
+        _remove(lake, folder)
 
 
-def _sweep(lake: Lake) -> None:
+def _remove_abandoned(lake: Lake) -> None:
     """Remove the staging folders that dead processes left."""
     root = f"{lake.root}/{FOLDER}"
     for name in jvm.names_in(lake.spark, root):
-        if _is_left(lake, f"{root}/{name}"):
+        if _is_abandoned(lake, f"{root}/{name}"):
             log.info("removing rows that a crashed run staged: %s/%s", root, name)
             _remove(lake, f"{root}/{name}")
 
 
-def _is_left(lake: Lake, place: str) -> bool:
+def _is_abandoned(lake: Lake, folder: str) -> bool:
     """Return whether the process that staged rows here has ended, or its sign of life is too old."""
-    signs = jvm.texts_in(lake.spark, place, SIGN_OF_LIFE)
-    runs = Process(**json.loads(signs[0])).runs() if signs and signs[0] else None
-    if runs is None:
-        seen = jvm.modified(lake.spark, f"{place}/{SIGN_OF_LIFE}")
-        return seen is not None and time.time() - seen > DEAD_AFTER_HOURS * 3600
-    return not runs
+    owners = jvm.texts_in(lake.spark, folder, SIGN_OF_LIFE)
+    is_running = Process(**json.loads(owners[0])).runs() if owners and owners[0] else None
+    if is_running is None:
+        last_sign = jvm.modified(lake.spark, f"{folder}/{SIGN_OF_LIFE}")
+        return last_sign is not None and time.time() - last_sign > DEAD_AFTER_HOURS * 3600
+    return not is_running
 
 
-def _remove(lake: Lake, place: str) -> None:
+def _remove(lake: Lake, folder: str) -> None:
     """Remove a folder; log a failure instead of raising it, so as not to hide why the run failed."""
     try:
-        jvm.remove(lake.spark, place)
+        jvm.remove(lake.spark, folder)
     except Exception as error:
-        log.warning("%s could not be removed, a later run tries again: %s", place, sentence(error))
+        log.warning("%s could not be removed, a later run tries again: %s", folder, sentence(error))

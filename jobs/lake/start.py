@@ -51,27 +51,27 @@ def start_lock(folder: Path, limit: float = LOCK_SECONDS) -> Iterator[None]:
     with _opened(folder / "start.lock") as lock:
         _acquire(lock, limit)
         lock.truncate(0)
-        who = f"pid {os.getpid()} on {socket.gethostname()}"
-        lock.write(f"{who}, which has been resolving Spark's jars since {datetime.now():%H:%M:%S}")
+        owner = f"pid {os.getpid()} on {socket.gethostname()}"
+        lock.write(f"{owner}, which has been resolving Spark's jars since {datetime.now():%H:%M:%S}")
         lock.flush()
         yield
 
 
 def _opened(path: Path) -> IO[str]:
     try:
-        return open(path, "a+", opener=_private)
+        return open(path, "a+", opener=_open_private)
     except OSError as error:
         raise _cannot_lock(error) from error
 
 
-def _private(path: str, flags: int) -> int:
+def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, mode=0o600)
 
 
 def _acquire(lock: IO[str], limit: float) -> None:
     """Lock the file; while another process holds it, log that once and try again every `LOOK_SECONDS`."""
     deadline, is_logged = time.monotonic() + limit, False
-    while not _try(lock):
+    while not _try_lock(lock):
         lock.seek(0)
         holder = lock.read() or "another process, which is starting Spark"
         if time.monotonic() > deadline:
@@ -82,7 +82,7 @@ def _acquire(lock: IO[str], limit: float) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _try(lock: IO[str]) -> bool:
+def _try_lock(lock: IO[str]) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

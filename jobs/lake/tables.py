@@ -43,10 +43,10 @@ class Lake:
             OtherReleaseError: another release of humpback wrote it, with other columns.
         """
         if table.name not in self._existing:
-            found = self.state(table)
-            if found is None:
+            state = self.state(table)
+            if state is None:
                 return False
-            require_known_columns(table, found.columns, self.root)
+            require_known_columns(table, state.columns, self.root)
             self._existing.add(table.name)
         return True
 
@@ -101,8 +101,8 @@ class Lake:
         """Return the table's last commits from Delta's history; none if it does not exist yet."""
         if not self.exists(table):
             return self.spark.createDataFrame([], "version bigint, userMetadata string")
-        found: DataFrame = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT_COMMITS)
-        return found
+        history: DataFrame = DeltaTable.forPath(self.spark, self.path(table)).history(RECENT_COMMITS)
+        return history
 
     def folder(self, name: str) -> Path:
         """Return a local folder for files other than tables (models, logs, reports): below the lake if it is local."""

@@ -28,14 +28,14 @@ def rows_of(lake: Lake, loop_id: str, since: datetime) -> list[dict[str, Any]]:
         state = lake.state(table)
         if state is None or state.committed_at < since:
             continue
-        for version, facts in _commits(lake, table, loop_id, since):
-            row = facts["row"]
+        for version, metadata in _commits(lake, table, loop_id, since):
+            row = metadata["row"]
             run_id = row["run_id"]
             if run_id in known:
                 continue
             if run_id not in latest or row["n_in"] >= latest[run_id]["n_in"]:
                 latest[run_id] = row
-            if facts["writes"] == table.name:
+            if metadata["writes"] == table.name:
                 versions[run_id] = max(version, versions.get(run_id, 0))
     return [_completed(lake, row, versions.get(run_id)) for run_id, row in latest.items()]
 
@@ -46,9 +46,9 @@ def _commits(lake: Lake, table: Table, loop_id: str, since: datetime) -> list[tu
     while history is None or (history.count() == n_read and not history.where(F.col("timestamp") < since).count()):
         n_read = 10 * n_read or RECENT_COMMITS
         history = _history(lake, table, n_read)
-    own = history.where(F.get_json_object("userMetadata", "$.loop_id") == loop_id)
-    facts = [(row.version, json.loads(row.userMetadata)) for row in own.collect()]
-    return [(version, fact) for version, fact in facts if "row" in fact]
+    of_loop = history.where(F.get_json_object("userMetadata", "$.loop_id") == loop_id)
+    metadata = [(row.version, json.loads(row.userMetadata)) for row in of_loop.collect()]
+    return [(version, values) for version, values in metadata if "row" in values]
 
 
 def _history(lake: Lake, table: Table, n: int) -> DataFrame:
@@ -57,11 +57,11 @@ def _history(lake: Lake, table: Table, n: int) -> DataFrame:
 
 
 def _completed(lake: Lake, row: dict[str, Any], version: int | None) -> dict[str, Any]:
-    asked = lake.read(COMPLETIONS).where(F.col("run_id") == row["run_id"])
+    completions = lake.read(COMPLETIONS).where(F.col("run_id") == row["run_id"])
     tokens = F.coalesce(F.sum(F.col("n_prompt_tokens") + F.col("n_completion_tokens")), F.lit(0))
-    calls = asked.agg(F.count(F.lit(1)).alias("n"), tokens.alias("tokens")).collect()[0]
+    calls = completions.agg(F.count(F.lit(1)).alias("n"), tokens.alias("tokens")).collect()[0]
     started = datetime.fromisoformat(row["started_at"])
     # A bookmark is valid only if the run wrote rows to the table of its job.
     bookmarks = row["bookmarks"] if version is not None else None
-    facts = {"version": version, "n_calls": calls.n, "n_tokens": calls.tokens, "bookmarks": bookmarks}
-    return row | facts | {"started_at": started}
+    counted = {"version": version, "n_calls": calls.n, "n_tokens": calls.tokens, "bookmarks": bookmarks}
+    return row | counted | {"started_at": started}

@@ -17,14 +17,14 @@ from jobs.errors import JobError
 from jobs.lake.compatibility import require_known_columns
 from jobs.lake.conform import arrow_of
 from jobs.lake.local import delta_table, folder
-from jobs.lake.names import meant
+from jobs.lake.names import suggestion
 from jobs.lake.rows import Rows
 from schemas import BY_NAME, TABLES
 from schemas.place import local_path
 from schemas.table import Table
 
 Row = dict[str, Any]
-READING = (DeltaError, OSError, pa.ArrowException, duckdb.Error)
+READ_ERRORS = (DeltaError, OSError, pa.ArrowException, duckdb.Error)
 """The errors of the readers for damaged files or logs and for a store that does not answer."""
 MEMORY = "2GB"  # larger queries spill to files, which are deleted with the view
 BATCH = 1024  # rows that are fetched from DuckDB at a time
@@ -36,13 +36,13 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 class UnreadableError(JobError):
     """Tables that the readers cannot read; `reason` is the reader's message."""
 
-    def __init__(self, root: str, what: str, error: BaseException) -> None:
+    def __init__(self, root: str, tables: str, error: BaseException) -> None:
         """`what` names the tables, `error` is the reader's exception."""
         self.reason = one_line(error)
         advice = "`humpback audit` looks at every table"
         if local_path(root) is None:
-            advice = "give the store's credentials in the environment, or ask `humpback sql`, which is Spark's"
-        super().__init__(f"{root}: {what} cannot be read: {self.reason}; {advice}")
+            advice = "give the store's credentials in the environment, or use `humpback sql`, which runs on Spark"
+        super().__init__(f"{root}: {tables} cannot be read: {self.reason}; {advice}")
 
 
 class LakeView:
@@ -57,7 +57,7 @@ class LakeView:
         Raises:
             JobError: there is no such folder.
         """
-        self.root = _place(root)
+        self.root = _root_path(root)
         self._opened: dict[tuple[str, int | None], DeltaTable | None] = {}
         self._known: set[str] = set()
         self._closing = ExitStack()
@@ -103,10 +103,10 @@ class LakeView:
             if version is not None:
                 self._require_version(table, version)
             try:
-                found = self._closing.enter_context(delta_table(f"{self.root}/{table.path}", version))
-            except READING as error:
+                delta = self._closing.enter_context(delta_table(f"{self.root}/{table.path}", version))
+            except READ_ERRORS as error:
                 raise UnreadableError(self.root, table.name, error) from error
-            self._opened[table.name, version] = found
+            self._opened[table.name, version] = delta
         return self._opened[table.name, version]
 
     def open(self, table: Table, version: int | None = None) -> str:
@@ -121,27 +121,27 @@ class LakeView:
             OtherReleaseError: another release of humpback wrote it.
         """
         layer, _, name = table.name.partition(".")
-        here = table.name if version is None else f"{layer}.{name}_at_{version}"
-        if here in self._known:
-            return here
+        duckdb_name = table.name if version is None else f"{layer}.{name}_at_{version}"
+        if duckdb_name in self._known:
+            return duckdb_name
         delta = self.delta(table, version)
         try:
             rows: Any = delta.to_pyarrow_dataset() if delta else arrow_of(table, [])
-        except READING as error:
+        except READ_ERRORS as error:
             raise UnreadableError(self.root, table.name, error) from error
         require_known_columns(table, rows.schema.names, self.root)
-        self._tables.register(f"{here}, as stored", rows)
-        source = f'"{here}, as stored"'
+        self._tables.register(f"{duckdb_name}, as stored", rows)
+        source = f'"{duckdb_name}, as stored"'
         if len(rows.schema.names) < len(table.columns):
-            self._tables.register(f"{here}, as declared", arrow_of(table, []))
-            source = f'(SELECT * FROM "{here}, as declared" UNION ALL BY NAME SELECT * FROM {source})'
+            self._tables.register(f"{duckdb_name}, as declared", arrow_of(table, []))
+            source = f'(SELECT * FROM "{duckdb_name}, as declared" UNION ALL BY NAME SELECT * FROM {source})'
         columns = (
             f'"{f.name}"::TIMESTAMP AS "{f.name}"' if isinstance(f.dataType, TimestampType) else f'"{f.name}"'
             for f in table.schema
         )
-        self._tables.execute(f"CREATE VIEW {here} AS SELECT {', '.join(columns)} FROM {source}")
-        self._known.add(here)
-        return here
+        self._tables.execute(f"CREATE VIEW {duckdb_name} AS SELECT {', '.join(columns)} FROM {source}")
+        self._known.add(duckdb_name)
+        return duckdb_name
 
     def rows(self, query: str, values: Mapping[str, Any] | None = None) -> list[Row]:
         """Return the rows of a query of humpback's own code; `values` has the query's `$names`, and may have more.
@@ -152,7 +152,7 @@ class LakeView:
         try:
             answer = self.answer(query, values)
             return [dict(zip(answer.columns, row, strict=True)) for row in answer.values]
-        except READING as error:
+        except READ_ERRORS as error:
             raise UnreadableError(self.root, ", ".join(_tables_in(query)), error) from error
 
     def answer(self, query: str, values: Mapping[str, Any] | None = None) -> Rows:
@@ -162,8 +162,8 @@ class LakeView:
         """
         for name in _tables_in(query):
             self.open(BY_NAME[name])
-        wanted = set(re.findall(r"\$([a-z_]\w*)", query))
-        cursor = self._tables.execute(query, {name: v for name, v in (values or {}).items() if name in wanted})
+        parameters = set(re.findall(r"\$([a-z_]\w*)", query))
+        cursor = self._tables.execute(query, {name: v for name, v in (values or {}).items() if name in parameters})
         return Rows([column[0] for column in cursor.description or ()], _fetched(cursor))
 
     def folder(self, name: str) -> Path:
@@ -173,8 +173,8 @@ class LakeView:
     def _require_version(self, table: Table, version: int) -> None:
         newest = self.delta(table)
         if newest is None or not 0 <= version <= newest.version():
-            there = f"its versions are 0 to {newest.version()}" if newest else "it has not been written yet"
-            raise JobError(f"{table.name}: no version {version} in {self.root}; {there}")
+            available = f"its versions are 0 to {newest.version()}" if newest else "it has not been written yet"
+            raise JobError(f"{table.name}: no version {version} in {self.root}; {available}")
 
 
 def one_line(error: BaseException, length: int = 300) -> str:
@@ -183,13 +183,13 @@ def one_line(error: BaseException, length: int = 300) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _place(root: str) -> str:
+def _root_path(root: str) -> str:
     """Return the lake's root in the form that delta-rs takes."""
     local = local_path(root)
     if local and not local.is_dir():
-        beside = [f.name for f in local.parent.iterdir()] if local.parent.is_dir() else []
+        siblings = [file.name for file in local.parent.iterdir()] if local.parent.is_dir() else []
         raise JobError(
-            f"{root}: no such folder{meant(local.name, beside) or '; name the lake that `humpback run` wrote'}"
+            f"{root}: no such folder{suggestion(local.name, siblings) or '; name the lake that `humpback run` wrote'}"
         )
     return str(local) if local else root.rstrip("/")
 

@@ -89,10 +89,12 @@ class RunLake(Lake):
         place = conform.delta_name(self.path(table))
         outdated = {k: v for k, v in table.properties.items() if state.properties.get(k) != v}
         with self._named_commits():
-            for name in (name for name, rule in stored.items() if not _same(rule, table.constraints.get(name))):
+            for name in (
+                name for name, rule in stored.items() if not _is_same_condition(rule, table.constraints.get(name))
+            ):
                 self.spark.sql(f"ALTER TABLE {place} DROP CONSTRAINT {name}")
             for name, rule in table.constraints.items():
-                if not _same(rule, stored.get(name)):
+                if not _is_same_condition(rule, stored.get(name)):
                     self._add_constraint(table, name, rule)
             if outdated:
                 settings = ", ".join(f"'{key}' = '{value}'" for key, value in outdated.items())
@@ -146,15 +148,15 @@ class RunLake(Lake):
             self._quarantine(table, judged.rows.where(~F.col("sound")), judged.groups)
         if n_written:
             self._resolve(table, judged.rows.where("written"))
-        return self._persistently(table, lambda: self._commit_new(judged, slice, transaction))
+        return self._with_retries(table, lambda: self._commit_new(judged, slice, transaction))
 
     def _judged(self, table: Table, rows: DataFrame, computed: bool) -> "_Judged":
         """Conform `rows`, apply the table's rules and, for an append, leave out rows already in the table."""
         judged = conform.judged(table, with_breaches(conform.conformed(table, rows), table.rules))
         judged = judged if computed else materialised(judged)
-        seen = self.version(table)
+        compared_version = self.version(table)
         new = self._without_known(table, judged)
-        return _Judged(table, new, conform.counted(table, new), seen)
+        return _Judged(table, new, conform.counted(table, new), compared_version)
 
     def _commit_new(self, judged: "_Judged", slice: Mapping[str, object] | None, transaction: str | None) -> int | None:
         """Commit and count the sound rows, without those that another run added since the comparison.
@@ -165,15 +167,15 @@ class RunLake(Lake):
         table = judged.table
         if table.write == "append" and _require_unique(table, judged.groups):
             self.create(table)
-            if (now := self.version(table)) != judged.seen:
-                judged.rows, judged.seen = self._without_known(table, judged.rows), now
+            if (newest := self.version(table)) != judged.compared_version:
+                judged.rows, judged.compared_version = self._without_known(table, judged.rows), newest
                 judged.groups = conform.counted(table, judged.rows)
         entries = [Entry(group.n, None, group.drop_reason) for group in judged.groups if group.rule is None]
         version = None
         if _require_unique(table, judged.groups) or table.write == "replace":
             written = judged.rows.where("written").select(*table.columns)
             version = self._commit(table, written, slice, transaction, entries)
-        self._enter(table, entries)
+        self._count_entries(table, entries)
         return version
 
     def insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -201,8 +203,8 @@ class RunLake(Lake):
             entries = [Entry(group.n, group.rule) for group in groups if group.rule is not None]
         if added:
             counted = entries if self._is_counted(table) else []
-            self._persistently(QUARANTINE, lambda: self._commit(QUARANTINE, new, entries=counted))
-        self._enter(table, entries)
+            self._with_retries(QUARANTINE, lambda: self._commit(QUARANTINE, new, entries=counted))
+        self._count_entries(table, entries)
 
     def _resolve(self, table: Table, written: DataFrame) -> None:
         """Mark as resolved the quarantined rows that are about to be written.
@@ -213,15 +215,15 @@ class RunLake(Lake):
         if unresolved.isEmpty():
             return
         ids = written.select(F.explode(conform.places(table)).alias("row_id"))
-        healed = materialised(unresolved.join(ids, "row_id", "left_semi").distinct())
-        if healed.isEmpty():
+        resolved = materialised(unresolved.join(ids, "row_id", "left_semi").distinct())
+        if resolved.isEmpty():
             return
-        condition = f"q.table = '{table.name}' AND q.row_id = healed.row_id AND q.resolved_by IS NULL"
+        condition = f"q.table = '{table.name}' AND q.row_id = resolved.row_id AND q.resolved_by IS NULL"
         quarantine = DeltaTable.forPath(self.spark, self.path(QUARANTINE)).alias("q")
-        update = quarantine.merge(healed.alias("healed"), condition)
+        update = quarantine.merge(resolved.alias("resolved"), condition)
         update = update.whenMatchedUpdate(set={"resolved_by": F.lit(self.run.run_id)})
         with self._named_commits():
-            self._persistently(QUARANTINE, update.execute)
+            self._with_retries(QUARANTINE, update.execute)
         self.run.commits[QUARANTINE.name] += 1
 
     def _unresolved(self, table: Table) -> DataFrame:
@@ -232,11 +234,11 @@ class RunLake(Lake):
         """Return whether the run counts rows of this table: it is the one that the run's job writes."""
         return table.name == self.run.writes.name
 
-    def _enter(self, table: Table, entries: list[Entry]) -> None:
+    def _count_entries(self, table: Table, entries: list[Entry]) -> None:
         if self._is_counted(table):
             self.run.enter(entries)
 
-    def _persistently(self, table: Table, commit: Callable[[], T]) -> T:
+    def _with_retries(self, table: Table, commit: Callable[[], T]) -> T:
         """Try a commit up to `COMMIT_TRIES` times, as long as other runs' commits conflict with it.
 
         Raises:
@@ -313,18 +315,18 @@ class RunLake(Lake):
 
 @dataclass
 class _Judged:
-    """The rows of one write, compared with version `seen` of their table."""
+    """The rows of one write, compared with `compared_version` of their table."""
 
     table: Table
     rows: DataFrame
     groups: list[Row]
     """Counts of `rows` by broken rule, drop reason and whether they are written."""
-    seen: int | None
+    compared_version: int | None
 
 
-def _same(rule: str, other: str | None) -> bool:
+def _is_same_condition(rule: str, stored: str | None) -> bool:
     """Return whether two conditions are equal but for white space, which Delta changes in a constraint added later."""
-    return other is not None and "".join(rule.split()) == "".join(other.split())
+    return stored is not None and "".join(rule.split()) == "".join(stored.split())
 
 
 def _require_unique(table: Table, groups: list[Row]) -> int:
@@ -332,5 +334,8 @@ def _require_unique(table: Table, groups: list[Row]) -> int:
     n_written: int = sum(group.n for group in groups if group.written)
     n_keys = sum(group.n_keys for group in groups if group.written)
     if n_keys != n_written and table.holds != "all":
-        raise DuplicateKeyError(f"{table.name}: {n_written:,} rows have only {n_keys:,} keys ({', '.join(table.key)})")
+        raise DuplicateKeyError(
+            f"{table.name}: {n_written:,} rows have only {n_keys:,} keys ({', '.join(table.key)}); "
+            "this is a bug in humpback: please report it; nothing was written"
+        )
     return n_written

@@ -52,11 +52,11 @@ class Runner:
         loop = self._run_of_loop()
         before = state.versions(Lake(self.spark, self.root))
         if state.is_done(self.spark, self.root, inputs, before):
-            log.info("nothing to do: recipe, code, input files and tables are as a loop left them that ended well")
+            log.info("nothing to do: recipe, code, input files and tables have not changed since a successful loop")
             loop.state_digest = state.state_digest(inputs, before)
-            return self._ended(loop, [])
+            return self._finish(loop, [])
         all_steps, runs = list(self.order(self.recipe)), list[Run]()
-        with self._leased(loop.loop_id) as lease:
+        with self._with_lease(loop.loop_id) as lease:
             for number, step in enumerate(all_steps, 1):
                 log.info("step %d/%d", number, len(all_steps))
                 runs.append(self._run(replace(step, limit=limit), loop.loop_id, lease))
@@ -69,7 +69,7 @@ class Runner:
             loop.n_in = loop.n_out = len(runs)
             if limit is None:
                 loop.state_digest = state.left_behind(lake, inputs, before, [*runs, loop])
-            return self._ended(loop, runs)
+            return self._finish(loop, runs)
 
     def step(self, step: Step) -> Run:
         """Run one job and write its row to `ops.runs`, even if the job fails.
@@ -78,24 +78,24 @@ class Runner:
             WaitingError: another run of the experiment has not ended.
         """
         loop_id = uuid.uuid4().hex
-        with self._leased(loop_id) as lease:
+        with self._with_lease(loop_id) as lease:
             run = self._run(step, loop_id, lease)
             self._record()
             self._compact(RunLake(self.spark, self.root, run))
             return run
 
     @contextmanager
-    def _leased(self, loop_id: str) -> Iterator[Holding]:
+    def _with_lease(self, loop_id: str) -> Iterator[Holding]:
         """Hold the experiment's lease; record killed runs first, and at the end the rows not yet written."""
         with held(self.spark, self.root, self.recipe.name, loop_id) as lease:
-            for dead in lease.dead:
-                since = datetime.fromtimestamp(dead.since, UTC)
-                rows = unrecorded.rows_of(Lake(self.spark, self.root), dead.loop_id, since)
+            for dead_lease in lease.dead:
+                since = datetime.fromtimestamp(dead_lease.since, UTC)
+                rows = unrecorded.rows_of(Lake(self.spark, self.root), dead_lease.loop_id, since)
                 for row in rows:
-                    log.warning("run %s of %s was killed: its account is entered now", row["run_id"], row["job"])
+                    log.warning("run %s of %s was killed; its row is now added to ops.runs", row["run_id"], row["job"])
                 self._unrecorded += rows
                 self._record()
-                lease.forget(dead)
+                lease.forget(dead_lease)
             self._record_recipe()
             try:
                 yield lease
@@ -124,7 +124,7 @@ class Runner:
     def _run_of_loop(self) -> Run:
         return Run(LOOP, self.recipe.name, self.recipe.digest(), RUNS, unit="steps")
 
-    def _ended(self, loop: Run, runs: list[Run]) -> list[Run]:
+    def _finish(self, loop: Run, runs: list[Run]) -> list[Run]:
         self._unrecorded.append(loop.row("ok"))
         self._record()
         return [*runs, loop]

@@ -42,14 +42,14 @@ def inputs_digest(recipe: Recipe, limit: int | None, code: Path = CODE) -> str |
         RecipeError, JobError, ModelFolderError: a file or folder that the recipe names is missing or unreadable.
     """
     crawl = crawl_files(recipe.ingest_documents.paths, recipe.ingest_conversations.paths)
-    seed, elsewhere = conversation_files(recipe.ingest_conversations.paths)
+    seed, remote = conversation_files(recipe.ingest_conversations.paths)
     segments = segments_digest(recipe)  # block lists included
     base = Path(recipe.base_model)
     check_model_folder(base)
     prompts = list(evaluation_texts(recipe))
     labels = [recipe.judge_check.file] if recipe.judge_check.file else []
-    files = [_file(path) for path in (*crawl, *seed, *sorted(map(str, base.iterdir())), *labels)]
-    if elsewhere:
+    files = [_file_state(path) for path in (*crawl, *seed, *sorted(map(str, base.iterdir())), *labels)]
+    if remote:
         return None
     return digest([code_digest(code), recipe.digest(), limit, segments, prompts, files])
 
@@ -60,8 +60,8 @@ def versions(lake: Lake) -> Versions:
     Every loop writes those, and jobs read in them only what they need not do again.
     """
     tables = [table for table in TABLES if table not in (RECIPES, RUNS)]
-    known = local.versions(lake.root, tables)
-    return known if known is not None else {table.name: lake.version(table) or 0 for table in tables}
+    local_versions = local.versions(lake.root, tables)
+    return local_versions if local_versions is not None else {table.name: lake.version(table) or 0 for table in tables}
 
 
 def state_digest(inputs: str | None, tables: Versions) -> str | None:
@@ -88,18 +88,18 @@ def left_behind(lake: Lake, inputs: str | None, before: Versions, runs: Sequence
     """
     if any(run.n_failed or run.quarantined[UNREADABLE] for run in runs):
         return None
-    ours = sum((run.commits for run in runs), Counter[str]())
+    own_commits = sum((run.commits for run in runs), Counter[str]())
     after = versions(lake)
-    alone = all(version == before[name] + ours[name] for name, version in after.items())
-    return state_digest(inputs, after) if alone else None
+    is_only_writer = all(version == before[name] + own_commits[name] for name, version in after.items())
+    return state_digest(inputs, after) if is_only_writer else None
 
 
-def _file(path: str) -> File:
+def _file_state(path: str) -> File:
     try:
-        facts = os.stat(path)
+        status = os.stat(path)
     except OSError:  # the job that reads the file reports the error
         return [path, None, None, False]
-    return [path, facts.st_size, facts.st_mtime_ns, os.access(path, os.R_OK)]
+    return [path, status.st_size, status.st_mtime_ns, os.access(path, os.R_OK)]
 
 
 def code_digest(root: Path) -> str:

@@ -167,25 +167,25 @@ SECRETS = "@?#"
 """An address with one of these characters may contain a secret, which the ledger and messages would repeat."""
 
 
-def _addresses(given: Any) -> Any:
+def _addresses(value: Any) -> Any:
     """Return no addresses for `local`, else the addresses without trailing slashes."""
-    if given == "local":
+    if value == "local":
         return ()
-    return [a.rstrip("/") if isinstance(a, str) else a for a in given] if isinstance(given, list | tuple) else given
+    return [a.rstrip("/") if isinstance(a, str) else a for a in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
     """Raise ValueError for a text that is not a plain server address; the message does not repeat the text."""
-    for place, address in enumerate(addresses, 1):
-        which = f"address {place} of {len(addresses)}"
+    for number, address in enumerate(addresses, 1):
+        label = f"address {number} of {len(addresses)}"
         if set(SECRETS) & set(address):
             raise ValueError(
-                f"{which} has a user name, password, query or fragment; take it out, and set HUMPBACK_API_KEY to the "
+                f"{label} has a user name, password, query or fragment; take it out, and set HUMPBACK_API_KEY to the "
                 "servers' key"
             )
-        found = ADDRESS.fullmatch(address)
-        if not found or int(found["port"] or 0) > 65535:
-            raise ValueError(f"{which} is not the address of a server; write it like http://gpu1:8000/v1")
+        match = ADDRESS.fullmatch(address)
+        if not match or int(match["port"] or 0) > 65535:
+            raise ValueError(f"{label} is not the address of a server; write it like http://gpu1:8000/v1")
     return addresses
 
 
@@ -306,9 +306,11 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _iterations_exist(self) -> Self:
         for name in ("judge_check", "generate_answers", "judge_answers"):
-            beyond = [t for t in getattr(self, name).iterations if not 0 <= t <= self.iterations]
-            if beyond:
-                raise ValueError(f"{name}.iterations names {beyond[0]}; the forward models are 0 to {self.iterations}")
+            out_of_range = [t for t in getattr(self, name).iterations if not 0 <= t <= self.iterations]
+            if out_of_range:
+                raise ValueError(
+                    f"{name}.iterations names {out_of_range[0]}; the forward models are 0 to {self.iterations}"
+                )
         return self
 
     @property

@@ -22,20 +22,20 @@ def differences(settings: Mapping[str, Any]) -> list[Difference]:
 
     `settings` is a recipe as JSON, from any release. The keys that every recipe must give are left out.
     """
-    standard = Recipe.model_validate(dict.fromkeys(REQUIRED, "none")).model_dump(mode="json")
-    ours, theirs = dict(_flat(settings)), dict(_flat(standard))
-    keys = [key for key in (ours | theirs) if key not in REQUIRED and ours.get(key) != theirs.get(key)]
-    return [Difference(key, _value(ours.get(key)), _value(theirs.get(key))) for key in keys]
+    default_recipe = Recipe.model_validate(dict.fromkeys(REQUIRED, "none")).model_dump(mode="json")
+    actual, defaults = dict(_flattened(settings)), dict(_flattened(default_recipe))
+    keys = [key for key in (actual | defaults) if key not in REQUIRED and actual.get(key) != defaults.get(key)]
+    return [Difference(key, _as_toml(actual.get(key)), _as_toml(defaults.get(key))) for key in keys]
 
 
-def _flat(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def _flattened(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every setting with its key, such as `serving.port`."""
     for name, value in section.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{path}{name}.")
+            yield from _flattened(value, f"{path}{name}.")
         else:
             yield f"{path}{name}", value
 
 
-def _value(value: Any) -> str:
+def _as_toml(value: Any) -> str:
     return "unset" if value is None else json.dumps(value, ensure_ascii=False)

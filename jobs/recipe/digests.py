@@ -50,9 +50,9 @@ def scores_digest(recipe: Recipe, name: ScorerName) -> str:
     The model with its chat template is not part of it; `model_id` identifies that.
     """
     scorer, settings = SCORERS[name], recipe.score_candidates
-    kind = [type(scorer.kind).__name__, scorer.kind.samplings(settings), scorer.kind.samples(settings)]
+    kind_settings = [type(scorer.kind).__name__, scorer.kind.samplings(settings), scorer.kind.samples(settings)]
     tag = recipe.build_training_examples.inference_tag if scorer.tagged else ""
-    return digest([asdict(scorer), kind, tag, scores.PARSER])
+    return digest([asdict(scorer), kind_settings, tag, scores.PARSER])
 
 
 def candidates_digest(recipe: Recipe) -> str:
@@ -101,7 +101,7 @@ def training_digests(recipe: Recipe, direction: Direction, iteration: int) -> tu
     """Return `training_digest`, and the digest that release 0.2.0 made of the same settings; either one is valid."""
     given = recipe.finetune.settings(direction, iteration)
     settings = {name: value for name, value in given.items() if name not in SPEED_ONLY}
-    return tuple(digest([settings, of_base]) for of_base in base_digests(recipe.base_model))
+    return tuple(digest([settings, base_digest]) for base_digest in base_digests(recipe.base_model))
 
 
 @cache

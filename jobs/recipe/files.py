@@ -25,10 +25,10 @@ def read_entries(key: str, paths: Iterable[str]) -> list[str]:
     Raises:
         RecipeError: a file cannot be read, or has no entry.
     """
-    found: set[str] = set()
+    all_entries: set[str] = set()
     for path in paths:
-        listed = entries(read_lines(f"extract_segments.{key}", path))
-        if not listed:
+        file_entries = entries(read_lines(f"extract_segments.{key}", path))
+        if not file_entries:
             raise RecipeError(f"extract_segments.{key}: {path}: no entries; write one a line, or leave the file out")
-        found.update(listed)
-    return sorted(found)
+        all_entries.update(file_entries)
+    return sorted(all_entries)

@@ -20,40 +20,43 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     """
     file = Path(path)
     if not file.is_file():
-        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
-        raise RecipeError(f"recipe {file}: no such file; the recipes that come with humpback are: {known}")
+        shipped = ", ".join(sorted(map(str, RECIPES.glob("*.toml"))))
+        raise RecipeError(f"recipe {file}: no such file; the recipes that come with humpback are {shipped}")
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {file}: not valid TOML: {error}") from error
     for override in overrides or []:
-        _apply(values, override)
+        _apply_override(values, override)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}" for fault in error.errors()
+        )
         raise RecipeError(f"recipe {file}: {faults}") from error
 
 
-def _shown(text: str) -> str:
+def _redacted(text: str) -> str:
     """Return the text, or an ellipsis if it may be an address with a secret."""
     return "…" if set(SECRETS) & set(text) else text
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
-    shown = f"{_shown(key)}{separator}{_shown(text)}"
+    redacted = f"{_redacted(key)}{separator}{_redacted(text)}"
     if not separator:
-        raise RecipeError(f"--set {shown}: write section.key=value")
+        raise RecipeError(f"--set {redacted}: write section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(
-            f"--set {shown}: {_shown(text)} is not a TOML value ({error}); quote strings: {_shown(key)}='\"…\"'"
+            f"--set {redacted}: {_redacted(text)} is not a TOML value ({error}); write a string in quotes: "
+            f"--set '{_redacted(key)}=\"{_redacted(text)}\"'"
         ) from error
-    *sections, last = key.strip().split(".")
+    *sections, name = key.strip().split(".")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise RecipeError(f"--set {shown}: {section} is a value, not a section")
-    values[last] = value
+            raise RecipeError(f"--set {redacted}: {section} is a value, not a section")
+    values[name] = value

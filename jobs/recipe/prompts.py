@@ -13,7 +13,7 @@ from transforms.evaluation.evaluation_prompts import prompt_texts
 Known = tuple[str, str, str]
 """(evaluation set, prompt id, text)."""
 
-OWN = files("jobs") / "data" / "evaluation_prompts.jsonl"  # may be inside a wheel
+BUILT_IN = files("jobs") / "data" / "evaluation_prompts.jsonl"  # may be inside a wheel
 
 
 def read_prompts(file: str | None) -> list[tuple[str, str]]:
@@ -25,8 +25,8 @@ def read_prompts(file: str | None) -> list[tuple[str, str]]:
         RecipeError: the file cannot be read, or a line holds no prompt; the message names the line.
     """
     key = "generate_answers.prompts"
-    lines = read_lines(key, file) if file else OWN.read_text(encoding="utf-8").split("\n")
-    return sorted({name: texts[0] for name, texts in _prompts(key, file or str(OWN), lines)}.items())
+    lines = read_lines(key, file) if file else BUILT_IN.read_text(encoding="utf-8").split("\n")
+    return sorted({name: texts[0] for name, texts in _prompts(key, file or str(BUILT_IN), lines)}.items())
 
 
 def _prompts(key: str, path: str, lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
@@ -44,10 +44,12 @@ def _prompts(key: str, path: str, lines: Iterable[str]) -> Iterator[tuple[str, l
 def prompt_id(line: str, text: str) -> str:
     """Return the `id`, `question_id` or `key` of a JSON line, else 16 hex digits of the SHA-256 of its prompt."""
     value = json.loads(line)
-    own = (
-        next((value[k] for k in ("id", "question_id", "key") if k in value), None) if isinstance(value, dict) else None
+    explicit_id = (
+        next((value[key] for key in ("id", "question_id", "key") if key in value), None)
+        if isinstance(value, dict)
+        else None
     )
-    return str(own) if own is not None else hashlib.sha256(text.encode()).hexdigest()[:16]
+    return str(explicit_id) if explicit_id is not None else hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def evaluation_texts(recipe: Recipe) -> Iterator[Known]:

@@ -41,16 +41,16 @@ def _section(title: str, level: int, section: type[BaseModel], path: str) -> Ite
     """Yield the heading, the summary and the keys of a section, then its subsections."""
     yield f"{'#' * level} {title}\n"
     yield f"{(section.__doc__ or '').partition(chr(10))[0]}\n"
-    inner = {name: field for name, field in section.model_fields.items() if _is_section(field)}
+    subsections = {name: field for name, field in section.model_fields.items() if _is_section(field)}
     yield "| key | type | default | meaning | source |"
     yield "|---|---|---|---|---|"
     for name, field in section.model_fields.items():
-        if name not in inner:
+        if name not in subsections:
             meaning, source = meaning_and_source(field)
             cells = (f"`{name}`", _type(field), _default(field), meaning, source)
             yield f"| {' | '.join(cells)} |"
     yield ""
-    for name, field in inner.items():
+    for name, field in subsections.items():
         assert isinstance(field.annotation, type)
         yield from _section(f"{path}{name}", level + bool(path), field.annotation, f"{path}{name}.")
 
@@ -62,9 +62,9 @@ def _is_section(field: FieldInfo) -> bool:
 def meaning_and_source(field: FieldInfo) -> tuple[str, str]:
     """Return the meaning of a key and the source of its default; the source is empty if there is no default."""
     description = field.description or ""
-    found = SOURCE.fullmatch(description)
+    match = SOURCE.fullmatch(description)
     is_given = not field.is_required() and field.default not in (None, (), {})
-    return (found[1], found[2]) if found else (description, OURS if is_given else "")
+    return (match[1], match[2]) if match else (description, OURS if is_given else "")
 
 
 def _type(field: FieldInfo) -> str:
@@ -74,27 +74,27 @@ def _type(field: FieldInfo) -> str:
         for name, sign in SIGNS.items()
         if getattr(rule, name, None) is not None
     ]
-    return ", ".join([_named(field.annotation), *limits])
+    return ", ".join([_type_name(field.annotation), *limits])
 
 
-def _named(annotation: Any) -> str:
+def _type_name(annotation: Any) -> str:
     """Return the name of a type in TOML's terms."""
-    origin, inner = get_origin(annotation), get_args(annotation)
+    origin, type_arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _named(inner[0])
+        return _type_name(type_arguments[0])
     if origin is Literal:
-        return " or ".join(f"`{json.dumps(value)}`" for value in inner)
+        return " or ".join(f"`{json.dumps(value)}`" for value in type_arguments)
     if origin in (Union, UnionType):
-        return " or ".join(_named(kind) for kind in inner if kind is not NoneType)
+        return " or ".join(_type_name(kind) for kind in type_arguments if kind is not NoneType)
     if origin is tuple:
-        return f"list of {_several(inner[0])}"
+        return f"list of {_plural(type_arguments[0])}"
     if origin is dict:
-        return f"table of {_several(inner[1])}"
+        return f"table of {_plural(type_arguments[1])}"
     return NAMES[annotation]
 
 
-def _several(annotation: Any) -> str:
-    name = _named(annotation)
+def _plural(annotation: Any) -> str:
+    name = _type_name(annotation)
     return name if name.startswith("`") else f"{name}s"
 
 

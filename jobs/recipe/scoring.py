@@ -9,13 +9,13 @@ from transforms.scoring.known_pairs import Kind
 from transforms.scoring.scorers import SCORERS
 
 
-def _known(name: str) -> str:
+def _require_scorer(name: str) -> str:
     if name not in SCORERS:
         raise ValueError(f"unknown scorer {name!r}; the scorers are {', '.join(SCORERS)}")
     return name
 
 
-ScorerName = Annotated[str, AfterValidator(_known)]
+ScorerName = Annotated[str, AfterValidator(_require_scorer)]
 
 
 class ScoreCandidates(Section):
@@ -39,7 +39,7 @@ class ScoreCandidates(Section):
     rationale_chars: int = Field(1200, ge=1, description="longest rationale of a written rating, in characters")
 
     @model_validator(mode="after")
-    def _samples_differ(self) -> Self:
+    def _require_temperature(self) -> Self:
         if self.samples > 1 and not self.temperature:
             raise ValueError("samples > 1 are identical at temperature 0; set temperature, e.g. 1.0")
         return self

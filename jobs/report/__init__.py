@@ -25,12 +25,12 @@ def report(view: LakeView, out: Path, experiment: str | None = None) -> Path:
     return write(gather(view, experiment), view.root, out)
 
 
-def write(shown: Mapping[str, Any], root: str, out: Path) -> Path:
+def write(values: Mapping[str, Any], root: str, out: Path) -> Path:
     """Render the values that `gather` returned for the lake at `root`, and write the page to `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     local = local_path(root)
     docs_root = os.path.relpath(local, out.parent) if local else None
-    out.write_text(page(shown, docs_root), encoding="utf-8")
+    out.write_text(page(values, docs_root), encoding="utf-8")
     return out
 
 

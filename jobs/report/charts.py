@@ -42,18 +42,20 @@ MAX_LABEL = 24  # characters: a longer label would leave no room for the boxes
 THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
-def score_histograms(found: Sequence[Mapping[str, Any]], thresholds: Mapping[tuple[str, int], float]) -> list[str]:
+def score_histograms(histograms: Sequence[Mapping[str, Any]], thresholds: Mapping[tuple[str, int], float]) -> list[str]:
     """Draw one panel per scorer and iteration, with the threshold of curation if there is one."""
-    return [_histogram(one, thresholds.get((one["scorer"], one["iteration"]))) for one in found]
+    return [
+        _histogram(histogram, thresholds.get((histogram["scorer"], histogram["iteration"]))) for histogram in histograms
+    ]
 
 
-def _histogram(one: Mapping[str, Any], threshold: float | None) -> str:
-    counts, low = one["counts"], one["low"]
+def _histogram(histogram: Mapping[str, Any], threshold: float | None) -> str:
+    counts, low = histogram["counts"], histogram["low"]
     with mpl.rc_context(STYLE):
         figure, axes = _panel(2.3)
-        width = (one["high"] - low) / len(counts)
+        width = (histogram["high"] - low) / len(counts)
         axes.bar([low + width * i for i in range(len(counts))], counts, width * 0.92, align="edge", color=BLUE)
-        axes.set_title(f"{_spoken(one['scorer'])}, iteration {one['iteration']} (n = {sum(counts):,})")
+        axes.set_title(f"{_as_words(histogram['scorer'])}, iteration {histogram['iteration']} (n = {sum(counts):,})")
         axes.yaxis.set_major_formatter(THOUSANDS)
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.set_ylim(top=1.25 * max(*counts, 1))  # room for the threshold's label
@@ -61,7 +63,7 @@ def _histogram(one: Mapping[str, Any], threshold: float | None) -> str:
             axes.axvline(threshold, color=ORANGE, linewidth=2)
             label = f" kept from {threshold:.3g}"
             axes.annotate(label, (threshold, 0.97), xycoords=("data", "axes fraction"), va="top")
-        return _svg(figure, f"scores-{one['scorer']}-{one['iteration']}")
+        return _svg(figure, f"scores-{histogram['scorer']}-{histogram['iteration']}")
 
 
 def held_out(checks: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -69,10 +71,10 @@ def held_out(checks: Sequence[Mapping[str, Any]]) -> list[str]:
 
     Each AUC is against one kind of bad pairs.
     """
-    return [_samples(checks[0]), _areas(checks)]
+    return [_score_samples(checks[0]), _auc_intervals(checks)]
 
 
-def _samples(check: Mapping[str, Any]) -> str:
+def _score_samples(check: Mapping[str, Any]) -> str:
     kinds = dict(sorted(check["scores"].items(), key=lambda kind: (kind[0] == "true", kind[0] != "mismatched")))
     values = [score for scores in kinds.values() for score in scores]
     low, high = min(values), max(values)
@@ -86,21 +88,21 @@ def _samples(check: Mapping[str, Any]) -> str:
                 axes.hist(scores, bins=edges, color=BLUE if kind == "true" else ORANGE, alpha=0.72, label=label)
             else:
                 axes.hist(scores, bins=edges, color=others[i % 4], histtype="step", linewidth=1.5, label=label)
-        axes.set_title(f"{_spoken(check['scorer'])} of held-out pairs, M{check['iteration']}")
+        axes.set_title(f"{_as_words(check['scorer'])} of held-out pairs, M{check['iteration']}")
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.margins(y=0.4)
         axes.legend(loc="upper left", ncols=2)
         return _svg(figure, "held-out-samples")
 
 
-def _areas(checks: Sequence[Mapping[str, Any]]) -> str:
-    areas = [(check, one) for check in checks for one in check["measures"] if one.measure == "auc" and check["scores"]]
+def _auc_intervals(checks: Sequence[Mapping[str, Any]]) -> str:
+    areas = [(check, auc) for check in checks for auc in check["measures"] if auc.measure == "auc" and check["scores"]]
     with mpl.rc_context(STYLE):
         figure, axes = _panel(max(3.0, 0.9 + 0.42 * len(areas)))
-        for i, (_, one) in enumerate(areas):
-            axes.plot([one.low, one.high], [i, i], color=BLUE, linewidth=3, solid_capstyle="round")
-            axes.plot(one.value, i, "o", color=BLUE, markersize=8)
-            axes.annotate(f"{one.value:.3f}", (one.value, i - 0.17), ha="center", va="bottom")
+        for i, (_, auc) in enumerate(areas):
+            axes.plot([auc.low, auc.high], [i, i], color=BLUE, linewidth=3, solid_capstyle="round")
+            axes.plot(auc.value, i, "o", color=BLUE, markersize=8)
+            axes.annotate(f"{auc.value:.3f}", (auc.value, i - 0.17), ha="center", va="bottom")
         axes.axvline(0.5, color=GREY, linestyle="--")
         axes.annotate(
             "chance",
@@ -111,10 +113,10 @@ def _areas(checks: Sequence[Mapping[str, Any]]) -> str:
         )
         axes.set_yticks(
             range(len(areas)),
-            [f"{_spoken(check['scorer'])}, M{check['iteration']}:\n{one.of}" for check, one in areas],
+            [f"{_as_words(check['scorer'])}, M{check['iteration']}:\n{auc.of}" for check, auc in areas],
         )
         axes.set_ylim(len(areas) - 0.4, -0.75)
-        lowest = min(0.45, *(one.low for _, one in areas))
+        lowest = min(0.45, *(auc.low for _, auc in areas))
         axes.set_xlim(max(0.0, lowest - 0.03), 1.02)
         axes.tick_params(left=False)
         axes.spines["left"].set_visible(False)
@@ -122,15 +124,15 @@ def _areas(checks: Sequence[Mapping[str, Any]]) -> str:
         return _svg(figure, "held-out-auc")
 
 
-def drift(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def drift(drifts: Sequence[Mapping[str, Any]]) -> list[str]:
     """Draw scores of the same candidates by two successive models, with both thresholds; side changes are coloured."""
-    return [_moves(one) for one in found]
+    return [_drift_scatter(drift_data) for drift_data in drifts]
 
 
-def _moves(one: Mapping[str, Any]) -> str:
-    t, before, after = one["iteration"], one["before"], one["after"]
+def _drift_scatter(drift_data: Mapping[str, Any]) -> str:
+    t, before, after = drift_data["iteration"], drift_data["before"], drift_data["after"]
     sides: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
-    for old, new in one["points"]:
+    for old, new in drift_data["points"]:
         sides[(old >= before) != (new >= after)].append((old, new))
     with mpl.rc_context(STYLE):
         figure, axes = _panel(4.0)
@@ -140,22 +142,22 @@ def _moves(one: Mapping[str, Any]) -> str:
         axes.axhline(after, color=BLUE, linewidth=1)
         axes.set_xlabel(f"under M{t - 1}, kept from {before:.3g}")
         axes.set_ylabel(f"under M{t}, kept from {after:.3g}")
-        axes.set_title(f"{_spoken(one['scorer'])}, M{t - 1} to M{t}")
+        axes.set_title(f"{_as_words(drift_data['scorer'])}, M{t - 1} to M{t}")
         axes.legend(loc="upper left")
-        return _svg(figure, f"drift-{one['scorer']}-{t}")
+        return _svg(figure, f"drift-{drift_data['scorer']}-{t}")
 
 
-def lengths(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def lengths(sets: Sequence[Mapping[str, Any]]) -> list[str]:
     """Draw the lengths of instructions and responses in characters: median, quartiles, and 5 % to 95 %."""
-    return [_boxes(found, side) for side in ("instruction", "response")]
+    return [_length_boxes(sets, side) for side in ("instruction", "response")]
 
 
-def _boxes(found: Sequence[Mapping[str, Any]], side: str) -> str:
+def _length_boxes(sets: Sequence[Mapping[str, Any]], side: str) -> str:
     ends = ("whislo", "q1", "med", "q3", "whishi")
-    boxes = [dict(zip(ends, one[side], strict=True), fliers=[], label=one["set"]) for one in found]
+    boxes = [dict(zip(ends, pair_set[side], strict=True), fliers=[], label=pair_set["set"]) for pair_set in sets]
     line = {"color": BLUE}
     with mpl.rc_context(STYLE):
-        figure, axes = _panel(1.0 + 0.38 * len(found))
+        figure, axes = _panel(1.0 + 0.38 * len(sets))
         axes.bxp(
             boxes,
             orientation="horizontal",
@@ -168,8 +170,8 @@ def _boxes(found: Sequence[Mapping[str, Any]], side: str) -> str:
             capprops=line,
             medianprops={"color": INK, "linewidth": 2},
         )
-        axes.set_yticks(range(1, len(found) + 1), [one["set"][:MAX_LABEL] for one in found])
-        axes.set_ylim(len(found) + 0.5, 0.5)
+        axes.set_yticks(range(1, len(sets) + 1), [pair_set["set"][:MAX_LABEL] for pair_set in sets])
+        axes.set_ylim(len(sets) + 0.5, 0.5)
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(THOUSANDS)
@@ -185,7 +187,7 @@ def _panel(height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _spoken(name: str) -> str:
+def _as_words(name: str) -> str:
     return name.replace("_", " ")
 
 

@@ -14,7 +14,7 @@ from transforms.pages.drop_reasons import DROP_REASONS
 
 MAX_RUNS = 5000
 KEPT = "kept"
-LAST = "SELECT experiment FROM ops.runs WHERE experiment <> '' ORDER BY started_at DESC LIMIT 1"
+LAST_EXPERIMENT = "SELECT experiment FROM ops.runs WHERE experiment <> '' ORDER BY started_at DESC LIMIT 1"
 RUNS = f"""
 SELECT * FROM ops.runs WHERE experiment = $experiment AND job <> 'run' ORDER BY started_at DESC LIMIT {MAX_RUNS}
 """
@@ -37,8 +37,8 @@ class Experiment:
 def experiment(view: LakeView, name: str | None = None) -> Experiment:
     """Read the experiment of that name, by default the one that ran last."""
     if name is None:
-        last = view.rows(LAST)
-        name = last[0]["experiment"] if last else "no experiment yet"
+        last_runs = view.rows(LAST_EXPERIMENT)
+        name = last_runs[0]["experiment"] if last_runs else "no experiment yet"
     runs = view.rows(RUNS, {"experiment": name})[::-1]
     models = view.rows(MODELS, {"experiment": name})
     notes = noted(view)
@@ -73,22 +73,22 @@ CURATED = "SELECT iteration, count(*) FROM gold.curated WHERE experiment = $expe
 
 def funnel(view: LakeView, subject: Experiment, pieces: dict[str, int]) -> list[Stage]:
     """Return the stages from documents to curated pairs; `pieces` is the result of `pieces_by_reason`."""
-    [n] = view.rows(SIZES, subject.values)
+    [sizes] = view.rows(SIZES, subject.values)
     n_pieces, n_kept = sum(pieces.values()), pieces.get(KEPT, 0)
-    n_unique = n_kept - n["repeats"]
+    n_unique = n_kept - sizes["repeats"]
     stages = [
-        Stage("documents", "documents", n["documents"]),
+        Stage("documents", "documents", sizes["documents"]),
         Stage("pieces", "pieces found", n_pieces),
         Stage("kept", "pieces kept", n_kept, n_pieces),
         Stage("unique", "unique pieces", n_unique, n_kept),
-        Stage("unlabelled", "unlabelled set", n["drawn"], n_unique),
-        Stage("candidates", "candidates", n["pairs"], n["drawn"]),
+        Stage("unlabelled", "unlabelled set", sizes["drawn"], n_unique),
+        Stage("candidates", "candidates", sizes["pairs"], sizes["drawn"]),
     ]
     curated, scored = (_counted(view, query, subject) for query in (CURATED, SCORED))
     scorers = {iteration + 1: model_id for iteration, model_id in subject.forward.items()}
     for iteration in sorted({t for t, model_id in scorers.items() if model_id in scored} | set(curated)):
         n_scored = scored.get(scorers.get(iteration), 0)
-        stages.append(Stage(f"scored-{iteration}", f"scored, iteration {iteration}", n_scored, n["pairs"]))
+        stages.append(Stage(f"scored-{iteration}", f"scored, iteration {iteration}", n_scored, sizes["pairs"]))
         n_curated = curated.get(iteration, 0)
         stages.append(Stage(f"curated-{iteration}", f"curated, iteration {iteration}", n_curated, n_scored))
     return stages
@@ -111,11 +111,11 @@ class Rule:
 
 def rules(pieces: dict[str, int]) -> list[Rule]:
     """Return the counts of every rule, in the order of application; `pieces` is the result of `pieces_by_reason`."""
-    found, n_left = [], sum(pieces.values())
+    rule_counts, n_left = [], sum(pieces.values())
     for name in (*DROP_REASONS, *sorted(pieces.keys() - {*DROP_REASONS, KEPT})):  # the rules of older methods come last
-        found.append(Rule(name, n_left, pieces.get(name, 0)))
-        n_left -= found[-1].n_dropped
-    return found
+        rule_counts.append(Rule(name, n_left, pieces.get(name, 0)))
+        n_left -= rule_counts[-1].n_dropped
+    return rule_counts
 
 
 def replaced(view: LakeView, subject: Experiment) -> dict[str, int]:
@@ -173,5 +173,5 @@ def last_work(runs: list[Row]) -> list[Row]:
 
 def releases(view: LakeView, subject: Experiment) -> list[Row]:
     """Return the experiment's releases, newest first."""
-    mine = "SELECT * FROM ops.releases WHERE experiment = $experiment ORDER BY published_at DESC, release_id"
-    return view.rows(mine, subject.values)
+    query = "SELECT * FROM ops.releases WHERE experiment = $experiment ORDER BY published_at DESC, release_id"
+    return view.rows(query, subject.values)

@@ -19,14 +19,15 @@ class Evidence:
 
 def happened(funnel: Sequence[Stage]) -> str:
     """Return one sentence with the counts from documents to curated pairs."""
-    n = {stage.key: stage.n for stage in funnel}
-    if not n.get("documents"):
+    counts = {stage.key: stage.n for stage in funnel}
+    if not counts.get("documents"):
         return "No documents have been ingested yet."
     curated = [
         f"{stage.n:,} in {stage.name.partition(', ')[2]}" for stage in funnel if stage.key.startswith("curated-")
     ]
-    made = f"{n['documents']:,} documents gave {n.get('kept', 0):,} clean pieces and {n.get('candidates', 0):,} pairs"
-    return f"{made}; curation kept {' and '.join(curated)}." if curated else f"{made}; none has been curated yet."
+    n_kept, n_pairs = counts.get("kept", 0), counts.get("candidates", 0)
+    summary = f"{counts['documents']:,} documents gave {n_kept:,} clean pieces and {n_pairs:,} pairs"
+    return f"{summary}; curation kept {' and '.join(curated)}." if curated else f"{summary}; none has been curated yet."
 
 
 def evidence(checks: Sequence[Mapping[str, Any]], win_rates: Sequence[Mapping[str, Any]]) -> list[Evidence]:
@@ -47,10 +48,10 @@ def _of_models(win_rates: Sequence[Mapping[str, Any]]) -> Iterator[Evidence]:
     for win in win_rates:
         if win["rate"] is None:
             continue
-        shown = _against_chance(win["rate"])
-        said = {"better": "is better than", "worse": "is worse than", "nothing": "is not shown to differ from"}[shown]
-        models = f"M{win['iteration']} {said} M{win['reference']}"
-        yield Evidence(f"{models}: it wins {_percent(win['rate'])} of {win['n']:,} comparisons.", shown)
+        finding = _against_chance(win["rate"])
+        verdicts = {"better": "is better than", "worse": "is worse than", "nothing": "is not shown to differ from"}
+        models = f"M{win['iteration']} {verdicts[finding]} M{win['reference']}"
+        yield Evidence(f"{models}: it wins {_percent(win['rate'])} of {win['n']:,} comparisons.", finding)
 
 
 def _percent(figure: Any) -> str:

@@ -44,7 +44,7 @@ def page(facts: Mapping[str, Any], docs_root: str | None = None) -> str:
 
 def pictures(facts: Mapping[str, Any]) -> dict[str, list[Markup]]:
     """Map each chart's name to the SVGs of its panels; there are none without data."""
-    curated = {(r["scorer"], r["iteration"]): r["threshold"] for r in facts["thresholds"]}
+    curated = {(row["scorer"], row["iteration"]): row["threshold"] for row in facts["thresholds"]}
     panels = {
         "scores": charts.score_histograms(facts["histograms"], curated),
         "held_out": charts.held_out(facts["checks"]) if facts["checks"] else [],
@@ -77,9 +77,9 @@ def duration(seconds: float) -> str:
     """Format seconds as 7.5 s, 3 min 20 s or 2 h 5 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, remainder = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return f"{minutes} min {remainder} s"
     return f"{minutes // 60:,} h {minutes % 60} min"
 
 

@@ -34,9 +34,9 @@ def histograms(view: LakeView, subject: Experiment) -> list[Row]:
     A scorer has one range for all its models: its declared scale, or the range without the outermost 1 % of the
     scores, which are counted in the bins at the ends.
     """
-    found = []
-    for scorer, ends in (row.values() for row in view.rows(RANGES, subject.values)):
-        low, high = SCORERS[scorer].scale or ends or (0.0, 1.0)
+    results = []
+    for scorer, outer_quantiles in (row.values() for row in view.rows(RANGES, subject.values)):
+        low, high = SCORERS[scorer].scale or outer_quantiles or (0.0, 1.0)
         width = (high - low) / BINS or 1.0
         by_model: dict[str, list[Row]] = defaultdict(list)
         for row in view.rows(COUNTS, subject.values | {"scorer": scorer, "low": low, "width": width}):
@@ -48,7 +48,7 @@ def histograms(view: LakeView, subject: Experiment) -> list[Row]:
                 if row["bin"] is not None:
                     counts[row["bin"]] += row["n"]
             if statuses:
-                found.append(
+                results.append(
                     {
                         "scorer": scorer,
                         "model_id": model_id,
@@ -59,7 +59,7 @@ def histograms(view: LakeView, subject: Experiment) -> list[Row]:
                         "statuses": dict(statuses),
                     }
                 )
-    return found
+    return results
 
 
 LENGTHS = f"""
@@ -123,8 +123,8 @@ def examples(view: LakeView, subject: Experiment) -> Row:
     values = subject.values | curation(subject, newest[0])
     return {
         "iteration": newest[0]["iteration"],
-        "kept": _few(view, KEPT, 2 * MAX_EXAMPLES, values),
-        "rejected": _few(view, REJECTED, MAX_EXAMPLES, values),
+        "kept": _examples_by_reason(view, KEPT, 2 * MAX_EXAMPLES, values),
+        "rejected": _examples_by_reason(view, REJECTED, MAX_EXAMPLES, values),
     }
 
 
@@ -150,26 +150,26 @@ def _gate(subject: Experiment) -> str:
     return gates[0] if len(gates) == 1 else "gate"
 
 
-def _few(view: LakeView, pairs: str, n: int, values: dict[str, Any]) -> list[Row]:
+def _examples_by_reason(view: LakeView, query: str, n: int, values: dict[str, Any]) -> list[Row]:
     """Return the first `n` pairs of each drop reason by id, which is a hash, with all their scores."""
-    cut = MAX_TEXT + 1
-    found = view.rows(
+    max_chars = MAX_TEXT + 1
+    examples_found = view.rows(
         f"""
-        SELECT pair_id, url, score, threshold, drop_reason, substring(instruction, 1, {cut}) AS instruction,
-               substring(response, 1, {cut}) AS response
-        FROM ({pairs}) QUALIFY row_number() OVER (PARTITION BY drop_reason ORDER BY pair_id) <= {n}
+        SELECT pair_id, url, score, threshold, drop_reason, substring(instruction, 1, {max_chars}) AS instruction,
+               substring(response, 1, {max_chars}) AS response
+        FROM ({query}) QUALIFY row_number() OVER (PARTITION BY drop_reason ORDER BY pair_id) <= {n}
         ORDER BY drop_reason, pair_id
         """,
         values,
     )
     scores = f"SELECT pair_id, scorer, score FROM ({counting.scores(SCORES)}) WHERE pair_id IN (SELECT unnest($few))"
     by_pair: dict[str, dict[str, Any]] = defaultdict(dict)
-    for row in view.rows(f"{scores} ORDER BY scorer", values | {"few": [pair["pair_id"] for pair in found]}):
+    for row in view.rows(f"{scores} ORDER BY scorer", values | {"few": [pair["pair_id"] for pair in examples_found]}):
         by_pair[row["pair_id"]][row["scorer"]] = row["score"]
-    return [pair | {"scores": by_pair[pair["pair_id"]]} for pair in found]
+    return [pair | {"scores": by_pair[pair["pair_id"]]} for pair in examples_found]
 
 
-WHO = f"""
+ANSWERING_MODELS = f"""
 SELECT DISTINCT model_id FROM ({of_method(GENERATIONS)})
 WHERE sample = 0 AND model_id IN (SELECT unnest($models::VARCHAR[]))
 """
@@ -184,8 +184,8 @@ ORDER BY prompt_set, prompt_id LIMIT {MAX_PROMPTS}
 
 def answers(view: LakeView, subject: Experiment) -> Row:
     """Return the answers of the first and the last forward model to the same prompts, side by side."""
-    who = {row["model_id"] for row in view.rows(WHO, subject.values)}
-    iterations = sorted(iteration for iteration, model_id in subject.forward.items() if model_id in who)
+    answering_models = {row["model_id"] for row in view.rows(ANSWERING_MODELS, subject.values)}
+    iterations = sorted(iteration for iteration, model_id in subject.forward.items() if model_id in answering_models)
     if len(iterations) < 2:
         return {"iterations": iterations, "prompts": []}
     ends = {"first": subject.forward[iterations[0]], "last": subject.forward[iterations[-1]]}

@@ -34,15 +34,15 @@ def known_checks(view: LakeView, subject: Experiment, thresholds: list[Row]) -> 
     by_judge: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in view.rows(KNOWN, subject.values):
         by_judge[row["scorer"], row["model_id"]].append(row)
-    kept_from = {(row["scorer"], row["iteration"] - 1): row["threshold"] for row in thresholds}
+    threshold_of = {(row["scorer"], row["iteration"] - 1): row["threshold"] for row in thresholds}
     iterations = {model_id: t for models in (subject.backward, subject.forward) for t, model_id in models.items()}
-    found = []
+    checks = []
     for scorer, model_id in sorted(by_judge, key=lambda judge: (judge[0], iterations[judge[1]])):
-        rated, least = by_judge[scorer, model_id], kept_from.get((scorer, iterations[model_id]))
+        rated, threshold = by_judge[scorer, model_id], threshold_of.get((scorer, iterations[model_id]))
         figures = [
             *measures(
                 [(row["pair_id"], scorer, model_id, row["score"]) for row in rated],
-                thresholds={} if least is None else {scorer: least},
+                thresholds={} if threshold is None else {scorer: threshold},
                 target=PRECISION,
             )
         ]
@@ -50,15 +50,15 @@ def known_checks(view: LakeView, subject: Experiment, thresholds: list[Row]) -> 
         for row in rated:
             by_kind[row["kind"]].append(row["score"])
         check = {"scorer": scorer, "model_id": model_id, "iteration": iterations[model_id], "scores": dict(by_kind)}
-        found.append(check | {"measures": figures})
+        checks.append(check | {"measures": figures})
     for t, forward in sorted(subject.forward.items()):
         usable = {judge: rated for judge, rated in by_judge.items() if judge[1] in (forward, subject.backward.get(0))}
         figures = combined([(r["pair_id"], *judge, r["score"]) for judge, rated in usable.items() for r in rated])
-        found.append({"scorer": "combined", "model_id": forward, "iteration": t, "scores": {}, "measures": figures})
-    return [check for check in found if check["measures"]]
+        checks.append({"scorer": "combined", "model_id": forward, "iteration": t, "scores": {}, "measures": figures})
+    return [check for check in checks if check["measures"]]
 
 
-BOTH = f"""
+BOTH_SCORES = f"""
 SELECT pair_id, any_value(score) FILTER (model_id = $old) AS old, any_value(score) FILTER (model_id = $new) AS new
 FROM ({counting.scores(SCORES)}) WHERE scorer = $scorer AND status = 'ok' GROUP BY 1
 HAVING old IS NOT NULL AND new IS NOT NULL
@@ -66,9 +66,9 @@ HAVING old IS NOT NULL AND new IS NOT NULL
 SIDES = f"""
 SELECT count(*) AS n, count_if(old >= $before AND NOT new >= $after) AS falls,
        count_if(new >= $after AND NOT old >= $before) AS rises, corr(old, new) AS correlation
-FROM ({BOTH})
+FROM ({BOTH_SCORES})
 """
-POINTS = f"SELECT old, new FROM ({BOTH}) ORDER BY pair_id LIMIT {MAX_POINTS}"
+POINTS = f"SELECT old, new FROM ({BOTH_SCORES}) ORDER BY pair_id LIMIT {MAX_POINTS}"
 
 
 def drift(view: LakeView, subject: Experiment, thresholds: list[Row]) -> list[Row]:
@@ -77,10 +77,10 @@ def drift(view: LakeView, subject: Experiment, thresholds: list[Row]) -> list[Ro
     Each model is compared with the threshold of its iteration. `points` holds the scores of the first
     `MAX_POINTS` pairs by id.
     """
-    found = []
-    k = {(row["scorer"], row["iteration"]): row["threshold"] for row in thresholds}
-    for (scorer, t), before in sorted(k.items()):
-        after = k.get((scorer, t + 1))
+    drifts = []
+    threshold_of = {(row["scorer"], row["iteration"]): row["threshold"] for row in thresholds}
+    for (scorer, t), before in sorted(threshold_of.items()):
+        after = threshold_of.get((scorer, t + 1))
         old, new = subject.forward.get(t - 1), subject.forward.get(t)
         if after is None or old is None or new is None:
             continue
@@ -89,8 +89,8 @@ def drift(view: LakeView, subject: Experiment, thresholds: list[Row]) -> list[Ro
         if not counts["n"]:
             continue  # a combination of scorers, whose ranks are not stored
         points = [(point["old"], point["new"]) for point in view.rows(POINTS, values)]
-        found.append({"scorer": scorer, "iteration": t, "before": before, "after": after, **counts, "points": points})
-    return found
+        drifts.append({"scorer": scorer, "iteration": t, "before": before, "after": after, **counts, "points": points})
+    return drifts
 
 
 JUDGED = f"""
@@ -108,13 +108,17 @@ def win_rates(view: LakeView, subject: Experiment) -> list[Row]:
     A prompt without a verdict is not counted.
     """
     iterations = {model_id: iteration for iteration, model_id in subject.forward.items()}
-    found = view.rows(JUDGED, subject.values | {"forward": [*iterations]})
-    for one in found:
-        wins = np.array(one.pop("wins") or [])
-        weighed = partial(_mean, wins)
-        one["rate"] = estimate(weighed, np.arange(len(wins))) if len(wins) else None
-        one |= {"n": len(wins), "iteration": iterations[one["model_id"]], "reference": iterations[one["reference_id"]]}
-    return found
+    comparisons = view.rows(JUDGED, subject.values | {"forward": [*iterations]})
+    for comparison in comparisons:
+        wins = np.array(comparison.pop("wins") or [])
+        mean_of_wins = partial(_mean, wins)
+        comparison["rate"] = estimate(mean_of_wins, np.arange(len(wins))) if len(wins) else None
+        comparison |= {
+            "n": len(wins),
+            "iteration": iterations[comparison["model_id"]],
+            "reference": iterations[comparison["reference_id"]],
+        }
+    return comparisons
 
 
 def _mean(values: Floats, weight: Floats | None = None) -> float:

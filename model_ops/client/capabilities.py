@@ -98,7 +98,7 @@ def _read_labels(request: Request, tokens: Tokens, choice: Mapping[str, Any]) ->
 
 def _only_position(positions: list[Any]) -> Any:
     if len(positions) != 1:
-        raise ValueError(f"log-probabilities in {len(positions)} places, not in one")
+        raise ValueError(f"log-probabilities at {len(positions)} positions, not at one")
     return positions[0]
 
 

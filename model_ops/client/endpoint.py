@@ -201,7 +201,7 @@ def _text(reply: http.client.HTTPResponse, deadline: float) -> str:
         if len(content) > MAX_BYTES:
             raise ValueError(f"the reply has more than {MAX_BYTES:,} bytes")
         if time.monotonic() > deadline:  # urllib's timeout applies to each read
-            raise ValueError(f"the reply is not complete in time, after {len(content):,} bytes")
+            raise ValueError(f"the reply was not complete in time, after {len(content):,} bytes")
     if reply.length:
         raise ValueError(f"the reply is cut off {reply.length:,} bytes before its end")
     return content.decode(errors="replace")

@@ -46,7 +46,7 @@ class Engine(Protocol):
 ECHOED = ("stage", "model_id", "subject_id", "prompt_id", "system", "prefill", "part", "sampling", "sample")
 
 
-def through(
+def answer_frames(
     engine: Engine, run_id: str, attempt: int, max_failed_in_a_row: int, rows_per_batch: int = 64
 ) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     """Return a function for `mapInPandas` that turns frames of requests into rows of the ledger.

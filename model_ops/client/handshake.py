@@ -86,7 +86,7 @@ def probe(endpoint: Endpoint, model: str, chat: ChatFormat) -> int:
             reason = without_key(fault, endpoint.key)
             raise HandshakeError(f"{endpoint.url} ignores {capability.field}: {reason}", Meaning.TROUBLED)
     if not served[model]:
-        raise HandshakeError(f"{endpoint.url} does not say max_model_len of {model}")
+        raise HandshakeError(f"{endpoint.url} does not report max_model_len for {model}; use vLLM's own server")
     return served[model]
 
 

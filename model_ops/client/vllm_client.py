@@ -167,12 +167,12 @@ class VllmEngine:
         while tries.n < self.attempts:
             is_over = tries.put_off_at is not None and time.monotonic() - tries.put_off_at > patience
             if is_over and not partition.servers.is_silent:
-                return self._failed(call, f"put off for {patience:g} s; the last: {tries.fault}")
+                return self._failed(call, f"told to wait for {patience:g} s; last error: {tries.fault}")
             async with partition.places:
                 try:
                     server = await partition.servers.take(avoid=server)
                 except SilenceError as silence:
-                    return self._failed(call, f"{silence}; the last: {tries.fault}")
+                    return self._failed(call, f"{silence}; last error: {tries.fault}")
                 except MisfitError as misfit:
                     return self._failed(call, f"{MISFIT}{misfit}")
                 try:
@@ -183,7 +183,7 @@ class VllmEngine:
                 return answer
             if tries.n < self.attempts:
                 await asyncio.sleep(tries.pause)
-        return self._failed(call, f"{self.attempts} attempts; the last: {tries.fault}")
+        return self._failed(call, f"{self.attempts} attempts failed; last error: {tries.fault}")
 
     def _failed(self, call: Call, why: str) -> Answer:
         return Answer(call.request.request_id, "failed", error=without_key(why, self.key))

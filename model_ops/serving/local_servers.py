@@ -27,7 +27,7 @@ class LocalServers:
         self.name = name
         devices = shares(gpus, settings.gpus)
         if gpus and not devices:
-            raise ServerError(f"serving.gpus={settings.gpus}: this machine has fewer GPUs; lower it")
+            raise ServerError(f"serving.gpus={settings.gpus}: this machine has only {len(gpus)} GPUs; lower it")
         self.servers = []
         for n, share in enumerate(devices or [()]):
             options = settings.model_copy(update={"port": settings.port + n, "devices": share})

@@ -61,7 +61,7 @@ class ChatFormat:
         try:
             fault = _fault(chat)
         except TemplateError as error:
-            raise ChatFormatError(f"{folder}: the chat template fails on a plain question: {error}") from error
+            raise ChatFormatError(f"{folder}: the chat template fails on a test question: {error}") from error
         if fault:
             raise ChatFormatError(f"{folder}: {fault}")
         return chat
@@ -193,13 +193,13 @@ def _fault(chat: ChatFormat) -> str | None:
     _end_id(chat)
     if not all(_holds(_prompt(chat, system, USER), USER) for system in ("", "x", SYSTEM)):
         return (
-            "the chat template changes, shortens or leaves out what the user says (or the system text, which it has no "
-            "place for and which stands before that); write message['content'] as it is in chat_template.jinja"
+            "the chat template changes, shortens or leaves out the user's message (or the system text, which humpback "
+            "puts before it if the template takes none); write message['content'] unchanged in chat_template.jinja"
         )
     if not _ends_of_user(chat):
         return (
-            "the chat template puts no special token between what the user says and the answer, so that "
-            "a text from the web could write the end itself; give it turns that end with one, e.g. <|im_end|>"
+            "the chat template puts no special token between the user's message and the answer, so that "
+            "a text from the web could end the turn itself; end each turn with a special token, e.g. <|im_end|>"
         )
     return None
 
@@ -232,7 +232,9 @@ def _end_id(chat: ChatFormat) -> int:
 def _label_id(chat: ChatFormat, prefill: str, label: str) -> int:
     before, after = chat.prompt_ids("", "x", prefill), chat.prompt_ids("", "x", prefill + label)
     if after[:-1] != before:
-        raise ChatFormatError(f"{label!r} is not a single token after {prefill!r}; move a space between them?")
+        raise ChatFormatError(
+            f"{label!r} is not a single token after {prefill!r}; try to move a space from one to the other"
+        )
     return after[-1]
 
 

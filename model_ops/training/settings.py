@@ -85,7 +85,7 @@ class TrainingSettings(BaseModel):
             raise ValueError(f"{value} is above learning_rate {info.data['learning_rate']}")
         return value
 
-    def that_count(self) -> dict[str, Any]:
+    def result_settings(self) -> dict[str, Any]:
         """Return the settings that determine the trained model."""
         return self.model_dump(mode="json", exclude=set(SPEED_ONLY))
 

@@ -18,7 +18,7 @@ GOOD = ("e", 1, "c", "Why?", "Because.", "backtranslated", 5.0, "rubric", "m", [
 
 
 def test_good_rows_pass_and_leave_data_docs(spark: SparkSession, tmp_path: Path) -> None:
-    result = audit(spark.createDataFrame([GOOD], CURATED.schema), suite(CURATED, least=1), tmp_path)
+    result = audit(spark.createDataFrame([GOOD], CURATED.schema), suite(CURATED, min_rows=1), tmp_path)
     assert result.failures == ()
     assert result.warnings == ()
     assert "<html" in result.report.read_text()
@@ -37,24 +37,24 @@ def test_good_rows_pass_and_leave_data_docs(spark: SparkSession, tmp_path: Path)
 def test_each_broken_rule_is_named_alone(
     spark: SparkSession, tmp_path: Path, rows: list[tuple[object, ...]], failure: str
 ) -> None:
-    result = audit(spark.createDataFrame(rows, CURATED.schema), suite(CURATED, least=1), tmp_path)
+    result = audit(spark.createDataFrame(rows, CURATED.schema), suite(CURATED, min_rows=1), tmp_path)
     (only,) = result.failures
     assert failure in only
 
 
-def test_a_warning_is_no_failure(spark: SparkSession, tmp_path: Path) -> None:
+def test_warnings_do_not_fail_the_audit(spark: SparkSession, tmp_path: Path) -> None:
     rows = [(*GOOD[:2], f"c{i}", *GOOD[3:]) for i in range(3)]
-    result = audit(spark.createDataFrame(rows, CURATED.schema), suite(CURATED, least=1), tmp_path)
+    result = audit(spark.createDataFrame(rows, CURATED.schema), suite(CURATED, min_rows=1), tmp_path)
     assert result.failures == ()
     (warning,) = result.warnings
     assert "instruction" in warning
     assert "proportion_of_unique" in warning
 
 
-def test_the_data_docs_show_no_text_from_the_web(spark: SparkSession, tmp_path: Path) -> None:
+def test_data_docs_contain_no_page_text(spark: SparkSession, tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
     rows = [(*GOOD[:3], hostile * 200, hostile, *GOOD[5:6], 3.0, *GOOD[7:])]
-    result = audit(spark.createDataFrame(rows, CURATED.schema), suite(CURATED, least=1), tmp_path)
+    result = audit(spark.createDataFrame(rows, CURATED.schema), suite(CURATED, min_rows=1), tmp_path)
     assert result.failures
     assert result.warnings
     pages = [file.read_text() for file in tmp_path.rglob("*.html")]
@@ -64,7 +64,7 @@ def test_the_data_docs_show_no_text_from_the_web(spark: SparkSession, tmp_path: 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
 def test_a_suite_covers_the_whole_declaration(table: Table) -> None:
-    found = suite(table, least=0)
+    found = suite(table, min_rows=0)
     columns = {e.column for e in found if isinstance(e, gxe.ExpectColumnValuesToNotBeNull)}
     assert columns == {f.name for f in table.schema if not f.nullable}
     rules = {e.description.partition(":")[0] for e in found if isinstance(e, gxe.UnexpectedRowsExpectation)}

@@ -15,7 +15,7 @@ from schemas.ops import QUARANTINE, RUNS
 pytestmark = pytest.mark.spark
 
 
-def test_references_lie_in_the_lake_and_hinder_no_reader(open_lake: Callable[..., Lake]) -> None:
+def test_references_are_audited_and_stored_in_the_schema(open_lake: Callable[..., Lake]) -> None:
     lake = open_lake()
     lake.create(CURATED)
     run = Run("curate", "test", "0" * 16, CURATED)

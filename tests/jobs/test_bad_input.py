@@ -39,7 +39,7 @@ def test_a_crawl_that_is_missing_then_damaged_then_whole(
 ) -> None:
     missing = humpback("ingest-documents", *options)
     assert missing.code == 2
-    assert f"ingest_documents.paths: no source file at {tmp_path}/crawl/*; name" in missing.err.splitlines()[-1]
+    assert f"ingest_documents.paths: no crawl file at {tmp_path}/crawl/*; name" in missing.err.splitlines()[-1]
 
     crawl = tmp_path / "crawl"
     crawl.mkdir()
@@ -66,7 +66,7 @@ def test_a_crawl_that_is_missing_then_damaged_then_whole(
     assert json.loads(later.out)["n_in"] == 1, "only the new file is read"
 
 
-def test_input_made_to_choke_a_reader_is_named_and_the_job_goes_on(
+def test_hostile_input_is_quarantined_and_the_job_continues(
     tmp_path: Path, options: list[object], humpback: Command
 ) -> None:
     """`tests/limits/test_bad_pages.py` tests the reader alone on such input, with its memory."""
@@ -109,7 +109,7 @@ def test_input_made_to_choke_a_reader_is_named_and_the_job_goes_on(
     assert json.loads(humpback("ingest-documents", *options, "--json").out)["n_in"] == 0, "all files have been read"
 
 
-def test_a_base_model_that_is_none_stops_the_loop_before_it_reads_a_page(
+def test_invalid_base_model_stops_the_loop_before_ingestion(
     tmp_path: Path, options: list[object], humpback: Command
 ) -> None:
     (tmp_path / "base").mkdir()

@@ -50,31 +50,31 @@ def sign(open_lake: OpenLake) -> Callable[..., int]:
     return signed
 
 
-def looked_at(open_lake: OpenLake, recipe: Recipe = RECIPE) -> list[str]:
+def rows_to_read(open_lake: OpenLake, recipe: Recipe = RECIPE) -> list[str]:
     """Return the ids of the segments that the next run would read."""
     method = methods_of(recipe)[SIGNATURES.name]
     rows = news(open_lake(sign_segments), SEGMENTS, SIGNATURES, method, is_all=True).source
     return sorted(row.segment_id for row in rows.collect())
 
 
-def test_a_run_looks_at_what_came_since_the_last(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+def test_a_run_reads_only_rows_added_since_the_last_run(open_lake: OpenLake, sign: Callable[..., int]) -> None:
     lake = open_lake()
     add(lake, "a", "b")
-    assert looked_at(open_lake) == ["a", "b"]
-    assert (sign(), looked_at(open_lake)) == (2, [])
+    assert rows_to_read(open_lake) == ["a", "b"]
+    assert (sign(), rows_to_read(open_lake)) == (2, [])
     add(lake, "c")
     add(lake, "d", "e")
     since = news(open_lake(sign_segments), SEGMENTS, SIGNATURES, methods_of(RECIPE)[SIGNATURES.name], is_all=True)
     assert len(since.source.inputFiles()) == 2, "only the files of the two commits"
-    assert looked_at(open_lake) == ["c", "d", "e"]
-    assert (sign(), sign(), looked_at(open_lake)) == (3, 0, [])
+    assert rows_to_read(open_lake) == ["c", "d", "e"]
+    assert (sign(), sign(), rows_to_read(open_lake)) == (3, 0, [])
     assert lake.read(SIGNATURES).count() == 5
 
 
-def test_a_changed_method_looks_at_everything(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+def test_a_changed_method_reads_all_rows(open_lake: OpenLake, sign: Callable[..., int]) -> None:
     add(open_lake(), "a", "b")
     sign()
-    assert looked_at(open_lake, OTHER) == ["a", "b"]
+    assert rows_to_read(open_lake, OTHER) == ["a", "b"]
     assert (sign(OTHER), sign(OTHER), sign()) == (2, 0, 0)
 
 
@@ -82,56 +82,54 @@ def test_a_killed_run_and_one_with_a_limit_leave_no_bookmark(open_lake: OpenLake
     lake = open_lake()
     add(lake, "a", "b", "c")
     assert sign(limit=1) == 1
-    assert looked_at(open_lake) == ["a", "b", "c"]
-    assert (sign(), looked_at(open_lake)) == (2, [])
+    assert rows_to_read(open_lake) == ["a", "b", "c"]
+    assert (sign(), rows_to_read(open_lake)) == (2, [])
     add(lake, "d", "e")
     assert (sign(limit=1), sign(killed=True)) == (1, 1)
-    assert looked_at(open_lake) == ["d", "e"]
+    assert rows_to_read(open_lake) == ["d", "e"]
     assert (sign(), sign()) == (0, 0), "segments that the other runs signed are not signed again"
-    assert looked_at(open_lake) == []
+    assert rows_to_read(open_lake) == []
 
 
-def test_everything_is_looked_at_where_rows_were_taken_away(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+def test_all_rows_are_read_after_rows_were_removed(open_lake: OpenLake, sign: Callable[..., int]) -> None:
     lake = open_lake()
     add(lake, "a", "b")
     sign()
     DeltaTable(lake.path(SIGNATURES)).delete("segment_id = 'a'")
-    assert looked_at(open_lake) == ["a", "b"]
+    assert rows_to_read(open_lake) == ["a", "b"]
     assert sign() == 1
     DeltaTable(lake.path(SEGMENTS)).delete("segment_id = 'b'")
     add(lake, "c")
-    assert looked_at(open_lake) == ["a", "c"]
+    assert rows_to_read(open_lake) == ["a", "c"]
 
 
-def test_a_compaction_takes_no_rows_away(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+def test_compaction_does_not_count_as_removed_rows(open_lake: OpenLake, sign: Callable[..., int]) -> None:
     lake = open_lake()
     for name in "ab":
         add(lake, name)
     sign()
     DeltaTable(lake.path(SEGMENTS)).optimize.compact()
-    assert looked_at(open_lake) == []
+    assert rows_to_read(open_lake) == []
     add(lake, "c")
-    assert looked_at(open_lake) == ["c"]
+    assert rows_to_read(open_lake) == ["c"]
     DeltaTable(lake.path(SEGMENTS)).optimize.compact()
-    assert looked_at(open_lake) == ["a", "b", "c"], "the new rows are in one file with the old ones"
-    assert (sign(), looked_at(open_lake)) == (1, [])
+    assert rows_to_read(open_lake) == ["a", "b", "c"], "the new rows are in one file with the old ones"
+    assert (sign(), rows_to_read(open_lake)) == (1, [])
 
 
 @pytest.mark.parametrize("table", [SEGMENTS, SIGNATURES])
-def test_a_table_that_was_made_anew_begins_from_the_beginning(
-    open_lake: OpenLake, sign: Callable[..., int], table: object
-) -> None:
+def test_a_recreated_table_is_read_from_the_start(open_lake: OpenLake, sign: Callable[..., int], table: object) -> None:
     lake = open_lake()
     add(lake, "a", "b")
     sign()
     shutil.rmtree(lake.path(table))  # type: ignore[arg-type]  # pytest gives it as an object
     for name in () if table is SIGNATURES else ("c", "d", "a"):
         add(lake, name)
-    assert looked_at(open_lake) == (["a", "b"] if table is SIGNATURES else ["a", "c", "d"])
+    assert rows_to_read(open_lake) == (["a", "b"] if table is SIGNATURES else ["a", "c", "d"])
     assert sign() == 2
 
 
-def test_everything_is_looked_at_where_the_log_was_cleaned_up(open_lake: OpenLake, sign: Callable[..., int]) -> None:
+def test_all_rows_are_read_after_log_cleanup(open_lake: OpenLake, sign: Callable[..., int]) -> None:
     lake = open_lake()
     add(lake, "a")
     sign()
@@ -139,5 +137,5 @@ def test_everything_is_looked_at_where_the_log_was_cleaned_up(open_lake: OpenLak
         add(lake, name)
     DeltaTable(lake.path(SEGMENTS)).create_checkpoint()
     (Path(lake.path(SEGMENTS)) / "_delta_log" / f"{1:020}.json").unlink()
-    assert looked_at(open_lake) == ["a", "b", "c", "d"]
-    assert (sign(), looked_at(open_lake)) == (3, [])
+    assert rows_to_read(open_lake) == ["a", "b", "c", "d"]
+    assert (sign(), rows_to_read(open_lake)) == (3, [])

@@ -61,7 +61,7 @@ def test_sql_reads_tables_by_name_at_a_version_and_unwritten_ones_as_empty(open_
     assert not lake.exists(SCORES), "a query writes nothing"
 
 
-def test_sql_shows_things(open_lake) -> None:
+def test_sql_runs_show_and_describe(open_lake) -> None:
     lake = open_lake()
     in_gold = catalog.sql(lake, "SHOW TABLES IN gold").where("NOT isTemporary")  # other tests' session has views too
     shown = {row.tableName for row in in_gold.collect()}
@@ -200,7 +200,7 @@ REACHES_OUT = [
 ]
 
 
-def test_sql_reads_in_every_way(open_lake, subtests: pytest.Subtests) -> None:
+def test_sql_runs_every_kind_of_query(open_lake, subtests: pytest.Subtests) -> None:
     lake = open_lake()
     curate(lake, 3, "a")
     newest = lake.state(CURATED)
@@ -210,7 +210,7 @@ def test_sql_reads_in_every_way(open_lake, subtests: pytest.Subtests) -> None:
             catalog.sql(lake, text.replace("{committed}", f"{newest.committed_at:%F %T.%f}")).collect()
 
 
-def test_sql_writes_nothing_and_reaches_for_nothing_else(open_lake, tmp_path: Path) -> None:
+def test_sql_refuses_writes_and_outside_access(open_lake, tmp_path: Path) -> None:
     lake = open_lake()
     curate(lake, 3, "a")
     (tmp_path / "out").mkdir()
@@ -233,7 +233,7 @@ def refused(lake: RunLake, text: str) -> bool:
     return False
 
 
-def test_a_refusal_names_what_the_statement_holds(open_lake) -> None:
+def test_a_refusal_names_the_forbidden_operation(open_lake) -> None:
     for text, said in {
         "DELETE FROM gold.curated": "the statement holds DeleteFromTable; .* tables are written by jobs alone",
         "SELECT xpath('<a/>', 'a')": "the function xpath is not run",
@@ -243,18 +243,18 @@ def test_a_refusal_names_what_the_statement_holds(open_lake) -> None:
             catalog.sql(open_lake(), text)
 
 
-def test_a_view_of_code_is_refused_once_it_is_analysed(spark: SparkSession) -> None:
+def test_a_view_that_runs_code_is_refused_after_analysis(spark: SparkSession) -> None:
     spark.udf.register("ours", lambda: 1, "int")
     for text in ("ours()", "reflect('java.lang.System', 'nanoTime')"):
         with pytest.raises(JobError, match=r"the statement holds (PythonUDF|CallMethodViaReflection)"):
             require_reading(jvm.analysed(spark.sql(f"SELECT {text}")))
 
 
-def test_a_query_is_text_and_not_a_setting_of_spark(open_lake) -> None:
+def test_spark_settings_are_not_substituted_in_queries(open_lake) -> None:
     assert catalog.sql(open_lake(), "SELECT '${spark.app.name}'").first()[0] == "${spark.app.name}"
 
 
-def test_another_lakes_table_in_a_metastore_is_left_alone(spark: SparkSession, open_lake, tmp_path: Path) -> None:
+def test_a_metastore_table_of_another_lake_is_not_replaced(spark: SparkSession, open_lake, tmp_path: Path) -> None:
     lake = open_lake()
     other = RunLake(spark, str(tmp_path / "other"), lake.run)
     for written in (lake, other):
@@ -278,7 +278,7 @@ def test_names_follow_the_lake_that_is_opened(spark: SparkSession, open_lake, tm
         assert catalog.sql(opened, "SELECT * FROM gold.curated").count() == n
 
 
-def test_what_spark_wrote_is_told_by_delta_rs(open_lake) -> None:
+def test_delta_rs_reports_tables_that_spark_wrote(open_lake) -> None:
     lake = open_lake(iteration=1)
     curate(lake, 3, "a")
     with LakeView(lake.root) as view:
@@ -343,7 +343,7 @@ def test_vacuum_leaves_young_files_and_tables_without_a_release(open_lake) -> No
     assert lake.read(CURATED, first).count() == 3
 
 
-def test_vacuum_knows_its_files_where_a_partition_value_needs_escaping(open_lake) -> None:
+def test_vacuum_handles_escaped_partition_values(open_lake) -> None:
     lake = open_lake()
     for text in "ab":
         row = ("demo/forward-1", text, "", "Why?", text, "seed", "s", "train")
@@ -384,7 +384,7 @@ def test_rows_of_spark_are_plain_values(spark: SparkSession) -> None:
     assert [*answer.values] == [[1, "x", {"k": 2}, [{"b": 1.5}], datetime(2026, 1, 2)]]
 
 
-def test_quarantine_is_a_table_like_any_other(open_lake) -> None:
+def test_quarantine_can_be_queried(open_lake) -> None:
     lake = open_lake()
     assert catalog.sql(lake, "SELECT * FROM ops.quarantine").columns == QUARANTINE.columns
 
@@ -405,7 +405,7 @@ def test_one_table_reads_the_same_by_spark_polars_duckdb_and_delta_rs(open_lake)
     assert by_polars.columns == by_delta_rs.column_names == CURATED.columns
 
 
-def test_every_look_works_below_a_folder_with_an_odd_name(spark: SparkSession, tmp_path: Path) -> None:
+def test_read_only_commands_work_below_a_folder_with_special_characters(spark: SparkSession, tmp_path: Path) -> None:
     """Jenkins has such workspace names. Spark parses a location as a URI, and delta-rs decodes it."""
     root = tmp_path / "feature%2Fx [1] {a} #b ü" / "lake"
     lake = RunLake(spark, str(root), Run("test", "test", "0" * 16, RUNS))

@@ -156,7 +156,7 @@ def test_from_crawl_to_pool(
 
 
 @pytest.mark.spark
-def test_what_could_not_be_read_is_told_and_tried_again(
+def test_unreadable_files_are_quarantined_and_retried(
     tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
     crawl = tmp_path / "crawl"
@@ -177,7 +177,7 @@ def test_what_could_not_be_read_is_told_and_tried_again(
 
 
 @pytest.mark.spark
-def test_a_page_that_holds_records_is_one_page_in_parts_and_commits_too(
+def test_a_page_that_contains_records_is_one_page_across_parts_and_commits(
     tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
     crawl = tmp_path / "crawl"
@@ -205,7 +205,7 @@ def test_a_page_that_holds_records_is_one_page_in_parts_and_commits_too(
 
 
 @pytest.mark.spark
-def test_what_is_staged_for_a_commit_can_be_freed_after_it(spark: SparkSession) -> None:
+def test_staged_blocks_are_freed_after_the_commit(spark: SparkSession) -> None:
     held = spark.sparkContext._jsc.getPersistentRDDs  # type: ignore[attr-defined]  # Java's
     before = set(held())
     rows = materialised(spark.range(9))
@@ -215,7 +215,7 @@ def test_what_is_staged_for_a_commit_can_be_freed_after_it(spark: SparkSession) 
 
 
 @pytest.mark.spark
-def test_the_pages_of_a_file_that_broke_off_wait_until_all_of_it_can_be_read(spark: SparkSession) -> None:
+def test_an_unreadable_file_gives_no_page_until_it_is_read_whole(spark: SparkSession) -> None:
     broke_off = {"rule": UNREADABLE, "detail": "EIO", "source_file": "a", "record_offset": None, "payload": None}
     rows = [
         {"source_file": "a", "url": "1"},
@@ -228,7 +228,7 @@ def test_the_pages_of_a_file_that_broke_off_wait_until_all_of_it_can_be_read(spa
 
 
 @pytest.mark.spark
-def test_plain_text_gives_pieces_where_that_is_wanted(
+def test_headerless_pages_are_cut_if_the_recipe_says_so(
     tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
     crawl = tmp_path / "crawl"
@@ -299,7 +299,7 @@ def test_seed_text_and_limit(crawl: Path, do: Callable[..., Run], open_lake: Cal
 
 
 @pytest.mark.spark
-def test_what_is_signed_is_not_signed_again(
+def test_signed_segments_are_not_signed_again(
     run_job: RunJob, open_lake: Callable[..., RunLake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, signed = recipe(tmp_path), []
@@ -318,7 +318,7 @@ def test_what_is_signed_is_not_signed_again(
 
 
 @pytest.mark.spark
-def test_what_a_drawn_segment_repeats_is_not_drawn_as_well(
+def test_duplicates_of_drawn_segments_are_not_drawn(
     crawl: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
     """The duplicates are from a later method; the method at the time of the draw may have kept the other segment."""
@@ -358,7 +358,7 @@ def test_the_newest_version_of_a_page_enters_the_pool(
 
 
 @pytest.mark.spark
-def test_lists_block_and_personal_data_is_replaced(
+def test_block_lists_drop_pieces_and_personal_data_is_replaced(
     tmp_path: Path, do: Callable[..., Run], open_lake: Callable[..., RunLake]
 ) -> None:
     crawl = tmp_path / "crawl"

@@ -24,7 +24,7 @@ def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("banner", ['openjdk version "17.0.15" 2025-04-15', 'openjdk version "21" 2023-09-19'])
-def test_a_java_of_17_or_newer_will_do(java: Path, banner: str) -> None:
+def test_java_17_or_newer_is_accepted(java: Path, banner: str) -> None:
     java.write_text(f"#!/bin/sh\necho '{banner}' >&2\n")
     java.chmod(0o755)
     doctor.require_java()
@@ -46,7 +46,7 @@ def test_an_old_or_strange_java_is_refused_in_one_sentence(java: Path, banner: s
     assert "\n" not in str(raised.value)
 
 
-def test_a_java_that_does_not_answer_is_waited_for_no_longer(java: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_java_times_out(java: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     java.write_text("#!/bin/sh\nsleep 60\n")
     java.chmod(0o755)
     monkeypatch.setattr(doctor, "JAVA_SECONDS", 1.0)
@@ -55,7 +55,7 @@ def test_a_java_that_does_not_answer_is_waited_for_no_longer(java: Path, monkeyp
 
 
 def test_a_java_home_without_java_is_refused(java: Path) -> None:
-    with pytest.raises(JobError, match="which JAVA_HOME names; install"):
+    with pytest.raises(JobError, match="which has no bin/java; install"):
         doctor.require_java()
 
 
@@ -63,7 +63,7 @@ def test_no_java_at_all_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(JobError, match="none found; install a Java 17"):
+    with pytest.raises(JobError, match="no java on the path; install a Java 17"):
         doctor.require_java()
 
 
@@ -82,30 +82,30 @@ def a_check(name: str, endpoint: str, base_model: str = "/nowhere") -> doctor.Ch
 
 
 @pytest.mark.parametrize("health", [200, 404])
-def test_an_endpoint_that_answers_tells_what_it_serves(health: int) -> None:
+def test_a_healthy_endpoint_lists_its_models(health: int) -> None:
     with serving(answering(health)) as endpoint:
         check = a_check("endpoint", endpoint)
     assert (check.ok, check.detail) == (True, "serves base, forward-1")
 
 
-def test_an_endpoint_whose_engine_is_dead_is_found() -> None:
+def test_an_unhealthy_endpoint_is_reported() -> None:
     with serving(answering(503)) as endpoint:
         check = a_check("endpoint", endpoint)
     assert (check.ok, check.detail) == (False, "/health answers HTTP 503")
 
 
-def test_a_server_that_is_no_model_server_is_found() -> None:
+def test_an_endpoint_that_is_not_a_model_server_is_reported() -> None:
     with serving(answering(models=b"<html>")) as endpoint:
         assert not a_check("endpoint", endpoint).ok
 
 
-def test_an_endpoint_that_does_not_answer_is_found() -> None:
+def test_an_unreachable_endpoint_is_reported() -> None:
     check = a_check("endpoint", "http://127.0.0.1:9/v1")
     assert not check.ok
     assert "http://127.0.0.1:9/v1 does not answer" in check.detail
 
 
-def test_a_base_model_that_is_none_is_found(tmp_path: Path) -> None:
+def test_an_invalid_base_model_is_reported(tmp_path: Path) -> None:
     check = a_check("base model", "http://127.0.0.1:9/v1", str(tmp_path))
     assert not check.ok
     assert str(tmp_path) in check.detail
@@ -117,13 +117,13 @@ def test_a_store_without_atomic_commits_is_named() -> None:
     assert "only one write at a time" in check.detail
 
 
-def test_a_full_disk_is_found(tmp_path: Path) -> None:
-    [check] = doctor._store(str(tmp_path / "not" / "there" / "yet"), least_free_gb=10**9)
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
+    [check] = doctor._store(str(tmp_path / "not" / "there" / "yet"), min_free_gb=10**9)
     assert not check.ok
-    assert check.detail.endswith(f"GB in {tmp_path}")
+    assert check.detail.endswith(f"GB free in {tmp_path}")
 
 
-def test_a_base_model_with_weights_that_are_not_finite_is_found(tmp_path: Path) -> None:
+def test_a_base_model_with_nonfinite_weights_is_reported(tmp_path: Path) -> None:
     save_tokenizer(tmp_path)
     (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
     write_weights(tmp_path / "model.safetensors", a=("F32", [1.0, float("nan")]))
@@ -137,7 +137,7 @@ def test_a_base_model_with_weights_that_are_not_finite_is_found(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("method", "n_models"), [("lora", 4), ("full", 6)])
-def test_a_disk_that_cannot_take_the_models_is_found(tmp_path: Path, method: str, n_models: int) -> None:
+def test_too_little_disk_space_for_models_is_reported(tmp_path: Path, method: str, n_models: int) -> None:
     (tmp_path / "model.safetensors").write_bytes(bytes(10**6))
     given = {"name": "test", "base_model": str(tmp_path), "finetune": {"method": method}}
     recipe = Recipe.model_validate(given)
@@ -154,7 +154,7 @@ def test_executors_run_this_python_and_write_to_the_lake(spark, tmp_path: Path) 
 
 
 @pytest.mark.spark
-def test_a_lake_that_cannot_be_written_is_a_finding(spark) -> None:
+def test_an_unwritable_lake_is_reported(spark) -> None:
     check = doctor._attempt("lake writable", lambda: doctor._writable(spark, "/proc/lake"), "choose another")
     assert (check.ok, check.advice) == (False, "choose another")
     assert "/proc/lake" in check.detail

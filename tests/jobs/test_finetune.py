@@ -11,7 +11,7 @@ import pytest
 
 from jobs import build_training_examples, finetune, register_model
 from jobs.current.models import required_model, trained_model
-from jobs.current.registration import _identity
+from jobs.current.registration import _short_digest
 from jobs.errors import JobError, WaitingError
 from jobs.recipe.config import Recipe
 from model_ops.serving.model import Model
@@ -32,7 +32,7 @@ def recipe(folder: Path, **finetune: object) -> Recipe:
     )
 
 
-def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake, run_job: RunJob) -> None:
+def test_a_model_trained_elsewhere_is_registered(tmp_path: Path, open_lake: OpenLake, run_job: RunJob) -> None:
     save_model(tmp_path / "base")
     lake = open_lake()
     pairs = [
@@ -51,7 +51,7 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake, 
     trained = tmp_path / "brought"
     shutil.move(words[words.index("--out") + 1], trained)
 
-    with pytest.raises(JobError, match=r"not what the recipe and the current release ask for: config_digest .* again"):
+    with pytest.raises(JobError, match=r"does not match the recipe and the current release: config_digest .* again"):
         run_job(register_model, recipe(tmp_path, lora_rank=2), argument=str(trained))
     lake = run_job(register_model, recipe(tmp_path), argument=str(trained))
     (model,) = lake.read(MODELS).collect()
@@ -70,9 +70,9 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake, 
     shutil.move(tmp_path / "gone", trained)
 
     manifest = read_manifest(trained)
-    assert model.model_id == f"backward-0-{_identity(manifest)}"
+    assert model.model_id == f"backward-0-{_short_digest(manifest)}"
     other = replace(manifest, dataset="other/backward-0")
-    assert _identity(other) != _identity(manifest), "equal weights, different models"
+    assert _short_digest(other) != _short_digest(manifest), "equal weights, different models"
 
     with (trained / "model.safetensors").open("ab") as weights:
         weights.write(b"\0")
@@ -80,9 +80,7 @@ def test_a_model_comes_back_from_elsewhere(tmp_path: Path, open_lake: OpenLake, 
         run_job(register_model, recipe(tmp_path), argument=str(trained))
 
 
-def test_a_model_stands_for_the_release_and_the_settings_that_it_was_trained_on(
-    tiny_base: Path, open_lake: OpenLake
-) -> None:
+def test_a_model_counts_only_for_its_release_and_settings(tiny_base: Path, open_lake: OpenLake) -> None:
     def found(plan: Recipe) -> Model | None:
         return trained_model(open_lake(), plan, "forward", 0)
 

@@ -103,7 +103,7 @@ class Counting(EngineServers):
         return self.n
 
 
-def test_as_many_requests_are_open_as_all_servers_take(open_lake: OpenLake) -> None:
+def test_open_requests_match_the_capacity_of_all_servers(open_lake: OpenLake) -> None:
     lake, windows = open_lake(generate_candidates), []
     for n, subject in ((1, "a"), (3, "b")):
         counting = Counting(Inference(in_flight=10, partitions=1), FakeEngine(), n)
@@ -128,7 +128,7 @@ def test_a_changed_prompt_costs_its_own_rows_only(open_lake: OpenLake) -> None:
     assert later.run.n_calls == 1
 
 
-def test_what_failed_is_asked_again_and_its_first_good_answer_stands(open_lake: OpenLake) -> None:
+def test_failed_requests_are_resent_and_the_first_good_answer_counts(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
     first = complete(lake, servers(FakeEngine("of e"), max_failed_share=0.5), MODEL, requests(lake, *"abcde"))
     assert first.count() == 4
@@ -141,7 +141,7 @@ def test_what_failed_is_asked_again_and_its_first_good_answer_stands(open_lake: 
     assert [(r.status, r.attempt) for r in ledger] == [("failed", 1), ("failed", 2), ("ok", 1)]
 
 
-def test_one_request_that_always_fails_stops_no_run(open_lake: OpenLake) -> None:
+def test_one_request_that_always_fails_does_not_stop_the_run(open_lake: OpenLake) -> None:
     """The failed share is that of the whole stage; all requests that are sent again may fail."""
     subjects = [f"s{n}" for n in range(60)]
     for n_calls in (61, 2):
@@ -150,7 +150,7 @@ def test_one_request_that_always_fails_stops_no_run(open_lake: OpenLake) -> None
         assert (lake.run.n_calls, lake.run.n_failed) == (n_calls, 2)
 
 
-def test_what_a_server_refused_is_asked_once_more_by_a_later_run(open_lake: OpenLake) -> None:
+def test_a_later_run_resends_refused_requests_once(open_lake: OpenLake) -> None:
     """The request or the server may be at fault. A request that our client refuses is settled."""
     calls = []
     for endpoint in ("gpu", None):
@@ -165,14 +165,14 @@ def test_what_a_server_refused_is_asked_once_more_by_a_later_run(open_lake: Open
 def test_too_many_failures_stop_the_job_and_keep_the_good_answers(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
     with pytest.raises(
-        StoppedError, match=r"candidates: 1 of 2 requests failed, allowed are 0 .* e.g. fake failure on 'of a'"
+        StoppedError, match=r"candidates: 1 of 2 requests failed, at most 0 may .* e.g. fake failure on 'of a'"
     ):
         complete(lake, servers(FakeEngine("of a"), max_failed_share=0.0), MODEL, requests(lake, "a", "b"))
     assert answers(lake, requests(lake, "a", "b"), MODEL).count() == 1
     assert StoppedError.exit_code == 3
 
 
-def test_failures_in_a_row_stop_the_sending(open_lake: OpenLake) -> None:
+def test_consecutive_failures_stop_sending(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
     limits = servers(FakeEngine("Tell"), max_failed_in_a_row=3, max_failed_share=1.0)
     with pytest.raises(StoppedError, match=r"3 in a row failed, so 4 were not sent; e\.g\. fake failure"):
@@ -197,7 +197,7 @@ def test_counts_of_tokens_add_up_past_32_bits(open_lake: OpenLake) -> None:
     assert lake.run.n_tokens == 3 * 2 * (2**31 - 1)
 
 
-def test_an_empty_answer_is_asked_for_once_more_and_then_stands(open_lake: OpenLake) -> None:
+def test_an_empty_answer_is_requested_once_more_and_then_final(open_lake: OpenLake) -> None:
     lake = open_lake(generate_candidates)
     assert complete(lake, servers(Mute()), MODEL, requests(lake, "a", "b")).count() == 2
     assert (lake.run.n_calls, lake.read(COMPLETIONS).count()) == (4, 4), "every answer is in the ledger"
@@ -208,7 +208,7 @@ def test_an_empty_answer_is_asked_for_once_more_and_then_stands(open_lake: OpenL
     assert later.run.n_calls == 0
 
 
-def test_a_changed_policy_asks_once_more_and_no_more(open_lake: OpenLake) -> None:
+def test_a_changed_ask_again_resends_once(open_lake: OpenLake) -> None:
     calls = []
     for ask_again in ((), ("empty",), ("empty",)):
         lake = open_lake(generate_candidates)

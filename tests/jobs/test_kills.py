@@ -14,7 +14,7 @@ pytestmark = pytest.mark.spark
 N_ROWS, ROWS_PER_WAVE = 800, 200
 
 
-def test_kills_cost_at_most_two_waves_each_and_no_row(tmp_path: Path, spark: SparkSession) -> None:
+def test_each_kill_costs_at_most_two_waves_and_no_row(tmp_path: Path, spark: SparkSession) -> None:
     model, lake, server = tmp_path / "model", tmp_path / "lake", Server()
     save_tokenizer(model)
     with serving(server.script) as endpoint:

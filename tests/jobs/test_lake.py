@@ -54,7 +54,7 @@ def test_append_adds_only_new_keys_and_a_second_write_commits_nothing(open_lake:
     assert again.version(SEED_PAIRS) == version
 
 
-def test_a_relative_root_is_taken_from_where_the_command_stands(
+def test_a_relative_root_is_resolved_against_the_working_directory(
     open_lake: OpenLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -90,7 +90,7 @@ def test_a_dropped_row_is_counted_by_reason_and_not_written(open_lake: OpenLake)
     assert [r.pair_id for r in lake.read(SEED_PAIRS).collect()] == ["a"]
 
 
-def test_a_table_of_dropped_rows_holds_just_those(open_lake: OpenLake) -> None:
+def test_a_table_of_dropped_rows_holds_only_dropped_rows(open_lake: OpenLake) -> None:
     lake = lake_writing(open_lake, DUPLICATES)
     rows = lake.spark.createDataFrame(
         [("m", "a", None, None, None, None), ("m", "b", "a", "near", 0.9, "near")],
@@ -114,7 +114,7 @@ def test_a_record_rejected_by_its_reader_keeps_its_place(open_lake: OpenLake) ->
     assert {(row.rule, row.record_offset, row.payload) for row in rows} == {("broken_json", 17, "{oops")}
 
 
-def test_replace_forgets_the_rows_of_its_slice_only(open_lake: OpenLake) -> None:
+def test_replace_overwrites_only_its_slice(open_lake: OpenLake) -> None:
     lake = lake_writing(open_lake, CURATED)
 
     def rows(iteration: int, *ids: str):  # type: ignore[no-untyped-def]
@@ -137,7 +137,7 @@ def test_missing_and_mistyped_columns_are_all_named_at_once(open_lake: OpenLake)
         lake.write(SEED_PAIRS, rows)
 
 
-def test_two_rows_with_one_key_are_a_fault_not_a_choice(open_lake: OpenLake) -> None:
+def test_duplicate_keys_in_one_write_are_an_error(open_lake: OpenLake) -> None:
     lake = lake_writing(open_lake, SEED_PAIRS)
     with pytest.raises(DuplicateKeyError, match="2 rows have only 1 keys"):
         lake.write(SEED_PAIRS, pairs(lake, PAIR, PAIR))
@@ -167,7 +167,7 @@ class Overtaken(RunLake):
         return super().version(table)
 
 
-def test_what_another_run_wrote_meanwhile_is_not_written_twice(open_lake: OpenLake) -> None:
+def test_rows_of_a_concurrent_run_are_not_written_twice(open_lake: OpenLake) -> None:
     """Two runs find the same new rows; one commits between the other's count of its rows and its commit."""
     lake_writing(open_lake, SEED_PAIRS).create(SEED_PAIRS)
     first, second = lake_writing(open_lake, SEED_PAIRS), lake_writing(open_lake, SEED_PAIRS)
@@ -201,7 +201,7 @@ class Slow(RunLake):
 
 @pytest.mark.parametrize("computed", [True, False])
 @pytest.mark.parametrize("table_is_there", [True, False])
-def test_a_commit_that_another_one_overtook_is_made_again_from_what_is_still_new(
+def test_a_conflicting_commit_is_retried_with_the_rows_still_new(
     open_lake: OpenLake, tmp_path: Path, table_is_there: bool, computed: bool
 ) -> None:
     lake, other = (lake_writing(open_lake, SEED_PAIRS) for _ in range(2))
@@ -251,7 +251,7 @@ class Forgetful(Run):
         return "{}"
 
 
-def test_a_transaction_that_is_not_in_the_table_is_an_error(open_lake: OpenLake) -> None:
+def test_a_missing_transaction_is_an_error(open_lake: OpenLake) -> None:
     lake = open_lake()
     row = lake.spark.createDataFrame([lake.run.row("ok")], RUNS.schema)
     lake.write(RUNS, row, transaction="wave-1")
@@ -260,7 +260,7 @@ def test_a_transaction_that_is_not_in_the_table_is_an_error(open_lake: OpenLake)
         other.write(RUNS, row, transaction="wave-2")
 
 
-def test_a_lake_of_an_older_version_gets_the_columns_it_lacks(open_lake: OpenLake) -> None:
+def test_a_write_adds_new_columns_to_an_older_table(open_lake: OpenLake) -> None:
     lake = open_lake()
     lake.create(replace(RUNS, schema=StructType([f for f in RUNS.schema if f.name != "prefix_hit_rate"])))
     lake.insert(RUNS, [lake.run.row("ok") | {"prefix_hit_rate": 0.5}])
@@ -286,7 +286,7 @@ def test_the_reason_column_of_segments_is_their_own(open_lake: OpenLake) -> None
     assert lake.read(SEGMENTS).count() == 1, "dropped pieces are recorded too"
 
 
-def test_a_run_names_what_it_read_first_and_a_look_writes_nothing(open_lake: OpenLake) -> None:
+def test_a_run_records_the_first_version_read_and_reading_writes_nothing(open_lake: OpenLake) -> None:
     lake = lake_writing(open_lake, SEED_PAIRS)
     lake.write(SEED_PAIRS, pairs(lake, PAIR))
     later = lake_writing(open_lake, SEED_PAIRS)
@@ -297,7 +297,7 @@ def test_a_run_names_what_it_read_first_and_a_look_writes_nothing(open_lake: Ope
     assert not hasattr(Lake(lake.spark, lake.root), "write")
 
 
-def test_changed_constraints_reach_a_table_that_is_there(open_lake: OpenLake) -> None:
+def test_changed_constraints_are_applied_to_existing_tables(open_lake: OpenLake) -> None:
     def declared(**rules: str) -> Table:
         return replace(SEED_PAIRS, constraints=rules)
 
@@ -334,7 +334,7 @@ def test_a_table_of_another_release_is_refused_in_one_sentence(open_lake: OpenLa
             look(SEED_PAIRS)
 
 
-def test_a_row_whose_defect_is_gone_is_written_and_its_quarantine_resolved(open_lake: OpenLake) -> None:
+def test_a_repaired_row_is_written_and_its_quarantine_resolved(open_lake: OpenLake) -> None:
     bad, lake = ("e", "b", " ", "r", None, "s", None, "dev"), lake_writing(open_lake, SEED_PAIRS)
     lake.write(SEED_PAIRS, pairs(lake, PAIR, bad))
     again = lake_writing(open_lake, SEED_PAIRS)
@@ -348,7 +348,7 @@ def test_a_row_whose_defect_is_gone_is_written_and_its_quarantine_resolved(open_
     assert [row.resolved_by for row in mended.read(QUARANTINE).collect()] == [mended.run.run_id]
 
 
-def test_what_a_rule_kept_out_enters_once_the_rule_is_relaxed(open_lake: OpenLake) -> None:
+def test_a_relaxed_rule_admits_quarantined_rows(open_lake: OpenLake) -> None:
     strict = replace(SEED_PAIRS, constraints={"only_train": "split = 'train'"})
     dev = ("e", "b", *PAIR[2:7], "dev")
     first = lake_writing(open_lake, strict)
@@ -362,7 +362,7 @@ def test_what_a_rule_kept_out_enters_once_the_rule_is_relaxed(open_lake: OpenLak
         third.write(strict, pairs(third, ("e", "c", *PAIR[2:])))
 
 
-def test_a_record_that_can_be_read_after_all_is_resolved_by_its_place(open_lake: OpenLake) -> None:
+def test_a_readable_record_resolves_the_quarantine_of_its_offset(open_lake: OpenLake) -> None:
     lake = lake_writing(open_lake, DOCUMENTS)
     lake.write(DOCUMENTS, lake.spark.createDataFrame([file_without_pages("/a.warc")], ROWS))  # type: ignore[type-var]
     page = ("d", "u", None, "i", "/a.warc", 0, "utf-8", "text/html", "<p>", "p", [], [])
@@ -370,7 +370,7 @@ def test_a_record_that_can_be_read_after_all_is_resolved_by_its_place(open_lake:
     assert [row.resolved_by for row in lake.read(QUARANTINE).collect()] == [lake.run.run_id]
 
 
-def test_a_slice_that_is_written_again_counts_its_defects_but_quarantines_them_once(open_lake: OpenLake) -> None:
+def test_a_rewritten_slice_counts_defects_again_but_quarantines_them_once(open_lake: OpenLake) -> None:
     def write() -> RunLake:
         lake = lake_writing(open_lake, CURATED)
         row = ("e", 1, "a", " ", "r", "backtranslated", 5.0, "rubric", "m", ["d"], 4.5, "s", "u")
@@ -383,7 +383,7 @@ def test_a_slice_that_is_written_again_counts_its_defects_but_quarantines_them_o
     assert open_lake().read(QUARANTINE).count() == 1
 
 
-def test_a_commit_that_failed_is_in_no_account(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_commit_is_not_counted(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = lake_writing(open_lake, SEED_PAIRS)
     with monkeypatch.context() as broken:
         broken.setattr(DataFrameWriter, "save", lambda *_: 1 / 0)
@@ -396,7 +396,7 @@ def test_a_commit_that_failed_is_in_no_account(open_lake: OpenLake, monkeypatch:
     assert (row["n_in"], row["n_out"], lake.run.n_in) == (1, 1, 1), "the commit's metadata has the row account"
 
 
-def test_a_lake_may_lie_anywhere(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_lake_path_may_contain_any_characters(spark: SparkSession, tmp_path: Path) -> None:
     older = replace(SEED_PAIRS, constraints={})
     root = str(tmp_path / "a`b %2F 'c' [d] {e} #ü")
     lake = RunLake(spark, root, Run("test", "test", "0" * 16, SEED_PAIRS))
@@ -407,7 +407,7 @@ def test_a_lake_may_lie_anywhere(spark: SparkSession, tmp_path: Path) -> None:
     assert later.read(SEED_PAIRS).count() == 2
 
 
-def test_many_small_files_become_few_and_no_row_changes(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compaction_keeps_every_row(open_lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = open_lake()
     for n in range(3):
         lake.insert(RUNS, [lake.run.row("ok") | {"run_id": str(n)}])

@@ -69,7 +69,7 @@ def known_state(lake: Lake, recipe: Recipe) -> str | None:
     return state.state_digest(inputs, tables) if state.is_done(lake.spark, lake.root, inputs, tables) else None
 
 
-def test_a_loop_is_gone_through_until_nothing_has_changed(
+def test_an_unchanged_loop_runs_no_step(
     loop: Callable[..., list[str]], open_lake: OpenLake, recipe: Recipe, tmp_path: Path
 ) -> None:
     assert loop(written) == ALL

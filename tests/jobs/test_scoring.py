@@ -122,7 +122,7 @@ def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
     assert newest == {(r.pair_id, r.score) for r in rows if r.method_digest == after["rubric"][1]}
 
 
-def test_what_a_server_refused_is_a_row_once_it_is_answered(
+def test_a_refused_request_gives_a_row_once_answered(
     open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, judges: dict[str, Model], tmp_path: Path
 ) -> None:
     prompts = tmp_path / "prompts.jsonl"
@@ -146,7 +146,7 @@ def test_what_a_server_refused_is_a_row_once_it_is_answered(
         assert (again.run.n_calls, again.run.n_in) == (0, 0), table
 
 
-def test_after_a_changed_sampling_only_what_it_gave_counts(
+def test_only_answers_of_the_current_sampling_count(
     open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, judges: dict[str, Model]
 ) -> None:
     warm = recipe(score_candidates={"scorers": ["expected"]})
@@ -164,7 +164,7 @@ def test_after_a_changed_sampling_only_what_it_gave_counts(
     assert (lake.run.n_out, lake.run.n_calls) == (2, 0)
 
 
-def test_a_new_reading_of_the_answers_makes_candidates_anew_without_a_call(
+def test_a_new_parser_rewrites_candidates_without_calls(
     open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, judges: dict[str, Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generated(run_job, open_lake, recipe())
@@ -199,7 +199,7 @@ def test_answers_follow_sampling_and_prompt(run_job: RunJob, recipe: MakeRecipe,
 
 
 @pytest.mark.usefixtures("judges")
-def test_the_ledger_says_how_it_was_asked(open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe) -> None:
+def test_the_ledger_stores_the_request(open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe) -> None:
     three = recipe(score_candidates={"scorers": ["likelihood_gain", "expected", "ending"]})
     generated(run_job, open_lake, three)
     lake, _ = scored(run_job, open_lake, three)
@@ -213,7 +213,7 @@ def test_the_ledger_says_how_it_was_asked(open_lake: OpenLake, run_job: RunJob, 
 
 
 @pytest.mark.usefixtures("judges")
-def test_what_a_free_answer_leaves_unread_is_asked_again_under_a_grammar(
+def test_unparsed_free_answers_are_requested_again_with_a_grammar(
     open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe
 ) -> None:
     lake, rows = scored(run_job, open_lake, recipe(score_candidates={"scorers": ["rubric"], "constrain": "unparsed"}))
@@ -250,7 +250,7 @@ def test_known_pairs_are_rated_once_and_planned_to_the_request(
 
 
 @pytest.mark.usefixtures("judges")
-def test_own_labels_and_what_is_wrong_with_them(run_job: RunJob, recipe: MakeRecipe, tmp_path: Path) -> None:
+def test_own_labels_and_their_errors(run_job: RunJob, recipe: MakeRecipe, tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"no pairs; .*--pairs"):
         run_job(judge_check, recipe(), iteration=0)
     file = tmp_path / "own.jsonl"
@@ -301,7 +301,7 @@ def test_answers_are_judged_once_by_the_model_that_is_named(
 
 
 @pytest.mark.usefixtures("judges")
-def test_a_drawn_segment_that_overlaps_with_what_is_to_be_kept_out_now_is_not_asked_about(
+def test_drawn_segments_that_overlap_newly_added_prompts_are_skipped(
     open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe
 ) -> None:
     lake = open_lake()

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.cli.ending import LIMIT_SECONDS, SAID
+from jobs.cli.ending import INTERRUPTED, LIMIT_SECONDS
 from tests.pages import write_warc
 
 pytestmark = pytest.mark.spark
@@ -22,7 +22,7 @@ split_bytes = 1_048_576
 """
 
 
-def test_a_job_in_a_stage_ends_in_time_with_all_its_processes(tmp_path: Path) -> None:
+def test_sigterm_during_a_spark_stage_ends_all_processes_in_time(tmp_path: Path) -> None:
     write_warc(tmp_path / "crawl.warc.gz", n_pages=200)
     for n in range(100):  # the same pages; a minute's work for two cores
         (tmp_path / f"copy-{n}.warc.gz").symlink_to("crawl.warc.gz")
@@ -37,7 +37,7 @@ def test_a_job_in_a_stage_ends_in_time_with_all_its_processes(tmp_path: Path) ->
         took = time.monotonic() - began
     assert job.returncode == 130, said
     assert took < LIMIT_SECONDS + 1
-    assert SAID in said  # Spark's workers may print after it
+    assert INTERRUPTED in said  # Spark's workers may print after it
     assert "Traceback" not in said, said[said.index("Traceback") - 500 :][:3000]
     assert psutil.wait_procs(family, timeout=30)[1] == []
 

@@ -60,7 +60,7 @@ def test_nothing_is_left_after_the_end_or_a_failure(lake: Lake) -> None:
     assert left_behind(lake) == []
 
 
-def test_what_a_killed_run_left_is_removed_and_what_others_are_at_stays(lake: Lake) -> None:
+def test_folders_of_killed_runs_are_removed_and_active_ones_stay(lake: Lake) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     here = this_process()

@@ -57,7 +57,7 @@ def job(run: Any) -> Any:
     return SimpleNamespace(__name__="jobs.some_job", WRITES=SEED_PAIRS, UNIT="rows", run=run)
 
 
-def test_a_killed_runs_account_is_entered_by_the_next_and_once(killed: RunLake) -> None:
+def test_the_next_run_records_a_killed_run_once(killed: RunLake) -> None:
     for _ in range(2):
         runner(killed).step(Step(job(lambda *_: None)))
     (row,) = killed.read(RUNS).where("status = 'killed'").collect()
@@ -66,9 +66,7 @@ def test_a_killed_runs_account_is_entered_by_the_next_and_once(killed: RunLake) 
     assert row.started_at.replace(tzinfo=UTC) == killed.run.started_at
 
 
-def test_a_run_that_was_killed_between_quarantine_and_table_has_only_that_account(
-    killed: RunLake, open_lake: OpenLake
-) -> None:
+def test_a_run_killed_after_the_quarantine_commit_counts_only_that(killed: RunLake, open_lake: OpenLake) -> None:
     """The rows that it would have written are new to the next run; the rows that it rejected are not."""
     half = open_lake()
     half.run.writes, half.run.loop_id = SEED_PAIRS, killed.run.loop_id
@@ -93,7 +91,7 @@ def test_two_runs_of_one_experiment_at_once_are_refused(killed: RunLake) -> None
 
 def test_a_run_whose_lease_was_lost_commits_nothing(killed: RunLake, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(lake: RunLake, *_: object) -> None:
-        monkeypatch.setattr(lease, "LASTS", -1.0)
+        monkeypatch.setattr(lease, "LIFETIME_SECONDS", -1.0)
         lake.write(SEED_PAIRS, lake.spark.createDataFrame([("test", "d", *SOUND[2:])], SEED_PAIRS.schema))
 
     with pytest.raises(WaitingError, match="could not be renewed"):

@@ -54,7 +54,7 @@ def test_a_bad_page_costs_only_itself(tmp_path: Path, record: bytes, expected: s
     assert found(path) == [(expected, 0), ("http://example.org/good", len(pack(record)))]
 
 
-def test_what_a_reader_does_not_see_is_not_in_the_text() -> None:
+def test_invisible_content_is_not_in_the_text() -> None:
     html = "<h1>A\u202e</h1><p>tea\0 \u2066and\u2069 wa\u200bter &#xD800;"
     (piece,) = pieces(html, 1, 100)
     assert (piece["header"], piece["text"]) == ("A", "tea and water \ufffd")
@@ -74,7 +74,7 @@ def test_surrogates_in_text_and_address(tmp_path: Path) -> None:
     assert [name for name, _ in found(path)] == ["u", "broken_record"]
 
 
-def test_what_is_no_file_of_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_not_warc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "page.warc.gz").write_bytes(crawls.PAGE)
     (tmp_path / "folder.warc.gz").mkdir()
     (tmp_path / "gone.warc.gz").symlink_to(tmp_path / "nowhere")

@@ -109,7 +109,7 @@ def read_in(rows: list[dict[str, Any]]) -> tuple[set[str], set[str]]:
 
 @pytest.mark.parametrize("file_id", ["", crawls.FILE_ID], ids=["nameless", "numbered"])
 @pytest.mark.parametrize("pack", PACKERS)
-def test_damage_makes_no_record_of_a_page(tmp_path: Path, pack: str, file_id: str) -> None:
+def test_damage_never_turns_page_content_into_a_record(tmp_path: Path, pack: str, file_id: str) -> None:
     path = tmp_path / "a.warc"
     n_found = 0
     for seed in range(40):
@@ -135,7 +135,7 @@ def test_a_file_that_is_cut_within_a_page(tmp_path: Path) -> None:
         assert any(url.startswith(FORGED) for url in told)
 
 
-def test_a_number_that_a_page_could_know_proves_nothing(tmp_path: Path) -> None:
+def test_a_guessable_warcinfo_id_proves_nothing(tmp_path: Path) -> None:
     rng = random.Random(1)
     for known in ("00000000-0000-0000-0000-000000000001", "a9c51e3e-0221-11e7-bf66-0242ac120005", "crawl 1"):
         good = crawls.record(crawls.http(b"<p>a"), GOOD + "1", file_id=known)

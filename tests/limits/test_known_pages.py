@@ -50,7 +50,7 @@ pages = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(pages, st.sampled_from([100, 300, 3000]))
-def test_every_word_that_is_seen_is_in_one_piece_at_most_and_in_order(page: list[Element], max_chars: int) -> None:
+def test_visible_words_occur_in_at_most_one_piece_in_order(page: list[Element], max_chars: int) -> None:
     numbers = count()
     html = "".join(element(lambda kind: f"{kind}{next(numbers)}") for element in page)
     found = list(pieces(html, 50, max_chars))

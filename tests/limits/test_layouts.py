@@ -17,7 +17,7 @@ def words_of(name: str, max_chars: int) -> tuple[set[str], list[str]]:
 
 @pytest.mark.parametrize("max_chars", [500, 100_000])
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_the_text_is_read_and_the_furniture_is_not(name: str, max_chars: int) -> None:
+def test_article_text_is_kept_and_page_furniture_dropped(name: str, max_chars: int) -> None:
     all_words = set(re.findall(r"\b[wx]\d+\b", page(name)))
     found, lost_titles = words_of(name, max_chars)
     lost = sorted(word for word in all_words - found if word[0] == "w")

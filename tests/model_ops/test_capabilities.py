@@ -38,7 +38,7 @@ def test_a_request_asks_for_one_thing(asked: dict[str, Any], capability: Capabil
 
 
 @pytest.mark.parametrize("low_high", [(1, 5), (0, 5), (1, 10), (0, 100)])
-def test_made_up_ratings_use_all_of_the_scale(low_high: tuple[int, int]) -> None:
+def test_fake_ratings_use_the_whole_scale(low_high: tuple[int, int]) -> None:
     numbers = range(low_high[0], low_high[1] + 1)
     regex = r"[^\n]{1,90}\nScore: (" + "|".join(map(str, numbers)) + ")"
     texts = [faked(row(number, regex=regex)).text or "" for number in range(2000)]
@@ -46,12 +46,12 @@ def test_made_up_ratings_use_all_of_the_scale(low_high: tuple[int, int]) -> None
     assert {int(text.rpartition(" ")[2]) for text in texts} == set(numbers)
 
 
-def test_a_constraint_that_no_rating_fits_is_said() -> None:
+def test_an_unsatisfiable_constraint_is_an_error() -> None:
     answer = faked(row(regex="zq"))
     assert (answer.status, "none fits" in str(answer.error)) == ("failed", True)
 
 
-def test_made_up_probabilities_are_probabilities() -> None:
+def test_fake_probabilities_are_valid() -> None:
     given = faked(row(labels=["1", "2", "3"])).label_logprobs or {}
     assert sum(map(math.exp, given.values())) == pytest.approx(0.9)
     answer = faked(row(span="three words here"))

@@ -45,7 +45,7 @@ def raw(sent: bytes, pause: float = 0.0) -> Iterator[Endpoint]:
         thread.join(10)
 
 
-def test_an_adapter_takes_as_long_a_context_as_its_base() -> None:
+def test_an_adapter_has_the_context_length_of_its_base() -> None:
     with serving(replies(("/v1/models", (200, {}, {"data": CARDS})))) as url:
         assert Endpoint(url).served_models() == Endpoint(url + "/").served_models() == {"base": 512, "m-1": 512}
 
@@ -56,7 +56,7 @@ def test_an_adapter_takes_as_long_a_context_as_its_base() -> None:
      {"data": [{"id": "m", "max_model_len": "long"}]}, b'{"data": [{"id": "m", "max_model_len": Infinity}]}'],
     ids=["a list", "a text", "html", "no text", "nested", "no cards", "no name", "a number", "long", "infinite"],
 )  # fmt: skip
-def test_a_list_of_models_that_is_none_is_shown(said: Any) -> None:
+def test_an_invalid_model_list_is_shown(said: Any) -> None:
     with (
         serving(replies(("/v1/models", (200, {}, said)))) as url,
         pytest.raises(EndpointError, match=f"{url}/models does not list models: ") as caught,
@@ -65,7 +65,7 @@ def test_a_list_of_models_that_is_none_is_shown(said: Any) -> None:
     assert len(str(caught.value)) < 250
 
 
-def test_a_server_may_say_its_version() -> None:
+def test_the_server_version_is_optional() -> None:
     with serving(replies(("/version", (200, {}, {"version": "0.32.0"})))) as url:
         assert Endpoint(url).version() == "0.32.0"
     for said in ((404, {}, {}), (200, {}, ["0.32.0"]), (200, {}, {}), (200, {}, DEEP)):
@@ -73,7 +73,7 @@ def test_a_server_may_say_its_version() -> None:
             assert Endpoint(url).version() == "unknown"
 
 
-def test_health_is_asked_of_the_server_not_of_its_api() -> None:
+def test_health_is_requested_at_the_server_root() -> None:
     with serving(replies(("/health", (200, {}, b"")))) as url:
         Endpoint(url).require_health()
     with serving(lambda *_: (503, {}, {})) as url, pytest.raises(EndpointError, match="HTTP 503") as caught:
@@ -81,7 +81,7 @@ def test_health_is_asked_of_the_server_not_of_its_api() -> None:
     assert caught.value.status == 503
 
 
-def test_counters_come_as_they_are() -> None:
+def test_counters_are_returned_unchanged() -> None:
     with serving(replies(("/metrics", (200, {}, b"vllm:n_total 7\n")))) as url:
         assert Endpoint(url).metrics() == "vllm:n_total 7\n"
 
@@ -103,7 +103,7 @@ def test_an_adapter_is_loaded_where_the_server_lists_it_afterwards(tmp_path: Pat
         assert not Endpoint(url).load_adapter("m-1", tmp_path)
 
 
-def test_an_error_shows_its_status_and_the_beginning_of_what_was_said() -> None:
+def test_an_error_shows_status_and_beginning_of_the_reply() -> None:
     with serving(lambda *_: (500, {}, b"x" * 10_000)) as url, pytest.raises(EndpointError) as caught:
         Endpoint(url).call("/completions", {"prompt": [1]})
     assert caught.value.status == 500
@@ -111,7 +111,7 @@ def test_an_error_shows_its_status_and_the_beginning_of_what_was_said() -> None:
     assert len(str(caught.value)) < 400
 
 
-def test_the_key_is_shown_to_the_server_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_sent_only_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(lambda *_: (200, {}, {}), key="s3cret") as url:
         assert Endpoint(url, "s3cret").call("/x") == {}
         for wrong in (Endpoint(url), Endpoint(url, "other")):
@@ -126,7 +126,7 @@ def test_the_key_is_shown_to_the_server_alone(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "not an address", "http://[half/v1"])
-def test_nobody_there_is_said_with_what_to_check(url: str) -> None:
+def test_an_unreachable_server_error_says_what_to_check(url: str) -> None:
     with pytest.raises(EndpointError, match=r"does not answer .*serving\.endpoints is right") as caught:
         Endpoint(url).require_health()
     assert caught.value.status is None
@@ -143,12 +143,12 @@ def test_nobody_there_is_said_with_what_to_check(url: str) -> None:
     ],
     ids=["silence", "no http", "cut", "bad chunk", "long header"],
 )
-def test_what_is_no_http_is_a_server_that_does_not_answer(sent: bytes, fault: str) -> None:
+def test_a_non_http_reply_counts_as_no_answer(sent: bytes, fault: str) -> None:
     with raw(sent) as endpoint, pytest.raises(EndpointError, match=fault):
         endpoint.call("/models")
 
 
-def test_a_reply_without_end_is_not_read_to_its_end() -> None:
+def test_an_endless_reply_is_cut_off() -> None:
     whole = module.MAX_BYTES
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {10 * whole}\r\n\r\n".encode()
     without_end = raw(head + b" " * (whole + 2 * module.CHUNK_BYTES))
@@ -156,7 +156,7 @@ def test_a_reply_without_end_is_not_read_to_its_end() -> None:
         endpoint.call("/models")
 
 
-def test_a_reply_that_drips_is_given_up_in_time() -> None:
+def test_a_slow_reply_times_out() -> None:
     began = time.monotonic()
     with raw(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n" + b" " * 400, pause=0.02) as endpoint:
         with pytest.raises(EndpointError, match="not complete in time"):
@@ -164,6 +164,6 @@ def test_a_reply_that_drips_is_given_up_in_time() -> None:
         assert time.monotonic() - began < 5
 
 
-def test_a_connection_that_is_reset_is_a_server_that_does_not_answer() -> None:
+def test_a_connection_reset_counts_as_no_answer() -> None:
     with serving(lambda *_: (RESET, {}, None)) as url, pytest.raises(EndpointError, match="does not answer"):
         Endpoint(url).metrics()

@@ -116,7 +116,7 @@ def test_it_was_trained_on_the_gpu_in_bfloat16_and_learned(trained: Path) -> Non
     assert manifest.metrics["dev_loss"] < manifest.metrics["dev_loss_before"] - 1
 
 
-def test_an_adapter_beside_its_base_answers_as_transformers_has_it(
+def test_a_served_adapter_answers_like_transformers(
     of_adapters: tuple[dict[str, Answer], dict[str, Answer]], base: Path, trained: Path
 ) -> None:
     chat = ChatFormat.load(str(trained))
@@ -143,7 +143,7 @@ def test_every_kind_of_request_is_answered(of_adapters: tuple[dict[str, Answer],
     assert of_adapters[1]["free"].finish_reason == "stop"
 
 
-def test_the_merged_model_answers_alike(trained: Path) -> None:
+def test_the_merged_model_gives_the_same_answers(trained: Path) -> None:
     server = served(trained, "merged", trained.parent / "vllm-merged.log")
     server.start()
     try:

@@ -45,7 +45,7 @@ def server(**faults: bool) -> Any:
     return script
 
 
-def test_a_sound_server_says_how_long_a_context_it_takes(chat: ChatFormat) -> None:
+def test_a_sound_server_reports_its_context_length(chat: ChatFormat) -> None:
     with serving(server()) as endpoint:
         assert probe(Endpoint(endpoint), "m-1", chat) == 512
 
@@ -60,24 +60,24 @@ def test_a_sound_server_says_how_long_a_context_it_takes(chat: ChatFormat) -> No
         ("span values", "ignores prompt_logprobs: "),
     ],
 )
-def test_what_it_ignores_is_named(chat: ChatFormat, fault: str, message: str) -> None:
+def test_an_ignored_field_is_named(chat: ChatFormat, fault: str, message: str) -> None:
     with serving(server(**{fault: True})) as endpoint, pytest.raises(HandshakeError, match=message) as caught:
         probe(Endpoint(endpoint), "m-1", chat)
     assert endpoint in str(caught.value)
 
 
-def test_a_model_that_is_not_served_is_named_with_those_that_are(chat: ChatFormat) -> None:
+def test_an_unserved_model_error_lists_the_served_ones(chat: ChatFormat) -> None:
     with serving(server()) as endpoint, pytest.raises(HandshakeError, match="does not serve m-2; it serves m-1"):
         probe(Endpoint(endpoint), "m-2", chat)
 
 
-def test_nobody_there(chat: ChatFormat) -> None:
+def test_no_server(chat: ChatFormat) -> None:
     with pytest.raises(EndpointError, match=r"http://127.0.0.1:9/v1 does not answer .*serving.endpoints"):
         probe(Endpoint("http://127.0.0.1:9/v1"), "m-1", chat)
 
 
 @pytest.mark.parametrize("said", ["fine", [], {"choices": []}, {"choices": [7]}])
-def test_a_server_that_answers_nonsense_is_named(chat: ChatFormat, said: Any) -> None:
+def test_a_server_with_malformed_replies_is_named(chat: ChatFormat, said: Any) -> None:
     def script(path: str, body: dict[str, Any] | None, number: int) -> Reply:
         return server()(path, body, number) if path == "/v1/models" else (200, {}, said)
 
@@ -108,25 +108,25 @@ def asked_of(script: Any, chat: ChatFormat, seconds: float = 60, attempts: int =
     ],
     ids=["429", "503", "reset", "all of them"],
 )
-def test_a_server_that_is_busy_at_first_is_waited_for(chat: ChatFormat, faults: list[Reply]) -> None:
+def test_a_busy_server_is_waited_for(chat: ChatFormat, faults: list[Reply]) -> None:
     assert asked_of(after(9, *faults), chat)[0] == 512
 
 
-def test_it_is_asked_when_it_said(chat: ChatFormat) -> None:
+def test_retry_after_is_respected(chat: ChatFormat) -> None:
     assert asked_of(after(2, (429, {"Retry-After": "7"}, {})), chat) == (512, [7.0, 7.0])
 
 
 @pytest.mark.parametrize(
     "fault", [(200, {}, b"<html>"), (200, {}, {"data": 7}), (500, {}, {}), (200, {}, {"error": "no GPU"})]
 )
-def test_an_absurd_reply_costs_one_of_a_few_attempts(chat: ChatFormat, fault: Reply) -> None:
+def test_a_malformed_reply_uses_one_attempt(chat: ChatFormat, fault: Reply) -> None:
     assert asked_of(after(3, fault), chat)[0] == 512
     with pytest.raises(EndpointError):
         asked_of(after(4, fault), chat)
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404])
-def test_what_no_repetition_can_help_ends_it_at_once(chat: ChatFormat, status: int) -> None:
+def test_permanent_errors_are_not_retried(chat: ChatFormat, status: int) -> None:
     seen = []
 
     def script(path: str, body: Any, number: int) -> Reply:
@@ -138,7 +138,7 @@ def test_what_no_repetition_can_help_ends_it_at_once(chat: ChatFormat, status: i
     assert len(seen) == 1
 
 
-def test_patience_ends(chat: ChatFormat) -> None:
+def test_retries_end_after_the_patience(chat: ChatFormat) -> None:
     paused: list[float] = []
     patience = Patience(20, 4, paused.append)
     with pytest.raises(EndpointError, match="does not answer"):
@@ -193,7 +193,7 @@ def taken_port() -> Iterator[int]:
         yield int(endpoint.split(":")[2].split("/")[0])
 
 
-def test_a_port_that_is_taken_is_said_before_anything_starts(taken_port: int, tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_before_the_start(taken_port: int, tmp_path: Path) -> None:
     settings = ServerSettings(port=taken_port, max_num_seqs=1)
     with pytest.raises(ServerError, match=f"port {taken_port} on 127.0.0.1 is taken.*serving.port"):
         VllmServer(str(tmp_path), "m-1", settings, tmp_path / "log").start()

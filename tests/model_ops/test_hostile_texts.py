@@ -35,7 +35,7 @@ HOSTILE = (
 PLAIN = "A fair text."
 
 
-def test_there_are_fifty() -> None:
+def test_there_are_fifty_hostile_texts() -> None:
     assert len(set(HOSTILE)) == len(HOSTILE) == 50
 
 

@@ -40,7 +40,7 @@ def by_hand(model: Any) -> Callable[[Example], list[float]]:
     return losses
 
 
-def test_a_batch_ends_at_its_right_edge() -> None:
+def test_batches_are_padded_on_the_left() -> None:
     batch = collate(EXAMPLES[:2], pad=9)
     assert batch["input_ids"].tolist() == [[1, 50, 51, 52, 53, 60, 61, 62], [9, 9, 9, 9, 9, 1, 54, 63]]
     assert batch["attention_mask"].tolist() == [[1] * 8, [0] * 5 + [1] * 3]

@@ -74,7 +74,7 @@ def sound(path: str, body: dict[str, Any] | None, number: int) -> Reply:
     return (200, {}, {"data": [{"id": "m-1"}]}) if path == "/v1/models" else completion("from the server")
 
 
-def test_no_proxy_of_the_environment_comes_between(chat: ChatFormat, proxy: Stranger, tmp_path: Path) -> None:
+def test_environment_proxies_are_ignored(chat: ChatFormat, proxy: Stranger, tmp_path: Path) -> None:
     with serving(sound, key=SECRET) as url:
         for look in LOOKS.values():
             look(Endpoint(url, SECRET))
@@ -92,7 +92,7 @@ def test_no_proxy_of_the_environment_comes_between(chat: ChatFormat, proxy: Stra
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_redirect_takes_the_key_elsewhere(chat: ChatFormat, status: int) -> None:
+def test_redirects_do_not_receive_the_key(chat: ChatFormat, status: int) -> None:
     stranger = Stranger()
     with serving(stranger.script) as elsewhere:
 
@@ -113,7 +113,7 @@ def test_no_redirect_takes_the_key_elsewhere(chat: ChatFormat, status: int) -> N
 
 
 @pytest.mark.parametrize("address", ["file:///etc", "ftp://127.0.0.1/v1", "data:text/plain,x"])
-def test_an_address_is_one_of_http(chat: ChatFormat, address: str) -> None:
+def test_only_http_addresses_are_accepted(chat: ChatFormat, address: str) -> None:
     with pytest.raises(EndpointError, match="does not answer"):
         Endpoint(address, SECRET).call("/passwd")
     assert asked(chat, address).status == "failed"
@@ -121,11 +121,11 @@ def test_an_address_is_one_of_http(chat: ChatFormat, address: str) -> None:
 
 def echoing(status: int, form: str) -> Script:
     """Return the script of a server that repeats the key of the request, as some do."""
-    said = form.replace("KEY", SECRET)
-    return lambda *_: (status, {}, said.encode())
+    echoed = form.replace("KEY", SECRET)
+    return lambda *_: (status, {}, echoed.encode())
 
 
-def said(look: Callable[[Endpoint], object], url: str) -> str:
+def error_message(look: Callable[[Endpoint], object], url: str) -> str:
     """Return the message of a failed call; empty if it succeeds, since a counter's text comes from the server."""
     try:
         look(Endpoint(url, SECRET))
@@ -136,16 +136,16 @@ def said(look: Callable[[Endpoint], object], url: str) -> str:
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 404, 429, 500, 503])
 @pytest.mark.parametrize("form", ['{"error": "KEY is no key"}', "<html>KEY</html>", '{"choices": [{"text": KEY}]}'])
-def test_no_message_and_no_answer_repeats_the_key(chat: ChatFormat, status: int, form: str) -> None:
+def test_the_key_is_never_repeated_in_messages_or_answers(chat: ChatFormat, status: int, form: str) -> None:
     with serving(echoing(status, form)) as url:
         answer = asked(chat, url)
         assert answer.status in ("failed", "refused")
         assert SECRET not in repr(answer)
         assert "***" in str(answer.error)
-        assert all(SECRET not in said(look, url) for look in LOOKS.values())
+        assert all(SECRET not in error_message(look, url) for look in LOOKS.values())
 
 
-def test_a_finish_that_repeats_the_key_is_no_reason_to_show_it(chat: ChatFormat) -> None:
+def test_a_finish_reason_with_the_key_is_redacted(chat: ChatFormat) -> None:
     with serving(lambda *_: completion("Half", SECRET)) as url:
         assert SECRET not in repr(asked(chat, url))
 
@@ -166,7 +166,7 @@ def test_a_key_that_no_header_can_hold_is_refused_without_repeating_it(
     assert key not in str(caught.value)
 
 
-def test_the_end_of_a_line_is_no_part_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trailing_newline_is_stripped_from_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY, f" {SECRET}\n")
     assert key_from_environment() == SECRET
     monkeypatch.setenv(KEY, " \n")

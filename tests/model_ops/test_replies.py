@@ -45,12 +45,12 @@ def test_a_log_probability_is_a_number_up_to_0_or_nothing(value: Any) -> None:
 @pytest.mark.parametrize(
     "value", [math.nan, math.inf, -math.inf, 0.1, 3, "-1.0", None, True, [], {}, -(10**400), 10**400, "nan"]
 )
-def test_what_is_no_log_probability(value: Any) -> None:
+def test_invalid_log_probabilities(value: Any) -> None:
     with pytest.raises(ABSURD):
         log_probability(value, "it")
 
 
-def test_rounding_may_carry_a_log_probability_past_0() -> None:
+def test_a_log_probability_slightly_above_0_is_rounding() -> None:
     assert log_probability(2e-7, "it") == log_probability(0, "it") == 0.0
     assert log_probability(-9999, "it") == -9999.0
 
@@ -64,7 +64,7 @@ def test_a_count_fits_the_ledger(value: Any) -> None:
 
 
 @given(st.lists(st.floats(max_value=0, allow_nan=False, allow_infinity=False), min_size=1, max_size=10))
-def test_labels_have_some_probability_and_no_more_than_all(logprobs: list[float]) -> None:
+def test_label_probabilities_sum_to_at_most_1(logprobs: list[float]) -> None:
     mass = sum(math.exp(value) for value in logprobs)
     labels = {str(n): value for n, value in enumerate(logprobs)}
     if 0 < mass <= 1:
@@ -75,13 +75,13 @@ def test_labels_have_some_probability_and_no_more_than_all(logprobs: list[float]
 
 
 @pytest.mark.parametrize("text", ["NaN", "[Infinity]", '{"a": -Infinity}', "{", "", "<html>", "\ufeff{}"])
-def test_what_is_no_json(text: str) -> None:
+def test_invalid_json(text: str) -> None:
     with pytest.raises(ValueError, match=r"not (a )?JSON"):
         json_of(text)
 
 
 @given(ANYTHING)
-def test_a_completion_is_one_with_a_text_that_can_be_stored(reply: Any) -> None:
+def test_a_completion_has_a_storable_text(reply: Any) -> None:
     for each in (reply, {"choices": reply}, {"choices": [reply]}, {"choices": [{"text": reply}]}):
         try:
             choice = choice_of(each)
@@ -102,7 +102,7 @@ def test_a_completion_is_one_with_a_text_that_can_be_stored(reply: Any) -> None:
     ],
     ids=["error", "error beside", "none", "two", "half a character", "no list"],
 )
-def test_what_is_no_completion(reply: Any) -> None:
+def test_invalid_completions(reply: Any) -> None:
     with pytest.raises(ValueError, match=r"not a completion but|surrogates not allowed"):
         choice_of(reply)
 
@@ -122,7 +122,7 @@ def test_statuses(statuses: tuple[int, ...], means: Meaning) -> None:
 
 
 @given(st.one_of(st.none(), st.text(), st.floats().map(str), st.integers().map(str)))
-def test_a_wait_has_an_end(header: str | None) -> None:
+def test_retry_after_is_bounded(header: str | None) -> None:
     seconds = seconds_to_wait(header)
     assert seconds is None or 0 <= seconds <= LONGEST_WAIT
 
@@ -132,6 +132,6 @@ def test_waits() -> None:
     assert [seconds_to_wait(text) for text in said] == [2, 0.5, 60, 60, None, None, None, None, None]
 
 
-def test_a_message_repeats_no_key() -> None:
+def test_messages_do_not_repeat_the_key() -> None:
     assert without_key("your key s3cret is s3cret", "s3cret") == "your key *** is ***"
     assert without_key("no key", None) == without_key("no key", "") == "no key"

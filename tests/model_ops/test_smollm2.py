@@ -18,14 +18,14 @@ pytestmark = pytest.mark.model
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=MARK + "<"), max_size=60)
 
 
-def test_it_is_made_once(smollm2: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_model_is_converted_once(smollm2: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check_model_folder(smollm2)
     assert not list(smollm2.parent.glob("*.unfinished"))
     assert main(["--out", str(smollm2)]) == 0
     assert capsys.readouterr().out == f"{smollm2}: there already\n"
 
 
-def test_something_else_in_its_place_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_folder_at_the_target_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"{tmp_path} has no config.json\n"
 

@@ -104,7 +104,7 @@ def test_statuses(chat: ChatFormat, reply: Reply, status: str) -> None:
     assert bool(answer.error) == (status in ("failed", "refused"))
 
 
-def test_what_one_server_refuses_another_may_answer(chat: ChatFormat) -> None:
+def test_a_refused_request_may_be_answered_by_another_server(chat: ChatFormat) -> None:
     bad = (400, {}, {"error": "max_model_len is 16"})
     with serving(lambda *_: bad) as strict, serving(lambda *_: completion()) as able:
         found = list(engine(chat, strict, able).answers(map(request, range(20))))
@@ -114,14 +114,14 @@ def test_what_one_server_refuses_another_may_answer(chat: ChatFormat) -> None:
     assert (answer.status, "max_model_len is 16" in answer.error) == ("refused", True)
 
 
-def test_a_text_that_the_template_refuses_costs_its_own_row(chat: ChatFormat) -> None:
+def test_a_text_refused_by_the_template_fails_only_its_row(chat: ChatFormat) -> None:
     guard = "{% if 'Question 1' in messages[-1].content %}{{ raise_exception('not this') }}{% endif %}"
     strict = replace(chat, template=guard + chat.template)
     found = ask(strict, lambda *_: completion(), request(0), request(1))
     assert sorted(a.status for a in found) == ["ok", "refused"]
 
 
-def test_trouble_of_the_server_is_tried_again(chat: ChatFormat) -> None:
+def test_server_errors_are_retried(chat: ChatFormat) -> None:
     (answer,) = ask(chat, lambda path, body, n: completion() if n == 2 else (503, {}, {}), request())
     assert (answer.status, answer.text) == ("ok", "Fine.")
 
@@ -136,29 +136,29 @@ def test_an_endless_reply_is_a_fault_of_the_server(chat: ChatFormat, status: int
     assert (answer.status, "the reply has more than 65,536 bytes" in answer.error) == ("failed", True)
 
 
-def test_a_compressed_reply_is_bounded_by_what_is_in_it(chat: ChatFormat) -> None:
+def test_the_size_limit_applies_to_decompressed_replies(chat: ChatFormat) -> None:
     packed = 200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * (64 << 20))
     (answer,) = ask(chat, lambda *_: packed, request(), attempts=1, max_reply_bytes=1 << 20)
     assert (answer.status, "the reply has more than 1,048,576 bytes" in answer.error) == ("failed", True)
 
 
-def test_an_engine_travels_to_spark_tasks(chat: ChatFormat) -> None:
+def test_an_engine_can_be_pickled(chat: ChatFormat) -> None:
     sent = engine(chat, "e", adapter="/models/m/adapter")
     assert pickle.loads(pickle.dumps(sent)) == sent
 
 
-def test_nobody_there_is_a_failure_with_its_reason(chat: ChatFormat) -> None:
+def test_an_unreachable_server_gives_failed_answers_with_the_reason(chat: ChatFormat) -> None:
     found = list(engine(chat, "http://127.0.0.1:9/v1", window=2).answers(map(request, range(9))))
     assert [a.status for a in found] == ["failed"] * 9
     assert any(
         a.error.startswith(
-            "no server has answered for 0.1 s; the last: ClientConnectorError from http://127.0.0.1:9/v1"
+            "no server has answered for 0.1 s; last error: ClientConnectorError from http://127.0.0.1:9/v1"
         )
         for a in found
     )
 
 
-def test_an_answer_that_breaks_its_constraint_is_no_answer(chat: ChatFormat) -> None:
+def test_an_answer_that_breaks_its_constraint_is_rejected(chat: ChatFormat) -> None:
     asked = request(sampling={"regex": "[^\n]+\nScore: [1-5]", "max_tokens": 9})
     replies = [completion("Well.\nScore: 6"), completion("Well.\nScore: 5")]
     (answer,) = ask(chat, lambda path, body, n: replies[n], asked)
@@ -167,7 +167,7 @@ def test_an_answer_that_breaks_its_constraint_is_no_answer(chat: ChatFormat) -> 
     assert (answer.status, "breaks its constraint" in answer.error) == ("failed", True)
 
 
-def test_log_probabilities_of_other_tokens_are_no_answer(chat: ChatFormat) -> None:
+def test_log_probabilities_of_other_tokens_are_rejected(chat: ChatFormat) -> None:
     short = completion("x", "length", prompt_logprobs=[None, {"1": {"logprob": -1.0}}])
     (answer,) = ask(chat, lambda *_: short, request(span="the answer", sampling={"max_tokens": 1}))
     assert (answer.status, "of 2 tokens, not" in answer.error) == ("failed", True)
@@ -191,7 +191,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_a_server_that_is_there_and_absurd_for_ever_uses_up_the_tries_of_a_few_requests(
+def test_a_server_with_only_malformed_replies_uses_up_the_attempts_of_a_few_requests(
     chat: ChatFormat, kind: str
 ) -> None:
     """The client's patience is for silent servers; the other requests are still answered."""
@@ -211,17 +211,17 @@ def test_a_server_that_is_there_and_absurd_for_ever_uses_up_the_tries_of_a_few_r
     assert time.monotonic() - began < 20
     failed = [str(answer.error) for answer in found if answer.status == "failed"]
     assert len(failed) == 8
-    assert all(error.startswith("4 attempts; the last: ") and reason in error for error in failed)
+    assert all(error.startswith("4 attempts failed; last error: ") and reason in error for error in failed)
     assert all(answer.status == "ok" for answer in found if not answer.error)
 
 
-def test_where_one_server_is_absurd_the_other_answers(chat: ChatFormat) -> None:
+def test_requests_move_from_a_server_with_malformed_replies_to_another(chat: ChatFormat) -> None:
     with serving(lambda *_: (200, {}, {})) as absurd, serving(lambda *_: completion()) as sound:
         found = list(engine(chat, absurd, sound, patience=300, window=2).answers(map(request, range(100))))
     assert {(answer.status, answer.endpoint) for answer in found} == {("ok", sound)}
 
 
-def test_an_absurd_server_is_not_kept_from_a_request_by_its_rest(chat: ChatFormat) -> None:
+def test_a_server_does_not_rest_if_no_other_can_answer(chat: ChatFormat) -> None:
     """A server rests only if another one can answer; here the other one is dead."""
     began = time.monotonic()
     with serving(lambda *_: (200, {}, {})) as absurd:
@@ -243,7 +243,7 @@ def test_an_absurd_server_is_not_kept_from_a_request_by_its_rest(chat: ChatForma
         (308, {"Location": "/v2/completions"}, "redirects are not followed"),
     ],
 )
-def test_what_a_person_must_mend_ends_the_sending_at_once(
+def test_configuration_errors_stop_sending_at_once(
     chat: ChatFormat, status: int, headers: dict[str, str], advice: str
 ) -> None:
     """Earlier answers are kept, and most requests are not sent."""
@@ -262,7 +262,7 @@ def test_what_a_person_must_mend_ends_the_sending_at_once(
     assert len(seen) < 20
 
 
-def test_a_server_that_does_not_fit_is_left_to_the_one_that_does(chat: ChatFormat) -> None:
+def test_requests_avoid_a_server_with_other_settings(chat: ChatFormat) -> None:
     seen: list[int] = []
 
     def strict(path: str, body: Any, number: int) -> Reply:
@@ -275,13 +275,13 @@ def test_a_server_that_does_not_fit_is_left_to_the_one_that_does(chat: ChatForma
     assert len(seen) <= LIMITS["window"]
 
 
-def test_an_adapter_that_does_not_load_is_for_a_person_to_mend(chat: ChatFormat) -> None:
+def test_an_adapter_that_does_not_load_is_a_configuration_error(chat: ChatFormat) -> None:
     (answer,) = ask(chat, lambda *_: (404, {}, {"error": "no such model"}), request(), adapter="/models/m/adapter")
     assert (answer.status, str(answer.error).startswith(MISFIT)) == ("failed", True)
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_to_be_put_off_costs_no_try(chat: ChatFormat, status: int) -> None:
+def test_busy_replies_use_no_attempt(chat: ChatFormat, status: int) -> None:
     def script(path: str, body: Any, number: int) -> Reply:
         return completion() if number >= 12 else (status, {"Retry-After": "0.05"}, {})
 
@@ -289,7 +289,7 @@ def test_to_be_put_off_costs_no_try(chat: ChatFormat, status: int) -> None:
     assert answer.status == "ok"
 
 
-def test_a_request_that_alone_is_put_off_for_ever_ends_with_its_patience(chat: ChatFormat) -> None:
+def test_a_request_that_always_gets_busy_replies_fails_after_the_patience(chat: ChatFormat) -> None:
     """The server answers all other requests, and so is never silent."""
 
     def script(path: str, body: dict[str, Any], number: int) -> Reply:
@@ -301,11 +301,11 @@ def test_a_request_that_alone_is_put_off_for_ever_ends_with_its_patience(chat: C
     began = time.monotonic()
     found = ask(chat, script, request(), *asked, patience=0.5, window=2)
     assert time.monotonic() - began < 20
-    assert [str(answer.error)[:24] for answer in found if answer.status != "ok"] == ["put off for 0.5 s; the l"]
+    assert [str(answer.error)[:25] for answer in found if answer.status != "ok"] == ["told to wait for 0.5 s; l"]
 
 
 @pytest.mark.parametrize("header", ["nan", "-5", "soon", "Fri, 31 Dec 2999 23:59:59 GMT"])
-def test_a_senseless_wait_is_no_wait(chat: ChatFormat, header: str) -> None:
+def test_an_invalid_retry_after_is_ignored(chat: ChatFormat, header: str) -> None:
     def script(path: str, body: Any, number: int) -> Reply:
         return completion() if number else (503, {"Retry-After": header}, {})
 
@@ -313,7 +313,7 @@ def test_a_senseless_wait_is_no_wait(chat: ChatFormat, header: str) -> None:
     assert answer.status == "ok"
 
 
-def test_a_server_that_takes_requests_and_never_answers_costs_its_tries(chat: ChatFormat) -> None:
+def test_a_hanging_server_uses_up_attempts(chat: ChatFormat) -> None:
     hangs = threading.Event()
 
     def script(*_: Any) -> Reply:
@@ -370,24 +370,24 @@ def labelled(values: list[Any], places: int = 1) -> Any:
         "short",
     ],
 )
-def test_numbers_that_are_no_probabilities_are_asked_for_again(chat: ChatFormat, values: list[Any], fault: str) -> None:
+def test_invalid_probabilities_are_requested_again(chat: ChatFormat, values: list[Any], fault: str) -> None:
     absurd, sound = labelled(values), labelled([-0.5, -1.5])
     (answer,) = ask(chat, lambda path, body, n: (sound if n == 2 else absurd)(path, body, n), request(**LABELS))
     assert (answer.status, answer.label_logprobs) == ("ok", {"1": -0.5, "2": -1.5})
     (answer,) = ask(chat, absurd, request(**LABELS))
     assert (answer.status, answer.label_logprobs) == ("failed", None)
-    assert str(answer.error).startswith("3 attempts; the last: a malformed reply from http://127.0.0.1:")
+    assert str(answer.error).startswith("3 attempts failed; last error: a malformed reply from http://127.0.0.1:")
     assert fault in str(answer.error)
 
 
-def test_one_impossible_label_is_an_answer_and_so_is_what_rounding_adds(chat: ChatFormat) -> None:
+def test_impossible_labels_and_rounding_are_accepted(chat: ChatFormat) -> None:
     (answer,) = ask(chat, labelled([-9999.0, 1e-6]), request(**LABELS))
     assert (answer.status, answer.label_logprobs) == ("ok", {"1": -9999.0, "2": 0.0})
 
 
-def test_labels_in_two_places_are_no_answer(chat: ChatFormat) -> None:
+def test_labels_at_two_positions_are_rejected(chat: ChatFormat) -> None:
     (answer,) = ask(chat, labelled([-0.5, -1.5], places=2), request(**LABELS))
-    assert (answer.status, "in 2 places, not in one" in str(answer.error)) == ("failed", True)
+    assert (answer.status, "at 2 positions, not at one" in str(answer.error)) == ("failed", True)
 
 
 def spanned(**entry: Any) -> Any:
@@ -414,7 +414,7 @@ def spanned(**entry: Any) -> Any:
     ],
     ids=["NaN", "above 1", "text", "impossible", "rank 0", "negative rank", "half a rank"],
 )
-def test_a_span_of_impossible_tokens_is_no_answer(chat: ChatFormat, entry: dict[str, Any], fault: str) -> None:
+def test_a_span_with_impossible_tokens_is_rejected(chat: ChatFormat, entry: dict[str, Any], fault: str) -> None:
     asked = request(span="the answer", sampling={"max_tokens": 1})
     (answer,) = ask(chat, spanned(**entry), asked)
     assert (answer.status, answer.span_logprob, fault in str(answer.error)) == ("failed", None, True)
@@ -442,7 +442,7 @@ def engine_call(chat: ChatFormat, asked: dict[str, Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("count", [-1, 2**31, 10**30, "7", 7.5, True, None])
-def test_counts_of_tokens_are_counts(chat: ChatFormat, count: Any) -> None:
+def test_invalid_token_counts_are_rejected(chat: ChatFormat, count: Any) -> None:
     for name in ("prompt_tokens", "completion_tokens"):
         _, _, said = completion()
         reply = 200, {}, said | {"usage": {"prompt_tokens": 7, "completion_tokens": 2} | {name: count}}
@@ -452,14 +452,14 @@ def test_counts_of_tokens_are_counts(chat: ChatFormat, count: Any) -> None:
 
 @pytest.mark.parametrize("text", [7, ["x"], {"a": 1}, None, json.loads('"\\ud800"')])
 @pytest.mark.parametrize("fields", [{}, LABELS], ids=["text", "labels"])
-def test_a_text_that_cannot_be_stored_is_no_answer(chat: ChatFormat, text: Any, fields: dict[str, Any]) -> None:
+def test_an_unstorable_text_is_rejected(chat: ChatFormat, text: Any, fields: dict[str, Any]) -> None:
     (answer,) = ask(chat, lambda *_: completion(text), request(**fields))
     assert answer.status == "failed"
     str(answer.error).encode()
 
 
 @pytest.mark.parametrize("nth", [2, 30], ids=["one of the first", "a later one"])
-def test_what_hangs_is_sent_again_long_before_the_timeout(chat: ChatFormat, nth: int) -> None:
+def test_hanging_requests_are_resent_before_the_timeout(chat: ChatFormat, nth: int) -> None:
     timings = replace(QUICK, hung=0.2, look=0.1)
     hangs = threading.Event()
 
@@ -495,7 +495,7 @@ def test_a_server_that_comes_back_is_used_again(chat: ChatFormat) -> None:
     assert sum(a.endpoint == back for a in found) > 20, "and it takes its share"
 
 
-def test_all_servers_dark_for_a_while_cost_no_row(chat: ChatFormat) -> None:
+def test_an_outage_of_all_servers_loses_no_row(chat: ChatFormat) -> None:
     dark_until = time.monotonic() + 1.0
     seen = []
 
@@ -519,14 +519,14 @@ def test_every_kind_of_fault_at_once_loses_no_row(chat: ChatFormat) -> None:
     assert all(a.error for a in found if a.status in ("refused", "failed"))
 
 
-def test_a_dead_server_hands_over_to_a_living_one(chat: ChatFormat) -> None:
+def test_requests_move_from_a_dead_server_to_a_live_one(chat: ChatFormat) -> None:
     with serving(lambda *_: completion()) as alive:
         found = list(engine(chat, "http://127.0.0.1:9/v1", alive).answers(map(request, range(20))))
     assert {a.status for a in found} == {"ok"}
     assert {a.endpoint for a in found} == {alive}
 
 
-def test_what_one_server_fails_at_goes_to_another(chat: ChatFormat) -> None:
+def test_a_failed_request_goes_to_another_server(chat: ChatFormat) -> None:
     """The failing server gets the first request, is the least loaded, and never fails often enough in a row to rest."""
     asked: list[str] = []
 
@@ -542,7 +542,7 @@ def test_what_one_server_fails_at_goes_to_another(chat: ChatFormat) -> None:
     assert len(found) == 20
 
 
-def test_a_server_that_has_lost_an_adapter_is_asked_to_load_it(chat: ChatFormat) -> None:
+def test_a_lost_adapter_is_loaded_again(chat: ChatFormat) -> None:
     loaded: list[Any] = []
 
     def forgetful(path: str, body: Any, number: int) -> Reply:
@@ -585,7 +585,7 @@ def test_max_tokens_is_clamped_to_what_fits(chat: ChatFormat) -> None:
     assert call.body["max_tokens"] == 100 - call.tokens.boundary
 
 
-def test_nothing_is_left_to_the_servers_defaults(chat: ChatFormat) -> None:
+def test_every_request_names_all_sampling_parameters(chat: ChatFormat) -> None:
     """The end token and generation_config.json of a base model are not those that it was finetuned with."""
     body = engine(chat, "e").call(request()).body
     assert body["stop_token_ids"] == [chat.end_id]
@@ -593,7 +593,7 @@ def test_nothing_is_left_to_the_servers_defaults(chat: ChatFormat) -> None:
     assert (body["presence_penalty"], body["frequency_penalty"]) == (0, 0)
 
 
-def test_a_label_after_a_span_is_asked_for_where_the_answer_was_trained_to_end(chat: ChatFormat) -> None:
+def test_the_end_label_is_requested_at_the_trained_position(chat: ChatFormat) -> None:
     asked = request(span="the answer", sampling={"labels": [""], "max_tokens": 1})
 
     def script(path: str, body: dict[str, Any], number: int) -> Reply:
@@ -606,7 +606,7 @@ def test_a_label_after_a_span_is_asked_for_where_the_answer_was_trained_to_end(c
     assert (answer.status, answer.label_logprobs) == ("ok", {"": -0.25})
 
 
-def test_servers_that_only_put_off_are_given_up(chat: ChatFormat) -> None:
+def test_servers_that_stay_busy_fail_after_the_patience(chat: ChatFormat) -> None:
     """Each reply asks for a short wait, so that a server always seems about to be back."""
     found = []
     with serving(lambda *_: (503, {"Retry-After": "0.2"}, {})) as endpoint:
@@ -642,7 +642,7 @@ def test_labels_are_asked_for_by_token_and_come_back_by_name(chat: ChatFormat) -
     assert answer.label_logprobs == {"1": -2.0, "2": -0.1}
 
 
-def test_a_label_that_is_no_single_token_is_refused(chat: ChatFormat) -> None:
+def test_a_label_of_several_tokens_is_refused(chat: ChatFormat) -> None:
     (answer,) = ask(chat, lambda *_: completion(), request(sampling={"labels": ["quite unheard of"]}))
     assert answer.status == "refused"
 

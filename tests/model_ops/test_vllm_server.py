@@ -72,7 +72,7 @@ class Importing(VllmServer):
         return [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
-def test_of_two_runs_that_start_a_server_on_one_port_the_second_is_told_so_at_once(tmp_path: Path) -> None:
+def test_a_second_server_on_the_same_port_fails_at_once(tmp_path: Path) -> None:
     one, other = (Importing("model", "m", ServerSettings(port=18434, max_num_seqs=1), tmp_path / n) for n in "ab")
     try:
         one.launch()
@@ -90,7 +90,7 @@ def test_of_two_runs_that_start_a_server_on_one_port_the_second_is_told_so_at_on
         other.stop()
 
 
-def test_a_port_that_another_program_has_is_not_claimed(tmp_path: Path) -> None:
+def test_a_port_of_another_program_is_not_used(tmp_path: Path) -> None:
     server = Importing("model", "m", ServerSettings(port=18434, max_num_seqs=1), tmp_path / "log")
     with socket.create_server(("127.0.0.1", 18434)):
         with pytest.raises(ServerError, match=r"port 18434 on 127\.0\.0\.1 is taken \(Address already in use\)"):

@@ -64,7 +64,7 @@ def test_top_fraction_counts_what_passes_the_gates(spark: SparkSession) -> None:
     assert {c for c, reason in found.items() if reason is None} == {"a", "c"}
 
 
-def test_what_overlaps_with_a_text_to_keep_out_is_left_out_and_moves_no_quantile(spark: SparkSession) -> None:
+def test_overlapping_pairs_are_dropped_before_the_quantile(spark: SparkSession) -> None:
     assert curated(spark, overlaps=["sa", "sa"])["a"] == "overlap"
     found = curated(spark, overlaps=["sa"], threshold=None, top_fraction=0.5)
     assert found == {"a": "overlap", "b": None, "c": None, "d": "below_threshold", "e": "unscored"}
@@ -79,7 +79,7 @@ def test_combination_is_the_mean_rank(spark: SparkSession) -> None:
 @pytest.mark.parametrize(
     "choice", [{}, {"scorers": ("expected",)}, {"gates": {"expected": 2.0}}, {"top_fraction": 0.5}]
 )
-def test_what_is_not_a_number_is_above_no_threshold(
+def test_nan_passes_no_threshold(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch, choice: dict[str, object]
 ) -> None:
     """Ratings of an older release may be NaN, which Spark orders above every number."""

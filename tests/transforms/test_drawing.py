@@ -17,14 +17,14 @@ def hashed(spark: SparkSession, n: int) -> DataFrame:
 
 
 @pytest.mark.parametrize(("n", "first"), [(0, 5), (1, 1), (300, 0), (300, 1), (300, 150), (300, 300), (300, 301)])
-def test_as_sorting_gives_them(spark: SparkSession, n: int, first: int) -> None:
+def test_first_by_hash_equals_sorting(spark: SparkSession, n: int, first: int) -> None:
     order = sorted(hashlib.sha256(str(i).encode()).hexdigest() for i in range(n))
     assert sorted(row.id for row in first_by_hash(hashed(spark, n), "id", first).collect()) == order[:first]
     last = last_of_first(hashed(spark, n), "id", first).collect()
     assert [row.last for row in last] == [(order[:first] or [""])[-1]]
 
 
-def test_hashes_of_one_prefix_are_told_apart(spark: SparkSession) -> None:
+def test_hashes_with_a_common_prefix_are_ordered(spark: SparkSession) -> None:
     names = [f"{prefix}{i:02}" for prefix in ("aaaa", "bbbb") for i in range(20)]
     frame = spark.createDataFrame([(name,) for name in reversed(names)], "id string")
     for n in (1, 19, 20, 21, 39, 40):

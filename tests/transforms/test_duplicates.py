@@ -77,7 +77,7 @@ def crowds(rng: random.Random) -> Segments:
 
 @settings(max_examples=2, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(seed=st.integers(0, 2**32), partitions=st.integers(1, 5))
-def test_verdicts_are_those_of_a_plain_loop(spark: SparkSession, seed: int, partitions: int) -> None:
+def test_verdicts_equal_a_brute_force_loop(spark: SparkSession, seed: int, partitions: int) -> None:
     segments = crowds(random.Random(seed))
     found = verdicts(spark, segments, 1, partitions)
     assert found == plain_loop(segments, 1)
@@ -131,7 +131,7 @@ def test_each_kind_of_copy(spark: SparkSession) -> None:
     assert len(found) == len(pairs) + 59
 
 
-def test_verdicts_that_cannot_be_are_seen(spark: SparkSession) -> None:
+def test_impossible_verdicts_are_detected(spark: SparkSession) -> None:
     rows = [
         ("kept", None, None, None, None), ("sound", "kept", "near", 0.8, "near"), ("far", "kept", "near", 0.79, "near"),
         ("own", "own", "exact", 1.0, "exact"), ("chain", "sound", "near", 0.9, "near"), ("lost", None, "near", 0.9, "near"),

@@ -52,7 +52,7 @@ def test_every_limit_of_the_recipe_has_its_rule() -> None:
     assert [name for name, _ in RULES.values()] == list(LIMITS)
 
 
-def test_a_sound_text_code_and_no_text_pass(spark: SparkSession) -> None:
+def test_sound_text_code_and_empty_text_pass(spark: SparkSession) -> None:
     assert faults(spark, SOUND) is None
     assert faults(spark, SOUND + "\n```\n" + "x = {}; #\n" * 50 + "```\n") is None
     fenced = "```\n" + "x = {}; #\n" * 50 + "```\n" + "y = {}; #\n" * 50
@@ -64,7 +64,7 @@ def test_a_sound_text_code_and_no_text_pass(spark: SparkSession) -> None:
     assert faults(spark, "", **dict.fromkeys(LIMITS, None)) is None
 
 
-def test_what_the_renderer_adds_is_not_looked_at(spark: SparkSession) -> None:
+def test_markup_added_by_the_renderer_is_ignored(spark: SparkSession) -> None:
     table = "| kettle | size of it |\n| --- | --- |\n" + "| iron | to be filled with water |\n" * 20
     assert faults(spark, SOUND + "\n#### Kettles\n\n#### Cups\n\n" * 3 + table) is None
     assert faults(spark, table) == "unended_lines", "a table alone is no prose"

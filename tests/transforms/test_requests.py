@@ -31,22 +31,22 @@ def identity(spark: SparkSession, row: tuple[object, ...] = ("a", "", "x", "", N
     [{"stage": "t"}, {"model_digest": "e"}, {"prompt_id": "q"}, {"sampling": {"temperature": 0.8}}],
     ids=lambda c: next(iter(c)),
 )
-def test_what_shapes_an_answer_changes_the_request(spark: SparkSession, changed: dict[str, Any]) -> None:
+def test_answer_relevant_fields_change_the_request_id(spark: SparkSession, changed: dict[str, Any]) -> None:
     assert identity(spark, **changed) != identity(spark)
 
 
-def test_an_identity_is_the_one_that_lakes_hold(spark: SparkSession) -> None:
+def test_request_ids_equal_those_in_existing_lakes(spark: SparkSession) -> None:
     assert identity(spark) == "aad2c5e0e40560ee96818fc1b8d0bf0d5744a6f99c5104be5ae70c309a7173f2"
 
 
 @pytest.mark.parametrize(
     "row", [("a", "y", "x", "", None), ("a", "", "y", "", None), ("a", "", "x", "y", None), ("a", "", "x", "", "y")]
 )
-def test_each_text_changes_the_request(spark: SparkSession, row: tuple[object, ...]) -> None:
+def test_each_text_changes_the_request_id(spark: SparkSession, row: tuple[object, ...]) -> None:
     assert identity(spark, row) != identity(spark)
 
 
-def test_whom_it_is_about_and_the_models_name_do_not(spark: SparkSession) -> None:
+def test_subject_and_model_name_do_not_change_the_request_id(spark: SparkSession) -> None:
     assert identity(spark, ("b", "", "x", "", None), model_id="n") == identity(spark)
 
 

@@ -152,7 +152,7 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("name", SCORERS)
-def test_what_lakes_hold_answers_to_is_asked_for_in_the_same_words(spark: SparkSession, name: str) -> None:
+def test_scoring_prompts_equal_those_in_existing_lakes(spark: SparkSession, name: str) -> None:
     scorer, settings = SCORERS[name], Settings(0.7, 2, 1200, "unparsed")
     pairs = spark.createDataFrame([("a", "Why is it so?", "Because.")], PAIRS)
     prompts = score_prompts(pairs, scorer=scorer, system="tags")
@@ -275,7 +275,7 @@ SOUND: dict[str, tuple[dict[str, float], float]] = {
 }
 
 
-def test_labels_that_say_nothing_cost_their_own_row_alone(spark: SparkSession) -> None:
+def test_missing_label_probabilities_fail_only_their_row(spark: SparkSession) -> None:
     """In Spark, division by 0 fails the job, and NaN is greater than every number."""
     names = [*SENSELESS, *SOUND]
     asked = requests(spark, "expected", *((name, "Why?", f"Because {name}.") for name in names))
@@ -292,7 +292,7 @@ def test_labels_that_say_nothing_cost_their_own_row_alone(spark: SparkSession) -
         assert found[name].label_mass <= 1
 
 
-def test_whatever_the_ledger_holds_a_score_is_on_its_scale(spark: SparkSession) -> None:
+def test_scores_are_on_their_scale_for_any_ledger_content(spark: SparkSession) -> None:
     draw = random.Random(7)
     odd = [NAN, INFINITE, -INFINITE, -9999.0, 0.0, -0.0, 1e308, -1e308, 5e-324, -745.2, 709.9, 1.0]
 
@@ -319,7 +319,7 @@ def test_whatever_the_ledger_holds_a_score_is_on_its_scale(spark: SparkSession) 
         assert {row.status for row in read} == {"ok", "unparsed"}
 
 
-def test_a_likelihood_that_is_none_is_no_gain(spark: SparkSession) -> None:
+def test_a_missing_likelihood_gives_no_gain(spark: SparkSession) -> None:
     """A gain of NaN would be above every threshold."""
     senseless = {"a": NAN, "b": INFINITE, "c": -INFINITE, "d": 3.5}
     asked = requests(spark, "likelihood_gain", *((c, f"Why {c}?", f"Because {c}.") for c in [*senseless, "e"]))
@@ -331,7 +331,7 @@ def test_a_likelihood_that_is_none_is_no_gain(spark: SparkSession) -> None:
     assert found["e"].score == 3.0
 
 
-def test_an_ending_that_is_no_probability_is_no_score(spark: SparkSession) -> None:
+def test_an_invalid_ending_probability_gives_no_score(spark: SparkSession) -> None:
     values = {"a": NAN, "b": 0.5, "c": -9999.0, "d": -INFINITE, "e": 1e-6, "f": -3.5}
     asked = requests(spark, "ending", *((c, f"Why {c}?", f"Because {c}.") for c in values))
     ledger = answered(spark, asked, **{c: {"label_logprobs": {"": value}} for c, value in values.items()})

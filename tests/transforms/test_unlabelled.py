@@ -94,7 +94,7 @@ def test_overlaps_name_the_text_and_the_words(spark: SparkSession) -> None:
     }
 
 
-def test_a_text_of_just_as_many_words_as_a_run_has_is_looked_for(spark: SparkSession) -> None:
+def test_a_text_of_exactly_ngram_words_is_matched(spark: SparkSession) -> None:
     words = LONG.split()
     known = [("eval", str(n), " ".join(words[:n])) for n in (7, 8, 12, 13)]
     pool = [segment(str(n), " ".join(words[:n])) for n in (7, 8, 12, 13)]
@@ -112,7 +112,7 @@ def test_a_text_of_just_as_many_words_as_a_run_has_is_looked_for(spark: SparkSes
     }
 
 
-def test_the_newest_version_of_a_page_wins_but_keeps_what_stands_for_it(spark: SparkSession) -> None:
+def test_the_newest_page_version_wins_except_for_keepers_of_current_duplicates(spark: SparkSession) -> None:
     documents = [
         ("unknown", "u", None), ("old", "u", datetime(2023, 1, 1)), ("new", "u", datetime(2024, 1, 1)),
         ("x", "v", datetime(2020, 1, 1)), ("y", "w", None), ("z", "w", None),

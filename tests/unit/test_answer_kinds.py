@@ -35,9 +35,7 @@ LIKELIEST = {"temperature": 0.0, "max_tokens": 1}
         (Ending(), *[(LIKELIEST | {"labels": [""]},)] * 2),
     ],
 )
-def test_an_answer_is_sampled_in_these_ways(
-    kind: AnswerKind, always: tuple[Sampling, ...], unparsed: tuple[Sampling, ...]
-) -> None:
+def test_samplings_of_each_kind(kind: AnswerKind, always: tuple[Sampling, ...], unparsed: tuple[Sampling, ...]) -> None:
     settings = ScoreCandidates(temperature=0.7, rationale_chars=100)
     assert kind.samplings(settings) == always
     assert kind.samplings(settings.model_copy(update={"constrain": "unparsed"})) == unparsed
@@ -52,12 +50,12 @@ def test_an_answer_is_sampled_in_these_ways(
         (Ending(), Question({None: TEMPLATE}, "response")),
     ],
 )
-def test_a_pair_is_asked_about_in_these_words(kind: AnswerKind, question: Question) -> None:
+def test_prompts_of_each_kind(kind: AnswerKind, question: Question) -> None:
     assert kind.question(TEMPLATE, "response") == question
 
 
 @pytest.mark.parametrize("scale", [(1, 5), (0, 9), (1, 10), (0, 100), (7, 12), (-3, 3)])
-def test_the_grammar_of_a_scale_lets_its_numbers_through_and_no_other(scale: tuple[int, int]) -> None:
+def test_the_grammar_accepts_exactly_the_numbers_of_the_scale(scale: tuple[int, int]) -> None:
     let_through = [n for n in range(-1200, 1200) if re.fullmatch(one_of(scale), str(n))]
     assert let_through == list(range(scale[0], scale[1] + 1))
     assert not any(re.fullmatch(one_of(scale), text) for text in ("", "01", "1.0", " 1", "1|2", "+1"))

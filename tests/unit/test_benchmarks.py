@@ -12,7 +12,7 @@ FOLDER = Path(benchmarks.__file__).parent
 NAMES = sorted(f.stem for f in FOLDER.glob("*.py") if f'prog="python -m benchmarks.{f.stem}"' in f.read_text())
 
 
-def test_they_are_found() -> None:
+def test_benchmarks_are_found() -> None:
     assert len(NAMES) > 5
 
 

@@ -40,18 +40,18 @@ def test_meta(meta: str) -> None:
     assert decode_page(page.encode("euc-jp"), None) == (page, "euc-jp")
 
 
-def test_a_meta_that_can_be_read_byte_by_byte_does_not_mean_utf_16() -> None:
+def test_an_ascii_meta_that_names_utf_16_means_utf_8() -> None:
     page = "<meta http-equiv=Content-Type content='text/html; charset=unicode'>" + GERMAN * 5
     assert decode_page(page.encode(), None) == (page, "utf-8")
 
 
-def test_text_that_was_encoded_twice_is_mended_line_by_line() -> None:
+def test_double_encoded_text_is_repaired_line_by_line() -> None:
     twice = GERMAN.encode().decode("latin-1") + "\n日本語 café “quoted”\n" + GERMAN
     assert decode_page(twice.encode(), "utf-8") == (f"{GERMAN}\n日本語 café “quoted”\n{GERMAN}", "utf-8")
 
 
 @pytest.mark.parametrize("codec", ["latin-1", "cp1252", "cp1251"])
-def test_text_that_was_read_under_a_wrong_label_before(codec: str) -> None:
+def test_text_decoded_earlier_with_a_wrong_encoding(codec: str) -> None:
     for text in (
         "It\u2019s 3 \u2013 4 teas…" if codec != "latin-1" else "Grüße",
         "Привет мир" if codec == "cp1251" else "Grüße",
@@ -60,7 +60,7 @@ def test_text_that_was_read_under_a_wrong_label_before(codec: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["Citroën, “café”…", "São Paulo, MARÇO", "Â", "naïve Ã la carte"])
-def test_text_that_only_looks_odd_stays(text: str) -> None:
+def test_unusual_but_valid_text_is_unchanged(text: str) -> None:
     assert repair(text) == text
 
 

@@ -55,7 +55,7 @@ def test_a_template_whose_turns_end_with_plain_text_is_refused(folder: Path, tmp
     (tmp_path / "plain" / "chat_template.jinja").write_text(
         f"<|im_start|>{{% for m in messages %}}{said}{{% endfor %}}"
     )
-    with pytest.raises(ChatFormatError, match="no special token between what the user says and the answer"):
+    with pytest.raises(ChatFormatError, match="no special token between the user's message and the answer"):
         ChatFormat.load(tmp_path / "plain")
 
 
@@ -95,7 +95,7 @@ def test_data_never_becomes_a_special_token(
 
 
 @given(HOSTILE)
-def test_words_of_the_vocabulary_are_no_way_out_either(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_vocabulary_words_cannot_form_special_tokens(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "words"
     if not path.exists():
         save_word_tokenizer(path)
@@ -113,7 +113,7 @@ def test_a_label_is_one_token(chat: ChatFormat, plain: Tokenizer) -> None:
         chat.label_id("Score:", "45")
 
 
-def test_it_travels_to_the_executors(chat: ChatFormat) -> None:
+def test_a_chat_format_can_be_pickled(chat: ChatFormat) -> None:
     copy = pickle.loads(pickle.dumps(chat))
     assert copy == chat
     assert copy.prompt_ids("", "Why?") == chat.prompt_ids("", "Why?")
@@ -127,7 +127,7 @@ def test_the_digest_names_tokenizer_and_template(chat: ChatFormat, tmp_path: Pat
     assert other.template_digest != chat.template_digest
 
 
-def test_templates_of_the_field_load(tmp_path: Path) -> None:
+def test_common_chat_templates_load(tmp_path: Path) -> None:
     """Marks of the assistant's part, loop controls, JSON, and a date that must not move."""
     template = (
         "{%- if strftime_now is defined %}{{ strftime_now('%d') }}{%- else %}{{ 'fixed' }}{%- endif %}"
@@ -149,7 +149,7 @@ def loaded(folder: Path, template: str) -> ChatFormat:
     return ChatFormat.load(folder)
 
 
-def said(chat: ChatFormat, system: str, user: str) -> str:
+def prompt_text(chat: ChatFormat, system: str, user: str) -> str:
     return text_of(Tokenizer.from_str(chat.tokenizer), chat.prompt_ids(system, user))
 
 
@@ -171,12 +171,12 @@ def said(chat: ChatFormat, system: str, user: str) -> str:
     ],
     ids=["refuses it", "alternates", "drops it", "upper case", "shortens it", "first line", "leaves it empty"],
 )  # fmt: skip
-def test_a_system_text_without_a_place_begins_the_users_turn(tmp_path: Path, template: str) -> None:
+def test_without_a_system_role_the_system_text_begins_the_users_turn(tmp_path: Path, template: str) -> None:
     chat = loaded(tmp_path, template)
-    asked = said(chat, "Be brief.\nAlways.", "Why?")
+    asked = prompt_text(chat, "Be brief.\nAlways.", "Why?")
     system = "<|im_start|>system\n<|im_end|>\n" if "else ''" in template else ""
     assert asked == "<|im_start|>user\nBe brief.\nAlways.\n\nWhy?<|im_end|>\n<|im_start|>assistant\n"
-    assert said(chat, "", "Why?") == asked.replace("Be brief.\nAlways.\n\n", "")
+    assert prompt_text(chat, "", "Why?") == asked.replace("Be brief.\nAlways.\n\n", "")
     assert not system or system not in asked
 
 
@@ -194,14 +194,14 @@ def test_the_digest_says_where_the_system_text_stands(tmp_path: Path) -> None:
     ["m.content | upper", "m.content[:200]", "m.content | truncate(255)", "m.content.split('\n')[0]", "m.content | e",
      "m.content.split() | join(' ')", "m.content[0].text", "'a question'"],
 )  # fmt: skip
-def test_a_template_that_changes_what_the_user_says_is_refused(tmp_path: Path, content: str) -> None:
-    with pytest.raises(ChatFormatError, match="changes, shortens or leaves out what the user says"):
+def test_a_template_that_changes_the_users_message_is_refused(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ChatFormatError, match="changes, shortens or leaves out the user's message"):
         loaded(tmp_path, LOOP % (TURN % content))
 
 
-def test_a_template_that_trims_is_not(tmp_path: Path) -> None:
+def test_a_template_that_trims_the_message_is_accepted(tmp_path: Path) -> None:
     """Llama 3 and Gemma do it, in training and inference alike."""
-    asked = said(loaded(tmp_path, LOOP % (TURN % "m.content | trim")), " Be brief.", "Why?\n")
+    asked = prompt_text(loaded(tmp_path, LOOP % (TURN % "m.content | trim")), " Be brief.", "Why?\n")
     assert asked.startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>")
 
 
@@ -211,11 +211,11 @@ def test_data_stays_data_in_a_turn_that_begins_with_the_system_text(tmp_path: Pa
     assert [i for i in ids if i < len(SPECIALS)] == [START, END, START]
 
 
-def test_today_is_one_and_the_same_day(tmp_path: Path) -> None:
-    asked = said(loaded(tmp_path, "{% set day = strftime_now('%Y-%m-%d') %}{{ day }}" + PLAIN_LOOP), "", "Why?")
+def test_templates_see_a_fixed_date(tmp_path: Path) -> None:
+    asked = prompt_text(loaded(tmp_path, "{% set day = strftime_now('%Y-%m-%d') %}{{ day }}" + PLAIN_LOOP), "", "Why?")
     assert asked.startswith("2024-07-26<|im_start|>")
     there = "{% if strftime_now is defined and strftime_now %}{{ strftime_now('%Y') }}{% else %}no{% endif %}"
-    assert said(loaded(tmp_path, there + PLAIN_LOOP), "", "Why?").startswith("no<|im_start|>")
+    assert prompt_text(loaded(tmp_path, there + PLAIN_LOOP), "", "Why?").startswith("no<|im_start|>")
 
 
 def test_no_tokenizer(tmp_path: Path) -> None:
@@ -231,11 +231,11 @@ def test_no_chat_template(tmp_path: Path) -> None:
 
 def test_a_template_that_refuses(tmp_path: Path) -> None:
     save_tokenizer(tmp_path, "{{ raise_exception('tools only') }}")
-    with pytest.raises(ChatFormatError, match="fails on a plain question: tools only"):
+    with pytest.raises(ChatFormatError, match="fails on a test question: tools only"):
         ChatFormat.load(tmp_path)
 
 
-def test_nothing_to_end_a_turn_with(tmp_path: Path) -> None:
+def test_a_template_without_an_end_token(tmp_path: Path) -> None:
     save_tokenizer(tmp_path, "{{ messages[-1].content }}")
     (tmp_path / "tokenizer_config.json").write_text("{}")
     with pytest.raises(ChatFormatError, match="there is no eos_token"):

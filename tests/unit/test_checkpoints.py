@@ -65,7 +65,7 @@ def test_a_sharded_model_passes_when_whole(folder: Path) -> None:
         ("chat_template.jinja", None, "has no chat template"),
     ],
 )
-def test_what_is_no_model(folder: Path, file: str, contents: str | None, message: str) -> None:
+def test_folders_that_are_not_models(folder: Path, file: str, contents: str | None, message: str) -> None:
     (folder / file).unlink()
     if contents is not None:
         (folder / file).write_text(contents)
@@ -87,7 +87,7 @@ def test_the_digest_can_be_made_with_sha256sum(tmp_path: Path) -> None:
     assert folder_digest(tmp_path) == hashlib.sha256(lines.encode()).hexdigest()
 
 
-def test_the_digest_is_of_what_is_served(folder: Path) -> None:
+def test_the_digest_covers_the_served_files(folder: Path) -> None:
     before = folder_digest(folder)
     (folder / "README.md").touch()
     (folder / "adapter").mkdir()
@@ -140,7 +140,7 @@ def test_every_file_that_shapes_answers_is_in_the_digest(folder: Path, name: str
         *(".cache/huggingface/download/config.json.metadata", "manifest.json"),
     ],
 )
-def test_what_nobody_reads_is_not(folder: Path, name: str) -> None:
+def test_files_that_no_program_reads_are_not_in_the_digest(folder: Path, name: str) -> None:
     before = folder_digest(folder)
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text("x")
@@ -166,7 +166,7 @@ def test_release_0_2_0_had_the_same_digest_of_a_folder_without_other_files(folde
     assert first_digest(file_digests(folder)) == of_release_0_2_0 != folder_digest(folder)
 
 
-def test_a_manifest_comes_back(tmp_path: Path) -> None:
+def test_a_manifest_round_trips(tmp_path: Path) -> None:
     MANIFEST.write(tmp_path)
     assert read_manifest(tmp_path) == MANIFEST
 
@@ -231,7 +231,7 @@ def test_a_model_of_release_0_2_0_is_checked_by_the_digest_of_that_release(folde
         check_trained_model(folder)
 
 
-def test_a_model_with_weights_that_are_not_finite_is_refused_though_its_manifest_agrees(folder: Path) -> None:
+def test_nonfinite_weights_are_refused_even_with_a_matching_manifest(folder: Path) -> None:
     write_weights(folder / "model.safetensors", a=("BF16", [0x3F80, 0x7F80]), b=("BF16", [0x7FC0]))
     described(folder).write(folder)
     said = "2 of 3 weights are NaN or infinite, in 2 of 2 tensors, e.g. 1 of the 2 in a; the training diverged"

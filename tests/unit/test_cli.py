@@ -70,7 +70,7 @@ def test_wrong_usage_is_2(words: list[str], said: str, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("job", JOBS, ids=job_name)
-def test_every_job_declares_what_it_is_told(job: ModuleType) -> None:
+def test_every_job_declares_its_parameters(job: ModuleType) -> None:
     source, parameters = inspect.getsource(job), job.PARAMETERS
     assert parameters.has_limit == bool(re.search(r"step\.(limit|at_most)", source))
     assert (parameters.first_iteration is not None) == ("step.required_iteration" in source)
@@ -78,7 +78,7 @@ def test_every_job_declares_what_it_is_told(job: ModuleType) -> None:
     assert bool(parameters.argument) == ("step.argument" in source)
 
 
-def test_no_command_shows_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bare_command_lists_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "score-candidates" in capsys.readouterr().out
 
@@ -88,7 +88,7 @@ def test_no_command_shows_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     [(JobError("a"), 1), (RecipeError("a"), 2), (StoppedError("a"), 3), (WaitingError("a"), 4), (KeyError("a"), 1)],
     ids=lambda e: type(e).__name__,
 )
-def test_every_ending_has_its_code(
+def test_each_error_has_its_exit_code(
     recipe: Path, capsys: pytest.CaptureFixture[str], error: Exception, code: int
 ) -> None:
     def fail() -> NoReturn:
@@ -111,7 +111,7 @@ def test_every_ending_has_its_code(
         ("[DELTA_CONCURRENT_APPEND] Files were added", "another process wrote"),
     ],
 )
-def test_known_trouble_says_what_to_do(text: str, advice: str) -> None:
+def test_known_errors_say_what_to_do(text: str, advice: str) -> None:
     found = sentence(RuntimeError(f"first line\n{text}\nmore"))
     assert text in found
     assert advice in found
@@ -126,7 +126,7 @@ def test_a_workers_own_error_is_what_is_shown() -> None:
     assert sentence(RuntimeError(text)) == "crawl/a.warc: no such file"
 
 
-def test_every_model_that_is_to_be_checked_is_checked_once_it_is_trained() -> None:
+def test_each_judge_check_runs_after_its_training() -> None:
     recipe = Recipe.model_validate({"name": "x", "base_model": "b", "judge_check": {"iterations": [0, 1, 2]}})
     order = [(step.name, step.iteration) for step in steps(recipe) if step.direction != "backward"]
     for t in range(recipe.iterations + 1):

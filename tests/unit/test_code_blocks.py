@@ -44,7 +44,7 @@ LINES = [
 
 
 @pytest.mark.parametrize("body", [body for _, body in LINES], ids=[name for name, _ in LINES])
-def test_lines_stay_lines_and_their_numbers_go(body: str) -> None:
+def test_line_breaks_stay_and_line_numbers_are_removed(body: str) -> None:
     assert text(f"<h2>Code</h2>{body}") == "## Code\n\n```\na = 1\n  b = 2\n```"
 
 
@@ -79,7 +79,7 @@ def test_code(body: str, expected: str) -> None:
         ('<p class="fragment">a slide', "a slide"),
     ],
 )
-def test_what_is_no_block_of_code(body: str, expected: str) -> None:
+def test_elements_that_are_not_code_blocks(body: str, expected: str) -> None:
     assert text(body) == expected
 
 

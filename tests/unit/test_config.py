@@ -40,7 +40,7 @@ def test_overrides_are_toml(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("curate", "write section.key=value"),
-        ("name=demo", "quote strings"),
+        ("name=demo", "write a string in quotes"),
         ("name.x=1", "name is a value, not a section"),
     ],
 )
@@ -62,7 +62,7 @@ def test_endpoints_are_addresses_or_local(tmp_path: Path, given: str, endpoints:
 
 
 @pytest.mark.parametrize("given", ['"http://gpu1:8000/v1"', "[1]", "7"])
-def test_an_address_alone_is_no_list(tmp_path: Path, given: str) -> None:
+def test_a_bare_address_is_not_a_list(tmp_path: Path, given: str) -> None:
     with pytest.raises(RecipeError, match=r"serving\.endpoints"):
         recipe(tmp_path, MINIMAL, f"serving.endpoints={given}")
 
@@ -98,7 +98,7 @@ def test_an_address_with_a_secret_is_refused_without_repeating_it(tmp_path: Path
     ["gpu1:8000/v1", "file:///etc/passwd", "ftp://gpu1/v1", "http://", "http:///v1", "http://gpu1:99999/v1", "", " ",
      "http://gpu1:8000/v1 ", "http://gpu 1/v1", "http://gpu1\\v1", "http://[::1/v1", "http://gpu1:/v1"],
 )  # fmt: skip
-def test_what_is_no_address_is_refused(tmp_path: Path, address: str) -> None:
+def test_invalid_addresses_are_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(RecipeError, match=r"address 1 of 1 is not the address of a server; write it like http://gpu1"):
         recipe(tmp_path, MINIMAL, f"serving.endpoints={json.dumps([address])}")
 
@@ -118,8 +118,8 @@ def test_numbers_are_numbers(tmp_path: Path, key: str, number: str) -> None:
         recipe(tmp_path, MINIMAL, f"{key}={number}")
 
 
-def test_a_missing_recipe_names_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"no such file.*demo, paper"):
+def test_a_missing_recipe_error_lists_the_shipped_ones(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"no such file.*demo\.toml, .*paper\.toml"):
         load_recipe(tmp_path / "none.toml")
 
 
@@ -154,7 +154,7 @@ def test_equal_samples_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("section", ["judge_check", "generate_answers", "judge_answers"])
-def test_an_iteration_that_will_not_be_is_refused(section: str) -> None:
+def test_an_iteration_beyond_the_last_is_refused(section: str) -> None:
     with pytest.raises(ValueError, match=f"{section}.iterations names 3; the forward models are 0 to 2"):
         Recipe.model_validate({"name": "x", "base_model": "b", section: {"iterations": [0, 2, 3]}})
 

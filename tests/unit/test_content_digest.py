@@ -38,7 +38,7 @@ def test_the_hashes_of_rows_are_added_modulo_2_to_the_256() -> None:
     assert combine([(1, "f" * 64), (2, f"{3:064x}")]) == (3, f"{2:064x}")
 
 
-def test_nothing_has_a_digest_of_its_own() -> None:
+def test_the_digest_of_no_rows_is_zero() -> None:
     assert content_digest([]) == content_digest([batch([])]) == combine([]) == (0, "0" * 64)
 
 
@@ -76,7 +76,7 @@ def test_other_rows_have_another_digest(one: list[dict[str, object]], other: lis
     assert content_digest([batch(one)])[1] != content_digest([batch(other)])[1]
 
 
-def test_a_swap_between_columns_shows() -> None:
+def test_swapped_columns_change_the_digest() -> None:
     swapped = [pa.RecordBatch.from_pydict({"prompt": ["b"], "completion": ["a"]})]
     assert content_digest([pa.RecordBatch.from_pydict({"prompt": ["a"], "completion": ["b"]})]) != content_digest(
         swapped

@@ -105,7 +105,7 @@ def test_two_answers_to_one_question_share_their_prompt() -> None:
         ({"instruction": "", "output": "r"}, ""),
     ],
 )  # fmt: skip
-def test_what_shapes_the_prompt_is_part_of_it(line: dict, prompt: str) -> None:
+def test_context_and_system_fields_are_part_of_the_prompt(line: dict, prompt: str) -> None:
     asked, reply = messages(line)
     assert (asked["text"], reply["text"]) == (prompt, "r")
     assert messages({"instruction": prompt, "response": "r"}) == [asked, reply], "ids are of what the texts are"
@@ -155,7 +155,7 @@ def test_unknown_shape(value: object) -> None:
 PAIR = b'{"instruction": "Why?", "response": "Because."}\n'
 
 
-def test_a_broken_line_is_rejected_with_its_place_and_the_rest_goes_on() -> None:
+def test_a_broken_line_is_rejected_with_its_line_number_and_reading_continues() -> None:
     content = PAIR + b'{"instruction": "cu\n\n' + PAIR
     rows = list(rows_from(content, path="/data/seed.jsonl", licence=None))
     assert [r.get("role") for r in rows] == ["prompter", "assistant", None, "prompter", "assistant"]
@@ -221,12 +221,12 @@ JSON = st.recursive(
 
 @settings(deadline=None)  # the first call loads Arrow
 @given(st.lists(JSON, max_size=4))
-def test_whatever_json_comes_its_rows_fit_the_table(values: list[object]) -> None:
+def test_rows_of_any_json_fit_the_table(values: list[object]) -> None:
     content = "\n".join(json.dumps(v) for v in values).encode()
     pa.RecordBatch.from_pylist(list(rows_from(content, path="f.jsonl", licence=None)), to_arrow_schema(ROWS))
 
 
 @settings(deadline=None)
 @given(st.binary())
-def test_whatever_bytes_come_their_rows_fit_the_table(content: bytes) -> None:
+def test_rows_of_any_bytes_fit_the_table(content: bytes) -> None:
     pa.RecordBatch.from_pylist(list(rows_from(content, path="f.jsonl", licence=None)), to_arrow_schema(ROWS))

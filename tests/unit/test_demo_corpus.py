@@ -102,7 +102,7 @@ def test_a_written_warc_reads_back_here_and_in_the_lake(tmp_path: Path) -> None:
     assert [(r["url"], r["content"], r["crawled_at"]) for r in rows] == [(p.url, p.html.decode(), DATE) for p in pages]
 
 
-def test_a_warc_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_warc_is_written_atomically(tmp_path: Path) -> None:
     def pages():
         yield Page("https://site/1.html", b"x", DATE)
         raise OSError("disk full")
@@ -160,8 +160,8 @@ def test_corpus_and_seed(tmp_path: Path) -> None:
         "warc": "debian-faq.warc.gz",
         "documents": 1,
     }
-    assert "gimp-help-en: not on offer here, left out" in said
-    assert "git-doc 1.0: no pages below usr/share/doc/git-doc, left out" in said
+    assert "gimp-help-en: apt does not offer it here, skipped" in said
+    assert "git-doc 1.0: no pages below usr/share/doc/git-doc, skipped" in said
     assert said[-1].startswith("5 pages of 3 packages in ")
 
     write_seed(out, 1000, said.append)

@@ -56,7 +56,7 @@ def test_missing_or_old_lists_are_fetched_anew(tmp_path: Path, listed: str | Non
     assert (tmp_path / "lists" / "partial").is_dir()
 
 
-def test_a_package_that_is_nowhere_costs_one_update(tmp_path: Path) -> None:
+def test_an_unavailable_package_costs_one_apt_update(tmp_path: Path) -> None:
     apt = Apt(listed=None, served="")
     archive = Archive(tmp_path, apt.run)
     assert [archive.obtain("git-doc"), archive.obtain("postfix-doc"), archive.names("python3.*")] == [
@@ -67,14 +67,14 @@ def test_a_package_that_is_nowhere_costs_one_update(tmp_path: Path) -> None:
     assert apt.said.count("apt-get update") == 1
 
 
-def test_a_download_cut_off_is_made_again(tmp_path: Path) -> None:
+def test_a_truncated_download_is_repeated(tmp_path: Path) -> None:
     apt = Apt(listed="1:2")
     (tmp_path / "git-doc_1%3a2_all.deb").write_bytes(CONTENT[:4])
     _, file = Archive(tmp_path, apt.run).obtain("git-doc") or pytest.fail("not on offer")
     assert file.read_bytes() == CONTENT
 
 
-def test_another_file_than_the_lists_name(tmp_path: Path) -> None:
+def test_a_package_with_another_checksum(tmp_path: Path) -> None:
     apt = Apt(listed="1:2")
     apt.content = b"something else"
     with pytest.raises(JobError, match=f"its SHA-256 is [0-9a-f]{{64}}; apt lists {LISTED}"):

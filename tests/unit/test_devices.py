@@ -72,7 +72,7 @@ def test_the_gpus_in_use_are_found(
     assert devices.has_gpu() == bool(found)
 
 
-def test_a_gpu_that_hangs_is_waited_for_no_longer(
+def test_a_hanging_gpu_times_out(
     nvidia_smi: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nvidia_smi("9.0\n")
@@ -92,5 +92,5 @@ def test_the_weakest_gpu_decides(reply: str, dtype: str, nvidia_smi: Callable[[s
     assert devices.served_dtype("auto") == dtype
 
 
-def test_what_the_recipe_says_holds() -> None:
+def test_the_recipes_dtype_has_priority() -> None:
     assert devices.served_dtype("bfloat16") == "bfloat16"

@@ -55,7 +55,7 @@ def stale(changed: Recipe) -> set[str]:
         ("judge_answers", {"judge": "j", "reference": 1}, set()),
     ],
 )
-def test_a_setting_makes_those_rows_stale_that_it_shapes(
+def test_a_setting_changes_exactly_the_dependent_digests(
     section: str, settings: dict[str, Any], expected: set[str]
 ) -> None:
     assert stale(recipe(**{section: settings})) == expected
@@ -72,7 +72,9 @@ def test_a_setting_makes_those_rows_stale_that_it_shapes(
         ("transforms.evaluation.judgements.SAMPLING", {"verdicts"}),
     ],
 )
-def test_a_new_method_makes_its_rows_stale(place: str, expected: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_method_version_changes_its_digest(
+    place: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(place, "next")
     assert stale(recipe()) == expected
 
@@ -80,7 +82,9 @@ def test_a_new_method_makes_its_rows_stale(place: str, expected: set[str], monke
 @pytest.mark.parametrize(
     ("name", "expected"), [("BACKWARD", {"candidates"}), ("FORWARD", FROM_ANSWERS), ("VERDICT", {"verdicts"})]
 )
-def test_another_prompt_makes_its_answers_stale(name: str, expected: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_prompt_changes_the_digest_of_its_answers(
+    name: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     template = getattr(digests, name)
     monkeypatch.setattr(digests, name, replace(template, text=f"Please. {template.text}"))
     assert stale(recipe()) == expected
@@ -90,7 +94,7 @@ class Median(Likelihood):
     """A kind of answer with the requests of another kind, and another reading of the replies."""
 
 
-def test_another_kind_of_answer_makes_its_scores_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_kind_of_answer_changes_the_digest_of_its_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digests.scores_digest(recipe(), "likelihood_gain")
     scorer = SCORERS["likelihood_gain"]
     monkeypatch.setitem(digests.SCORERS, "likelihood_gain", replace(scorer, kind=Median()))  # type: ignore[arg-type]
@@ -113,7 +117,7 @@ def base_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("base_models")
 @pytest.mark.parametrize("name", TrainingSettings.model_fields)
-def test_a_model_is_trained_anew_where_a_setting_that_shapes_it_differs(name: str) -> None:
+def test_training_settings_change_the_training_digest(name: str) -> None:
     before = digests.training_digest(recipe(), "forward", 1)
     usual = getattr(Finetune(), name)
     other = not usual if isinstance(usual, bool) else 7
@@ -122,7 +126,7 @@ def test_a_model_is_trained_anew_where_a_setting_that_shapes_it_differs(name: st
 
 
 @pytest.mark.usefixtures("base_models")
-def test_a_model_is_trained_anew_for_its_own_epochs_and_base_model_alone() -> None:
+def test_only_own_epochs_and_base_model_change_a_training_digest() -> None:
     def found(plan: Recipe) -> list[str]:
         return [digests.training_digest(plan, "forward", 1), digests.training_digest(plan, "backward", 0)]
 
@@ -133,14 +137,14 @@ def test_a_model_is_trained_anew_for_its_own_epochs_and_base_model_alone() -> No
 
 
 @pytest.mark.usefixtures("base_models")
-def test_a_new_model_has_the_digest_of_this_release_and_an_old_one_may_have_that_of_the_first() -> None:
+def test_training_digests_of_this_and_the_first_release_are_valid() -> None:
     settings = {k: v for k, v in Finetune().settings("forward", 1).items() if k not in SPEED_ONLY}
     known = digests.training_digests(recipe(), "forward", 1)
     assert known == (digest([settings, "m"]), digest([settings, "as 0.2.0 named m"]))
     assert digests.training_digest(recipe(), "forward", 1) == known[0]
 
 
-def test_a_digest_is_of_the_values_whatever_their_order_and_stays_as_it_is() -> None:
+def test_digests_ignore_key_order_and_are_stable() -> None:
     """Rows of years are named by these: no release may compute them in another way."""
     assert digest({"b": [1, None], "a": "é"}) == digest({"a": "é", "b": [1, None]}) == "3d92f6368f93f3cb"
     assert Section().digest("m", "n") == digest([{}, ["m", "n"]])

@@ -57,7 +57,7 @@ def test_every_page_is_part_of_the_site_and_linked_from_the_readme() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     for link in links(page):
         if link.startswith("https://"):
             continue

@@ -103,7 +103,7 @@ def test_zstandard(tmp_path: Path) -> None:
     assert outcomes(tmp_path, first + b"junk" + second) == ["kept", "broken_record", "kept"]
 
 
-def test_arc_is_named(tmp_path: Path) -> None:
+def test_arc_files_are_reported(tmp_path: Path) -> None:
     arc = b"filedesc://a.arc 0.0.0.0 20000101000000 text/plain 9\n1 0 Tea\n\n\n"
     for data in (arc, gzip.compress(arc)):
         (row,) = rows(tmp_path, data)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli.ending import LIMIT_SECONDS, SAID
+from jobs.cli.ending import INTERRUPTED, LIMIT_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = """
@@ -82,16 +82,16 @@ def test_sigterm_ends_in_order(command: list[subprocess.Popen[str]], end: str) -
     process.terminate()
     took, said = ended(process, children)
     assert took < LIMIT_SECONDS + 1
-    assert said == SAID
+    assert said == INTERRUPTED
 
 
 @pytest.mark.parametrize("end", [SLEEPS, BLOCKED], ids=["slow", "deaf"])
-def test_an_end_that_takes_too_long_is_cut_short(command: list[subprocess.Popen[str]], end: str) -> None:
+def test_a_slow_termination_is_cut_short(command: list[subprocess.Popen[str]], end: str) -> None:
     process, children = start(command, SLEEPS, end)
     process.terminate()
     took, said = ended(process, children)
     assert LIMIT_SECONDS - 1 < took < LIMIT_SECONDS + 1
-    assert said == SAID
+    assert said == INTERRUPTED
 
 
 def test_a_second_sigterm_ends_at_once(command: list[subprocess.Popen[str]]) -> None:
@@ -101,10 +101,10 @@ def test_a_second_sigterm_ends_at_once(command: list[subprocess.Popen[str]]) -> 
     process.terminate()
     took, said = ended(process, children)
     assert took < 1
-    assert said == SAID
+    assert said == INTERRUPTED
 
 
-def test_a_library_that_keeps_the_main_thread_does_not_keep_the_command(command: list[subprocess.Popen[str]]) -> None:
+def test_a_blocked_main_thread_does_not_delay_the_termination(command: list[subprocess.Popen[str]]) -> None:
     process, children = start(command, LIBRARY, "pass")
     process.terminate()
     took, _ = ended(process, children)
@@ -114,10 +114,10 @@ def test_a_library_that_keeps_the_main_thread_does_not_keep_the_command(command:
 def test_ctrl_c_ends_in_order(command: list[subprocess.Popen[str]]) -> None:
     process, _ = start(command, SLEEPS, "plain.kill(); leader.kill()")
     process.send_signal(signal.SIGINT)
-    assert ended(process, [])[1] == SAID
+    assert ended(process, [])[1] == INTERRUPTED
 
 
-def test_a_command_leaves_the_signals_as_they_were() -> None:
+def test_signal_handlers_are_restored() -> None:
     code = "import signal; from jobs.__main__ import main; main(['audit', '--lake', '/nonexistent']); "
     code += "print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, signal.set_wakeup_fd(-1))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from model_ops.client.engine import ECHOED, Answer, through
+from model_ops.client.engine import ECHOED, Answer, answer_frames
 from schemas.bronze import COMPLETIONS
 
 
@@ -29,7 +29,7 @@ class Scripted:
 def batches(script: str, in_a_row: int) -> list[str]:
     """Return the first letters of the statuses in each batch of answers."""
     frame = pd.DataFrame([dict.fromkeys(ECHOED, "x") | {"request_id": str(n)} for n in range(len(script))])
-    run = through(Scripted(script), "run", 1, in_a_row, rows_per_batch=2)
+    run = answer_frames(Scripted(script), "run", 1, in_a_row, rows_per_batch=2)
     return ["".join(status[0] for status in answers["status"]) for answers in run(iter([frame]))]
 
 
@@ -44,11 +44,11 @@ class Fixed:
 
 
 @pytest.mark.parametrize("error", [None, "why"])
-def test_a_row_of_the_ledger_holds_all_that_was_asked_and_answered(error: str | None) -> None:
+def test_a_ledger_row_holds_request_and_answer(error: str | None) -> None:
     answer = Answer("1", "ok", "So.", {"A": -0.5}, -1.5, 3, "stop", 7, 9, error, "url")
     request = {name: f"the {name}" for name in ECHOED} | {"request_id": "1", "prompt": "is not kept"}
     began = datetime.now(UTC)
-    (rows,) = through(Fixed(answer), "run", 2, 5)(iter([pd.DataFrame([request])]))
+    (rows,) = answer_frames(Fixed(answer), "run", 2, 5)(iter([pd.DataFrame([request])]))
     assert rows.columns.tolist() == COMPLETIONS.columns
     assert {str(rows[name].dtype) for name in ("span_tokens", "n_prompt_tokens", "n_completion_tokens")} == {"Int32"}
     (row,) = rows.to_dict("records")
@@ -60,14 +60,14 @@ def test_rows_come_in_batches() -> None:
     assert batches("ooooo", 3) == ["oo", "oo", "o"]
 
 
-def test_a_reason_that_is_no_text_can_be_stored() -> None:
+def test_an_unstorable_error_text_is_replaced() -> None:
     @dataclass(frozen=True)
     class Garbled:
         def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
             return (Answer(r["request_id"], "failed", error="half \ud800 a character") for r in requests)
 
     frame = pd.DataFrame([dict.fromkeys(ECHOED, "x") | {"request_id": "1"}])
-    (found,) = through(Garbled(), "run", 1, 5)(iter([frame]))
+    (found,) = answer_frames(Garbled(), "run", 1, 5)(iter([frame]))
     assert pa.array(found["error"]).to_pylist() == ["half ? a character"]
 
 

@@ -42,18 +42,18 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield driver, task
 
 
-def said(driver: socket.socket) -> dict[str, Any]:
+def received(driver: socket.socket) -> dict[str, Any]:
     facts: dict[str, Any] = json.loads(driver.makefile("rb").readline())
     assert facts.pop("host") == socket.gethostname()
     return facts
 
 
-def test_a_server_is_held_until_the_driver_hangs_up(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_server_runs_until_the_driver_disconnects(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
     driver, task = ends
     server: Any = Server(tmp_path)
     holding = threading.Thread(target=hold, args=(server, task))
     holding.start()
-    assert said(driver) == {"endpoint": server.endpoint}
+    assert received(driver) == {"endpoint": server.endpoint}
     assert holding.is_alive()
     assert server.told == ["start"]
     driver.close()
@@ -72,19 +72,19 @@ def test_a_server_is_not_started_for_a_driver_that_has_gone(
     assert server.told == ["start", "stop"]
 
 
-def test_a_dead_server_is_let_go(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
+def test_the_task_ends_when_its_server_dies(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
     server: Any = Server(tmp_path)
     server.alive = False
     hold(server, ends[1])
     assert server.told == ["start", "stop"]
 
 
-def test_a_fault_is_told_to_the_driver(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_fault_is_reported_to_the_driver(tmp_path: Path, ends: tuple[socket.socket, socket.socket]) -> None:
     driver, task = ends
     server: Any = Server(tmp_path / "nowhere")
     hold(server, task)
-    assert said(driver) == {
-        "fault": f"{tmp_path}/nowhere is not here; models_dir must be a folder that every executor mounts"
+    assert received(driver) == {
+        "fault": f"{tmp_path}/nowhere does not exist on this host; models_dir must be a folder that every executor mounts"
     }
 
 
@@ -96,7 +96,7 @@ def session(cores: int = 8, **conf: str) -> Any:
     return SimpleNamespace(sparkContext=context, conf=values)
 
 
-def test_servers_that_leave_room_are_let_through() -> None:
+def test_servers_that_leave_cores_free_are_accepted() -> None:
     require_slots(session(), 4, gpus=1)
     require_slots(session(task_resource_gpu_amount="1"), 4, gpus=0)
 
@@ -107,11 +107,11 @@ def test_servers_that_leave_room_are_let_through() -> None:
         (session(dynamicAllocation_enabled="true"), "spark.dynamicAllocation.enabled=false"),
         (session(task_resource_gpu_amount="0.5"), "spark.task.resource.gpu.amount is set"),
         (session(cores=4), "serving.executors=4 would hold all 4 cores"),
-        (session(master="local[8]"), "serving.gpus=1 asks Spark for GPUs that it does not know of"),
-        (session(executor_resource_gpu_amount=""), "serving.gpus=1 asks Spark for GPUs that it does not know of"),
+        (session(master="local[8]"), "serving.gpus=1 asks for GPUs, but Spark has none configured"),
+        (session(executor_resource_gpu_amount=""), "serving.gpus=1 asks for GPUs, but Spark has none configured"),
     ],
 )
-def test_a_session_in_which_other_tasks_would_starve_is_refused(spark: Any, fault: str) -> None:
+def test_settings_that_leave_no_cores_for_other_tasks_are_refused(spark: Any, fault: str) -> None:
     with pytest.raises(JobError, match=fault):
         require_slots(spark, 4, gpus=1)
 

@@ -38,7 +38,7 @@ def test_crawl_files(tmp_path: Path) -> None:
     part.touch()
     assert crawl_files([str(tmp_path)]) == [a, c, str(part)], "as Spark writes a table"
     assert crawl_files([f"{tmp_path}/b/*.parquet"]) == [str(part)]
-    with pytest.raises(RecipeError, match=r"no source file at .*none\*, .*gone; name files"):
+    with pytest.raises(RecipeError, match=r"no crawl file at .*none\*, .*gone; name files"):
         crawl_files([a, f"{tmp_path}/none*", f"{tmp_path}/gone"])
     with pytest.raises(RecipeError, match="no paths are given"):
         crawl_files([])
@@ -50,7 +50,7 @@ def test_crawl_files(tmp_path: Path) -> None:
     assert crawl_files([f"{tmp_path}/*.jsonl"], [f"{tmp_path}/*.jsonl"]) == [f"{tmp_path}/seed.jsonl"], "it is named"
 
 
-def test_names_that_no_table_can_hold(tmp_path: Path) -> None:
+def test_file_names_that_are_not_utf_8(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff.warc")).touch()
     with pytest.raises(RecipeError, match=r"the names of 1 files are not UTF-8, such as b'.*xff.warc'; rename"):
         crawl_files([str(tmp_path)])
@@ -63,7 +63,7 @@ ODD_NAMES = [
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_a_name_that_exists_is_no_pattern(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_name_is_not_a_glob(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file, other = tmp_path / name, tmp_path / "a1.jsonl"
     for path in (file, other):
         path.touch()

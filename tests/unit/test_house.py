@@ -26,7 +26,7 @@ def test_two_files_reach_the_network() -> None:
     assert [str(f.relative_to(ROOT)) for f in PRODUCT if CLIENT.search(f.read_text())] == clients
 
 
-def test_the_files_beside_the_rooms_are_the_jobs() -> None:
+def test_the_files_in_jobs_are_the_jobs() -> None:
     files = {f.stem for f in (ROOT / "jobs").glob("*.py")} - {"__init__", "__main__", "errors"}
     from jobs.loop.steps import JOBS
 
@@ -34,7 +34,7 @@ def test_the_files_beside_the_rooms_are_the_jobs() -> None:
 
 
 @pytest.mark.parametrize("file", PRODUCT, ids=lambda f: str(f.relative_to(ROOT)))
-def test_no_module_keeps_state_and_no_formatting_is_left_out(file: Path) -> None:
+def test_no_module_has_global_state_or_unformatted_code(file: Path) -> None:
     text = file.read_text()
     assert "fmt: skip" not in text
     assert not [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Global)]

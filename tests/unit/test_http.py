@@ -63,7 +63,7 @@ def test_status() -> None:
         ("X-Crawler-Content-Encoding: br", PAGE),
     ],
 )
-def test_encodings_are_undone_where_they_are_real(headers: str, body: bytes) -> None:
+def test_encodings_are_undone_only_if_present(headers: str, body: bytes) -> None:
     assert unpack_body(split_response(crawls.http(body, headers)), MAX) == PAGE
 
 
@@ -92,7 +92,7 @@ def test_bombs_are_bounded_at_each_step(coding: str, pack: Callable[[bytes], byt
             unpack_body(split_response(crawls.http(body, f"Content-Encoding: {codings}")), MAX)
 
 
-def test_a_cut_body_gives_what_is_there() -> None:
+def test_a_truncated_body_gives_its_beginning() -> None:
     text = random.Random(1).randbytes(2**17).hex().encode()
     for coding, body in (("br", brotli.compress(text, quality=1)), ("zstd", crawls.zstandard(text))):
         found = unpack_body(split_response(crawls.http(body[:-20], f"Content-Encoding: {coding}")), 2**20)
@@ -100,7 +100,7 @@ def test_a_cut_body_gives_what_is_there() -> None:
         assert len(found) > 2**16
 
 
-def test_cut_gzip_gives_what_is_there() -> None:
+def test_truncated_gzip_gives_its_beginning() -> None:
     body = gzip.compress(bytes(range(256)) * 3)[:-200]
     assert unpack_body(split_response(crawls.http(body)), MAX).startswith(bytes(range(50)))
 

@@ -52,9 +52,7 @@ def test_precision_recall_and_f1_by_hand() -> None:
 
 
 @given(SCORES, SCORES, st.data())
-def test_figures_are_shares_or_no_number_whatever_is_drawn(
-    good: list[float], bad: list[float], data: st.DataObject
-) -> None:
+def test_figures_are_between_0_and_1_or_nan(good: list[float], bad: list[float], data: st.DataObject) -> None:
     """A draw of the bootstrap may have no good pair, and keep none."""
     score, truth = both(good, bad)
     weight = np.array([data.draw(st.sampled_from([0.0, 1.0, 2.0])) for _ in score])
@@ -66,7 +64,7 @@ def test_figures_are_shares_or_no_number_whatever_is_drawn(
         assert np.isnan(value) or 0 <= value <= 1 + 1e-9
 
 
-def test_an_interval_of_nothing_is_no_number() -> None:
+def test_the_interval_of_no_values_is_nan() -> None:
     found = estimate(lambda weight: np.nan, np.array(["a", "b"]))
     assert np.isnan([found.value, found.low, found.high]).all()
 
@@ -109,7 +107,7 @@ def ratings(scorer: str, **kinds: list[float]) -> list[tuple[str, str, str, floa
     return [(f"known/seed/{kind}/{n}/x", scorer, "m", s) for kind, of in kinds.items() for n, s in enumerate(of)]
 
 
-def test_measures_of_a_perfect_judge_and_of_one_who_knows_one_kind() -> None:
+def test_measures_of_a_perfect_and_a_partial_judge() -> None:
     good, bad = [2.0 + n / 100 for n in range(40)], [n / 100 for n in range(40)]
     found = measures([*ratings("a", true=good, mismatched=bad, cut=good)], thresholds={"a": 1.0}, target=0.9)
     by = {(m.measure, m.of): m.value for m in found}
@@ -147,7 +145,7 @@ def test_without_a_threshold_it_is_chosen_on_one_half_and_measured_on_the_other(
     assert one.n < 80
 
 
-def test_a_judge_who_rated_no_bad_pair_says_nothing() -> None:
+def test_ratings_without_bad_pairs_give_no_measures() -> None:
     assert [*measures(ratings("a", true=[1.0, 2.0]), thresholds={}, target=0.9)] == []
 
 
@@ -158,7 +156,7 @@ def test_halves_keep_the_versions_of_a_pair_together() -> None:
     assert 60 < half[:200].sum() < 140
 
 
-def test_two_judges_who_know_different_things_are_better_together() -> None:
+def test_combining_complementary_judges_improves_the_auc() -> None:
     draw = np.random.default_rng(1)
     n = 200
     scores = {

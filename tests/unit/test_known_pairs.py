@@ -62,6 +62,6 @@ def test_own_labels() -> None:
      ('{"instruction": "i", "response": "\\ud800", "label": true}', "unpaired surrogate"),
      ("[" * 100_000, "line 1: no JSON object")],
 )  # fmt: skip
-def test_a_bad_label_says_which_line(line: str, message: str) -> None:
+def test_a_bad_label_error_names_the_line(line: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         list(labelled([line]))

@@ -52,7 +52,7 @@ def test_each_fault_is_named(tmp_path: Path) -> None:
         TRAINING_EXAMPLES,
         [EXAMPLE | {"example_id": "f", "source_id": "c"}, EXAMPLE | {"example_id": "g", "source_id": "x"}],
     )
-    account = "ops.runs: the account of finetune, run r-1, is open: 5 in, 0 out"
+    account = "ops.runs: the counts of finetune, run r-1, do not balance: 5 in, 0 out, dropped or quarantined"
     assert faults(str(tmp_path)) == [
         "silver.candidates: keys that occur more than once: 1, e.g. c",
         "silver.candidates: rows that break instruction_not_empty: 2, e.g. c",
@@ -62,12 +62,13 @@ def test_each_fault_is_named(tmp_path: Path) -> None:
         "gold.training_examples.source_id: values that are not in silver.seed_pairs.pair_id or "
         "silver.candidates.candidate_id: 1, e.g. x",
         account,
-        "ops.releases: gold.training_examples@0 where dataset = 'test/forward-0' is not what was released",
-        "ops.models: m was trained on other rows than the 1 of its pinned version",
+        "ops.releases: gold.training_examples@0 where dataset = 'test/forward-0' is not what was released: "
+        f"1 rows with digest {DIGEST[:12]}, released were 1 with 000000000000",
+        "ops.models: m was trained on other rows than version 0 of test/forward-0 holds",
     ]
 
 
-def test_what_is_no_lake_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_lake_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"/none: no such folder; name the lake"):
         faults(str(tmp_path / "none"))
     with pytest.raises(JobError, match=r": not a lake, since it has no table ops\.runs; name the folder"):
@@ -98,7 +99,7 @@ def test_what_is_no_lake_is_said_in_one_sentence(tmp_path: Path) -> None:
         ({"n_rows": 2}, "is not what was released"),
     ],
 )
-def test_a_release_that_is_not_there_is_a_fault(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
+def test_a_release_that_differs_or_is_missing_is_a_fault(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
     _trained(tmp_path)
     plant(tmp_path, RELEASES, [RELEASE | {"release_id": "r2"} | change])
     (found,) = faults(str(tmp_path))
@@ -138,7 +139,7 @@ def test_a_table_that_cannot_be_read_is_one_fault(tmp_path: Path, table: Table) 
     assert "Could not open Parquet input source 'part-" in found
 
 
-def test_beside_a_column_that_leads_to_a_spoilt_table_the_others_are_looked_at(tmp_path: Path) -> None:
+def test_other_references_are_checked_despite_an_unreadable_table(tmp_path: Path) -> None:
     _trained(tmp_path)
     row = {"candidate_id": "c", "method_digest": "d", "segment_id": "s", "instruction": "Q?", "response": "A.",
            "model_id": "m", "request_id": "q"}  # fmt: skip
@@ -181,7 +182,7 @@ def test_a_column_that_an_older_lake_lacks_may_be_null_or_is_a_fault(tmp_path: P
     ]
 
 
-def test_a_run_that_was_killed_has_no_row_and_is_no_fault(tmp_path: Path) -> None:
+def test_a_killed_run_without_a_row_is_not_a_fault(tmp_path: Path) -> None:
     _trained(tmp_path)
     answer = {
         "request_id": "q", "run_id": "killed", "attempt": 1, "stage": "candidates", "model_id": "m", "subject_id": "s",

@@ -36,14 +36,14 @@ def test_languages() -> None:
 
 @settings(deadline=None)
 @given(st.lists(texts, max_size=12))
-def test_each_text_is_judged_as_if_it_came_alone(py3langid: LanguageIdentifier, batch: list[str]) -> None:
+def test_batching_does_not_change_the_language(py3langid: LanguageIdentifier, batch: list[str]) -> None:
     for text, (code, probability) in zip(batch, identify_languages(batch), strict=True):
         ranking = dict(py3langid.rank(text))
         assert probability == pytest.approx(ranking[code], abs=1e-3)
         assert probability == pytest.approx(max(ranking.values()), abs=1e-3)
 
 
-def test_more_texts_than_are_walked_at_once_keep_their_order() -> None:
+def test_more_texts_than_one_batch_keep_their_order() -> None:
     some = [SENTENCES[n % 5] * (1 + n % 3) for n in range(TEXTS + 7)]
     assert [code for code, _ in identify_languages(some)] == [
         ["en", "de", "fr", "ru", "zh"][n % 5] for n in range(len(some))

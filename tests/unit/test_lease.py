@@ -50,7 +50,7 @@ def test_a_second_run_of_an_experiment_is_refused_until_the_first_ends(tmp_path:
     assert list((tmp_path / lease.FOLDER).rglob("*.json")) == []
 
 
-def test_a_lease_that_is_being_written_counts(tmp_path: Path) -> None:
+def test_a_lease_that_is_being_written_is_respected(tmp_path: Path) -> None:
     """A renewal on HDFS empties the file for a moment."""
     leave(tmp_path, own(tmp_path))
     file = tmp_path / lease.FOLDER / "demo" / "mine.json"
@@ -63,21 +63,21 @@ def test_a_lease_that_is_being_written_counts(tmp_path: Path) -> None:
     written.join()
 
 
-def test_a_lease_whose_writer_died_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "READS", 2)
+def test_an_empty_lease_of_a_dead_writer_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "READ_TRIES", 2)
     leave(tmp_path, own(tmp_path))
     (tmp_path / lease.FOLDER / "demo" / "mine.json").write_text("")
     with held(NO_SPARK, str(tmp_path), "demo", "next") as holding:
         assert holding.dead == []
 
 
-def test_who_has_just_begun_may_commit(tmp_path: Path) -> None:
+def test_a_new_lease_allows_commits(tmp_path: Path) -> None:
     with held(NO_SPARK, str(tmp_path), "demo", "first") as holding:
         holding.require()
         assert replace(holding.lease, machine="another").is_alive(), "other hosts wait for it"
 
 
-def test_a_refusal_tells_the_times_in_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_gives_times_in_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     midnight_in_2100 = 4102444800.0
     leave(tmp_path, replace(own(tmp_path), machine="another", since=3723.0, expires=midnight_in_2100 + 3661))
     said = r"since 01:02:03 UTC; .* \(its lease ends at 01:01:01 UTC unless"
@@ -89,7 +89,7 @@ def test_a_refusal_tells_the_times_in_utc(tmp_path: Path, monkeypatch: pytest.Mo
     time.tzset()
 
 
-def test_of_two_that_start_together_one_waits_and_tries_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_simultaneous_runs_one_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave(tmp_path, replace(own(tmp_path), loop_id="other", since=time.time()))
     waits: list[float] = []
 
@@ -102,29 +102,29 @@ def test_of_two_that_start_together_one_waits_and_tries_again(tmp_path: Path, mo
         assert (len(waits), holding.dead) == (1, [])
 
 
-def test_who_comes_later_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_run_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave(tmp_path, replace(own(tmp_path), loop_id="other", since=time.time() - 1.5))
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits"))
     with pytest.raises(WaitingError, match="experiment demo"), held(NO_SPARK, str(tmp_path), "demo", "next"):
         raise AssertionError("two hold the lease")
 
 
-def test_a_lease_that_another_host_took_away_is_given_back_all_the_same(tmp_path: Path) -> None:
+def test_giving_back_a_removed_lease_succeeds(tmp_path: Path) -> None:
     with held(NO_SPARK, str(tmp_path), "demo", "first"):
         (tmp_path / lease.FOLDER / "demo" / "first.json").unlink()
 
 
-def test_a_machine_is_known_by_its_boot(tmp_path: Path) -> None:
+def test_a_machine_is_identified_by_its_boot_id(tmp_path: Path) -> None:
     """The numbers of processes and of their namespaces come again."""
     assert Path("/proc/sys/kernel/random/boot_id").read_text().strip() in own(tmp_path).machine
 
 
-def test_the_start_of_a_process_of_any_name_is_known(tmp_path: Path) -> None:
+def test_the_start_time_is_read_for_any_process_name(tmp_path: Path) -> None:
     (tmp_path / "a) b c").symlink_to("/bin/sleep")
     with subprocess.Popen([tmp_path / "a) b c", "60"]) as later:
-        started = process._start(later.pid)
+        started = process._start_time(later.pid)
         later.kill()
-    assert int(started) > int(process._start(os.getpid()))
+    assert int(started) > int(process._start_time(os.getpid()))
 
 
 def test_of_many_that_start_together_no_two_hold_the_lease(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_of_many_that_start_together_no_two_hold_the_lease(tmp_path: Path) -> No
         assert sum(threads.map(run, range(6))) >= 1
 
 
-def test_the_lease_of_a_process_that_is_gone_is_taken_at_once_and_told(tmp_path: Path) -> None:
+def test_the_lease_of_a_dead_process_is_taken_over_at_once(tmp_path: Path) -> None:
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     mine = own(tmp_path)
     leave(tmp_path, replace(mine, loop_id="gone", pid=int(gone.stdout)))
@@ -168,9 +168,7 @@ def test_the_lease_of_another_host_stands_until_it_expires(tmp_path: Path) -> No
         assert [dead.loop_id for dead in holding.dead] == ["elsewhere"]
 
 
-def test_a_lease_is_renewed_and_without_that_nothing_is_committed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unrenewed_lease_prevents_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError("no space is left")
 
@@ -181,8 +179,8 @@ def test_a_lease_is_renewed_and_without_that_nothing_is_committed(
             return True
         return False
 
-    monkeypatch.setattr(lease, "RENEWED_EVERY", 0.02)
-    monkeypatch.setattr(lease, "LASTS", 0.5)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(lease, "LIFETIME_SECONDS", 0.5)
     with held(NO_SPARK, str(tmp_path), "demo", "first") as holding:
         time.sleep(0.7)
         deadline = time.monotonic() + 30
@@ -210,7 +208,7 @@ def test_the_lease_of_a_lake_in_a_store_is_a_file_of_the_store(monkeypatch: pyte
         remove=lambda of, place: of.files.pop(place, None),
     )
     monkeypatch.setattr(lease, "jvm", store)
-    monkeypatch.setattr(lease, "TRIES", 1)
+    monkeypatch.setattr(lease, "ACQUIRE_TRIES", 1)
     with held(spark, "s3a://bucket/lake/", "demo", "first") as holding:
         assert {name: json.loads(text) for name, text in files.items()} == {
             "s3a://bucket/lake/_leases/demo/first.json": asdict(holding.lease)

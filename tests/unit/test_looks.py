@@ -36,7 +36,7 @@ def rows(said: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in said.splitlines()]
 
 
-def test_tables_tell_what_is_there(look: Command, finished_root: str) -> None:
+def test_tables_lists_versions_rows_and_sizes(look: Command, finished_root: str) -> None:
     found = {row["name"]: row for row in rows(look("tables", "--json", "--lake", finished_root).out)}
     assert (found["gold.curated"]["version"], found["gold.curated"]["rows"]) == (1, 30)
     assert found["gold.curated"]["bytes"] > 0
@@ -44,7 +44,7 @@ def test_tables_tell_what_is_there(look: Command, finished_root: str) -> None:
     assert (found["bronze.conversations"]["version"], found["bronze.conversations"]["rows"]) == (None, 0)
 
 
-def test_rows_are_counted_where_the_log_has_no_numbers(tmp_path: Path, look: Command) -> None:
+def test_rows_are_counted_if_the_log_has_no_statistics(tmp_path: Path, look: Command) -> None:
     file = tmp_path / "lake" / RUNS.path
     plant(tmp_path / "lake", MODELS, [])
     write_deltalake(str(file), arrow_of(RUNS, []).select(["run_id"]).slice(0, 0))
@@ -63,7 +63,7 @@ def test_rows_are_counted_where_the_log_has_no_numbers(tmp_path: Path, look: Com
     assert (runs["version"], runs["rows"]) == (2, 5)
 
 
-def test_history_is_newest_first_and_knows_commits_of_others(look: Command, finished_root: str) -> None:
+def test_history_is_newest_first_and_shows_foreign_commits(look: Command, finished_root: str) -> None:
     found = rows(look("history", "gold.curated", "--json", "--lake", finished_root).out)
     assert [(row["version"], row["operation"], row["rows"], row["job"]) for row in found] == [
         (1, "WRITE", 13, None),
@@ -80,7 +80,7 @@ def test_releases_are_oldest_first(look: Command, finished_root: str) -> None:
 
 
 @pytest.mark.parametrize("words", [*LOOKS, ["report", "--out", os.devnull]], ids=" ".join)
-def test_a_look_starts_no_jvm(words: list[str], finished_root: str, tmp_path: Path) -> None:
+def test_read_only_commands_start_no_jvm(words: list[str], finished_root: str, tmp_path: Path) -> None:
     """In a process without Java, which imports none of the jobs and nothing of torch, aiohttp, scipy or matplotlib."""
     code = (
         "import sys; from jobs.__main__ import main; code = main(sys.argv[1:]); "
@@ -151,7 +151,7 @@ def test_a_lake_of_another_release(tmp_path: Path) -> None:
         view.rows("SELECT * FROM gold.curated")
 
 
-def test_every_look_at_a_table_of_another_release_is_one_sentence(tmp_path: Path, look: Command) -> None:
+def test_read_only_commands_report_another_release_in_one_sentence(tmp_path: Path, look: Command) -> None:
     rows = arrow_of(RUNS, [])
     write_deltalake(f"{tmp_path}/{RUNS.path}", rows.drop_columns(["status"]).append_column("mood", rows["job"]))
     for words in (["report"], ["sql", "SELECT 1 FROM ops.runs", "--engine", "duckdb"]):
@@ -175,7 +175,7 @@ def test_a_column_that_a_later_release_added_is_null_and_a_missing_table_empty(t
         assert view.rows("SELECT * FROM ops.models") == []
 
 
-def test_a_version_is_a_table_of_its_own(finished_root: str) -> None:
+def test_each_version_is_a_separate_table(finished_root: str) -> None:
     with LakeView(finished_root) as view:
         counts = [view.rows(f"SELECT count(*) AS n FROM {view.open(CURATED, v)}")[0]["n"] for v in (0, 1, None)]
         assert counts == [17, 30, 30]
@@ -187,7 +187,7 @@ def test_a_version_is_a_table_of_its_own(finished_root: str) -> None:
             view.open(CONVERSATIONS, 0)
 
 
-def test_values_are_bound_and_never_text_of_the_query(finished_root: str) -> None:
+def test_query_parameters_are_bound(finished_root: str) -> None:
     asked = "SELECT model_id FROM ops.models WHERE model_id = $id OR model_id IN (SELECT unnest($ids)) ORDER BY 1"
     with LakeView(finished_root) as view:
         assert view.rows(asked, {"id": "' OR true --", "ids": FORWARD[:1], "unused": 1}) == [{"model_id": FORWARD[0]}]
@@ -225,7 +225,7 @@ def test_a_store_that_cannot_be_read_is_one_sentence_and_tells_no_secret(
     assert said.code == 1
     assert said.err.startswith("humpback: s3a://bucket/lake: bronze.documents cannot be read: ")
     assert said.err.endswith(
-        "; give the store's credentials in the environment, or ask `humpback sql`, which is Spark's\n"
+        "; give the store's credentials in the environment, or use `humpback sql`, which runs on Spark\n"
     )
     assert said.err.count("\n") == 1
     assert "s3cret" not in said.err

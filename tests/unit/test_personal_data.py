@@ -81,7 +81,7 @@ KINDS_BY_REGION = [
 
 
 @pytest.mark.parametrize(("kind", "region"), KINDS_BY_REGION)
-def test_what_only_looks_like_personal_data_is_left(kind: str, region: str | None) -> None:
+def test_lookalikes_of_personal_data_are_kept(kind: str, region: str | None) -> None:
     share, examples = share_wrong(kind, False, region)
     assert share <= 0.005, examples
 
@@ -134,7 +134,7 @@ def test_numbers_of_other_countries_and_their_dates() -> None:
         ("bump foo from 1.2.3.44 to 1.2.3.45", None),
     ],
 )  # fmt: skip
-def test_places_where_a_word_or_a_sign_decides(text: str, region: str | None) -> None:
+def test_context_words_and_signs_decide(text: str, region: str | None) -> None:
     personal = {"415-867-5309", "415-867-2015", "4158675309", "0044 117 496 0123", "030 123456-0", "x@y.com"}
     personal |= {"81.2.69.142", "81.2.69.150", "12.34.56.78"}
     clean, _ = scrubbed(text, KINDS, region)
@@ -148,7 +148,7 @@ PARTS = st.sampled_from([*STAND_INS.values(), "a@b.co", "@c.de", "212.94.201.10"
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(PARTS, max_size=8).map("".join) | st.text(max_size=80))
-def test_a_scrubbed_text_has_nothing_left_to_scrub(text: str) -> None:
+def test_scrubbing_is_idempotent(text: str) -> None:
     clean, counts = scrubbed(text, KINDS)
     assert (clean == text) == (not counts)
     assert scrubbed(clean, KINDS) == (clean, {})

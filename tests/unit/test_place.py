@@ -100,7 +100,7 @@ def test_vacuum_deletes_what_no_version_needs_and_nothing_else(tmp_path: Path, n
     assert _vacuum(folder, [0, 2], 0, None) == []
 
 
-def test_a_plain_path_is_given_as_it_is_and_a_link_to_another_is_not(tmp_path: Path) -> None:
+def test_a_plain_path_is_used_directly_and_a_mangled_link_target_is_not(tmp_path: Path) -> None:
     (tmp_path / "50%25").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "50%25")
     for place, same in ((tmp_path, True), (tmp_path / "50%25", False), (tmp_path / "link", False)):

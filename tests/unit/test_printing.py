@@ -39,5 +39,5 @@ def test_json_lines_hold_every_kind_of_value() -> None:
     }  # fmt: skip
 
 
-def test_two_columns_of_one_name_are_two() -> None:
+def test_duplicate_column_names_are_kept() -> None:
     assert [*as_json_lines(Rows(("a", "a"), [(1, 2)]))] == ['{"a":1,"a":2}']

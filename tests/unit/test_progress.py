@@ -20,7 +20,7 @@ def run() -> Run:
     return Run("generate-candidates", "test", "0" * 16, CANDIDATES)
 
 
-def test_the_prefix_caches_hits_are_of_this_run_alone(run: Run) -> None:
+def test_prefix_cache_hits_are_counted_from_the_start_of_the_run(run: Run) -> None:
     looks = iter([(1e6, 2e5), (1.5e6, 6e5), (1.5e6, 6e5)])
 
     def script(*_: object) -> tuple[int, dict[str, str], bytes]:
@@ -32,14 +32,14 @@ def test_the_prefix_caches_hits_are_of_this_run_alone(run: Run) -> None:
     assert run.row("ok")["prefix_hit_rate"] == 0.8
 
 
-def test_a_server_that_does_not_count_says_nothing(run: Run) -> None:
+def test_a_server_without_counters_counts_as_zero(run: Run) -> None:
     with serving(lambda *_: (404, {}, {})) as endpoint, watched((Endpoint(endpoint),), run, 3):
         pass
     assert run.row("ok")["prefix_hit_rate"] is None
 
 
 @pytest.mark.parametrize("number", ["NaN", "+Inf", "-5", "1.2.3", "1e999", "1e", "9" * 400, "1e15", "many", ""])
-def test_a_counter_that_is_none_counts_nothing(run: Run, number: str) -> None:
+def test_an_invalid_counter_is_ignored(run: Run, number: str) -> None:
     text = METRICS.format(queries=number, hits=number).encode()
     with serving(lambda *_: (200, {}, text)) as endpoint, watched((Endpoint(endpoint),), run, 3):
         pass

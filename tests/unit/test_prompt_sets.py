@@ -35,7 +35,7 @@ def test_a_missing_file_is_named() -> None:
         read_prompts("nowhere.jsonl")
 
 
-def test_the_projects_own_set() -> None:
+def test_the_built_in_set() -> None:
     prompts = read_prompts(None)
     assert len(prompts) >= 10
     assert len({text for _, text in prompts}) == len(prompts)

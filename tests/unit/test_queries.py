@@ -31,7 +31,7 @@ def function(*name: str, group: str | None = "string_funcs") -> PlanNode:
         [PlanNode("Upper", f"{EXPRESSIONS}.aggregate")],
     ],
 )
-def test_what_reads_is_run(nodes: list[PlanNode]) -> None:
+def test_reading_statements_are_accepted(nodes: list[PlanNode]) -> None:
     require_reading([PROJECT, *nodes])
 
 
@@ -52,13 +52,13 @@ def test_what_reads_is_run(nodes: list[PlanNode]) -> None:
         (function("new", group="groups_to_come"), "the function new is not run"),
     ],
 )
-def test_what_does_anything_else_is_refused_by_name(node: PlanNode, said: str) -> None:
+def test_other_operations_are_refused_by_name(node: PlanNode, said: str) -> None:
     with pytest.raises(JobError) as refused:
         require_reading([PROJECT, node])
     assert str(refused.value).startswith(f"sql: {said}")
 
 
-def test_a_subquerys_name_hides_no_file() -> None:
+def test_a_cte_name_does_not_allow_a_file_path() -> None:
     with pytest.raises(JobError, match=r"text\.mine is not a table"):
         require_reading([PlanNode("UnresolvedWith", LOGICAL, ("mine", "text.mine")), relation("text", "mine")])
 

@@ -93,12 +93,12 @@ def test_markdown(body: str, expected: str) -> None:
         ("<button aria-expanded=false>Menu</button><button class=collapsed>Show more</button>So.", "So."),
     ],
 )
-def test_a_button_that_unfolds_is_read_and_one_that_acts_is_not(body: str, expected: str) -> None:
+def test_accordion_buttons_are_read_and_action_buttons_are_not(body: str, expected: str) -> None:
     assert text(body) == expected
 
 
 @pytest.mark.timeout(20)
-def test_cells_that_ask_for_many_places_take_few() -> None:
+def test_huge_colspans_are_limited() -> None:
     wide = "<table><tr>" + "<td>a" * 1000 + "<tr><td colspan=99999 rowspan=99999>a<td>b" * 10_000 + "</table>"
     assert len(text(wide)) < 20 * len(wide)
 
@@ -133,7 +133,7 @@ def test_a_header_alone_in_its_element_roots_what_follows() -> None:
     assert sections("<div><div class=titlepage><h2>A</h2></div><p>a</div>") == [(2, "A", 0, "a")]
 
 
-def test_headers_in_furniture_are_none() -> None:
+def test_headers_in_page_furniture_are_ignored() -> None:
     assert sections("<nav><h2>Menu</h2></nav><div hidden><h2>B</h2></div><h2>C</h2>c") == [(2, "C", 0, "c")]
 
 

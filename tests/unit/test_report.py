@@ -66,7 +66,7 @@ def counted(view: LakeView, where: str) -> int:
     return row["n"]
 
 
-def test_each_rule_is_shown_with_what_came_to_it(facts: dict, view: LakeView) -> None:
+def test_each_rule_is_shown_with_its_input_count(facts: dict, view: LakeView) -> None:
     assert [rule.name for rule in facts["rules"]] == [*DROP_REASONS]
     short, upper = (rule for rule in facts["rules"] if rule.n_dropped)
     assert (short.name, short.n_in, upper.name) == ("too_short", 240, "uppercase_header")
@@ -133,7 +133,7 @@ def test_answers_stand_side_by_side(facts: dict) -> None:
     assert [one["prompt_id"] for one in facts["answers"]["prompts"]] == [f"p{n}" for n in range(6)]
 
 
-def test_work_is_the_last_loop_that_did_any(facts: dict) -> None:
+def test_last_work_is_the_last_loop_that_did_anything(facts: dict) -> None:
     assert [run["job"] for run in facts["work"]][::5] == ["ingest-documents", "curate"]
     assert sum(run["n_calls"] for run in facts["work"]) == 382
     assert facts["last_run"]["seconds"] == 0.5
@@ -163,7 +163,7 @@ def test_report_is_written_beside_the_lake_it_links_into(made: tuple[dict, str])
     assert html.count("<svg") == 11
 
 
-def test_the_command_says_where_it_is(look: Command, finished_root: str, tmp_path: Path) -> None:
+def test_the_report_command_prints_the_path(look: Command, finished_root: str, tmp_path: Path) -> None:
     words = ("report", "--lake", finished_root, "--out", tmp_path / "r.html")
     assert look(*words).out == f"report: {tmp_path}/r.html\n"
     assert json.loads(look(*words, "--json").out) == {"report": f"{tmp_path}/r.html"}

@@ -25,7 +25,7 @@ def figure(what: str = "x", ours: float = 2.0, unit: str = "s", peer: float | No
         (figure(ours=8, unit="s"), None),
     ],
 )
-def test_above_one_ours_is_better(found: Figure, ratio: float | None) -> None:
+def test_a_ratio_above_1_means_ours_is_better(found: Figure, ratio: float | None) -> None:
     assert found.ratio == ratio
 
 

@@ -27,7 +27,7 @@ def recipe(**sections: Any) -> Recipe:
         ({"build_training_examples": {"seed_tag": "Another."}}, {"likelihood_gain", "ending"}),
     ],
 )
-def test_a_setting_makes_the_scores_stale_that_it_shapes(sections: dict[str, Any], stale: set[str]) -> None:
+def test_a_setting_changes_the_digests_of_dependent_scores(sections: dict[str, Any], stale: set[str]) -> None:
     changed = recipe(**sections)
     assert {name for name in SCORERS if scores_digest(changed, name) != scores_digest(recipe(), name)} == stale
 
@@ -49,6 +49,6 @@ def test_every_scorer_has_digests_of_its_own() -> None:
     [{"score_candidates": {"scorers": ["rubrik"]}}, {"curate": {"gates": {"rubrik": 3}}},
      {"score_candidates": {"limits": {"rubrik": 3}}}],
 )  # fmt: skip
-def test_a_scorer_that_is_not_there_is_named_with_those_that_are(section: dict[str, Any]) -> None:
+def test_an_unknown_scorer_error_lists_the_scorers(section: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"unknown scorer 'rubrik'; the scorers are rubric, additive, expected"):
         recipe(**section)

@@ -83,7 +83,7 @@ def test_is_repetitive(text: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(("max_jaccard", "expected"), [(0.49, True), (0.5, False)])
-def test_sentences_that_share_just_as_much_as_they_may_are_no_repetition(max_jaccard: float, expected: bool) -> None:
+def test_similarity_at_the_limit_is_not_repetitive(max_jaccard: float, expected: bool) -> None:
     text = "One two three four five six. One two three four seven eight."  # 4 of 8 words
     assert is_repetitive(text, 1, max_jaccard) is expected
 

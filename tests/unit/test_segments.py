@@ -95,7 +95,7 @@ def test_sections_beside_the_text_are_pieces_of_their_own(html: str, expected: l
     assert [x["position"] for x in found] == list(range(len(found)))
 
 
-def test_what_is_left_out_does_not_count_for_the_length() -> None:
+def test_omitted_text_does_not_count_towards_the_length() -> None:
     html = f"<h1>A</h1>{p(1400)}<h2>See also</h2>{p(900)}<h2>B</h2>{p(1589)}"
     assert cut(html) == [("A", 1400 + 2 + 4 + 2 + 1589, None), ("See also", 900, None)]
     assert [header for header, _, _ in cut(html.replace("<h2>B", f"<h2>C</h2>{p(9)}<h2>B"))] == [
@@ -173,7 +173,7 @@ def _own_texts(node: Node) -> list[str]:
     return [text for x in _nodes(node) for text in x.paragraphs]
 
 
-def test_a_page_without_headers_is_cut_by_paragraphs_where_that_is_wanted() -> None:
+def test_headerless_pages_are_cut_by_paragraphs_if_enabled() -> None:
     html = p(400) + p(400) + p(MAX + 1) + p(200)
     found = [(x["n_chars"], x["fault"], x["needs_header"]) for x in pieces(html, MIN, MAX, headerless=True)]
     assert found == [(802, None, False), (MAX + 1, "too_long", False), (200, "too_short", False)]
@@ -194,7 +194,7 @@ LINES = st.one_of(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(LINES, max_size=12), st.sampled_from(["\n", "\r\n", "\n\n", "\u2028"]))
-def test_a_text_gives_the_pieces_of_a_page_whose_paragraphs_are_its_lines(lines: list[str], end: str) -> None:
+def test_plain_text_lines_are_treated_as_paragraphs(lines: list[str], end: str) -> None:
     text = end.join(lines)
     html = "".join(f"<p>{escape(line)}</p>" for line in text.splitlines() if line.strip())
     for headerless in (True, False):
@@ -202,7 +202,7 @@ def test_a_text_gives_the_pieces_of_a_page_whose_paragraphs_are_its_lines(lines:
         assert of_text == list(pieces(html, MIN, MAX, headerless=headerless))
 
 
-def test_what_looks_like_markup_in_a_text_stays() -> None:
+def test_markup_like_characters_in_plain_text_stay() -> None:
     text = "# Tea\n\n<h1>Water</h1> first & then\n    the *leaves*"
     (piece,) = pieces(text, 1, MAX, "text/plain", headerless=True)
     assert (piece["header"], piece["text"]) == ("", "# Tea\n\n<h1>Water</h1> first & then\n\nthe *leaves*")

@@ -86,7 +86,7 @@ def test_a_request_goes_to_the_least_loaded() -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_who_is_to_be_avoided_comes_last() -> None:
+def test_the_server_to_avoid_is_chosen_last() -> None:
     of = made()
     a, b = each(of).values()
     b.open_requests = 7
@@ -95,7 +95,7 @@ def test_who_is_to_be_avoided_comes_last() -> None:
     assert taken(alone, avoid=each(alone)["a"]).url == "a"
 
 
-def test_a_server_rests_after_faults_in_a_row_and_one_request_tries_it_then(clock: Clock) -> None:
+def test_a_server_rests_after_consecutive_faults_and_is_probed_by_one_request(clock: Clock) -> None:
     of = made()
     a, b = each(of).values()
     b.open_requests = 7
@@ -128,7 +128,7 @@ def test_a_server_rests_as_long_as_it_asks_for_if_not_shorter(clock: Clock) -> N
         assert a.rests_until == clock.now + rests
 
 
-def test_where_all_rest_the_first_to_wake_is_waited_for(clock: Clock) -> None:
+def test_if_all_servers_rest_the_first_available_is_awaited(clock: Clock) -> None:
     of = made()
     a, b = each(of).values()
     of.failed(a, unreachable=True, rest=5.0)
@@ -137,7 +137,7 @@ def test_where_all_rest_the_first_to_wake_is_waited_for(clock: Clock) -> None:
     assert clock.waits == pytest.approx([3.05])
 
 
-def test_silence_is_that_none_has_answered_for_longer_than_we_wait(clock: Clock) -> None:
+def test_silence_means_no_answer_within_the_patience(clock: Clock) -> None:
     of = made()
     a, b = each(of).values()
     clock.now += PATIENCE
@@ -171,14 +171,14 @@ def test_every_sign_of_life_ends_the_silence(clock: Clock, sign: Callable[[Serve
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_fault_is_no_sign_of_life(clock: Clock) -> None:
+def test_faults_do_not_end_the_silence(clock: Clock) -> None:
     of = made()
     clock.now += 2 * PATIENCE
     of.failed(each(of)["a"])
     assert of.is_silent
 
 
-def test_an_absurd_server_is_asked_at_once_where_no_other_is(clock: Clock) -> None:
+def test_the_only_server_is_used_at_once_after_malformed_replies(clock: Clock) -> None:
     of = made()
     a, b = each(of).values()
     for _ in range(FAULTS_IN_A_ROW):
@@ -197,7 +197,7 @@ def test_an_absurd_server_is_asked_at_once_where_no_other_is(clock: Clock) -> No
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_server_that_the_settings_do_not_fit_is_asked_no_more() -> None:
+def test_a_misfit_server_is_not_used_again() -> None:
     of = made()
     a, b = each(of).values()
     of.misfit(a, "HTTP 401")
@@ -235,7 +235,7 @@ def answer(of: Servers, n: int, seconds: float | None) -> None:
         of.answered(each(of)["a"], seconds)
 
 
-def test_a_request_hangs_once_it_takes_far_longer_than_those_before(clock: Clock) -> None:
+def test_a_request_hangs_if_it_takes_far_longer_than_earlier_ones(clock: Clock) -> None:
     of = made(hung=2.0)
     assert waited(of, clock, 0) == TIMEOUT
     answer(of, KNOWN - 1, 1.0)
@@ -256,7 +256,7 @@ def test_the_limit_of_an_open_request_follows_the_answers_that_come(clock: Clock
     assert waited(of, clock, 0) == pytest.approx(2.0 + 1.0), "of 3 seconds it has waited 2"
 
 
-def test_what_is_asked_is_returned(clock: Clock) -> None:
+def test_unless_hung_returns_the_result(clock: Clock) -> None:
     of, begins = made(), clock.now
 
     async def call() -> str:

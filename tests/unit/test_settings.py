@@ -13,20 +13,20 @@ def test_the_recipe_gives_exactly_these_settings() -> None:
     assert parse_settings(json.dumps(GIVEN)).model_dump(mode="json") == GIVEN
 
 
-def test_settings_that_determine_a_model_are_digested_as_ever() -> None:
+def test_training_settings_keep_their_digest() -> None:
     """A model is trained anew where its settings differ: their names, types and defaults are part of a lake."""
     paper = {
         "method": "full", "learning_rate": 1e-05, "final_learning_rate": 9e-06, "weight_decay": 0.1, "dropout": 0.1,
         "batch_size": 32, "small_batch_size": 8, "epochs": 3.0, "max_length": 2048, "dev_examples": 256,
         "lora_rank": 16, "lora_alpha": 32, "lora_layers_from": 0, "dtype": "auto", "seed": 0,
     }  # fmt: skip
-    assert TrainingSettings(**Finetune().settings("forward", 1)).that_count() == paper
+    assert TrainingSettings(**Finetune().settings("forward", 1)).result_settings() == paper
     one_pass = Finetune(method="lora", launcher="external", epochs_of={"forward-1": 1}).settings("forward", 1)
-    assert TrainingSettings(**one_pass).that_count() == paper | {"method": "lora", "epochs": 1.0}
+    assert TrainingSettings(**one_pass).result_settings() == paper | {"method": "lora", "epochs": 1.0}
 
 
 def test_every_setting_counts_or_changes_the_speed_only() -> None:
-    assert TrainingSettings().that_count().keys() | SPEED_ONLY == TrainingSettings.model_fields.keys()
+    assert TrainingSettings().result_settings().keys() | SPEED_ONLY == TrainingSettings.model_fields.keys()
 
 
 @pytest.mark.parametrize(("flag", "mode"), [(True, "full"), (False, "none"), ("selective", "selective")])
@@ -34,7 +34,7 @@ def test_flags_of_earlier_releases_are_modes(flag: object, mode: str) -> None:
     assert TrainingSettings.model_validate({"gradient_checkpointing": flag}).gradient_checkpointing == mode
 
 
-def test_the_recipe_says_what_the_trainer_would_refuse() -> None:
+def test_the_recipe_rejects_what_the_trainer_would_refuse() -> None:
     with pytest.raises(ValidationError, match="9e-06 is above learning_rate 1e-06"):
         Finetune(learning_rate=1e-6)
 
@@ -51,7 +51,7 @@ def test_every_fault_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", TrainingSettings.model_fields)
-def test_no_default_stands_in_for_a_setting_that_is_not_given(name: str) -> None:
+def test_missing_settings_have_no_default(name: str) -> None:
     with pytest.raises(TrainingError, match=f"--settings: {name} is missing$"):
         parse_settings(json.dumps({k: v for k, v in GIVEN.items() if k != name}))
 
@@ -71,7 +71,7 @@ def test_values_out_of_range(change: dict[str, object], message: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "not valid JSON"), ("[]", "not a JSON object")])
-def test_what_is_no_object(text: str, message: str) -> None:
+def test_settings_that_are_not_an_object(text: str, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         parse_settings(text)
 

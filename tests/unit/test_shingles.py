@@ -37,7 +37,7 @@ def test_words_of_ascii_are_those_of_a_regular_expression(texts: list[str]) -> N
 
 
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=9), max_size=6), st.integers(1, 6))
-def test_runs_are_equal_where_their_words_are(texts: list[list[str]], n: int) -> None:
+def test_equal_word_runs_have_equal_hashes(texts: list[list[str]], n: int) -> None:
     found = ngrams(words(pa.array([" ".join(text) for text in texts], pa.string())), n).to_pylist()
     runs = [[tuple(t[i : i + n]) for i in range(max(len(t) - n + 1, 1))] for t in texts]
     assert [len(r) for r in found] == [len(r) for r in runs]

@@ -33,7 +33,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_a_start_that_waits_says_for_whom_and_not_for_ever(
+def test_a_waiting_start_names_the_holder_and_times_out(
     tmp_path: Path, holder: subprocess.Popen[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "jobs")
@@ -48,20 +48,20 @@ def test_a_start_that_waits_says_for_whom_and_not_for_ever(
         assert (tmp_path / "start.lock").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_killed_holder_lets_the_next_one_in(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_killed_holder_releases_the_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     holder.kill()
     with start_lock(tmp_path, limit=10):
         pass
 
 
-def test_a_lock_that_is_not_to_be_had_is_told_of(tmp_path: Path) -> None:
+def test_an_unavailable_lock_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "start.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(JobError, match="set XDG_CACHE_HOME to a folder on a local disk"), start_lock(tmp_path):
         pass
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_the_cache_folder_is_this_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for told, parent in (("", tmp_path / ".cache"), ("relative", tmp_path / ".cache"), (str(tmp_path), tmp_path)):
         monkeypatch.setenv("XDG_CACHE_HOME", told)
@@ -71,7 +71,9 @@ def test_the_cache_folder_is_this_users_alone(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("told", ["", "/dev/null", "/proc/1"])
-def test_without_a_folder_the_way_out_is_named(told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_cache_folder_the_error_names_xdg_cache_home(
+    told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "missing"))
     monkeypatch.setenv("XDG_CACHE_HOME", told)
     with pytest.raises(JobError, match="set XDG_CACHE_HOME to a folder that this user can write"):

@@ -185,7 +185,7 @@ def test_parquet_types_that_writers_use(tmp_path: Path) -> None:
     assert [outcome(row) for row in rows(tmp_path / "a.parquet")] == ["kept", "broken_record"], "not UTF-8"
 
 
-def test_a_parquet_file_that_is_cut_damaged_or_none(tmp_path: Path) -> None:
+def test_truncated_damaged_and_invalid_parquet_files(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     write_parquet(path, fineweb(50), row_group_size=20, write_page_checksum=True)
     whole = path.read_bytes()
@@ -217,7 +217,7 @@ def test_columns_that_are_not_there_are_named(tmp_path: Path, name: str) -> None
     assert outcome(rows(tmp_path / name, columns=Columns("id", "body"))[0]) in ("unreadable_file", "broken_record")
 
 
-def test_a_file_of_other_lines_is_given_up_early(tmp_path: Path) -> None:
+def test_a_file_of_other_json_is_abandoned_early(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"no JSON\n" * (PROBED + 10))
     (row,) = rows(path)

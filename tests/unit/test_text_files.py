@@ -15,7 +15,7 @@ def recipe(**sections: object) -> Recipe:
 
 
 @pytest.mark.parametrize("key", ["url_block_lists", "word_block_lists"])
-def test_a_list_is_part_of_the_method_by_what_it_says(tmp_path: Path, key: str) -> None:
+def test_block_list_entries_are_part_of_the_method_digest(tmp_path: Path, key: str) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_text("b.org\na.org\n")
     other.write_text("\ufeffa.org\n# the same\nb.org\na.org\n", encoding="utf-8")
@@ -27,7 +27,7 @@ def test_a_list_is_part_of_the_method_by_what_it_says(tmp_path: Path, key: str) 
 
 
 @pytest.mark.parametrize("key", ["url_block_lists", "word_block_lists"])
-def test_a_list_that_cannot_be_used_is_named(tmp_path: Path, key: str) -> None:
+def test_an_unusable_list_is_named(tmp_path: Path, key: str) -> None:
     path = tmp_path / "list"
     plan = recipe(extract_segments={key: [str(path)]})
     with pytest.raises(RecipeError, match=f"extract_segments.{key}: .*list: .*No such file"):

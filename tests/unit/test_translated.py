@@ -18,7 +18,7 @@ from schemas import BY_NAME
 from tests.conftest import Command
 from tests.jobs.test_catalog import REACHES_OUT, WRITES
 
-SPARK = "ask Spark: --engine spark"
+SPARK = "use --engine spark"
 QUERIES_ONLY = f"DuckDB's engine runs queries only, SELECT or WITH; {SPARK}"
 BY_JOBS = "the statement holds more than a query; tables are written by jobs alone"
 
@@ -96,7 +96,7 @@ def test_a_query_is_answered_as_spark_would(view: LakeView, text: str, value: ob
         ("SELECT reflect('a', 'b')", 'DuckDB cannot answer this query: Catalog Error: Scalar Function with name reflect does not exist! Did you mean "repeat"?; ' + SPARK),
     ],
 )  # fmt: skip
-def test_what_is_not_answered_is_one_sentence(view: LakeView, text: str, said: str) -> None:
+def test_refused_queries_give_one_sentence(view: LakeView, text: str, said: str) -> None:
     with pytest.raises(JobError) as refused:
         list(answer(view, text).values)
     assert str(refused.value).startswith(f"sql: {said}")
@@ -104,7 +104,7 @@ def test_what_is_not_answered_is_one_sentence(view: LakeView, text: str, said: s
 
 
 @pytest.mark.parametrize("text", WRITES + REACHES_OUT)
-def test_what_spark_refuses_is_refused(view: LakeView, text: str) -> None:
+def test_queries_that_spark_refuses_are_refused(view: LakeView, text: str) -> None:
     with pytest.raises(JobError, match=r"^sql: [^\n]*$"):
         list(answer(view, text).values)
 
@@ -135,7 +135,7 @@ def test_rows_print_as_they_do_by_spark(look: Command, finished_root: str) -> No
     }  # fmt: skip
 
 
-def test_a_file_that_is_gone_is_no_matter_of_dialects(tmp_path: Path, finished_root: str) -> None:
+def test_a_missing_data_file_is_not_reported_as_a_dialect_error(tmp_path: Path, finished_root: str) -> None:
     shutil.copytree(finished_root, tmp_path / "lake")
     for file in (tmp_path / "lake" / BY_NAME["silver.scores"].path).glob("*.parquet"):
         file.unlink()

@@ -126,14 +126,14 @@ def unnumbered(n: int, **told: Any) -> list[bytes]:
 
 
 @pytest.mark.parametrize("off", [-2, 30, 10**9])
-def test_what_follows_a_wrong_length_has_to_be_proved(off: int) -> None:
+def test_records_after_a_wrong_length_need_proof(off: int) -> None:
     wrong = unnumbered(1, length=len(crawls.http(b"<p>tea</p>")) + off)
     plain = outcome(read(b"".join(wrong + unnumbered(3)[1:])))
     assert [rule for rule in plain if rule != "broken_record"][-2:] == ["inside_another_record"] * 2
     assert sorted(outcome(read(crawls.packed(*wrong, *unnumbered(3)[1:])))) == ["0", "1", "2", "broken_record"]
 
 
-def test_damage_ends_what_is_proved_by_the_length_alone() -> None:
+def test_after_damage_a_length_alone_proves_nothing() -> None:
     first, second, third = unnumbered(3)
     assert outcome(read(first + second.replace(b"WARC/1.0", b"WARB/1.0") + third)) == [
         "0",
@@ -146,7 +146,7 @@ def test_damage_ends_what_is_proved_by_the_length_alone() -> None:
     assert outcome(read(b"".join(packed)[:-9])) == ["0", "broken_record", "inside_another_record", "broken_record"]
 
 
-def test_a_block_that_does_not_have_its_digest() -> None:
+def test_a_block_with_a_wrong_digest() -> None:
     """Bytes are lost between two pages, and the first now ends by its length where the second quotes a record."""
     quoted = crawls.record(url="http://example.org/quoted", file_id="")
     first = crawls.record(crawls.http(b"<p>" + b"tea " * 50), "http://example.org/0")
@@ -161,18 +161,18 @@ def test_a_block_that_does_not_have_its_digest() -> None:
     ]
 
 
-def test_a_record_that_packs_better_than_a_bomb_may() -> None:
+def test_a_highly_compressed_record_is_not_a_bomb() -> None:
     """Who owns a page can't have all behind it called damaged."""
     large = crawls.record(crawls.http(bytes(100 * 2**20)), "http://example.org/large", file_id="")
     assert outcome(read(crawls.packed(large, *unnumbered(2)))) == ["too_large", "0", "1"]
 
 
-def test_an_address_that_is_longer_than_headers_are() -> None:
+def test_an_address_longer_than_the_header_limit() -> None:
     long = crawls.record(url="http://example.org/" + "a" * 2**17, file_id="")
     assert outcome(read(long + b"".join(unnumbered(2)))) == ["broken_record", "0", "1"]
 
 
-def test_what_a_member_holds_counts_once_its_checksum_holds() -> None:
+def test_a_member_counts_only_after_its_checksum_is_verified() -> None:
     data = bytearray(gzip.compress(b"".join(unnumbered(4)), 0))  # stored as it is
     data[data.index(b"<p>tea")] ^= 1
     assert outcome(read(bytes(data))) == ["broken_record", *["inside_another_record"] * 3, "broken_record"]
@@ -188,7 +188,7 @@ def test_record_over_the_bound_is_not_read() -> None:
     assert outcome(read(big + numbered(1)[0], max_bytes=100_000)) == ["too_large", "0"]
 
 
-def test_a_length_over_the_bound_that_is_wrong_costs_no_other_record() -> None:
+def test_a_wrong_length_over_the_limit_costs_no_other_record() -> None:
     assert outcome(read(crawls.record(length=10**9) + b"".join(numbered(2)))) == [
         "too_large",
         "broken_record",
@@ -197,7 +197,7 @@ def test_a_length_over_the_bound_that_is_wrong_costs_no_other_record() -> None:
     ]
 
 
-def test_an_unknown_type_is_named_and_passed_over() -> None:
+def test_an_unknown_type_is_reported_and_skipped() -> None:
     assert outcome(read(crawls.record(kind="responsf") + numbered(1)[0])) == ["broken_record", "0"]
 
 
@@ -221,7 +221,7 @@ def test_a_record_over_two_members() -> None:
     assert outcome(read(gzip.compress(data[:300]) + gzip.compress(data[300:]))) == ["0", "1"]
 
 
-def test_a_record_cut_before_it_was_packed() -> None:
+def test_a_record_truncated_before_compression() -> None:
     first, second = numbered(2)
     assert outcome(read(crawls.packed(first[:-12], second))) == ["broken_record", "0", "1"]
 

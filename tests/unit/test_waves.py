@@ -20,7 +20,7 @@ def test_two_waves_fit_side_by_side(cores: int, partitions: int, tasks: int) -> 
     assert tasks_of_a_wave(spark(cores), partitions) == tasks
 
 
-def test_a_cluster_that_grows_on_demand_gets_what_is_asked_for() -> None:
+def test_dynamic_allocation_gets_all_partitions() -> None:
     assert tasks_of_a_wave(spark(2, dynamicAllocation_enabled="true"), 8) == 8
 
 

@@ -42,7 +42,7 @@ def test_every_format_has_its_bits(tmp_path: Path, format: str, finite: list[flo
         assert said == f"1 of {n} weights is NaN or infinite, in 1 of 2 tensors, e.g. {each}"
 
 
-def test_all_are_counted_and_the_adapter_is_looked_at_too(tmp_path: Path) -> None:
+def test_nonfinite_weights_are_counted_in_model_and_adapter(tmp_path: Path) -> None:
     write_weights(tmp_path / "model-00001.safetensors", a=("F32", [0.0] * 3 + [NAN] * 2), odd=("I8", [1]))
     write_weights(tmp_path / "model-00002.safetensors", b=("F16", [INF]), empty=("F32", []))
     assert weights.fault(tmp_path) == "3 of 6 weights are NaN or infinite, in 2 of 3 tensors, e.g. 2 of the 5 in a"
@@ -60,7 +60,7 @@ def test_a_large_tensor_is_counted_in_parts(tmp_path: Path) -> None:
     assert "e.g. 4 of the 524,293 in a" in str(fault(tmp_path, a=("F32", [*values])))
 
 
-def test_a_constant_of_old_models_is_no_weight(tmp_path: Path) -> None:
+def test_constants_of_old_models_are_ignored(tmp_path: Path) -> None:
     assert fault(tmp_path, **{"transformer.h.0.attn.masked_bias": ("F16", [-INF])}) is None
 
 
@@ -72,12 +72,12 @@ def test_a_constant_of_old_models_is_no_weight(tmp_path: Path) -> None:
         ((2).to_bytes(8, "little") + b"[]", "model.safetensors is not a safetensors file: its header cannot be read"),
     ],
 )
-def test_another_file_is_a_fault(tmp_path: Path, contents: bytes, said: str) -> None:
+def test_a_file_that_is_not_safetensors_is_a_fault(tmp_path: Path, contents: bytes, said: str) -> None:
     (tmp_path / "model.safetensors").write_bytes(contents)
     assert weights.fault(tmp_path) == said
 
 
-def test_half_a_file_is_a_fault(tmp_path: Path) -> None:
+def test_a_truncated_file_is_a_fault(tmp_path: Path) -> None:
     write_weights(tmp_path / "model.safetensors", a=("F32", [1.0] * 9))
     whole = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(whole[:-1])
@@ -85,7 +85,7 @@ def test_half_a_file_is_a_fault(tmp_path: Path) -> None:
     assert weights.fault(tmp_path) == said
 
 
-def test_no_server_is_started_on_weights_that_are_not_finite(tmp_path: Path) -> None:
+def test_no_server_is_started_on_nonfinite_weights(tmp_path: Path) -> None:
     write_weights(tmp_path / "model.safetensors", a=("BF16", [0x7FC0]))
     server = VllmServer(str(tmp_path), "m", ServerSettings(port=18434, max_num_seqs=1), tmp_path / "log")
     with pytest.raises(

@@ -49,7 +49,7 @@ def another_process(out: Path) -> Iterator[subprocess.Popen[str]]:
         other.communicate()
 
 
-def test_the_second_process_is_told_of_the_first_and_takes_nothing_of_it(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     out = tmp_path / "models" / "forward-0"
     with another_process(out) as other:
         since = r"since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\+00:00"
@@ -64,7 +64,7 @@ def test_the_second_process_is_told_of_the_first_and_takes_nothing_of_it(tmp_pat
 
 
 @pytest.mark.parametrize("next_one", ["forward-0", "forward-1"])
-def test_what_a_killed_process_left_is_removed_by_the_next_training(tmp_path: Path, next_one: str) -> None:
+def test_the_next_training_removes_files_of_a_killed_process(tmp_path: Path, next_one: str) -> None:
     with another_process(tmp_path / "forward-0") as other:
         other.send_signal(signal.SIGKILL)
         other.wait()
@@ -74,7 +74,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_training(tmp_path: Pa
     assert (tmp_path / next_one / "weights").read_text() == "mine"
 
 
-def test_what_an_earlier_release_left_is_removed(tmp_path: Path) -> None:
+def test_files_left_by_an_earlier_release_are_removed(tmp_path: Path) -> None:
     (tmp_path / "m.unfinished").mkdir()
     (tmp_path / "m.unfinished" / "weights").touch()
     (tmp_path / "own.lock").touch()
@@ -82,7 +82,7 @@ def test_what_an_earlier_release_left_is_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == ["m", "own.lock"]
 
 
-def test_a_finished_twin_stays(tmp_path: Path) -> None:
+def test_a_model_finished_by_another_process_is_kept(tmp_path: Path) -> None:
     with whole_folder(tmp_path / "m") as folder:
         (folder / "weights").write_text("mine")
         (tmp_path / "m").mkdir()
@@ -91,7 +91,7 @@ def test_a_finished_twin_stays(tmp_path: Path) -> None:
     assert (tmp_path / "m" / "weights").read_text() == "the twin's"
 
 
-def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
+def test_a_file_at_the_target_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "m").write_text("a file")
     with pytest.raises(NotADirectoryError):
         make(tmp_path / "m", "mine")
@@ -99,7 +99,7 @@ def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("is_main", "left"), [(True, []), (False, ["m.unfinished"])])
-def test_a_full_disk_leaves_nothing_and_the_main_process_clears(tmp_path: Path, is_main: bool, left: list[str]) -> None:
+def test_after_a_full_disk_the_main_process_removes_the_files(tmp_path: Path, is_main: bool, left: list[str]) -> None:
     (tmp_path / "m.unfinished").mkdir()
 
     def save() -> None:
@@ -112,9 +112,7 @@ def test_a_full_disk_leaves_nothing_and_the_main_process_clears(tmp_path: Path, 
     assert names(tmp_path) == left
 
 
-def test_the_lock_of_a_file_that_was_removed_meanwhile_is_no_lock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_on_a_removed_file_is_not_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The holder removes its file between another's open and lock: that one must lock the file that is there now."""
     locks = []
 
@@ -130,7 +128,7 @@ def test_the_lock_of_a_file_that_was_removed_meanwhile_is_no_lock(
         assert (tmp_path / "m.unfinished.lock").stat().st_ino == locks[1] != locks[0]
 
 
-def test_a_file_system_without_locks_is_told_of(
+def test_a_file_system_without_locks_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lock(handle: int, how: int) -> None:

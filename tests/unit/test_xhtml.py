@@ -40,11 +40,11 @@ def test_elements(xml: str, html: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["<html><title/><p>a<br></html>", "<html><p/>&", "<html/><p/>", "<p/>\ud800", ""])
-def test_what_is_no_xml_stays(page: str) -> None:
+def test_text_that_is_not_xml_is_unchanged(page: str) -> None:
     assert as_html(page) == page
 
 
-def test_entities_that_expand_are_not() -> None:
+def test_expanding_entities_are_not_expanded() -> None:
     page = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><x><p/>&b;</x>'
     assert as_html(page) == page
 

@@ -153,7 +153,7 @@ def part_rows(path: str, max_bytes: int, part: Part | None, columns: Columns) ->
 
 def _opened(path: str) -> BinaryIO:
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError("not a file to read bytes from")  # a pipe would never end
+        raise OSError("not a regular file, such as a folder or a pipe")  # a pipe would never end
     return open(path, "rb")
 
 
