@@ -171,12 +171,11 @@ def _add_looks(commands: Any, shared: _Shared) -> None:
 def _add_serve(commands: Any, shared: _Shared) -> None:
     from model_ops.serving.settings import ServerOptions
 
-    about = "serve a trained model with an OpenAI-compatible API until Ctrl-C"
-    text = (
-        "Serve a trained model with an OpenAI-compatible API, on this machine only, until Ctrl-C. "
-        "The server applies the model's chat format. If HUMPBACK_API_KEY is set, clients must send it."
+    about = (
+        "Serve a trained model with an OpenAI-compatible API, on this machine only, until Ctrl-C. The server applies "
+        "the model's chat format; if HUMPBACK_API_KEY is set, clients must send it."
     )
-    serve = commands.add_parser("serve", parents=[shared.lake, shared.any], help=about, description=text)
+    serve = _add(commands, "serve", [shared.lake, shared.common], about)
     serve.add_argument("model_id", metavar="MODEL_ID", help="a model_id of ops.models, e.g. forward-2-1a2b3c")
     for name in ("port", "max_model_len"):
         field = ServerOptions.model_fields[name]

@@ -3,11 +3,11 @@
 import logging
 import time
 from argparse import Namespace
-from difflib import get_close_matches
 from pathlib import Path
 
 from jobs.cli.printing import say
 from jobs.errors import JobError
+from jobs.lake.names import suggestion
 from jobs.lake.view import LakeView, Row
 from model_ops.client.endpoint import Endpoint, key_from_environment
 from model_ops.client.handshake import require_parity
@@ -56,10 +56,9 @@ def _model(view: LakeView, model_id: str) -> tuple[Row, list[dict[str, list[int]
     rows = view.rows(MODEL, {"model_id": model_id})
     if not rows:
         names = [row["model_id"] for row in view.rows(MODELS)]
-        near = get_close_matches(model_id, names, n=1) or names[:1]
-        advice = f"did you mean {near[0]}? " if near else ""
         raise JobError(
-            f'no model {model_id!r} in {view.root}; {advice}humpback sql "SELECT * FROM ops.models" lists them'
+            f"{model_id}: no such model in {view.root}{suggestion(model_id, names)}; "
+            'humpback sql "SELECT model_id FROM ops.models" lists them'
         )
     folder = Path(rows[0]["path"])
     if not folder.is_dir():
