@@ -53,7 +53,7 @@ TITLES = {
 """First words of a command -> section of its figures."""
 
 HEADLINES = (
-    "the demo from a fresh clone, packages cached, 200 segments and 100 held-out pairs",
+    "the demo from a fresh clone, packages cached, 120 segments and 100 held-out pairs",
     "the demo once more, nothing new",
     "7,624 pages (199 MB of HTML) to silver.segments, both Spark jobs with their tables written",
     "duplicates among 100,000 segments, both commands with the start of their JVMs",
