@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
+from benchmarks import results
 from jobs.lake.view import LakeView
 
 QUERY = "SELECT drop_reason, count(*) AS n FROM silver.segments GROUP BY 1 ORDER BY n DESC"
@@ -23,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.looks", description=__doc__)
     parser.add_argument("lake", help="one that has segments, such as the demo's")
     parser.add_argument("--times", type=int, default=5)
+    results.add_option(parser)
     options = parser.parse_args(arguments)
+    medians: dict[str, float] = {}
     with LakeView(options.lake) as view, tempfile.TemporaryDirectory() as folder:
         subject = str(view.rows(SUBJECT)[0]["url"])
         looks = {
@@ -43,7 +46,19 @@ def main(arguments: list[str] | None = None) -> int:
             line = f"{name:<20} {median(walls):6.2f} s ({min(walls):.2f} to {max(walls):.2f}), {spent:.2f} s\n"
             sys.stdout.write(line)
             sys.stdout.flush()
+            medians[name] = median(walls)
+    if options.record:
+        results.record(results.command_of("looks", arguments), figures(medians))
     return 0
+
+
+def figures(medians: dict[str, float]) -> list[results.Found]:
+    """Return the medians as figures, with Spark as the peer of DuckDB's `sql`."""
+    spark = medians.pop("sql --engine spark")
+    return [
+        results.Found(f"{name}, median", seconds, "s", *((spark, "by Spark") if name.startswith("sql") else ()))
+        for name, seconds in medians.items()
+    ]
 
 
 def timed(words: Sequence[str]) -> tuple[float, float]:

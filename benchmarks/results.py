@@ -42,6 +42,7 @@ TITLES = {
     "benchmarks.pages_on_spark": "From crawl files to segments, with Spark",
     "benchmarks.pages": "From crawl files to segments, one core, stage by stage",
     "benchmarks.duplicates": "Duplicates",
+    "benchmarks.looks": "Commands that only read a lake",
     "benchmarks.append": "A few new pages on a large lake",
     "benchmarks.faults": "Faults of servers",
     "benchmarks.kills": "Killed runs",

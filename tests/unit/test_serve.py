@@ -77,7 +77,7 @@ def test_interrupting_stops_the_server(stub: pytest.MonkeyPatch, finished_root: 
     def interrupted(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    stub.setattr(serving.time, "sleep", interrupted)
+    stub.setattr("jobs.cli.serve.time.sleep", interrupted)
     with LakeView(finished_root) as view:
         serving.serve(view, OPTIONS)
     assert Stub.made[0].stopped
