@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # it imports everything that the jobs need
     from jobs.recipe.step import Parameters
 
-LOOKS = ("sql", "tables", "history", "releases", "audit", "explain", "report")
-"""The commands that only read a lake. `sql` runs on Spark by default."""
+LOOKS = ("sql", "tables", "history", "releases", "audit", "explain", "report", "board")
+"""The commands that only read, and need no Spark. `sql` runs on Spark by default."""
 
 EPILOG = """examples:
   humpback run --recipe jobs/recipes/demo.toml --lake demo/lake
@@ -58,6 +58,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
         _add_run(commands, shared)
         _add_jobs(commands, shared)
     _add_looks(commands, shared)
+    _add_board(commands, shared)
     _add_doctor(commands, shared)
     return top
 
@@ -161,6 +162,19 @@ def _add_looks(commands: Any, shared: _Shared) -> None:
     report.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: <lake>/reports/report.html)"
     )
+
+
+def _add_board(commands: Any, shared: _Shared) -> None:
+    about = "recompute the win rates of a folder of AlpacaEval results"
+    board = commands.add_parser("board", parents=[shared.any], help=about)
+    board.add_argument("dir", type=Path, metavar="DIR", help="holds <model>/<judge>/annotations.json")
+    weights = "AlpacaEval's weights; with --difficulty, predict the length-controlled win rates"
+    board.add_argument("--weights", type=Path, metavar="CSV", help=weights)
+    board.add_argument("--difficulty", type=Path, metavar="CSV", help="AlpacaEval's instruction_difficulty.csv")
+    gamed = "AlpacaEval's df_gamed.csv: fit the length-controlled win rates"
+    board.add_argument("--gamed", type=Path, metavar="CSV", help=gamed)
+    lake = "first write this lake's judgements into DIR, in AlpacaEval's format"
+    board.add_argument("--lake", metavar="URI", help=lake)
 
 
 def _add_doctor(commands: Any, shared: _Shared) -> None:
