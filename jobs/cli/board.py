@@ -14,8 +14,9 @@ import numpy as np
 from jobs.cli.printing import plain, say, say_rows
 from jobs.errors import JobError
 from jobs.lake.rows import rows_of_dicts
-from transforms.evaluation.alpaca_eval import Board, Floats, board_of, instructions_of, shown
+from transforms.evaluation.alpaca_eval import Board, board_of, instructions_of, shown
 from transforms.evaluation.length_control import Gamed, Weights, difficulties_of, fitted, gamed_of, weights_of
+from transforms.scoring.estimates import Floats
 
 ANNOTATIONS, OUTPUTS = "annotations.json", "model_outputs.json"
 COLUMNS = ("model", "judge", "win_rate", "standard_error", "n")
@@ -55,8 +56,7 @@ def run(options: argparse.Namespace) -> int:
     given, files = _given(options), list(_files(root))
     if not files:
         raise JobError(_nothing_in(root))
-    rows = list(_rows(files, given, faults))
-    rows.sort(key=lambda row: (row["judge"], -row.get("lc_win_rate", row["win_rate"]), row["model"]))
+    rows = sorted(_rows(files, given, faults), key=_rank)
     if options.json:
         say(json.dumps(row) for row in rows)
     elif rows:
@@ -65,6 +65,12 @@ def run(options: argparse.Namespace) -> int:
     for line in (*_bare(root, files), *faults):
         sys.stderr.write(plain(f"humpback: {line}") + "\n")
     return 1 if faults else 0
+
+
+def _rank(row: Row) -> tuple[str, float, str]:
+    """Order the boards of a judge by the figure that counts, best first."""
+    figure: float = row["lc_win_rate"] if "lc_win_rate" in row else row["win_rate"]
+    return row["judge"], -figure, row["model"]
 
 
 def _given(options: argparse.Namespace) -> Given:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from transforms.evaluation.alpaca_eval import (
-    Floats,
     annotations,
     board_of,
     instructions_of,
@@ -32,6 +31,7 @@ from transforms.evaluation.length_control import (
     minimum,
     weights_of,
 )
+from transforms.scoring.estimates import Floats
 
 WEIGHTS = ",np.tanh(std_delta_len),instruction_difficulty,not_gamed_baseline.astype(float)\n"
 GAMED = "model,preference,index,std_delta_len,instruction_difficulty,not_gamed_baseline\n"
@@ -313,3 +313,30 @@ def test_equal_lengths_fit_without_a_length() -> None:
     weights = fitted(board_of(rows([1, 2] * 10, output_1="ab", output_2="cd")), None, None)
     assert weights is not None
     assert (weights.a, weights.k) == (0, 0)
+
+
+def test_the_fit_is_scikit_learns() -> None:
+    """Figures of `LogisticRegressionCV` as AlpacaEval calls it (scikit-learn 1.7.2, liblinear, tol=1e-12).
+
+    With liblinear's default tolerance, it stops at 35.12877 and 1.82835.
+    """
+    place = np.arange(60)
+    lengths = np.column_stack([40 + 37 * place % 101, 30 + 53 * place % 127])
+    t = np.diff(-lengths)[:, 0] / np.std(np.diff(lengths), ddof=1)
+    difficulty = (29 * place % 31 - 15) / 10
+    y = np.round(1 / (1 + np.exp(-(-1.5 * np.tanh(t) + 0.9 * difficulty - 0.8))), 2)
+    wins = np.clip(y + (7 * place % 5 - 2) / 20, 0, 1)
+    twice = np.arange(120)
+    features = np.column_stack([np.tanh((11 * twice % 41 - 20) / 15), np.tile(difficulty, 2), np.zeros(120)])
+    board = board_of(
+        [row | {"output_1": "b" * base, "output_2": "m" * own}
+         for row, (base, own) in zip(rows((1 + wins).tolist()), lengths.tolist(), strict=True)]
+    )  # fmt: skip
+    weights = fitted(board, difficulty, Gamed(features, 17 * twice % 21 / 20, {}))
+    assert weights is not None
+    found = weights.predicted(difficulty)
+    assert (weights.a, weights.k, weights.b) == pytest.approx(
+        (-1.1656943715342163, 0.7454622556849254, -0.7065607001368536), abs=1e-8
+    )
+    assert found.percent == pytest.approx(35.1286778755757, abs=1e-7)
+    assert found.standard_error == pytest.approx(1.8283798289097581, abs=1e-7)

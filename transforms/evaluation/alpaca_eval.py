@@ -51,7 +51,7 @@ class Board:
 
 def judged(wins: Floats) -> Floats:
     """Return the wins of the rows that have a verdict: failures are left out of n."""
-    return wins[~np.isnan(wins)]
+    return np.asarray(wins[~np.isnan(wins)])
 
 
 def share(values: Floats) -> Share:

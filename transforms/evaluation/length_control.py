@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.evaluation.alpaca_eval import Board, Floats, Share, share
+from transforms.evaluation.alpaca_eval import Board, Share, share
+from transforms.scoring.estimates import Floats
 
 STRENGTHS = np.logspace(-4, 4, 10)  # C, the inverse of the penalty's strength, from which cross-validation chooses
 FOLDS = 5
 GAMED_WEIGHT = 0.2 / 2  # 0.2 by the definition, shared by the baseline's concise and verbose variants
-MAX_STEPS, MAX_SWEEPS, SMALL = 200, 500, 1e-11
+MAX_STEPS, MAX_SWEEPS, RESOLUTION = 200, 500, 1e-13
 
 DIFFICULTY = "instruction_difficulty"
 LENGTH = "np.tanh(std_delta_len)"
@@ -154,17 +155,15 @@ def minimum(x: Floats, y: Floats, weight: Floats, strength: float, start: Floats
     for _ in range(MAX_STEPS):
         p = _logistic(x @ w)
         slope = strength * (x.T @ (weight * (p - y)))
-        curve = strength * ((x.T * (weight * p * (1 - p))) @ x) + SMALL * np.eye(len(w))
+        curve = strength * ((x.T * (weight * p * (1 - p))) @ x) + RESOLUTION * np.eye(len(w))
         step = _newton_step(slope, curve, w)
         promised = float(slope @ step + np.abs(w + step).sum() - np.abs(w).sum())
         value, length = _objective(x, y, weight, strength, w), 1.0
+        if -promised <= RESOLUTION * value:  # floating point shows no gain, and Newton's last step is the best
+            return w + step
         while _objective(x, y, weight, strength, w + length * step) > value + 1e-4 * length * promised:
             length /= 2
-            if length < SMALL:  # no better point can be told apart from this one in floating point
-                return w
         w = w + length * step
-        if np.abs(step).max() < SMALL:
-            break
     return w
 
 
@@ -177,7 +176,7 @@ def _newton_step(slope: Floats, curve: Floats, w: Floats) -> Floats:
             pull = slope[j] + curve[j] @ step - bend * step[j]
             target = w[j] - pull / bend
             step[j] = math.copysign(max(abs(target) - 1 / bend, 0.0), target) - w[j]
-        if np.abs(step - before).max() < SMALL / 10:
+        if np.abs(step - before).max() < RESOLUTION:
             break
     return step
 
