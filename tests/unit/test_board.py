@@ -1,5 +1,6 @@
 """`humpback board`: what it prints for folders of results, and what it says of bad ones."""
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from schemas.gold import GENERATIONS, JUDGEMENTS
+from schemas.ops import RUNS
 from tests.conftest import Command, Said
 from tests.jobs.synthetic_lake import FORWARD
+from tests.planted import plant
 
 JUDGE = "weighted_alpaca_eval_gpt4_turbo"
 DIFFICULTY = [0.5, -1.0, 2.0, 0.0, 1.5, -0.5]
@@ -187,10 +191,11 @@ def gamed(place: Path) -> Path:
 
 
 def test_gamed_rows_make_a_fit_and_their_digest_is_told(look: Command, results: Path, tmp_path: Path) -> None:
-    said = look("board", results, "--gamed", gamed(tmp_path / "df_gamed.csv"), "--json")
+    file = gamed(tmp_path / "df_gamed.csv")
+    said = look("board", results, "--gamed", file, "--json")
     for row in boards(said).values():
         assert 0 < row["lc_win_rate"] < 100
-        assert row["lc_from"].startswith("fit with gamed rows sha256:")
+        assert row["lc_from"] == f"fit with gamed rows sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
         assert "lc_minimal" not in row
     assert said.code == 0
 
@@ -327,9 +332,35 @@ def test_a_csv_that_cannot_be_read(look: Command, results: Path, difficulty: Pat
     assert (said.code, "w.csv: cannot be read: No such file or directory" in said.err) == (1, True)
     said = look("board", results, "--weights", difficulty, "--difficulty", difficulty)
     assert (said.code, "it lacks the column `np.tanh(std_delta_len)`" in said.err) == (1, True)
-    (tmp_path / "w.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "w.csv").write_bytes(b"\xff\xfe\x00")  # no UTF-8
     said = look("board", results, "--weights", tmp_path / "w.csv", "--difficulty", difficulty)
     assert (said.code, said.err.count("\n")) == (1, 1)
+
+
+def test_a_csv_may_begin_with_a_byte_order_mark(look: Command, results: Path, weights: Path, difficulty: Path) -> None:
+    for file in (weights, difficulty):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert look("board", results, "--weights", weights, "--difficulty", difficulty).err == ""
+
+
+def test_a_lake_without_judgements(look: Command, tmp_path: Path) -> None:
+    plant(tmp_path / "lake", RUNS, [])
+    said = look("board", tmp_path / "new", "--lake", tmp_path / "lake")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "lake: gold.judgements has no rows; run `humpback judge-answers` first" in said.err
+
+
+def test_verdicts_of_two_methods_do_not_fit_into_a_file(look: Command, tmp_path: Path) -> None:
+    answer = {"prompt_set": "s", "prompt_id": "p", "sample": 0, "prompt": "Q?", "request_id": "q"}
+    plant(tmp_path / "lake", GENERATIONS, [answer | {"method_digest": d, "model_id": m, "output": d + m}
+                                           for d in ("g1", "g2") for m in ("m", "r")])  # fmt: skip
+    plant(tmp_path / "lake", JUDGEMENTS, [
+        {"method_digest": "j1", "judge_id": "j", "prompt_set": "s", "prompt_id": "p", "model_id": "m", "reference_id": "r",
+         "preference": 1.5, "status": "ok", "request_ids": []}
+    ])  # fmt: skip
+    said = look("board", tmp_path / "new", "--lake", tmp_path / "lake")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "prompt p of s has answers or verdicts of several methods, e.g. of m" in said.err
 
 
 def test_a_lakes_judgements_become_results(look: Command, finished_root: str, tmp_path: Path) -> None:

@@ -133,9 +133,9 @@ def fitted(board: Board, difficulty: Floats | None, gamed: Gamed | None) -> Weig
 def best_strength(x: Floats, y: Floats, weight: Floats) -> float:
     """Return the C with the least log loss in cross-validation: the mean over folds, the smallest C of equal ones.
 
-    Row n − 1 − i of n is in fold i mod 5: scikit-learn's `GroupKFold` where sorting keeps the order of equal groups.
+    Row i is in fold i mod 5, as in scikit-learn's `GroupKFold` where sorting keeps the order of equal groups.
     """
-    fold = np.arange(len(y))[::-1] % FOLDS
+    fold = np.arange(len(y)) % FOLDS
     losses = np.zeros(len(STRENGTHS))
     for out in range(FOLDS):
         kept, held = fold != out, fold == out
