@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # it imports everything that the jobs need
     from jobs.recipe.step import Parameters
 
-LOOKS = ("sql", "tables", "history", "releases", "audit", "explain", "report", "serve")
-"""The commands that only read a lake. `sql` runs on Spark by default; the others start no JVM."""
+LOOKS = ("sql", "tables", "history", "releases", "audit", "explain", "report", "serve", "board")
+"""The commands that only read, and start no JVM; `sql` runs on Spark by default."""
 
 EPILOG = """examples:
   humpback run --recipe jobs/recipes/demo.toml --lake demo/lake
@@ -63,6 +63,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
         _add_jobs(commands, shared)
     _add_looks(commands, shared)
     _add_serve(commands, shared)
+    _add_board(commands, shared)
     _add_doctor(commands, shared)
     return root
 
@@ -186,6 +187,19 @@ def _add_serve(commands: Any, shared: _Shared) -> None:
     about = "sequences that the server computes at once (default: 64)"
     serve.add_argument("--max-num-seqs", type=_at_least(1), default=64, metavar="N", help=about)
     serve.add_argument("--eager", action="store_true", help=ServerOptions.model_fields["eager"].description)
+
+
+def _add_board(commands: Any, shared: _Shared) -> None:
+    about = "Recompute the win rates of a folder of AlpacaEval results."
+    board = _add(commands, "board", [shared.common], about)
+    board.add_argument("dir", type=Path, metavar="DIR", help="holds <model>/<judge>/annotations.json")
+    weights = "AlpacaEval's weights; with --difficulty, predict the length-controlled win rates"
+    board.add_argument("--weights", type=Path, metavar="CSV", help=weights)
+    board.add_argument("--difficulty", type=Path, metavar="CSV", help="AlpacaEval's instruction_difficulty.csv")
+    gamed = "AlpacaEval's df_gamed.csv: fit the length-controlled win rates"
+    board.add_argument("--gamed", type=Path, metavar="CSV", help=gamed)
+    lake = "first write this lake's judgements into DIR, in AlpacaEval's format"
+    board.add_argument("--lake", metavar="URI", help=lake)
 
 
 def _add_doctor(commands: Any, shared: _Shared) -> None:

@@ -1,4 +1,4 @@
-"""The commands that only read a lake. They use delta-rs and DuckDB, and start no JVM."""
+"""The commands that only read: a lake, with delta-rs and DuckDB, or a folder of results. They start no JVM."""
 
 import argparse
 import gc
@@ -24,6 +24,10 @@ def run(options: argparse.Namespace) -> int:
         return _audit(options)
     if options.command == "serve":
         return _serve(options)
+    if options.command == "board":
+        from jobs.cli import board  # imports numpy, which the others do without
+
+        return board.run(options)
     gc.disable()  # saves a sixth of the time: modules imported from here on are never garbage
     try:
         with LakeView(options.lake) as view:

@@ -1,9 +1,6 @@
 """The evidence for the scores: the check on pairs of known quality, drift between models, and win rates."""
 
 from collections import defaultdict
-from functools import partial
-
-import numpy as np
 
 from jobs.current import counting
 from jobs.current.counting import of_method
@@ -11,7 +8,7 @@ from jobs.lake.view import LakeView, Row
 from jobs.report.facts import Experiment
 from schemas.gold import JUDGEMENTS
 from schemas.silver import KNOWN_SCORES, SCORES
-from transforms.scoring.estimates import Floats, estimate
+from transforms.evaluation.alpaca_eval import interval, judged, wins_of
 from transforms.scoring.judge_check import combined, measures
 from transforms.scoring.known_pairs import OF_SEED
 
@@ -95,7 +92,7 @@ def drift(view: LakeView, subject: Experiment, thresholds: list[Row]) -> list[Ro
 
 JUDGED = f"""
 SELECT judge_id, prompt_set, model_id, reference_id, method_digest, count(*) AS n_asked,
-       list_sort(list(preference - 1) FILTER (preference IS NOT NULL)) AS wins
+       list_sort(list(preference)) AS preferences
 FROM ({of_method(JUDGEMENTS)})
 WHERE model_id IN (SELECT unnest($forward::VARCHAR[])) AND reference_id IN (SELECT unnest($forward::VARCHAR[]))
 GROUP BY ALL ORDER BY judge_id, prompt_set, model_id, reference_id, method_digest
@@ -110,16 +107,11 @@ def win_rates(view: LakeView, subject: Experiment) -> list[Row]:
     iterations = {model_id: iteration for iteration, model_id in subject.forward.items()}
     comparisons = view.rows(JUDGED, subject.values | {"forward": [*iterations]})
     for comparison in comparisons:
-        wins = np.array(comparison.pop("wins") or [])
-        mean_of_wins = partial(_mean, wins)
-        comparison["rate"] = estimate(mean_of_wins, np.arange(len(wins))) if len(wins) else None
+        wins = judged(wins_of(comparison.pop("preferences")))
         comparison |= {
+            "rate": interval(wins) if len(wins) else None,
             "n": len(wins),
             "iteration": iterations[comparison["model_id"]],
             "reference": iterations[comparison["reference_id"]],
         }
     return comparisons
-
-
-def _mean(values: Floats, weight: Floats | None = None) -> float:
-    return float(np.average(values, weights=weight))
