@@ -1,8 +1,7 @@
 """Held-out losses through the ledger: what is asked, what is not asked again, and what is left out."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,12 @@ from jobs.lake.view import LakeView
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
 from jobs.recipe.step import Planned, Step
-from model_ops.client.engine import Answer
 from model_ops.client.fake_engine import FakeEngine
 from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from schemas.gold import EVALUATIONS, JUDGEMENTS
-from schemas.ops import BASE_MODELS, QUARANTINE
-from schemas.silver import SEED_PAIRS
+from schemas.ops import BASE_MODELS, RUNS
+from schemas.silver import KNOWN_SCORES, SEED_PAIRS
 from tests.conftest import OpenLake, RunJob
 from tests.planted import plant, plant_model
 
@@ -99,11 +97,12 @@ def test_what_the_judge_check_has_asked_is_not_asked_again_and_a_second_run_asks
 
 
 def test_a_model_is_compared_with_the_one_before_it_and_with_the_first(
-    run_job: RunJob, recipe: MakeRecipe, models: list[Model]
+    run_job: RunJob, open_lake: OpenLake, recipe: MakeRecipe, models: list[Model]
 ) -> None:
-    calls = [run_job(evaluate_models, recipe(), iteration=t).run.n_calls for t in range(3)]
-    assert calls == [2 * N_PAIRS, N_PAIRS, N_PAIRS]
-    lake = run_job(evaluate_models, recipe(), iteration=2)
+    for t, n_models in enumerate((2, 1, 1)):
+        n_planned = planned(open_lake(), recipe(), t).n
+        lake = run_job(evaluate_models, recipe(), iteration=t)
+        assert n_planned == lake.run.n_calls == n_models * N_PAIRS
     base = base_model(recipe()).model_id
     changes, losses = figures(lake, "loss_change"), figures(lake, "loss")
     assert {*changes} == {
@@ -122,7 +121,8 @@ def test_a_model_is_compared_with_the_one_before_it_and_with_the_first(
     assert {SEED_PAIRS.name, COMPLETIONS.name} <= {*versions}
     asked_at = lake.at(COMPLETIONS, versions[COMPLETIONS.name])
     assert asked_at.where("model_id = 'forward-2-test'").count() == N_PAIRS, "the version has the answers"
-    assert [fault for fault in faults(lake.root) if "model_id" in fault] == []
+    plant(lake.root, RUNS, [lake.run.row("ok")])
+    assert [fault for fault in faults(lake.root) if "model_id" in fault or "reference_id" in fault] == []
 
 
 def test_a_pair_whose_request_failed_is_left_out_and_counts_once_it_is_answered(
@@ -159,46 +159,11 @@ def test_a_pair_whose_request_failed_is_left_out_and_counts_once_it_is_answered(
     assert mended.run.methods[evaluation_method("held_out_loss")] == methods["held_out_loss"]
 
 
-@dataclass(frozen=True)
-class Unusable(FakeEngine):
-    """An engine whose answers to prompts that contain `on` hold no log-probability."""
-
-    on: str = "thing 2"
-
-    def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
-        for request in requests:
-            answer = self._answer(request)
-            yield Answer(answer.request_id, "ok", span_tokens=0) if self.on in request["prompt"] else answer
-
-
-@pytest.mark.usefixtures("models")
-def test_an_answer_without_a_likelihood_is_left_out(run_job: RunJob, recipe: MakeRecipe) -> None:
-    lake = run_job(evaluate_models, recipe(), engine=Unusable(), iteration=0)
-    assert {(row.n, row.n_left_out) for row in figures(lake, "pair_loss").values()} == {(N_PAIRS - 1, 1)}
-    assert lake.read(QUARANTINE).isEmpty()
-
-
-def test_other_pairs_are_another_method(run_job: RunJob, recipe: MakeRecipe, models: list[Model]) -> None:
-    every, fewer = recipe(), recipe(evaluate_models={"pairs": 2})
-    run_job(evaluate_models, every, iteration=0)
-    lake = run_job(evaluate_models, fewer, iteration=0)
-    assert lake.run.n_calls == 0
-    found = [evaluations(lake, "test", evaluation_methods(each, measured_pairs(lake, each))) for each in (every, fewer)]
-    assert [{row.n for row in each.collect()} for each in found] == [{N_PAIRS}, {2}]
-
-
 def test_plans_count_each_request_once(open_lake: OpenLake, recipe: MakeRecipe) -> None:
     lake = open_lake()
     assert [planned(lake, recipe(), t).n for t in range(3)] == [400, 200, 200], "no seed is drawn yet"
     alone = recipe(evaluate_models={"iterations": [2], "pairs": 10})
     assert planned(lake, alone, 2).n == 30
-
-
-@pytest.mark.usefixtures("models")
-def test_a_plan_is_what_is_sent(run_job: RunJob, open_lake: OpenLake, recipe: MakeRecipe) -> None:
-    for t in range(3):
-        n = planned(open_lake(), recipe(), t).n
-        assert run_job(evaluate_models, recipe(), iteration=t).run.n_calls == n
 
 
 def test_without_held_out_pairs_the_loop_goes_on(
@@ -229,33 +194,41 @@ def test_a_base_model_that_no_endpoint_serves_stops_nothing(
     assert {*figures(lake, "loss")} == {("forward-0-test", None)}
     assert figures(lake, "loss_change") == {}
     refused = "forward-1"
-    with pytest.raises(WaitingError):
+    with pytest.raises(WaitingError, match="nobody serves forward-1-test"):
         run_job(evaluate_models, recipe(), iteration=1)
 
 
+def known(pair_id: str, score: float | None) -> dict[str, object]:
+    """Return a rating of a known pair by M2, null for an answer that could not be read."""
+    return {"pair_id": pair_id, "model_id": "forward-2-test", "scorer": "likelihood_gain", "score": score,
+            "status": "unparsed" if score is None else "ok", "label_mass": None, "parser": "p", "request_ids": []}  # fmt: skip
+
+
 def test_figures_that_other_jobs_give_are_in_the_same_table(
-    run_job: RunJob, recipe: MakeRecipe, models: list[Model]
+    run_job: RunJob, open_lake: OpenLake, recipe: MakeRecipe, models: list[Model]
 ) -> None:
-    asked = recipe(judge_check={"kinds": ["mismatched"]})
-    run_job(judge_check, asked, iteration=0)
-    plant(run_job(evaluate_models, asked, iteration=0).root, JUDGEMENTS, [
+    asked, root = recipe(), open_lake().root
+    scored = {"method_digest": methods_of(asked)["scores/likelihood_gain"]}
+    plant(root, KNOWN_SCORES, [scored | known(f"known/seed/{kind}/{n}/x", score) for kind, score in
+                               (("true", 1.5), ("cut", 0.5), ("mismatched", None)) for n in range(3)])  # fmt: skip
+    plant(root, KNOWN_SCORES, [scored | known(f"known/seed/mismatched/{n}/x", n / 2) for n in (3, 4)])
+    plant(root, JUDGEMENTS, [
         {"method_digest": methods_of(asked)[JUDGEMENTS.name], "judge_id": "forward-2-test", "prompt_set": "humpback",
-         "prompt_id": f"q{n}", "model_id": "forward-2-test", "reference_id": "forward-0-test",
+         "prompt_id": f"q{n}", "model_id": "forward-2-test", "reference_id": reference,
          "preference": [2.0, 1.5, 2.0, None][n], "status": "unparsed" if n == 3 else "ok", "request_ids": []}
-        for n in range(4)
+        for reference in ("forward-0-test", "forward-2-test") for n in range(4)
     ])  # fmt: skip
     lake = run_job(evaluate_models, asked, iteration=2)
-    found = {(r.evaluation, r.metric, r.model_id): r for r in lake.read(EVALUATIONS).collect()}
-    auc = found["known_pairs/likelihood_gain", "auc/mismatched", "forward-0-test"]
-    [measured] = [m for m in judge_check.figures(lake, asked, 0) if m.measure == "auc" and m.of == "mismatched"]
-    assert (auc.value, auc.n, auc.n_left_out) == (pytest.approx(measured.value), measured.n, 0)
-    assert (auc.low, auc.high) == (pytest.approx(measured.low), pytest.approx(measured.high))
-    rate = found["answers/humpback", "win_rate", "forward-2-test"]
+    assert dict(lake.run.quarantined) == {}, "a model compared with itself has no figure"
+    found = {(r.evaluation, r.metric): r for r in lake.read(EVALUATIONS).where("model_id = 'forward-2-test'").collect()}
+    auc = found["known_pairs/likelihood_gain", "auc/mismatched"]
+    assert (auc.value, auc.n, auc.n_left_out, auc.reference_id) == (0.25, 5, 3, None)
+    assert (
+        found["known_pairs/likelihood_gain", "auc/cut"].value,
+        found["known_pairs/likelihood_gain", "auc/cut"].n_left_out,
+    ) == (1.0, 0)
+    rate = found["answers/humpback", "win_rate"]
     assert (rate.value, rate.n, rate.n_left_out) == (pytest.approx(2.5 / 3), 3, 1)
     assert (rate.reference_id, rate.judge_id) == ("forward-0-test", "forward-2-test")
-    step = Step(evaluate_models, 2)
-    shown = evaluate_models.result(Lake(lake.spark, lake.root), asked, step).collect()
-    assert {(row.evaluation, row.metric) for row in shown} == {
-        ("held_out_loss", "loss"), ("held_out_loss", "pair_loss"), ("held_out_loss", "loss_change"),
-        ("held_out_loss", "pair_loss_change"), ("answers/humpback", "win_rate"),
-    }  # fmt: skip
+    shown = evaluate_models.result(Lake(lake.spark, lake.root), asked, Step(evaluate_models, 2)).collect()
+    assert {(row.evaluation, row.metric) for row in shown} == {*found}
