@@ -50,7 +50,7 @@ def _of_scorers(checks: Sequence[Mapping[str, Any]]) -> Iterator[Evidence]:
 
 def _of_losses(changes: Sequence[Mapping[str, Any]]) -> Iterator[Evidence]:
     """Yield sentences on the last model against M0, then on each model against the one before it."""
-    by_models = {(one["iteration"], one["reference"]): one for one in changes if one["reference"] >= 0}
+    by_models = {(one["iteration"], one["reference"]): one for one in changes}
     last = max((iteration for iteration, _ in by_models), default=0)
     steps = [(t, t - 1) for t in range(1, last + 1)]
     for iteration, reference in dict.fromkeys([(last, 0), *steps]):

@@ -83,8 +83,9 @@ def test_a_loss_lies_between_those_of_its_pairs_and_in_its_interval(answers: Ans
         assert (one.value, one.low, one.high) == (0, 0, 0)
 
 
-def test_an_interval_holds_its_value() -> None:
-    only = figure("loss", lambda weight: 1.0 if weight is None else 1.0 + 1e-15, ("a", "b"))
+@pytest.mark.parametrize("miss", [1e-15, -1e-15])
+def test_an_interval_holds_its_value(miss: float) -> None:
+    only = figure("loss", lambda weight: 1.0 if weight is None else 1.0 + miss, ("a", "b"))
     assert only.low <= only.value <= only.high
 
 
