@@ -70,6 +70,8 @@ def _told(model: str, reference: str, change: Mapping[str, Any]) -> str:
     if low > 0:
         harm = f"its loss is {value:.4f} ({low:.4f} to {high:.4f}) nats per token higher, {on}"
         return f"{model} predicts people's responses worse than {reference}: {harm}"
+    if low == value == high:
+        return f"{model} has the same loss as {reference} on each of {change['n']:,} held-out pairs."
     change_of_loss = f"its loss changes by {value:+.4f} ({low:+.4f} to {high:+.4f}) nats per token, {on}"
     return f"{model} is not shown to predict people's responses better or worse than {reference}: {change_of_loss}"
 
