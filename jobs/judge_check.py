@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from jobs.current.methods import methods_of
 from jobs.current.ratings import judges, scores, trained_judges
-from jobs.current.seed import seed_pairs
+from jobs.current.seed import held_out_pairs, seed_pairs
 from jobs.errors import JobError, RecipeError
 from jobs.inference.rating import n_requests_to_send, rate
 from jobs.lake.tables import Lake
@@ -114,7 +114,7 @@ def known_pairs(lake: Lake, recipe: Recipe) -> DataFrame:
     if config.file:
         pairs = _labelled_pairs(config.file)
     else:
-        dev = seed_pairs(lake, recipe.name).where("split = 'dev'").orderBy("pair_id").limit(config.pairs)
+        dev = held_out_pairs(lake, recipe.name, config.pairs)
         held_out = dev.select("source", "pair_id", "instruction", "response").collect()
         pairs = [*spoilt(map(tuple, held_out), config.kinds)]
     if not pairs:

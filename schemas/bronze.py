@@ -21,6 +21,8 @@ LOGPROB_SLACK = 1e-3
 MOST_LABEL_MASS = 1.05
 """The largest probability accepted for all labels together: a server may round each, for instance to two digits."""
 HTML, TEXT = "text/html", "text/plain"
+MODEL_IDS = ("ops.models.model_id", "ops.base_models.model_id")
+"""The columns with the id of every model that can be asked."""
 
 DOCUMENTS = Table(
     name="bronze.documents",
@@ -98,7 +100,7 @@ COMPLETIONS = Table(
             column("run_id", StringType(), "the run that asked", references=("ops.runs.run_id",)),
             column("attempt", IntegerType(), "1 for the first time this run asked"),
             column("stage", StringType(), "purpose of the request: candidates, scores/<scorer>, answers, judgements"),
-            column("model_id", StringType(), "the model that answered", references=("ops.models.model_id",)),
+            column("model_id", StringType(), "the model that answered", references=MODEL_IDS),
             column("subject_id", StringType(), "the segment, candidate or prompt asked about"),
             column(
                 "prompt_id",

@@ -1,7 +1,8 @@
 """Gold: training data and evaluation results for consumers; every change of the first two tables is a release."""
 
-from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructType
+from pyspark.sql.types import ArrayType, DoubleType, IntegerType, LongType, MapType, StringType, StructType
 
+from schemas.bronze import MODEL_IDS
 from schemas.table import RETENTION, Table, column, finite
 
 CURATED = Table(
@@ -131,4 +132,55 @@ JUDGEMENTS = Table(
     properties=RETENTION,
 )
 
-TABLES = (CURATED, TRAINING_EXAMPLES, GENERATIONS, JUDGEMENTS)
+EVALUATIONS = Table(
+    name="gold.evaluations",
+    comment="A figure about a model, or about the difference between two models.",
+    schema=StructType(
+        [
+            column(
+                "figure_id",
+                StringType(),
+                "sha256 of experiment, evaluation, metric, models, method_digest and the items that count, hex",
+            ),
+            column("experiment", StringType(), "the recipe's name"),
+            column("evaluation", StringType(), "held_out_loss, known_pairs/<scorer> or answers/<prompt set>"),
+            column("metric", StringType(), "loss, pair_loss, loss_change, pair_loss_change, auc/<kind> or win_rate"),
+            column("model_id", StringType(), "the model", references=MODEL_IDS),
+            column(
+                "reference_id",
+                StringType(),
+                "the model that it is compared with; null for a figure about one model",
+                nullable=True,
+                references=MODEL_IDS,
+            ),
+            column(
+                "judge_id",
+                StringType(),
+                "the model that judged; null without a judge",
+                nullable=True,
+                references=MODEL_IDS,
+            ),
+            column("value", DoubleType(), "the figure: losses in nats per token, rates from 0 to 1"),
+            column("low", DoubleType(), "lower end of its 95 % interval; null without an interval", nullable=True),
+            column("high", DoubleType(), "upper end of its 95 % interval; null without an interval", nullable=True),
+            column("n", LongType(), "items that count: pairs or prompts"),
+            column("n_left_out", LongType(), "items left out for lack of an answer that can be used"),
+            column("method_digest", StringType(), "digest of the items, the requests about them and the arithmetic"),
+            column(
+                "versions", MapType(StringType(), LongType(), False), "table -> version that the figure was read from"
+            ),
+            column("run_id", StringType(), "the run that computed it", references=("ops.runs.run_id",)),
+        ]
+    ),
+    key=("figure_id",),
+    constraints={
+        "value_is_finite": finite("value"),
+        "interval_holds_value": f"(low IS NULL) = (high IS NULL) AND coalesce(low, value) <= value "
+        f"AND value <= coalesce(high, value) AND {finite('coalesce(low, 0)')} AND {finite('coalesce(high, 0)')}",
+        "counts_are_possible": "n >= 1 AND n_left_out >= 0",
+        "compares_two_models": "reference_id IS NULL OR reference_id <> model_id",
+    },
+    properties=RETENTION,
+)
+
+TABLES = (CURATED, TRAINING_EXAMPLES, GENERATIONS, JUDGEMENTS, EVALUATIONS)

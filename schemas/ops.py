@@ -60,6 +60,20 @@ MODELS = Table(
     constraints={"direction_known": "direction IN ('backward', 'forward')", "iteration_from_0": "iteration >= 0"},
 )
 
+BASE_MODELS = Table(
+    name="ops.base_models",
+    comment="A base model that was asked itself, to compare the models trained from it with it.",
+    schema=StructType(
+        [
+            column("model_id", StringType(), "base-<6 hex digits of digest>"),
+            column("path", StringType(), "folder of the weights"),
+            column("digest", StringType(), "sha256 over all files that shape the answers, hex"),
+            column("run_id", StringType(), "the run that asked it first", references=("ops.runs.run_id",)),
+        ]
+    ),
+    key=("model_id",),
+)
+
 RELEASES = Table(
     name="ops.releases",
     comment="A published version of a slice of a gold table.",
@@ -120,7 +134,8 @@ RUNS = Table(
             column(
                 "methods",
                 MapType(StringType(), StringType(), False),
-                "current methods: table or scorer -> method_digest, <direction>-<iteration> -> model_id; null if none",
+                "current methods: table, scorer or evaluation -> method_digest; base or <direction>-<iteration> -> "
+                "model_id; null if none",
                 nullable=True,
             ),
             column(
@@ -187,4 +202,4 @@ QUARANTINE = Table(
     partition_by=("table",),  # each write looks for rows of its table
 )
 
-TABLES = (PROMPTS, RECIPES, MODELS, RELEASES, RUNS, QUARANTINE)
+TABLES = (PROMPTS, RECIPES, MODELS, BASE_MODELS, RELEASES, RUNS, QUARANTINE)

@@ -5,7 +5,7 @@
 
 from typing import Any
 
-from jobs.current.notes import NONE, Notes, scorer_method
+from jobs.current.notes import BASE, NONE, Notes, evaluation_method, scorer_method
 from schemas import TABLES
 from schemas.table import Table
 from transforms.scoring.scorers import SCORERS
@@ -18,6 +18,16 @@ SELECT candidate_id AS pair_id, segment_id, instruction, response FROM silver.ca
 WHERE method_digest = $silver_candidates AND model_id = $backward AND segment_id IN (SELECT segment_id FROM ({POOL}))
 """
 """The pairs to rate."""
+
+
+EVALUATIONS = """
+SELECT * FROM gold.evaluations
+WHERE experiment = $experiment AND (evaluation, method_digest) IN
+      (SELECT unnest($evaluations::VARCHAR[]), unnest($evaluation_digests::VARCHAR[]))
+QUALIFY row_number() OVER (PARTITION BY evaluation, metric, model_id, reference_id, judge_id
+                           ORDER BY n DESC, figure_id) = 1
+"""
+"""The figures about the experiment's models, each from the most answers; see `evaluations`."""
 
 
 def of_method(table: Table) -> str:
@@ -41,9 +51,17 @@ def values(experiment: str, notes: Notes, forward: dict[int, str], backward: dic
         for table in TABLES
         if "method_digest" in table.columns
     }
+    named = {
+        name.removeprefix(evaluation_method("")): digest
+        for (of, name), digest in notes.items()
+        if of == experiment and name.startswith(evaluation_method(""))
+    }
     return of_tables | {
         "experiment": experiment,
         "backward": backward.get(0, NONE),
+        "base": notes.get((experiment, BASE), NONE),
+        "evaluations": [*named],
+        "evaluation_digests": [*named.values()],
         "models": [*forward.values(), *backward.values()],
         "scorers": [*SCORERS],
         "score_digests": [notes.get((experiment, scorer_method(name)), NONE) for name in SCORERS],

@@ -1,13 +1,13 @@
-"""Lookup of the trained model for a direction and an iteration of an experiment."""
+"""Lookup of the trained model for a direction and an iteration of an experiment, and of its base model."""
 
 from pathlib import Path
 
-from jobs.current.notes import model_name
+from jobs.current.notes import BASE, model_name
 from jobs.errors import JobError, RecipeError
 from jobs.lake.publish import Release, newest_release
 from jobs.lake.tables import Lake
 from jobs.recipe.config import Direction, Recipe
-from jobs.recipe.digests import training_digests
+from jobs.recipe.digests import base_digests, training_digests
 from model_ops.serving.model import Model
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS
@@ -71,6 +71,12 @@ def named_model(lake: Lake, model_id: str) -> Model:
             f"judge_answers.judge: {model_id} is not in ops.models; `humpback sql` lists the model_ids there"
         )
     return Model(row.model_id, row.path, row.digest, row.base_model)
+
+
+def base_model(recipe: Recipe) -> Model:
+    """Return the base model itself, which is asked like the models trained from it, in the same chat format."""
+    digest = base_digests(recipe.base_model)[0]
+    return Model(f"{BASE}-{digest[:6]}", str(Path(recipe.base_model).resolve()), digest, recipe.base_model)
 
 
 def models_root(lake: Lake, recipe: Recipe) -> Path:

@@ -8,13 +8,20 @@ from jobs.lake.view import LakeView
 
 NONE = "none"
 """Placeholder for a digest or model that no run has noted; no row has this value."""
+BASE = "base"
+"""Key in `Notes` of the base model, and the beginning of its id."""
 Notes = Mapping[tuple[str, str], str]
-"""(experiment, name of a table, scorer or model) -> the current method digest or model id."""
+"""(experiment, name of a table, scorer, evaluation or model) -> the current method digest or model id."""
 
 
 def scorer_method(name: str) -> str:
     """Return a scorer's key in `Notes`, such as `scores/rubric`."""
     return f"scores/{name}"
+
+
+def evaluation_method(name: str) -> str:
+    """Return an evaluation's key in `Notes`, such as `evaluations/held_out_loss`."""
+    return f"evaluations/{name}"
 
 
 def model_name(direction: str, iteration: int) -> str:

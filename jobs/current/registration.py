@@ -1,18 +1,20 @@
-"""Registration of a trained model in `ops.models`, after a check against the current release and recipe."""
+"""Registration of a trained model, after a check against the current release and recipe, and of a base model."""
 
 import re
 from pathlib import Path
 from typing import get_args
 
-from jobs.current.models import training_release
+from jobs.current.models import base_model, training_release
+from jobs.current.notes import BASE
 from jobs.errors import JobError
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Direction, Recipe
 from jobs.recipe.digests import base_digests, training_digests
 from jobs.recipe.section import digest
+from model_ops.serving.model import Model
 from model_ops.training.checkpoints import Manifest, check_trained_model
 from schemas.gold import TRAINING_EXAMPLES
-from schemas.ops import MODELS
+from schemas.ops import BASE_MODELS, MODELS
 
 
 def register(lake: RunLake, recipe: Recipe, folder: Path) -> None:
@@ -59,6 +61,16 @@ def register(lake: RunLake, recipe: Recipe, folder: Path) -> None:
     }
     lake.methods_read[f"{direction}-{iteration}"] = str(row["model_id"])
     lake.insert(MODELS, [row])
+
+
+def register_base(lake: RunLake, recipe: Recipe) -> Model:
+    """Return the base model, after adding it to `ops.base_models` if it is not there."""
+    model = base_model(recipe)
+    lake.methods_read[BASE] = model.model_id
+    if model.model_id not in {row.model_id for row in lake.collected(BASE_MODELS)}:
+        row = {"model_id": model.model_id, "path": model.path, "digest": model.digest, "run_id": lake.run.run_id}
+        lake.insert(BASE_MODELS, [row])
+    return model
 
 
 def _direction_and_iteration(recipe: Recipe, folder: Path, manifest: Manifest) -> tuple[Direction, int]:

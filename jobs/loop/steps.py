@@ -6,6 +6,7 @@ from types import ModuleType
 from jobs import (
     build_training_examples,
     curate,
+    evaluate_models,
     extract_segments,
     find_duplicates,
     finetune,
@@ -41,13 +42,15 @@ JOBS: tuple[ModuleType, ...] = (
     curate,
     generate_answers,
     judge_answers,
+    evaluate_models,
 )
 
 
 def steps(recipe: Recipe) -> Iterator[Step]:
     """Yield the steps: M_yx and M0 from the seed; then M_(t-1) scores, A_k(t) is curated, M_t is trained from the base.
 
-    A model answers the evaluation prompts right after it scores, while it is still served; the last at the end.
+    A model answers the evaluation prompts and is measured right after it scores, while it is still served; the last
+    at the end.
     """
     yield Step(ingest_documents)
     yield Step(extract_segments)
@@ -64,12 +67,14 @@ def steps(recipe: Recipe) -> Iterator[Step]:
     for t in range(1, recipe.iterations + 1):
         yield Step(score_candidates, t)
         yield from _evaluation(recipe, t - 1)
+        yield from _measurement(recipe, t - 1)
         yield Step(curate, t)
         yield Step(build_training_examples, t, "forward")
         yield Step(finetune, t, "forward")
     yield from _evaluation(recipe, recipe.iterations)
     for t in recipe.judge_answers.iterations:
         yield Step(judge_answers, t)
+    yield from _measurement(recipe, recipe.iterations)
 
 
 def _evaluation(recipe: Recipe, t: int) -> Iterator[Step]:
@@ -78,3 +83,9 @@ def _evaluation(recipe: Recipe, t: int) -> Iterator[Step]:
         yield Step(judge_check, t)
     if t in recipe.answering_iterations:
         yield Step(generate_answers, t)
+
+
+def _measurement(recipe: Recipe, t: int) -> Iterator[Step]:
+    """Yield the measurement of the forward model of iteration `t`; for the last one, verdicts must be there."""
+    if t in recipe.measured_iterations:
+        yield Step(evaluate_models, t)

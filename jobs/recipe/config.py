@@ -278,6 +278,22 @@ class JudgeAnswers(Section):
     )
 
 
+class EvaluateModels(Section):
+    """The forward models' loss on held-out seed pairs."""
+
+    pairs: int = Field(
+        200,
+        ge=1,
+        description="held-out seed pairs to measure on; the requests that judge_check has sent about them are not "
+        "sent again",
+    )
+    iterations: tuple[int, ...] | None = Field(
+        None,
+        description="iterations of the forward models that `humpback run` measures and compares with the model before "
+        "them; unset: all; []: none",
+    )
+
+
 class Recipe(Section):
     """All parameters of one experiment."""
 
@@ -302,11 +318,12 @@ class Recipe(Section):
     curate: Curate = Curate()
     generate_answers: GenerateAnswers = GenerateAnswers()
     judge_answers: JudgeAnswers = JudgeAnswers()
+    evaluate_models: EvaluateModels = EvaluateModels()
 
     @model_validator(mode="after")
     def _iterations_exist(self) -> Self:
-        for name in ("judge_check", "generate_answers", "judge_answers"):
-            out_of_range = [t for t in getattr(self, name).iterations if not 0 <= t <= self.iterations]
+        for name in ("judge_check", "generate_answers", "judge_answers", "evaluate_models"):
+            out_of_range = [t for t in getattr(self, name).iterations or () if not 0 <= t <= self.iterations]
             if out_of_range:
                 raise ValueError(
                     f"{name}.iterations names {out_of_range[0]}; the forward models are 0 to {self.iterations}"
@@ -317,3 +334,9 @@ class Recipe(Section):
     def answering_iterations(self) -> tuple[int, ...]:
         """The iterations of the forward models that answer the evaluation prompts."""
         return self.generate_answers.iterations or (0, self.iterations)
+
+    @property
+    def measured_iterations(self) -> tuple[int, ...]:
+        """The iterations of the forward models whose held-out loss is measured, in ascending order."""
+        named = self.evaluate_models.iterations
+        return tuple(range(self.iterations + 1)) if named is None else tuple(sorted({*named}))

@@ -1,5 +1,6 @@
 """Method digests: each identifies the settings and method versions that made a row, upstream ones included."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from jobs.recipe.section import digest
 from model_ops.training.checkpoints import check_model_folder, digest_of, file_digests, first_digest
 from model_ops.training.settings import SPEED_ONLY
 from transforms.dedup import duplicates, signatures
-from transforms.evaluation import judgements
+from transforms.evaluation import figures, held_out, judgements
 from transforms.pages import segments
 from transforms.prompting import candidates
 from transforms.prompting.prompts import BACKWARD, FORWARD, VERDICT
@@ -86,6 +87,31 @@ def verdicts_digest(recipe: Recipe) -> str:
     It covers the judge's prompt, sampling and parser, and the digest of the answers.
     """
     return digest([asdict(VERDICT), judgements.SAMPLING, judgements.PARSER, answers_digest(recipe)])
+
+
+def losses_digest(recipe: Recipe, pairs: Sequence[tuple[str, ...]]) -> str:
+    """Return the `method_digest` of held-out losses in `gold.evaluations`: the pairs, the requests, the arithmetic.
+
+    `pairs` are ids and texts, in any order.
+    """
+    scorer = SCORERS[held_out.SCORER]
+    tag = recipe.build_training_examples.inference_tag
+    asked = [asdict(scorer.template), scorer.kind.samplings(recipe.score_candidates)[0], tag]
+    return digest([asked, held_out.METHOD_VERSION, sorted(map(list, pairs))])
+
+
+def separations_digest(recipe: Recipe, name: ScorerName) -> str:
+    """Return the `method_digest` of one scorer's figures on known pairs in `gold.evaluations`."""
+    return digest([scores_digest(recipe, name), figures.METHOD_VERSION])
+
+
+def win_rates_digest(recipe: Recipe) -> str:
+    """Return the `method_digest` of win rates in `gold.evaluations`.
+
+    Raises:
+        RecipeError: the prompts cannot be read.
+    """
+    return digest([verdicts_digest(recipe), figures.METHOD_VERSION])
 
 
 def training_digest(recipe: Recipe, direction: Direction, iteration: int) -> str:

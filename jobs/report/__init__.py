@@ -10,7 +10,7 @@ from typing import Any
 
 from jobs.lake import contents
 from jobs.lake.view import LakeView
-from jobs.report import facts, ratings, trust
+from jobs.report import facts, losses, ratings, trust
 from jobs.report.page import page
 from schemas.place import local_path
 from transforms.scoring.judge_check import PAPER
@@ -58,6 +58,7 @@ def gather(view: LakeView, experiment: str | None = None) -> dict[str, Any]:
         "examples": ratings.examples(view, subject),
         "answers": ratings.answers(view, subject),
         "win_rates": trust.win_rates(view, subject),
+        "losses": losses.held_out_losses(view, subject),
         "models": subject.models,
         "releases": facts.releases(view, subject),
         "work": facts.last_work(subject.runs),

@@ -23,6 +23,7 @@ def page(facts: Mapping[str, Any], docs_root: str | None = None) -> str:
     environment.filters |= {
         "n": number,
         "score": score,
+        "change": change,
         "bytes": size,
         "span": duration,
         "short": shortened,
@@ -36,7 +37,7 @@ def page(facts: Mapping[str, Any], docs_root: str | None = None) -> str:
     return environment.from_string(template).render(
         facts,
         happened=headline.happened(facts["funnel"]),
-        evidence=headline.evidence(facts["checks"], facts["win_rates"]),
+        evidence=headline.evidence(facts["checks"], facts["losses"]["changes"], facts["win_rates"]),
         bars={"funnel": bars.funnel(facts["funnel"]), "rules": bars.rules(facts["rules"])},
         charts=pictures(facts),
     )
@@ -62,6 +63,11 @@ def number(value: float | None) -> str:
 def score(value: float | None) -> str:
     """Format a score to three decimals."""
     return "n/a" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def change(value: float) -> str:
+    """Format a change of a loss with its sign, to four decimals."""
+    return f"{value:+.4f}"
 
 
 def size(value: float) -> str:

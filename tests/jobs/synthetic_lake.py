@@ -10,8 +10,8 @@ import numpy as np
 from jobs.lake.conform import predicate
 from jobs.recipe.config import Recipe
 from schemas.bronze import COMPLETIONS, DOCUMENTS
-from schemas.gold import CURATED, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
-from schemas.ops import MODELS, PROMPTS, QUARANTINE, RECIPES, RELEASES, RUNS
+from schemas.gold import CURATED, EVALUATIONS, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
+from schemas.ops import BASE_MODELS, MODELS, PROMPTS, QUARANTINE, RECIPES, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, KNOWN_SCORES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 from tests.planted import plant
 from transforms.scoring.scorers import SCORERS
@@ -27,12 +27,17 @@ SENTENCES = (
 )
 HOSTILE = '<script>alert("text")</script><img src=x onerror=alert(1)>'
 N_PAGES, N_PIECES = 40, 6
-BACKWARD, FORWARD = "backward-0-aaaaaa", ["forward-0-bbbbbb", "forward-1-cccccc", "forward-2-dddddd"]
+BASE, BACKWARD, FORWARD = (
+    "base-eeeeee",
+    "backward-0-aaaaaa",
+    ["forward-0-bbbbbb", "forward-1-cccccc", "forward-2-dddddd"],
+)
 THRESHOLD = 0.09
 METHODS = {
     "silver.segments": "s1", "silver.duplicates": "d1", "silver.candidates": "c1", "gold.generations": "g1",
     "gold.judgements": "j1", **{f"scores/{scorer}": f"{scorer}-1" for scorer in ("likelihood_gain", "expected", "rubric")},
-    **{model.rsplit("-", 1)[0]: model for model in (BACKWARD, *FORWARD)},
+    "evaluations/held_out_loss": "l1",
+    **{model.rsplit("-", 1)[0]: model for model in (BASE, BACKWARD, *FORWARD)},
 }  # fmt: skip
 Row = dict[str, Any]
 
@@ -110,6 +115,8 @@ def synthetic_lake(root: str) -> None:
          "model_id": FORWARD[2], "reference_id": FORWARD[0], "preference": 1.25 if n % 2 else 2.0, "status": "ok",
          "request_ids": []} for n in range(6)
     ])  # fmt: skip
+    plant(root, BASE_MODELS, [{"model_id": BASE, "path": "base", "digest": key(BASE), "run_id": key("run", BASE)}])
+    plant(root, EVALUATIONS, _evaluations())
     plant(root, MODELS, [_model(model) for model in [BACKWARD, *FORWARD]])
     plant(root, QUARANTINE, [{
         "run_id": key("run", 0), "table": "bronze.documents", "row_id": "crawl.warc.gz:4711",
@@ -191,6 +198,25 @@ def _known_scores(model: str, draw: np.random.Generator) -> list[Row]:
         for n in range(1, 60, 2)
         for kind, mean in (("true", 0.12), ("mismatched", 0.0))
     ]
+
+
+def _evaluations() -> list[Row]:
+    """Return the held-out losses of base, M0, M1 and M2, and their changes, with a row that a later one replaces."""
+    rows, loss = [], dict(zip((BASE, *FORWARD), (3.1, 2.7, 2.62, 2.63), strict=True))
+    compared: list[tuple[str, str | None]] = [(model, None) for model in loss]
+    compared += [(FORWARD[0], BASE), (FORWARD[1], FORWARD[0]), (FORWARD[2], FORWARD[1]), (FORWARD[2], FORWARD[0])]
+    for model, reference in compared:
+        for metric, less in (("loss", 0.0), ("pair_loss", 0.1)):
+            value, half = (loss[model] - less, 0.2) if reference is None else (loss[model] - loss[reference], 0.02)
+            rows.append({
+                "figure_id": key(model, reference, metric), "experiment": "demo", "evaluation": "held_out_loss",
+                "metric": metric if reference is None else f"{metric}_change", "model_id": model,
+                "reference_id": reference, "judge_id": None, "value": value, "low": value - half,
+                "high": value + half, "n": 30, "n_left_out": 0, "method_digest": "l1",
+                "versions": {"silver.seed_pairs": 0, "bronze.completions": 0}, "run_id": key("run", model),
+            })  # fmt: skip
+    before = rows[0] | {"figure_id": key("before"), "value": 9.0, "low": 9.0, "high": 9.0, "n": 29, "n_left_out": 1}
+    return [before, rows[0] | {"figure_id": key("of an old method"), "method_digest": "l0", "value": 8.0}, *rows]
 
 
 def _curated(candidates: list[Row], scores: list[Row], iteration: int) -> list[Row]:

@@ -131,3 +131,17 @@ def test_each_judge_check_runs_after_its_training() -> None:
     order = [(step.name, step.iteration) for step in steps(recipe) if step.direction != "backward"]
     for t in range(recipe.iterations + 1):
         assert order.index(("judge-check", t)) > order.index(("finetune", t))
+
+
+def test_every_model_is_measured_while_it_is_served_and_the_last_after_the_verdicts() -> None:
+    recipe = Recipe.model_validate({"name": "x", "base_model": "b", "judge_answers": {"iterations": [1, 2]}})
+    order = [(step.name, step.iteration) for step in steps(recipe) if step.direction != "backward"]
+    for t in range(recipe.iterations):
+        assert (
+            order.index(("score-candidates", t + 1))
+            < order.index(("evaluate-models", t))
+            < order.index(("finetune", t + 1))
+        )
+    assert order[-2:] == [("judge-answers", 2), ("evaluate-models", 2)]
+    none = Recipe.model_validate({"name": "x", "base_model": "b", "evaluate_models": {"iterations": []}})
+    assert "evaluate-models" not in [step.name for step in steps(none)]

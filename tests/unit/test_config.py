@@ -153,7 +153,7 @@ def test_equal_samples_are_refused(tmp_path: Path) -> None:
         recipe(tmp_path, MINIMAL, "score_candidates.samples=3")
 
 
-@pytest.mark.parametrize("section", ["judge_check", "generate_answers", "judge_answers"])
+@pytest.mark.parametrize("section", ["judge_check", "generate_answers", "judge_answers", "evaluate_models"])
 def test_an_iteration_beyond_the_last_is_refused(section: str) -> None:
     with pytest.raises(ValueError, match=f"{section}.iterations names 3; the forward models are 0 to 2"):
         Recipe.model_validate({"name": "x", "base_model": "b", section: {"iterations": [0, 2, 3]}})
@@ -168,3 +168,11 @@ def test_a_model_can_have_its_own_epochs() -> None:
     demo = load_recipe(RECIPES / "demo.toml", ["finetune.epochs_of={backward-0=2.5}"])
     assert demo.finetune.settings("backward", 0)["epochs"] == 2.5
     assert demo.finetune.settings("forward", 0)["epochs"] == demo.finetune.epochs
+
+
+@pytest.mark.parametrize(("named", "measured"), [(None, (0, 1, 2)), ([], ()), ([2, 0, 2], (0, 2))])
+def test_every_model_is_measured_unless_the_recipe_names_some(
+    named: list[int] | None, measured: tuple[int, ...]
+) -> None:
+    found = Recipe.model_validate({"name": "x", "base_model": "b", "evaluate_models": {"iterations": named}})
+    assert found.measured_iterations == measured

@@ -90,6 +90,35 @@ def test_another_prompt_changes_the_digest_of_its_answers(
     assert stale(recipe()) == expected
 
 
+PAIRS = [("a", "Why?", "So."), ("b", "How?", "Thus.")]
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "is_stale"),
+    [
+        ("build_training_examples", {"seed_tag": "Another."}, True),
+        ("score_candidates", {"samples": 3, "temperature": 1.0, "rationale_chars": 9}, False),
+        ("evaluate_models", {"pairs": 9, "iterations": [0]}, False),
+        ("judge_check", {"kinds": ["cut"]}, False),
+    ],
+)
+def test_losses_are_stale_where_their_requests_differ(section: str, settings: dict[str, Any], is_stale: bool) -> None:
+    before, after = (digests.losses_digest(r, PAIRS) for r in (recipe(), recipe(**{section: settings})))
+    assert (before != after) == is_stale
+
+
+def test_losses_are_of_their_pairs_in_any_order_and_of_their_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digests.losses_digest(recipe(), PAIRS)
+    assert digests.losses_digest(recipe(), PAIRS[::-1]) == before
+    assert digests.losses_digest(recipe(), [*PAIRS[:1], ("b", "How?", "Else.")]) != before
+    figures = digests.separations_digest(recipe(), "likelihood_gain"), digests.win_rates_digest(recipe())
+    monkeypatch.setattr("transforms.evaluation.held_out.METHOD_VERSION", "next")
+    assert digests.losses_digest(recipe(), PAIRS) != before
+    monkeypatch.setattr("transforms.evaluation.figures.METHOD_VERSION", "next")
+    later = digests.separations_digest(recipe(), "likelihood_gain"), digests.win_rates_digest(recipe())
+    assert not {*figures} & {*later}
+
+
 class Median(Likelihood):
     """A kind of answer with the requests of another kind, and another reading of the replies."""
 

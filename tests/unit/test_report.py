@@ -18,7 +18,7 @@ from jobs.report import gather, report, write
 from jobs.report.facts import Stage
 from schemas.ops import RUNS
 from tests.conftest import Command
-from tests.jobs.synthetic_lake import BACKWARD, FORWARD, THRESHOLD
+from tests.jobs.synthetic_lake import BACKWARD, BASE, FORWARD, THRESHOLD
 from tests.planted import plant
 from transforms.pages.drop_reasons import DROP_REASONS
 
@@ -131,6 +131,17 @@ def test_answers_stand_side_by_side(facts: dict) -> None:
     assert rate["rate"].value == pytest.approx(0.625)
     assert rate["rate"].low < 0.625 < rate["rate"].high
     assert [one["prompt_id"] for one in facts["answers"]["prompts"]] == [f"p{n}" for n in range(6)]
+
+
+def test_losses_are_those_of_the_current_method_from_the_most_answers(facts: dict, made: tuple[dict, str]) -> None:
+    models, changes = facts["losses"]["models"], facts["losses"]["changes"]
+    assert [(m["iteration"], m["model_id"], m["loss"]["value"], m["loss"]["n"]) for m in models] == [
+        (t, model, value, 30)
+        for t, model, value in zip((-1, 0, 1, 2), (BASE, *FORWARD), (3.1, 2.7, 2.62, 2.63), strict=True)
+    ]
+    assert [(c["iteration"], c["reference"]) for c in changes] == [(0, -1), (1, 0), (2, 0), (2, 1)]
+    assert "M2 predicts people&#39;s responses better than M0: its loss is 0.0700 (0.0500 to 0.0900) nats" in made[1]
+    assert "M2 is not shown to predict people&#39;s responses better or worse than M1" in made[1]
 
 
 def test_last_work_is_the_last_loop_that_did_anything(facts: dict) -> None:

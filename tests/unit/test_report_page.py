@@ -20,7 +20,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EMPTY: dict[str, Any] = {
     "experiment": "demo", "root": "demo/lake", "last_run": None, "recipe": None, "funnel": [Stage(key, key, 0) for key in ("documents", "candidates")],
     "rules": [], "replaced": {}, "seed": {}, "accounts": [], "histograms": [], "thresholds": [], "checks": [], "lengths": [],
-    "drift": [], "paper": PAPER, "win_rates": [],
+    "drift": [], "paper": PAPER, "win_rates": [], "losses": {"models": [], "changes": []},
     "examples": {"iteration": None, "kept": [], "rejected": []}, "answers": {"iterations": [], "prompts": []},
     "models": [], "releases": [], "work": [], "tables": [],
 }  # fmt: skip
@@ -54,6 +54,14 @@ def a_pair(**changes: Any) -> dict[str, Any]:
         "response": "The installer offers a guided mode.\n\n" + "It shows every disk and asks. " * 20,
         "scores": {"expected": 3.2, "likelihood_gain": 0.12, "rubric": None},
     } | changes  # fmt: skip
+
+
+def loss(iteration: int, reference: int | None, metric: str, value: float) -> dict[str, Any]:
+    """The figures of a model, or of its change, as the report reads them."""
+    of = {"value": value, "low": value - 0.01, "high": value + 0.01, "n": 99, "n_left_out": 1}
+    of_pairs = of | {"value": value / 2, "low": value / 2 - 0.01, "high": value / 2 + 0.01}
+    return {"iteration": iteration, "reference": reference, "model_id": f"forward-{iteration}-0a1b2c", metric: of,
+            f"pair_{metric}": of_pairs}  # fmt: skip
 
 
 def full() -> dict[str, Any]:
@@ -118,6 +126,10 @@ def full() -> dict[str, Any]:
         ]},
         "win_rates": [{"judge_id": "forward-2-0a1b2c", "prompt_set": "humpback", "iteration": 2, "reference": 0, "n": 11,
                        "n_asked": 12, "rate": Estimate(0.612, 0.4, 0.8)}],
+        "losses": {
+            "models": [loss(t, None, "loss", 2.4 - 0.1 * t) for t in (-1, 0, 1, 2)],
+            "changes": [loss(t, reference, "loss_change", -0.0301) for t, reference in ((0, -1), (1, 0), (2, 0), (2, 1))],
+        },
         "models": [
             {"model_id": f"{direction}-{iteration}-0a1b2c", "direction": direction, "iteration": iteration,
              "base_model": "SmolLM2-135M-Instruct", "dataset": f"demo/{direction}-{iteration}",
@@ -179,7 +191,7 @@ def test_page_is_one_file_that_asks_no_other_host() -> None:
 def test_page_of_an_empty_lake_says_what_is_missing() -> None:
     html = page(EMPTY)
     assert "<svg" not in html
-    for sentence in ("No job has run", "No documents", "No seed pairs", "No candidate", "judge-check", "no pairs yet",
+    for sentence in ("No job has run", "No documents", "No seed pairs", "No candidate", "judge-check", "evaluate-models", "no pairs yet",
                      "been curated", "No two models", "No model has", "been published", "any work yet"):  # fmt: skip
         assert sentence in html, sentence
 
@@ -193,6 +205,9 @@ def test_page_shows_the_numbers() -> None:
                  "29,000 · 24.11 % of 38,211 pass", "2,200 · 76.12 % of 9,211 pass", "5,120 · 13.40 % of 38,211",
                  "1,204 documents gave 5,120 clean pieces and 200 pairs; curation kept 61 in iteration 1 and 66 in iteration 2.",
                  '<li class="nothing">M2 is not shown to differ from M0: it wins 61.2 % (40.0 to 80.0) of 11 comparisons.</li>',
+                 "<div>the base model</div>", "<div>2.490 to 2.510</div>", "<div>-0.0301</div>", "<div>-0.0401 to -0.0201</div>",
+                 '<li class="better">M2 predicts people&#39;s responses better than M1: its loss is 0.0301 (0.0201 to 0.0401) '
+                 'nats per token lower, on 99 held-out pairs.</li>',
                  "1 settings differ from the defaults", "<code>iterations</code>",
                  "No piece was dropped as blocked url, too many headers", "email&nbsp;357"):  # fmt: skip
         assert text in html, text

@@ -50,6 +50,11 @@ def spoilt(pairs: Iterable[SeedPair], kinds: Sequence[Kind]) -> Iterator[Pair]:
                     yield _pair(OF_SEED, kind, pair_id, *versions[kind])
 
 
+def kind_of(pair_id: str) -> str:
+    """Return the kind in a known pair's id: `true`, or the way in which it is spoilt."""
+    return pair_id.split("/")[2]
+
+
 def cut(text: str) -> str:
     """Return the first half of the words."""
     words = re.findall(r"\s*\S+", text)
