@@ -35,6 +35,7 @@ SETTINGS = Finetune(
     checkpoint_steps=1,
 ).settings("forward", 0)  # fmt: skip
 N_STEPS = 8
+ROOT = str(Path(__file__).parents[2])
 
 
 class Killed(BaseException):
@@ -182,14 +183,32 @@ def test_sigkill_in_a_step_or_in_the_writing_of_a_checkpoint(
 ) -> None:  # fmt: skip
     (tmp_path / "killed.py").write_text(KILLED)
     words = [sys.executable, str(tmp_path / "killed.py"), where, str(after), *command(training)]
-    here = str(Path(__file__).parents[2])
-    done = subprocess.run(words, env=os.environ | {"PYTHONPATH": here}, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, env=os.environ | {"PYTHONPATH": ROOT}, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     with caplog.at_level("INFO", logger="model_ops"):
         run(training)
     assert f"continuing from checkpoint-{step} at step {step} of {N_STEPS}" in caplog.text
     assert same_model(training, undisturbed)
     assert [p.name for p in training.out.parent.iterdir()] == [training.out.name]
+
+
+def test_two_processes_continue_to_the_same_model(training: Training, tmp_path: Path) -> None:
+    """Each process has its own dropout; both are killed in the same step."""
+    (tmp_path / "killed.py").write_text(KILLED)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": ROOT}
+
+    def launched(training: Training, *words: str) -> subprocess.CompletedProcess[str]:
+        given = [*launch, *words, *command(training)]
+        return subprocess.run(given, env=environment, capture_output=True, text=True, check=False, timeout=300)
+
+    undisturbed = replace(training, out=training.out.with_name("undisturbed"))
+    assert launched(undisturbed, "-m", "model_ops.train").returncode == 0
+    assert launched(training, str(tmp_path / "killed.py"), "step", "4").returncode != 0
+    assert "checkpoint-4" in checkpoints(training)
+    continued = launched(training, "-m", "model_ops.train")
+    assert "continuing from checkpoint-4 at step 4" in continued.stderr
+    assert same_model(training, undisturbed)
 
 
 def interrupted(training: Training, kill: Any, step: int = 5) -> Path:
