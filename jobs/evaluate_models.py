@@ -127,7 +127,7 @@ def _held_out_rows(
 
 def _answers(lake: RunLake, recipe: Recipe, servers: Servers, model: Model, pairs: DataFrame) -> Answers:
     """Return each pair's response under a model, after sending the requests without an answer."""
-    requests = materialised(_requests(recipe, servers, model, pairs))
+    requests = _requests(recipe, servers, model, pairs)
     completions = ask(lake, servers, model, requests, SCORERS[SCORER].template)
     rows = likelihoods_from(requests, completions).collect()
     return {row.subject_id: Response(row.logprob, row.tokens) for row in rows}
