@@ -49,16 +49,17 @@ def run(options: argparse.Namespace) -> int:
     """Print one line for each model and judge; print the faults on stderr, and return exit code 1 if there are any."""
     root: Path = options.dir
     faults: list[str] = []
+    given = _given(options)
     if options.lake:
         from jobs.cli.verdicts import write_verdicts  # imports DuckDB and delta-rs
 
         write_verdicts(options.lake, root)
-    given, files = _given(options), list(_files(root))
+    files = list(_files(root))
     if not files:
         raise JobError(_nothing_in(root))
     rows = sorted(_rows(files, given, faults), key=_rank)
     if options.json:
-        say(json.dumps(row) for row in rows)
+        say(json.dumps(row, allow_nan=False) for row in rows)
     elif rows:
         columns = [*COLUMNS, *(name for name in LENGTH_CONTROLLED if any(name in row for row in rows))]
         say_rows(rows_of_dicts(columns, [dict.fromkeys(columns) | _rounded(row) for row in rows]), as_json=False)

@@ -91,10 +91,14 @@ def test_a_missing_lake_is_reported_in_one_sentence(tmp_path: Path) -> None:
         ({"slice": "color = 'x'"}, "where color = 'x' cannot be read: No match for FieldRef.Name(color)"),
         ({"slice": "dataset = 1"}, "where dataset = 1 cannot be read: "),
         ({"slice": "dataset = 'other'"}, "where dataset = 'other' is not what was released"),
+        ({"slice": "dataset = 'größer'"}, "where dataset = 'größer' "),
         ({"slice": "dataset = 'a\x1b[2J\nb'"}, "where dataset = 'a\\x1b[2J\\nb' is not what was released"),
         ({"slice": "dataset = 'test/forward-0' AND split = 'dev'"}, "split = 'dev' is not what was released"),
         ({"table": "gold.other"}, "gold.other@0 where dataset = 'test/forward-0' cannot be read: no such table"),
         ({"table": "ops.runs", "slice": "job = 'finetune'"}, "cannot be read: column dropped is a map"),
+        ({"table": "gold.curated"}, "cannot be read: the table does not exist"),
+        ({"table": "t" * 200}, f"ops.releases: {'t' * 200}@0 where"),
+        ({"table": "t" * 201}, f"ops.releases: {'t' * 199}…@0 where"),
         ({"version": 7}, "gold.training_examples@7 where dataset = 'test/forward-0' cannot be read: "),
         ({"n_rows": 2}, "is not what was released"),
     ],
@@ -106,6 +110,16 @@ def test_a_release_that_differs_or_is_missing_is_a_fault(tmp_path: Path, change:
     assert found.startswith("ops.releases: ")
     assert fault in found
     assert found.isprintable()
+
+
+def test_a_log_that_cannot_be_read_is_one_fault_without_the_advice_to_run_the_audit(tmp_path: Path) -> None:
+    _trained(tmp_path)
+    (log,) = (tmp_path / SEED_PAIRS.path / "_delta_log").glob("*.json")
+    log.write_text("spoilt")
+    (found,) = faults(str(tmp_path))
+    reason = found.removeprefix("silver.seed_pairs: cannot be read: ")
+    assert reason not in (found, "None", "")
+    assert "humpback audit" not in reason
 
 
 @pytest.mark.parametrize("dataset", ["it's", 'a "b"', "back\\slash", "a' OR '1' = '1", "ünï\ncode"])
@@ -158,11 +172,13 @@ def test_a_training_set_whose_file_is_gone_is_named_everywhere(tmp_path: Path) -
     _trained(tmp_path)
     (file,) = (tmp_path / TRAINING_EXAMPLES.path).rglob("*.parquet")
     file.unlink()
-    assert [fault.partition(" cannot be read: ")[0] for fault in faults(str(tmp_path))] == [
+    found = [fault.partition(" cannot be read: ") for fault in faults(str(tmp_path))]
+    assert [where for where, _, _ in found] == [
         "gold.training_examples:",
         "ops.releases: gold.training_examples@0 where dataset = 'test/forward-0'",
         "ops.models: the training set of m",
     ]
+    assert all(file.name[:20] in reason for _, _, reason in found)
 
 
 def test_a_column_that_an_older_lake_lacks_may_be_null_or_is_a_fault(tmp_path: Path) -> None:
