@@ -20,6 +20,7 @@ import psutil
 import pyarrow as pa
 from pyspark.sql import functions as F
 
+from benchmarks import results
 from benchmarks.planted_copies import Corpus, jaccard, pairs_at_least, planted, shingles
 from jobs.lake.runs import Run
 from jobs.lake.session import spark_session
@@ -50,11 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FOLDER",
         help="write the last corpus, without a crowd, as JSONL files for datatrove",
     )
+    results.add_option(parser)
     options = parser.parse_args(arguments)
+    figures = []
     texts = list(real_pieces(options.files))
     for n in options.rows:
         corpus = planted(texts, n)
         base = median(corpus, options.times)
+        figures.append(results.Found(f"duplicates among {n:,} segments, both commands", base, "s"))
     if options.keep:
         write_jsonl(corpus, options.keep)
     if options.crowd:
@@ -62,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(
             f"a row of the crowd costs {extra / options.crowd * 1e3:.2f} ms, one of the rest {base / n * 1e3:.2f} ms\n"
         )
+    if options.record:
+        results.record(results.command_of("duplicates", arguments), figures)
     return 0
 
 

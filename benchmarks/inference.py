@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from benchmarks import results
 from benchmarks.fixed_speed import fixed_speed
 from benchmarks.server import prompts
 from model_ops.client.endpoint import Endpoint
@@ -232,6 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--partitions", type=int, nargs="*", default=[1, 2, 8])
     parser.add_argument("--fixed-speed", type=float, metavar="SECONDS", help="no model; each request takes SECONDS")
     parser.add_argument("--offline", action="store_true", help=argparse.SUPPRESS)
+    results.add_option(parser)
     options = parser.parse_args(arguments)
     if options.offline:
         offline(options.model, options.in_flight)
@@ -245,6 +247,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with vllm(options.model, options.in_flight) as endpoint:
             lowest = compare(endpoint, list(KINDS), options, chat)
         compare_offline(options, chat)
+    if options.record:
+        what = "lowest share of a bare client's speed, through Spark"
+        results.record(results.command_of("inference", arguments), [results.Found(what, 100 * lowest, "%")])
     return 0 if lowest >= 0.95 else 1
 
 

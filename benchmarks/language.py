@@ -16,6 +16,7 @@ from pathlib import Path
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+from benchmarks import results
 from jobs.recipe.config import ExtractSegments, IngestDocuments
 from transforms.crawl.documents import file_rows
 from transforms.pages.language import identify_languages, identify_prose
@@ -29,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print for each identifier its speed in CPU time, the median of five interleaved rounds, and its drops."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.language", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
-    files: list[Path] = parser.parse_args(arguments).files
+    results.add_option(parser)
+    options = parser.parse_args(arguments)
+    files: list[Path] = options.files
     pages = [row["content"] for file in files for row in file_rows(str(file), MAX_BYTES) if row.get("content")]
     cut = [piece for html in pages for piece in pieces(html, RULES.min_chars, RULES.max_chars)]
     texts = [piece["text"] for piece in cut if not piece["fault"]]
@@ -53,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         speed = len(texts) / (seconds := statistics.median(seconds_of[name]))
         if len(seconds_of[name]) == 5:
             sys.stdout.write(f"{name:<9} {speed:6,.0f} texts/s {megabytes / seconds:5.2f} MB/s, {dropped} dropped\n")
+    if options.record:
+        medians = {name: statistics.median(seconds) for name, seconds in seconds_of.items()}
+        figures = [results.Found(f"{name}, CPU time", len(texts) / n, "texts/s") for name, n in medians.items()]
+        results.record(results.command_of("language", arguments), figures)
     return 0
 
 

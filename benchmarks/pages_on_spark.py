@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from selectolax.lexbor import LexborHTMLParser
 
+from benchmarks import results
 from jobs import extract_segments, ingest_documents
 from jobs.lake.runs import Run
 from jobs.lake.session import spark_session
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--copies", type=int, default=1, help="copies of each page, slightly changed, with new URLs")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--crawl", type=Path, help="folder for the copies, e.g. for benchmarks/datatrove_pages.py")
+    results.add_option(parser)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         crawl = options.crawl or Path(folder, "crawl")
@@ -54,16 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number in range(options.runs + 1):  # interleaved, since a JVM gets faster; the first round does not count
             for kind, rounds in times.items():
                 rounds.append(_run(spark, crawl, Path(folder, f"{kind}-{number}"), kind))
+        medians: dict[str, dict[str, float]] = {}
         for kind, runs in times.items():
             sys.stdout.write(f"{kind:<10} in the first round {sum(runs[0]):.1f} s\n")
             seconds = [statistics.median(column) for column in zip(*runs[1:], strict=True)]
-            for name, elapsed in zip(
-                ("ingest-documents", "extract-segments", "both"), [*seconds, sum(seconds)], strict=True
-            ):
+            names = ("ingest-documents", "extract-segments", "both jobs")
+            medians[kind] = dict(zip(names, [*seconds, sum(seconds)], strict=True))
+            for name, elapsed in medians[kind].items():
                 rate, megabytes = n_pages / elapsed / n_cores, n_bytes / 1e6 / elapsed / n_cores
                 sys.stdout.write(
                     f"{kind:<10} {name:<16} {elapsed:6.1f} s {rate:7,.0f} pages/s/core {megabytes:6.1f} MB/s/core\n"
                 )
+    if options.record:
+        parsed, peer = medians["parse only"], "the same when they only parse"
+        figures = [results.Found(name, n, "s", parsed[name], peer) for name, n in medians["whole"].items()]
+        figures.append(results.Found("both jobs, per core", n_pages / figures[-1].ours / n_cores, "pages/s"))
+        results.record(results.command_of("pages_on_spark", arguments), figures)
     return 0
 
 

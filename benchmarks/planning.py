@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import functions as F
 
+from benchmarks import results
 from benchmarks.made_requests import MODEL, requests
 from jobs.inference.ask import complete
 from jobs.inference.serving import EngineServers
@@ -57,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ledger", type=int, default=10_000_000, metavar="N", help="rows of the ledger")
     parser.add_argument("--requests", type=int, default=20_000, metavar="N", help="requests to send")
     parser.add_argument("--waves", type=int, nargs="+", default=[4, 20], metavar="N")
+    results.add_option(parser)
     options = parser.parse_args(arguments)
+    figures = []
     logging.getLogger("jobs").setLevel(logging.WARNING)
     spark = spark_session()
     for n in (0, options.ledger):
@@ -92,7 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     f"the same takes with nothing to send, {planned:.1f} s; {(sent - planned) / waves:.2f} s a wave\n"
                 )
                 sys.stdout.flush()
+                what = f"planning of {lake.run.n_calls:,} requests beside a ledger of {n:,} rows, {waves} waves"
+                figures.append(results.Found(what, planned, "s"))
     spark.stop()
+    if options.record:
+        results.record(results.command_of("planning", arguments), figures)
     return 0
 
 

@@ -15,6 +15,7 @@ import psutil
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks import results
 from benchmarks.made_requests import MODEL, requests
 from jobs.inference.ask import complete
 from jobs.inference.serving import EngineServers
@@ -60,8 +61,8 @@ def long_prompt(kilobytes: int) -> Column:
     return F.concat(*(F.sha2(F.concat_ws("/", "id", F.lit(part)), 256) for part in range(16 * kilobytes)))
 
 
-def measure(spark: SparkSession, n: int, options: argparse.Namespace) -> str:
-    """Send the first waves of `n` requests to an engine that answers at once, and return the times as a line."""
+def measure(spark: SparkSession, n: int, options: argparse.Namespace) -> tuple[str, float]:
+    """Send the first waves of `n` requests to an engine that answers at once; return a line and the seconds a wave."""
     clock = Clock(options.waves)
     logger = logging.getLogger("jobs.inference.waves")
     logger.addHandler(clock)
@@ -76,10 +77,11 @@ def measure(spark: SparkSession, n: int, options: argparse.Namespace) -> str:
     logger.removeHandler(clock)
     (first, used), (last, used_last) = clock.ends[0], clock.ends[-1]
     n_waves = max(len(clock.ends) - 1, 1)
-    return (
+    line = (
         f"{n:>11,} requests: the first wave ended after {first - began:.1f} s, the next {n_waves} took "
         f"{(last - first) / n_waves:.2f} s and {(used_last - used) / n_waves:.2f} processor seconds each"
     )
+    return line, (last - first) / n_waves
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,13 +91,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kilobytes", type=int, default=2, metavar="N", help="length of a prompt")
     parser.add_argument("--rows-per-wave", type=int, default=2048, metavar="N")
     parser.add_argument("--waves", type=int, default=20, metavar="N", help="waves to send of each stage, at most")
+    results.add_option(parser)
     options = parser.parse_args(arguments)
+    figures = []
     spark = spark_session()
     measure(spark, 4 * options.rows_per_wave, options)  # warms up
     for n in options.requests:
-        sys.stdout.write(measure(spark, n, options) + "\n")
+        line, seconds = measure(spark, n, options)
+        sys.stdout.write(line + "\n")
         sys.stdout.flush()
+        figures.append(results.Found(f"a wave of {options.rows_per_wave:,} of {n:,} requests", seconds, "s"))
     spark.stop()
+    if options.record:
+        results.record(results.command_of("waves", arguments), figures)
     return 0
 
 
