@@ -18,7 +18,7 @@ from torch.nn import Linear
 from transformers import AutoConfig, AutoModelForCausalLM, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
-from model_ops.devices import served_dtype
+from model_ops.devices import Dtype, served_dtype
 from model_ops.training.checkpoints import MANIFEST
 from model_ops.training.completion_trainer import CompletionTrainer
 from model_ops.training.dataset import Splits
@@ -96,7 +96,7 @@ def fit(
     finally:
         if trainer.is_world_process_zero():
             checkpoints.clear_unfinished()
-    reference = _reference(trainer, examples, end_id)
+    reference = _reference(trainer, examples, end_id, dtype)
     _save(trainer, settings, base, out, end_id)
     return Fitted(metrics, reference, dtype, _device(), args.world_size)
 
@@ -163,12 +163,12 @@ def _train(trainer: CompletionTrainer, newest: tuple[Path, Facts] | None) -> dic
     return losses
 
 
-def _reference(trainer: CompletionTrainer, examples: Splits, end_id: int) -> list[dict[str, list[int]]]:
+def _reference(trainer: CompletionTrainer, examples: Splits, end_id: int, dtype: Dtype) -> list[dict[str, list[int]]]:
     if trainer.is_fsdp_enabled or not trainer.is_world_process_zero():
         return []
     model = trainer.accelerator.unwrap_model(trainer.model).eval()
     with trainer.accelerator.autocast():
-        return reference_answers(model, examples.dev or examples.train, end_id)
+        return reference_answers(model, examples.dev or examples.train, end_id, dtype)
 
 
 def _speed(trainer: CompletionTrainer) -> dict[str, float]:

@@ -39,20 +39,28 @@ def test_an_answer_ends_before_an_unclear_token_or_the_end() -> None:
         Example("ends", [1, 1, 11], [2]),
         Example("at once", [1, 1, 1, 20], [2]),
     ]
-    answers = reference_answers(Scripted({7: 0.4, 20: 0.1}), examples, end_id=14)
+    answers = reference_answers(Scripted({7: 0.4, 20: 0.1}), examples, end_id=14, dtype="float32")
     assert answers == [{"prompt": [1, 5], "tokens": [6, 7]}, {"prompt": [1, 1, 11], "tokens": [12, 13]}]
+
+
+def test_bfloat16_needs_a_larger_lead() -> None:
+    examples = [Example("a", [1, 5], [2])]
+    [exact] = reference_answers(Scripted({7: 1.0}), examples, end_id=14, dtype="float32")
+    [rounded] = reference_answers(Scripted({7: 1.0}), examples, end_id=14, dtype="bfloat16")
+    assert (exact["tokens"][:2], rounded["tokens"]) == ([6, 7], [6, 7])
+    assert len(exact["tokens"]) > 2
 
 
 def test_few_prompts_and_tokens_are_recorded() -> None:
     examples = [Example(str(i), [1] * (9 - i), [2]) for i in range(8)]
-    answers = reference_answers(Scripted({}), examples, end_id=29)
+    answers = reference_answers(Scripted({}), examples, end_id=29, dtype="bfloat16")
     assert [len(one["prompt"]) for one in answers] == [2, 3, 4]
     assert {len(one["tokens"]) for one in answers} == {parity.MAX_TOKENS}
 
 
 def test_answers_are_those_of_greedy_generation(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parity, "CLEAR", 0.0)
+    monkeypatch.setattr(parity, "CLEAR", {"float32": 0.0})
     model: Any = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32).eval()
-    [answer] = reference_answers(model, [Example("a", [1, 50, 60], [2])], end_id=319)
+    [answer] = reference_answers(model, [Example("a", [1, 50, 60], [2])], end_id=319, dtype="float32")
     written = model.generate(torch.tensor([[1, 50, 60]]), do_sample=False, max_new_tokens=16, eos_token_id=319)
     assert [1, 50, 60, *answer["tokens"]] == written[0].tolist()
