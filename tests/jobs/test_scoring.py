@@ -251,7 +251,7 @@ def test_known_pairs_are_rated_once_and_planned_to_the_request(
 
 @pytest.mark.usefixtures("judges")
 def test_own_labels_and_their_errors(run_job: RunJob, recipe: MakeRecipe, tmp_path: Path) -> None:
-    with pytest.raises(JobError, match=r"no pairs; .*--pairs"):
+    with pytest.raises(JobError, match=r"no pairs to rate, .*--pairs"):
         run_job(judge_check, recipe(), iteration=0)
     file = tmp_path / "own.jsonl"
     own = recipe(judge_check={"file": str(file), "scorers": ["expected"]}, curate={"gates": {"expected": 2.0}})
