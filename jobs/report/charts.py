@@ -54,7 +54,8 @@ def _histogram(histogram: Mapping[str, Any], threshold: float | None) -> str:
     with mpl.rc_context(STYLE):
         figure, axes = _panel(2.3)
         width = (histogram["high"] - low) / len(counts)
-        axes.bar([low + width * i for i in range(len(counts))], counts, width * 0.92, align="edge", color=BLUE)
+        edges = [low + width * i for i in range(len(counts) + 1)]
+        axes.stairs(counts, edges, fill=True, color=BLUE)  # one shape: a bar each would take twice as long to draw
         axes.set_title(f"{_as_words(histogram['scorer'])}, iteration {histogram['iteration']} (n = {sum(counts):,})")
         axes.yaxis.set_major_formatter(THOUSANDS)
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
