@@ -103,7 +103,7 @@ def _held_out_rows(
     """Yield the losses of the compared models, and the changes from each of the others to the step's model."""
     n_pairs = pairs.count()
     if not n_pairs:
-        log.warning("no loss is measured: silver.seed_pairs holds no pairs out; raise select_seed.dev_share")
+        log.warning("no loss is measured: silver.seed_pairs has no held-out pair; raise select_seed.dev_share")
         return
     answered: dict[str, Answers] = {}
     for t in compared(step.required_iteration):

@@ -1,4 +1,4 @@
-"""`humpback serve`: a registered model behind an OpenAI-compatible server of its own, until the command is ended."""
+"""`humpback serve`: start an OpenAI-compatible server of a registered model, and stop it when the command ends."""
 
 import logging
 import time

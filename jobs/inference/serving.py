@@ -91,7 +91,7 @@ def this_machine() -> Machine:
 
 
 class RecipeServers:
-    """The recipe's endpoints, or our own servers, which serve one model (or one base with adapters) at a time."""
+    """The recipe's endpoints, or servers started by this run for one model (or one base with adapters) at a time."""
 
     def __init__(self, recipe: Recipe, spark: SparkSession | None, logs: Path, machine: Machine | None = None) -> None:
         """Start nothing yet; `spark` is needed for servers on executors only."""
@@ -104,7 +104,7 @@ class RecipeServers:
         self._patience = Patience(recipe.inference.patience, recipe.inference.attempts, self._machine.pause)
 
     def engine_for(self, model: Model, window: int) -> Engine:
-        """Return an engine for `model` whose servers passed the probe; start or change our own servers if need be.
+        """Return an engine for `model` whose servers passed the probe; start or replace servers first.
 
         Raises:
             WaitingError: no endpoint of the recipe serves the model; the message gives the command that does.
@@ -161,7 +161,7 @@ class RecipeServers:
         return limit
 
     def serving(self, model: Model) -> tuple[Endpoint, ...]:
-        """Return the servers of `model`: the recipe's endpoints that serve it, or our own, started if need be."""
+        """Return the servers of `model`: endpoints of the recipe, or servers that this run starts."""
         if self._recipe.serving.endpoints:
             return self._patience.of_silence.wait_for(lambda: self._endpoints_serving(model))
         if self._recipe.serving.executors:
@@ -169,7 +169,7 @@ class RecipeServers:
         return self._local(model)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the recipe's endpoints, or those of our own servers that are running."""
+        """Return the recipe's endpoints, or those of the running servers that this run has started."""
         if self._recipe.serving.endpoints:
             return tuple(self._machine.connect(url, self._machine.key) for url in self._recipe.serving.endpoints)
         urls = self._own_servers.endpoints if self._own_servers else ()
@@ -189,7 +189,7 @@ class RecipeServers:
         return _chat_format(model.path).digest
 
     def stop(self) -> None:
-        """Stop our own servers, if there are any."""
+        """Stop the servers that this run has started."""
         servers, self._own_servers = self._own_servers, None
         if servers:
             servers.stop()

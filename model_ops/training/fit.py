@@ -73,24 +73,7 @@ def fit(
     steps = Steps(examples.train, settings, end_id, process, n_processes)
     mode = _recomputed(settings, model, dtype, steps)
     args = _arguments(settings, dtype, checkpoints.unfinished, mode, evaluate_first=bool(examples.dev) and not newest)
-    operations = operations_per_token(model.num_parameters(), settings.method == "full")
-    progress = Progress(operations, matrix_product_rate(dtype), args.world_size)
-    try:
-        trainer = CompletionTrainer(
-            steps,
-            checkpoints,
-            newest[1] if newest else None,
-            progress,
-            model=model,
-            args=args,
-            train_dataset=examples.train,
-            eval_dataset=sorted(examples.dev, key=len, reverse=True),
-            data_collator=partial(collate, pad=end_id),
-        )
-    except RuntimeError as error:
-        if settings.report_to == "none":
-            raise
-        raise TrainingError(f"report_to: {error}") from error  # its package is not installed
+    trainer = _trainer(steps, checkpoints, newest, examples, model, args, dtype)
     try:
         metrics = _train(trainer, newest) | _speed(trainer)
     finally:
@@ -99,6 +82,40 @@ def fit(
     reference = _reference(trainer, examples, end_id, dtype)
     _save(trainer, settings, base, out, end_id)
     return Fitted(metrics, reference, dtype, _device(), args.world_size)
+
+
+def _trainer(
+    steps: Steps,
+    checkpoints: Checkpoints,
+    newest: tuple[Path, Facts] | None,
+    examples: Splits,
+    model: Any,
+    args: TrainingArguments,
+    dtype: Dtype,
+) -> CompletionTrainer:
+    """Set up the training loop.
+
+    Raises:
+        TrainingError: the package that `report_to` needs is not installed.
+    """
+    operations = operations_per_token(model.num_parameters(), steps.settings.method == "full")
+    progress = Progress(operations, matrix_product_rate(dtype), args.world_size)
+    try:
+        return CompletionTrainer(
+            steps,
+            checkpoints,
+            newest[1] if newest else None,
+            progress,
+            model=model,
+            args=args,
+            train_dataset=examples.train,
+            eval_dataset=sorted(examples.dev, key=len, reverse=True),
+            data_collator=partial(collate, pad=steps.pad),
+        )
+    except RuntimeError as error:
+        if steps.settings.report_to == "none":
+            raise
+        raise TrainingError(f"report_to: {error}") from error  # its package is not installed
 
 
 def require_completions(examples: Splits) -> None:
