@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
+from model_ops.client.apis import Completions
 from model_ops.client.engine import Answer
-from model_ops.client.vllm_client import VllmEngine
+from model_ops.client.served_engine import ServedEngine
 from model_ops.text.chat import ChatFormat
 from tests.model_ops.fake_server import RESET, Reply, Script, completion, faulty, serving
 from tests.tiny_model import save_tokenizer
@@ -56,7 +57,7 @@ def measure(chat: ChatFormat, script: Script, n: int) -> tuple[float, list[Answe
         for i in range(n)
     )
     with serving(script) as endpoint:
-        engine = VllmEngine((endpoint,), "m-1", chat, 512, WINDOW, timeout=600, patience=300, attempts=4)
+        engine = ServedEngine((endpoint,), Completions("m-1", chat, 512), WINDOW, timeout=600, patience=300, attempts=4)
         began = time.monotonic()
         answers = list(engine.answers(requests))
         return time.monotonic() - began, answers

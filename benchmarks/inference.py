@@ -33,8 +33,9 @@ import aiohttp
 from benchmarks import results
 from benchmarks.fixed_speed import fixed_speed
 from benchmarks.server import prompts
+from model_ops.client.apis import Completions
 from model_ops.client.endpoint import Endpoint
-from model_ops.client.vllm_client import VllmEngine
+from model_ops.client.served_engine import ServedEngine
 from model_ops.devices import has_gpu, served_dtype
 from model_ops.serving.settings import ServerSettings
 from model_ops.serving.vllm_server import VllmServer, cpu_environment
@@ -110,9 +111,9 @@ def busy_seconds(endpoint: str) -> Iterator[list[float]]:
         seconds.append(busy_at[-1] - busy_at[0])
 
 
-async def bare(engine: VllmEngine, batch: Sequence[Mapping[str, Any]]) -> None:
+async def bare(engine: ServedEngine, batch: Sequence[Mapping[str, Any]]) -> None:
     """Send the requests with a minimal client that keeps the same number open."""
-    bodies = [engine.call(request).body for request in batch]
+    bodies = [engine.api.call(request).body for request in batch]
     places, pool = asyncio.Semaphore(engine.window), aiohttp.TCPConnector(limit=engine.window)
     async with aiohttp.ClientSession(connector=pool, raise_for_status=True) as session:
 
@@ -123,14 +124,14 @@ async def bare(engine: VllmEngine, batch: Sequence[Mapping[str, Any]]) -> None:
         await asyncio.gather(*(ask(body) for body in bodies))
 
 
-def alone(engine: VllmEngine, batch: Sequence[Mapping[str, Any]]) -> None:
+def alone(engine: ServedEngine, batch: Sequence[Mapping[str, Any]]) -> None:
     """Send the requests with our client in one process, as one Spark task does."""
     faults = [answer.error for answer in engine.answers(iter(batch)) if answer.error]
     assert not faults, faults[0]
 
 
 def through_spark(
-    spark: "SparkSession", engine: VllmEngine, batch: list[dict[str, Any]], partitions: int, in_flight: int
+    spark: "SparkSession", engine: ServedEngine, batch: list[dict[str, Any]], partitions: int, in_flight: int
 ) -> None:
     """Send the requests with Spark, in waves, to the ledger of a new lake."""
     from jobs.inference.waves import Stage, send
@@ -210,7 +211,7 @@ def compare_offline(options: argparse.Namespace, chat: ChatFormat) -> None:
     """Print requests/s of vLLM's offline batch, run in a separate process."""
     engine = engine_of("", chat, 1)
     bodies = [
-        [engine.call(r).body for r in requests(kind, n, f"{kind}/{run}")]
+        [engine.api.call(r).body for r in requests(kind, n, f"{kind}/{run}")]
         for kind in KINDS
         for run, n in (("warm", 4), ("offline", options.requests))
     ]
@@ -253,9 +254,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if lowest >= 0.95 else 1
 
 
-def engine_of(endpoint: str, chat: ChatFormat, window: int) -> VllmEngine:
+def engine_of(endpoint: str, chat: ChatFormat, window: int) -> ServedEngine:
     """Return a client of the server."""
-    return VllmEngine((endpoint,), "base", chat, LONGEST, window, timeout=600, patience=300, attempts=4)
+    return ServedEngine((endpoint,), Completions("base", chat, LONGEST), window, timeout=600, patience=300, attempts=4)
 
 
 def report(kind: str, way: str, n: int, seconds: float, clean: float) -> None:

@@ -5,43 +5,62 @@ humpback judge-answers --iteration 2 --recipe FILE --lake URI
 
 from pyspark.sql import functions as F
 
-from jobs.current.answers import Comparison, answers, verdicts
-from jobs.current.methods import methods_of
+from jobs.current.answers import Comparison, answers, named, verdicts
+from jobs.current.methods import Methods, methods_of, noted_method
 from jobs.current.models import model_if_trained, named_model, required_model
+from jobs.current.registration import register_outside
 from jobs.inference.ask import ask, requests_for
+from jobs.inference.outside import OutsideServers
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
-from jobs.recipe.prompts import read_prompts
-from jobs.recipe.step import Parameters, Planned, Step
+from jobs.recipe.evaluation import Evaluation
+from jobs.recipe.prompts import read_set
+from jobs.recipe.step import Parameters, Planned, Servers, Step
 from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from schemas.gold import GENERATIONS, JUDGEMENTS
-from schemas.ops import MODELS, PROMPTS, RELEASES
+from schemas.ops import MODELS, OUTSIDE_MODELS, PROMPTS, RELEASES
 from transforms.evaluation.judgements import SAMPLING, judgements_from, verdict_prompts
 from transforms.prompting.prompts import VERDICT
 
-READS = (GENERATIONS, COMPLETIONS, PROMPTS, MODELS, RELEASES)
+READS = (GENERATIONS, COMPLETIONS, PROMPTS, MODELS, OUTSIDE_MODELS, RELEASES)
 WRITES = JUDGEMENTS
 UNIT = "verdicts"
 PARAMETERS = Parameters(first_iteration=0)
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Compare the answers of the forward model of the step's iteration with the reference model's."""
+    """Compare the answers of the forward model of the step's iteration with each evaluation's reference model's.
+
+    Raises:
+        RecipeError: no evaluation names the iteration.
+    """
     model = required_model(lake, recipe, "forward", step.required_iteration)
-    reference = required_model(lake, recipe, "forward", recipe.judge_answers.reference)
-    judge = _judge(lake, recipe) or required_model(lake, recipe, "forward", recipe.iterations)
-    methods, prompt_set = methods_of(recipe), recipe.generate_answers.prompt_set
-    comparison = Comparison(judge.model_id, prompt_set, model.model_id, reference.model_id)
-    reference_answers = answers(lake, methods, comparison.reference_id, prompt_set)
+    for evaluation in named(recipe.judged(step.required_iteration), step, "judged_iterations"):
+        reference = required_model(lake, recipe, "forward", evaluation.reference)
+        servers, outside = step.required_servers, recipe.outside_models.get(evaluation.judge or "")
+        if outside:
+            judge = register_outside(lake, outside)
+            servers = OutsideServers.of(recipe.inference, outside) if recipe.inference.engine != "fake" else servers
+        else:
+            judge = _judge_of(lake, recipe, evaluation) or required_model(lake, recipe, "forward", recipe.iterations)
+        comparison = Comparison(judge.model_id, evaluation.set, model.model_id, reference.model_id)
+        _judge(lake, methods_of(recipe), servers, judge, evaluation, comparison)
+
+
+def _judge(
+    lake: RunLake, methods: Methods, servers: Servers, judge: Model, evaluation: Evaluation, comparison: Comparison
+) -> None:
+    """Ask a judge for the missing verdicts of one comparison, in both orders."""
+    reference_answers = answers(lake, methods, comparison.reference_id, evaluation)
     reference_answers = reference_answers.select("prompt_id", F.col("output").alias("reference"))
-    answer_pairs = answers(lake, methods, comparison.model_id, prompt_set).join(reference_answers, "prompt_id")
-    unjudged = materialised(answer_pairs.join(verdicts(lake, methods, comparison), "prompt_id", "left_anti"))
+    answer_pairs = answers(lake, methods, comparison.model_id, evaluation).join(reference_answers, "prompt_id")
+    known = verdicts(lake, methods, evaluation, comparison)
+    unjudged = materialised(answer_pairs.join(known, "prompt_id", "left_anti"))
     if unjudged.isEmpty():
         return
-    servers = step.required_servers
     plain, swapped = (
         requests_for(
             servers,
@@ -54,24 +73,27 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         for is_swapped in (False, True)
     )
     completions = ask(lake, servers, judge, plain.unionByName(swapped), VERDICT)
-    facts = {"method_digest": methods[JUDGEMENTS.name], **vars(comparison)}
+    facts = {"method_digest": noted_method(lake, JUDGEMENTS, methods, evaluation.label), **vars(comparison)}
     lake.write(JUDGEMENTS, judgements_from(plain, swapped, completions, **facts))
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     """Count the requests for the missing verdicts, each in both orders."""
-    n, config = len(read_prompts(recipe.generate_answers.prompts)), recipe.judge_answers
-    judge = _judge(lake, recipe) or model_if_trained(lake, recipe, "forward", recipe.iterations)
-    model = model_if_trained(lake, recipe, "forward", step.required_iteration)
-    reference = model_if_trained(lake, recipe, "forward", config.reference)
-    if judge and model and reference:
-        prompt_set = recipe.generate_answers.prompt_set
-        comparison = Comparison(judge.model_id, prompt_set, model.model_id, reference.model_id)
-        n = max(0, n - verdicts(lake, methods_of(recipe), comparison).count())
+    model, n = model_if_trained(lake, recipe, "forward", step.required_iteration), 0
+    for evaluation in named(recipe.judged(step.required_iteration), step, "judged_iterations"):
+        n_verdicts = len(read_set(recipe, evaluation.set))
+        outside = recipe.outside_models.get(evaluation.judge or "")
+        judge = outside or _judge_of(lake, recipe, evaluation)
+        reference = model_if_trained(lake, recipe, "forward", evaluation.reference)
+        if judge and model and reference:
+            comparison = Comparison(judge.model_id, evaluation.set, model.model_id, reference.model_id)
+            n_verdicts -= verdicts(lake, methods_of(recipe), evaluation, comparison).count()
+        n += max(0, n_verdicts)
     return Planned("ask for verdicts, in both orders", 2 * n)
 
 
-def _judge(lake: Lake, recipe: Recipe) -> Model | None:
-    """Return the judge that the recipe names; None if the experiment's last forward model judges."""
-    name = recipe.judge_answers.judge
-    return named_model(lake, name) if name else None
+def _judge_of(lake: Lake, recipe: Recipe, evaluation: Evaluation) -> Model | None:
+    """Return the judge among the lake's models: the named one, else the last forward model, if it is trained."""
+    if evaluation.judge:
+        return named_model(lake, evaluation.judge)
+    return model_if_trained(lake, recipe, "forward", recipe.iterations)

@@ -16,7 +16,7 @@ from jobs.inference.rating import n_requests_to_send, rate
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
-from jobs.recipe.files import read_lines
+from jobs.recipe.files import read_text
 from jobs.recipe.scoring import ScorerName
 from jobs.recipe.step import Option, Parameters, Planned, Step
 from schemas.bronze import COMPLETIONS
@@ -126,7 +126,7 @@ def known_pairs(lake: Lake, recipe: Recipe) -> DataFrame:
 
 
 def _labelled_pairs(file: str) -> list[Pair]:
-    lines = read_lines("judge_check.file", file)
+    lines = read_text("judge_check.file", file).split("\n")
     try:
         return [*{pair[0]: pair for pair in labelled(lines)}.values()]
     except ValueError as error:

@@ -21,7 +21,7 @@ LOGPROB_SLACK = 1e-3
 MOST_LABEL_MASS = 1.05
 """The largest probability accepted for all labels together: a server may round each, for instance to two digits."""
 HTML, TEXT = "text/html", "text/plain"
-MODEL_IDS = ("ops.models.model_id", "ops.base_models.model_id")
+MODEL_IDS = ("ops.models.model_id", "ops.base_models.model_id", "ops.outside_models.model_id")
 """The columns with the id of every model that can be asked."""
 
 DOCUMENTS = Table(
@@ -91,6 +91,25 @@ CONVERSATIONS = Table(
     constraints={"role_known": "role IN ('prompter', 'assistant')"},
 )
 
+EVALUATION_PROMPTS = Table(
+    name="bronze.evaluation_prompts",
+    comment="A prompt of an evaluation set, in one version of that set.",
+    schema=StructType(
+        [
+            column("prompt_set", StringType(), "the set, as the recipe names it"),
+            column("set_digest", StringType(), "digest of all prompts of this version of the set, 16 hex digits"),
+            column("prompt_id", StringType(), "the prompt's id in its set"),
+            column("prompt", StringType(), "what a model is asked: the first turn, with its input"),
+            column("other_texts", ArrayType(StringType(), False), "later turns and other texts, kept out of the pool"),
+            column("category", StringType(), "the set's category of the prompt", nullable=True),
+            column("record", StringType(), "the file's value as JSON, with all that the set says about the prompt"),
+            column("source_file", StringType(), "the file of the first run that read this version"),
+        ]
+    ),
+    key=("prompt_set", "set_digest", "prompt_id"),
+    constraints={"prompt_not_empty": "length(trim(prompt)) > 0"},
+)
+
 COMPLETIONS = Table(
     name="bronze.completions",
     comment="The ledger: one answer of one model to one request, exactly as it came back.",
@@ -147,4 +166,4 @@ COMPLETIONS = Table(
     properties={ROW_TRACKING: "true"},  # the order of the commits shows which answer came first
 )
 
-TABLES = (DOCUMENTS, CONVERSATIONS, COMPLETIONS)
+TABLES = (DOCUMENTS, CONVERSATIONS, EVALUATION_PROMPTS, COMPLETIONS)

@@ -107,7 +107,7 @@ JUDGEMENTS = Table(
                 StringType(),
                 "digest of the judge's prompt and parser, the prompts answered and all sampling",
             ),
-            column("judge_id", StringType(), "the judging model", references=("ops.models.model_id",)),
+            column("judge_id", StringType(), "the judging model", references=MODEL_IDS),
             column("prompt_set", StringType(), "name of the set of evaluation prompts"),
             column("prompt_id", StringType(), "the prompt's id in its set"),
             column("model_id", StringType(), "the model judged", references=("ops.models.model_id",)),
@@ -143,7 +143,7 @@ EVALUATIONS = Table(
                 "sha256 of experiment, evaluation, metric, models, method_digest and the items that count, hex",
             ),
             column("experiment", StringType(), "the recipe's name"),
-            column("evaluation", StringType(), "held_out_loss, known_pairs/<scorer> or answers/<prompt set>"),
+            column("evaluation", StringType(), "held_out_loss, known_pairs/<scorer> or answers/<evaluation>"),
             column("metric", StringType(), "loss, pair_loss, loss_change, pair_loss_change, auc/<kind> or win_rate"),
             column("model_id", StringType(), "the model", references=MODEL_IDS),
             column(

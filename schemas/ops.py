@@ -1,6 +1,7 @@
 """Ops: the pipeline's own prompts, recipes, models, releases, runs and rejected rows."""
 
 from pyspark.sql.types import (
+    BooleanType,
     DoubleType,
     IntegerType,
     LongType,
@@ -72,6 +73,23 @@ BASE_MODELS = Table(
         ]
     ),
     key=("model_id",),
+)
+
+OUTSIDE_MODELS = Table(
+    name="ops.outside_models",
+    comment="A model behind an API that was asked and not trained here, such as a judge.",
+    schema=StructType(
+        [
+            column("model_id", StringType(), "<served name>-<6 hex digits of digest>"),
+            column("served_name", StringType(), "the name under which the API knows the model"),
+            column("api", StringType(), "how it is asked: chat/completions"),
+            column("logprobs", BooleanType(), "whether its answers have log-probabilities"),
+            column("digest", StringType(), "digest of the other columns, 16 hex digits; the weights are not known"),
+            column("run_id", StringType(), "the run that asked it first", references=("ops.runs.run_id",)),
+        ]
+    ),
+    key=("model_id",),
+    constraints={"api_known": "api IN ('chat/completions')"},
 )
 
 RELEASES = Table(
@@ -202,4 +220,4 @@ QUARANTINE = Table(
     partition_by=("table",),  # each write looks for rows of its table
 )
 
-TABLES = (PROMPTS, RECIPES, MODELS, BASE_MODELS, RELEASES, RUNS, QUARANTINE)
+TABLES = (PROMPTS, RECIPES, MODELS, BASE_MODELS, OUTSIDE_MODELS, RELEASES, RUNS, QUARANTINE)

@@ -103,7 +103,7 @@ iterations = [0]
 scorers = ["likelihood_gain"]
 top_fraction = 0.5
 gates = {{ expected = 1.0 }}
-[generate_answers]
+[[evaluation]]
 iterations = [0]
 max_tokens = 8
 """

@@ -1,4 +1,4 @@
-"""Answers to evaluation prompts, and the verdicts on them."""
+"""Prompt sets in the lake, the answers to them, and the verdicts on those."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,59 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.current.methods import Methods, of_method
+from jobs.errors import JobError, RecipeError
 from jobs.lake.tables import Lake
 from jobs.recipe.config import Recipe
-from jobs.recipe.prompts import read_prompts
+from jobs.recipe.evaluation import Evaluation
+from jobs.recipe.prompts import read_set, set_digest
+from jobs.recipe.step import Step
+from schemas.bronze import EVALUATION_PROMPTS
 from schemas.gold import GENERATIONS, JUDGEMENTS
 
 
-def evaluation_prompts(lake: Lake, recipe: Recipe) -> DataFrame:
-    """Read the recipe's evaluation prompts as `prompt_id` and `prompt`."""
-    prompts = read_prompts(recipe.generate_answers.prompts)
-    return lake.spark.createDataFrame(prompts, "prompt_id string, prompt string")
+def named(evaluations: list[Evaluation], step: Step, key: str) -> list[Evaluation]:
+    """Return the evaluations whose `key` names the iteration of a step.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if not evaluations:
+        raise RecipeError(
+            f"{step.name} --iteration {step.iteration}: no [[evaluation]] of the recipe has {step.iteration} among its "
+            f"{key}; add it to one"
+        )
+    return evaluations
 
 
-def answers(lake: Lake, methods: Methods, model_id: str, prompt_set: str) -> DataFrame:
-    """Return a model's first answer (sample 0) to each prompt of a set, by the method that counts."""
-    is_asked = (F.col("model_id") == model_id) & (F.col("prompt_set") == prompt_set) & (F.col("sample") == 0)
-    return of_method(lake, GENERATIONS, methods).where(is_asked)
+def evaluation_prompts(lake: Lake, recipe: Recipe, name: str) -> DataFrame:
+    """Return the rows of `bronze.evaluation_prompts` of the version of a set that the recipe's file holds now.
+
+    Raises:
+        JobError: the lake does not hold that version.
+        RecipeError: the file cannot be read.
+    """
+    if not is_ingested(lake, recipe, name):
+        raise JobError(
+            f"bronze.evaluation_prompts: no prompts of the set {name} as its file has them now; run `humpback "
+            "ingest-prompts` first"
+        )
+    return _version(lake, recipe, name)
+
+
+def is_ingested(lake: Lake, recipe: Recipe, name: str) -> bool:
+    """Return whether the lake holds every prompt of a set."""
+    return _version(lake, recipe, name).count() == len(read_set(recipe, name))
+
+
+def _version(lake: Lake, recipe: Recipe, name: str) -> DataFrame:
+    is_version = (F.col("prompt_set") == name) & (F.col("set_digest") == set_digest(read_set(recipe, name)))
+    return lake.read(EVALUATION_PROMPTS).where(is_version)
+
+
+def answers(lake: Lake, methods: Methods, model_id: str, evaluation: Evaluation) -> DataFrame:
+    """Return a model's first answer (sample 0) to each prompt of an evaluation, by the method that counts."""
+    is_asked = (F.col("model_id") == model_id) & (F.col("prompt_set") == evaluation.set) & (F.col("sample") == 0)
+    return of_method(lake, GENERATIONS, methods, evaluation.label).where(is_asked)
 
 
 @dataclass(frozen=True)
@@ -34,9 +71,9 @@ class Comparison:
     reference_id: str
 
 
-def verdicts(lake: Lake, methods: Methods, comparison: Comparison) -> DataFrame:
+def verdicts(lake: Lake, methods: Methods, evaluation: Evaluation, comparison: Comparison) -> DataFrame:
     """Return the judge's verdicts on the two models' answers, by the method that counts."""
-    rows = of_method(lake, JUDGEMENTS, methods)
+    rows = of_method(lake, JUDGEMENTS, methods, evaluation.label)
     for name, value in vars(comparison).items():
         rows = rows.where(F.col(name) == value)
     return rows

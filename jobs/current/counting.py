@@ -5,7 +5,7 @@
 
 from typing import Any
 
-from jobs.current.notes import BASE, NONE, Notes, evaluation_method, scorer_method
+from jobs.current.notes import BASE, NONE, Notes, evaluation_method, methods_of_table, scorer_method
 from schemas import TABLES
 from schemas.table import Table
 from transforms.scoring.scorers import SCORERS
@@ -15,7 +15,8 @@ SEED_PAIRS = "SELECT * FROM silver.seed_pairs WHERE experiment = $experiment"
 OVERLAPS = "SELECT * FROM silver.overlaps WHERE experiment = $experiment"
 PAIRS = f"""
 SELECT candidate_id AS pair_id, segment_id, instruction, response FROM silver.candidates
-WHERE method_digest = $silver_candidates AND model_id = $backward AND segment_id IN (SELECT segment_id FROM ({POOL}))
+WHERE method_digest IN (SELECT unnest($silver_candidates::VARCHAR[])) AND model_id = $backward
+  AND segment_id IN (SELECT segment_id FROM ({POOL}))
 """
 """The pairs to rate."""
 
@@ -32,7 +33,7 @@ QUALIFY row_number() OVER (PARTITION BY evaluation, metric, model_id, reference_
 
 def of_method(table: Table) -> str:
     """Return SQL for the rows of a table that the current method made."""
-    return f"SELECT * FROM {table.name} WHERE method_digest = ${_digest(table)}"
+    return f"SELECT * FROM {table.name} WHERE method_digest IN (SELECT unnest(${_digest(table)}::VARCHAR[]))"
 
 
 def scores(table: Table) -> str:
@@ -47,7 +48,7 @@ def scores(table: Table) -> str:
 def values(experiment: str, notes: Notes, forward: dict[int, str], backward: dict[int, str]) -> dict[str, Any]:
     """Return the parameters of these queries; `forward` and `backward` map iterations to current model ids."""
     of_tables = {
-        _digest(table): notes.get((experiment, table.name), NONE)
+        _digest(table): methods_of_table(notes, experiment, table.name)
         for table in TABLES
         if "method_digest" in table.columns
     }

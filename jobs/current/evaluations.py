@@ -53,7 +53,7 @@ def evaluation_methods(recipe: Recipe, pairs: DataFrame) -> dict[str, str]:
     return {
         EVALUATION: losses_digest(recipe, [tuple(row) for row in pairs.collect()]),
         **{KNOWN + name: separations_digest(recipe, name) for name in scorers},
-        ANSWERS + recipe.generate_answers.prompt_set: win_rates_digest(recipe),
+        **{ANSWERS + entry.label: win_rates_digest(recipe, entry) for entry in recipe.evaluation},
     }
 
 
@@ -104,19 +104,19 @@ def win_rate_rows(
     lake: RunLake, recipe: Recipe, iteration: int, methods: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the win rates of the models up to an iteration, by each judge that compared their answers."""
-    evaluation = ANSWERS + recipe.generate_answers.prompt_set
     models = (model_if_trained(lake, recipe, "forward", t) for t in range(iteration + 1))
     ids = [model.model_id for model in models if model]
-    verdicts = of_method(lake, JUDGEMENTS, methods_of(recipe)).where(F.col("model_id").isin(ids))
-    verdicts = verdicts.where("model_id <> reference_id")
-    verdicts = verdicts.where(F.col("prompt_set") == recipe.generate_answers.prompt_set)
-    by_judge: dict[tuple[str, str, str], dict[str, float | None]] = {}
-    for row in verdicts.collect():
-        by_judge.setdefault((row.model_id, row.reference_id, row.judge_id), {})[row.prompt_id] = row.preference
-    for compared, preferences in sorted(by_judge.items()):
-        given = {prompt: preference for prompt, preference in preferences.items() if preference is not None}
-        about = About(evaluation, methods[evaluation], *compared)
-        yield from figure_rows(lake, about, win_rates(given), len(preferences))
+    for evaluation in recipe.evaluation:
+        name = ANSWERS + evaluation.label
+        verdicts = of_method(lake, JUDGEMENTS, methods_of(recipe), evaluation.label)
+        verdicts = verdicts.where((F.col("prompt_set") == evaluation.set) & F.col("model_id").isin(ids))
+        by_judge: dict[tuple[str, str, str], dict[str, float | None]] = {}
+        for row in verdicts.where("model_id <> reference_id").collect():
+            by_judge.setdefault((row.model_id, row.reference_id, row.judge_id), {})[row.prompt_id] = row.preference
+        for compared, preferences in sorted(by_judge.items()):
+            given = {prompt: preference for prompt, preference in preferences.items() if preference is not None}
+            about = About(name, methods[name], *compared)
+            yield from figure_rows(lake, about, win_rates(given), len(preferences))
 
 
 def evaluations(lake: Lake, experiment: str, methods: Mapping[str, str]) -> DataFrame:

@@ -7,9 +7,11 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.current.notes import part_method
 from jobs.lake.tables import Lake
 from jobs.recipe import digests
 from jobs.recipe.config import Recipe
+from jobs.recipe.evaluation import Evaluation
 from jobs.recipe.scoring import ScorerName
 from schemas.gold import GENERATIONS, JUDGEMENTS
 from schemas.silver import CANDIDATES, DUPLICATES, SEGMENTS, SIGNATURES
@@ -20,6 +22,8 @@ OF_TABLE: Mapping[str, Callable[[Recipe], str]] = {
     SIGNATURES.name: digests.signatures_digest,
     DUPLICATES.name: digests.duplicates_digest,
     CANDIDATES.name: digests.candidates_digest,
+}
+OF_EVALUATION: Mapping[str, Callable[[Recipe, Evaluation], str]] = {
     GENERATIONS.name: digests.answers_digest,
     JUDGEMENTS.name: digests.verdicts_digest,
 }
@@ -33,7 +37,7 @@ class Methods:
     find: Callable[[str], str]
 
     def __getitem__(self, name: str) -> str:
-        """Return the method digest of a table (`silver.segments`) or of a scorer (`scores/rubric`)."""
+        """Return the digest of a table (`silver.segments`), a scorer (`scores/rubric`) or an evaluation's table."""
         return self.find(name)
 
 
@@ -45,16 +49,23 @@ def methods_of(recipe: Recipe) -> Methods:
 def _digest_by_recipe(recipe: Recipe, name: str) -> str:
     if name in OF_TABLE:
         return OF_TABLE[name](recipe)
+    of, _, label = name.partition("/")
+    if of in OF_EVALUATION:
+        return OF_EVALUATION[of](recipe, next(entry for entry in recipe.evaluation if entry.label == label))
     scorer: ScorerName = name.removeprefix("scores/")
     return digests.scores_digest(recipe, scorer)
 
 
-def noted_method(lake: Lake, table: Table, methods: Methods) -> str:
-    """Return the digest of a table's current method, and record it in `lake.methods_read`."""
-    lake.methods_read[table.name] = methods[table.name]
-    return lake.methods_read[table.name]
+def noted_method(lake: Lake, table: Table, methods: Methods, part: str | None = None) -> str:
+    """Return the digest of a table's current method, and record it in `lake.methods_read`.
+
+    `part` is the evaluation of a table whose method each evaluation has of its own.
+    """
+    name = part_method(table.name, part) if part else table.name
+    lake.methods_read[name] = methods[name]
+    return lake.methods_read[name]
 
 
-def of_method(lake: Lake, table: Table, methods: Methods) -> DataFrame:
+def of_method(lake: Lake, table: Table, methods: Methods, part: str | None = None) -> DataFrame:
     """Return the rows of a table that the current method made, and record the method in `lake.methods_read`."""
-    return lake.read(table).where(F.col("method_digest") == noted_method(lake, table, methods))
+    return lake.read(table).where(F.col("method_digest") == noted_method(lake, table, methods, part))

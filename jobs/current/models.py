@@ -68,7 +68,8 @@ def named_model(lake: Lake, model_id: str) -> Model:
     row = next((row for row in lake.collected(MODELS) if row.model_id == model_id), None)
     if row is None:
         raise RecipeError(
-            f"judge_answers.judge: {model_id} is not in ops.models; `humpback sql` lists the model_ids there"
+            f"evaluation.judge: {model_id} is neither in outside_models nor in ops.models; `humpback sql` lists the "
+            "model_ids there"
         )
     return Model(row.model_id, row.path, row.digest, row.base_model)
 

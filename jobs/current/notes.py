@@ -24,6 +24,20 @@ def evaluation_method(name: str) -> str:
     return f"evaluations/{name}"
 
 
+def part_method(table: str, part: str) -> str:
+    """Return the key in `Notes` of one evaluation's rows in a table, such as `gold.generations/vicuna`."""
+    return f"{table}/{part}"
+
+
+def methods_of_table(notes: Notes, experiment: str, table: str) -> list[str]:
+    """Return the current methods of a table: one, or one for each evaluation.
+
+    Release 0.3.0 and before noted one for all tables.
+    """
+    parts = [digest for (of, name), digest in notes.items() if of == experiment and name.startswith(f"{table}/")]
+    return parts or [notes[experiment, table]] if parts or (experiment, table) in notes else []
+
+
 def model_name(direction: str, iteration: int) -> str:
     """Return a model's key in `Notes`, such as `forward-1`."""
     return f"{direction}-{iteration}"

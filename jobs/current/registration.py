@@ -10,11 +10,12 @@ from jobs.errors import JobError
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Direction, Recipe
 from jobs.recipe.digests import base_digests, training_digests
+from jobs.recipe.evaluation import CHAT_API, OutsideModel
 from jobs.recipe.section import digest
 from model_ops.serving.model import Model
 from model_ops.training.checkpoints import Manifest, check_trained_model
 from schemas.gold import TRAINING_EXAMPLES
-from schemas.ops import BASE_MODELS, MODELS
+from schemas.ops import BASE_MODELS, MODELS, OUTSIDE_MODELS
 
 
 def register(lake: RunLake, recipe: Recipe, folder: Path) -> None:
@@ -70,6 +71,15 @@ def register_base(lake: RunLake, recipe: Recipe) -> Model:
     if model.model_id not in {row.model_id for row in lake.collected(BASE_MODELS)}:
         row = {"model_id": model.model_id, "path": model.path, "digest": model.digest, "run_id": lake.run.run_id}
         lake.insert(BASE_MODELS, [row])
+    return model
+
+
+def register_outside(lake: RunLake, outside: OutsideModel) -> Model:
+    """Return a model behind an API, after adding it to `ops.outside_models` if it is not there."""
+    model = Model(outside.model_id, "", outside.model_digest, "")
+    if model.model_id not in {row.model_id for row in lake.collected(OUTSIDE_MODELS)}:
+        row = {"model_id": model.model_id, "served_name": outside.model, "api": CHAT_API, "digest": model.digest}
+        lake.insert(OUTSIDE_MODELS, [row | {"logprobs": outside.logprobs, "run_id": lake.run.run_id}])
     return model
 
 

@@ -15,12 +15,13 @@ from jobs.errors import WaitingError
 from jobs.inference.executor_servers import ExecutorServers
 from jobs.recipe.config import Inference, Recipe
 from jobs.recipe.step import Servers
+from model_ops.client.apis import Completions
 from model_ops.client.endpoint import Endpoint, EndpointError, key_from_environment
 from model_ops.client.engine import Engine
 from model_ops.client.fake_engine import FakeEngine
 from model_ops.client.handshake import HandshakeError, Patience, probe, require_parity
 from model_ops.client.replies import Meaning
-from model_ops.client.vllm_client import VllmEngine
+from model_ops.client.served_engine import ServedEngine
 from model_ops.devices import gpus, served_dtype, shares
 from model_ops.serving.local_servers import LocalServers
 from model_ops.serving.model import Model
@@ -116,11 +117,9 @@ class RecipeServers:
         serving = self.serving(model)
         limits = self._patience.of_silence.wait_for(lambda: self._probe_all(serving, model, chat))
         adapter = self._adapter(model)
-        return VllmEngine(
+        return ServedEngine(
             endpoints=tuple(endpoint.url for endpoint in limits),
-            model=model.model_id,
-            chat=chat,
-            max_model_len=min(limits.values()),
+            api=Completions(model.model_id, chat, min(limits.values())),
             window=window,
             timeout=self.inference.timeout,
             patience=self.inference.patience,

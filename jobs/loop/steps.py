@@ -14,6 +14,7 @@ from jobs import (
     generate_candidates,
     ingest_conversations,
     ingest_documents,
+    ingest_prompts,
     judge_answers,
     judge_check,
     register_model,
@@ -32,6 +33,7 @@ JOBS: tuple[ModuleType, ...] = (
     find_duplicates,
     select_unlabelled,
     ingest_conversations,
+    ingest_prompts,
     select_seed,
     build_training_examples,
     finetune,
@@ -57,6 +59,7 @@ def steps(recipe: Recipe) -> Iterator[Step]:
     yield Step(sign_segments)
     yield Step(find_duplicates)
     yield Step(ingest_conversations)
+    yield Step(ingest_prompts)
     yield Step(select_seed)
     yield Step(select_unlabelled)
     directions: tuple[Direction, ...] = ("backward", "forward")
@@ -72,8 +75,9 @@ def steps(recipe: Recipe) -> Iterator[Step]:
         yield Step(build_training_examples, t, "forward")
         yield Step(finetune, t, "forward")
     yield from _evaluation(recipe, recipe.iterations)
-    for t in recipe.judge_answers.iterations:
-        yield Step(judge_answers, t)
+    for t in range(recipe.iterations + 1):
+        if recipe.judged(t):
+            yield Step(judge_answers, t)
     yield from _measurement(recipe, recipe.iterations)
 
 
@@ -81,7 +85,7 @@ def _evaluation(recipe: Recipe, t: int) -> Iterator[Step]:
     """Yield the recipe's checks and answers of the forward model of iteration `t`."""
     if t in recipe.judge_check.iterations:
         yield Step(judge_check, t)
-    if t in recipe.answering_iterations:
+    if recipe.answered(t):
         yield Step(generate_answers, t)
 
 

@@ -5,11 +5,12 @@ in brackets, where "paper" is arXiv 2308.06259. A description without brackets m
 `docs/recipe-reference.md` lists all keys; `python -m jobs.recipe.reference` prints it.
 """
 
-import re
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from jobs.recipe.addresses import Addresses
+from jobs.recipe.evaluation import BUILT_IN, Evaluation, IngestPrompts, Name, OutsideModel
 from jobs.recipe.scoring import Curate, JudgeCheck, ScoreCandidates
 from jobs.recipe.section import Section
 from model_ops.serving.settings import ServerOptions
@@ -101,9 +102,6 @@ class SelectUnlabelled(Section):
     exclude_url_prefixes: tuple[str, ...] = Field(
         (), description="address prefixes of pages to leave out, such as those that the seed was taken from"
     )
-    evaluation_paths: tuple[str, ...] = Field(
-        (), description="JSONL files of evaluation prompts to keep out of the pool"
-    )
     ngram_words: int = Field(
         13, ge=2, description="a segment is left out if it shares this many words in a row with a known text (GPT-3)"
     )
@@ -162,37 +160,10 @@ class Finetune(TrainingSettings, Section):
         return values | {"epochs": self.epochs_of.get(f"{direction}-{iteration}", self.epochs)}
 
 
-ADDRESS = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>\d{1,5}))?(/[a-z0-9._~%+/-]*)?", re.IGNORECASE)
-SECRETS = "@?#"
-"""An address with one of these characters may contain a secret, which the ledger and messages would repeat."""
-
-
-def _addresses(value: Any) -> Any:
-    """Return no addresses for `local`, else the addresses without trailing slashes."""
-    if value == "local":
-        return ()
-    return [a.rstrip("/") if isinstance(a, str) else a for a in value] if isinstance(value, list | tuple) else value
-
-
-def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """Raise ValueError for a text that is not a plain server address; the message does not repeat the text."""
-    for number, address in enumerate(addresses, 1):
-        label = f"address {number} of {len(addresses)}"
-        if set(SECRETS) & set(address):
-            raise ValueError(
-                f"{label} has a user name, password, query or fragment; take it out, and set HUMPBACK_API_KEY to the "
-                "servers' key"
-            )
-        match = ADDRESS.fullmatch(address)
-        if not match or int(match["port"] or 0) > 65535:
-            raise ValueError(f"{label} is not the address of a server; write it like http://gpu1:8000/v1")
-    return addresses
-
-
 class Serving(ServerOptions, Section):
     """The model servers: servers that already run, or servers that the run starts."""
 
-    endpoints: Annotated[tuple[str, ...], BeforeValidator(_addresses), AfterValidator(_plain)] = Field(
+    endpoints: Addresses = Field(
         (), description='addresses of running servers, e.g. ["http://gpu1:8000/v1"]; "local" or empty: start servers'
     )
     executors: int = Field(
@@ -253,31 +224,6 @@ class GenerateCandidates(Section):
     max_tokens: int = Field(256, ge=1, description="longest instruction, in tokens")
 
 
-class GenerateAnswers(Section):
-    """The forward models' answers to evaluation prompts."""
-
-    prompts: str | None = Field(
-        None, description="JSONL file of evaluation prompts; unset: the small set of this project"
-    )
-    prompt_set: str = Field("humpback", description="name of the set in gold.generations")
-    iterations: tuple[int, ...] = Field(
-        (), description="iterations of the forward models that answer; empty: the first and the last"
-    )
-    temperature: float = Field(0.7, ge=0, description="sampling temperature (paper, section 3.1)")
-    top_p: float = Field(0.9, gt=0, le=1, description="nucleus sampling (paper, section 3.1)")
-    max_tokens: int = Field(512, ge=1, description="longest answer, in tokens")
-
-
-class JudgeAnswers(Section):
-    """The comparison of two forward models' answers by a judge."""
-
-    judge: str | None = Field(None, description="model_id of the judge in ops.models; unset: the last forward model")
-    reference: int = Field(0, ge=0, description="iteration of the forward model that the others are compared with")
-    iterations: tuple[int, ...] = Field(
-        (), description="iterations of the forward models that `humpback run` judges; empty: none"
-    )
-
-
 class EvaluateModels(Section):
     """The forward models' loss on held-out seed pairs."""
 
@@ -307,6 +253,7 @@ class Recipe(Section):
     find_duplicates: FindDuplicates = FindDuplicates()
     select_unlabelled: SelectUnlabelled = SelectUnlabelled()
     ingest_conversations: IngestConversations = IngestConversations()
+    ingest_prompts: IngestPrompts = IngestPrompts()
     select_seed: SelectSeed = SelectSeed()
     build_training_examples: BuildTrainingExamples = BuildTrainingExamples()
     finetune: Finetune = Finetune()
@@ -316,24 +263,68 @@ class Recipe(Section):
     score_candidates: ScoreCandidates = ScoreCandidates()
     judge_check: JudgeCheck = JudgeCheck()
     curate: Curate = Curate()
-    generate_answers: GenerateAnswers = GenerateAnswers()
-    judge_answers: JudgeAnswers = JudgeAnswers()
+    outside_models: dict[Name, OutsideModel] = Field(
+        {}, description="models behind chat APIs that judge answers, by the name that an evaluation gives as its judge"
+    )
+    evaluation: tuple[Evaluation, ...] = Field(
+        (Evaluation(),), description="answers to prompt sets and their judgements, one table each"
+    )
     evaluate_models: EvaluateModels = EvaluateModels()
 
     @model_validator(mode="after")
     def _iterations_exist(self) -> Self:
-        for name in ("judge_check", "generate_answers", "judge_answers", "evaluate_models"):
-            out_of_range = [t for t in getattr(self, name).iterations or () if not 0 <= t <= self.iterations]
+        named = [
+            (f"{name}.iterations", getattr(self, name).iterations or ()) for name in ("judge_check", "evaluate_models")
+        ]
+        for entry in self.evaluation:
+            where = f"evaluation {entry.label}: "
+            named += [(f"{where}{key}", getattr(entry, key)) for key in ("iterations", "judged_iterations")]
+            named.append((f"{where}reference", (entry.reference,)))
+        for key, iterations in named:
+            out_of_range = [t for t in iterations if not 0 <= t <= self.iterations]
             if out_of_range:
+                raise ValueError(f"{key} names {out_of_range[0]}; the forward models are 0 to {self.iterations}")
+        return self
+
+    @model_validator(mode="after")
+    def _evaluations_are_possible(self) -> Self:
+        sets = (BUILT_IN, *self.ingest_prompts.sets)
+        unknown = [entry.set for entry in self.evaluation if entry.set not in sets]
+        if unknown:
+            raise ValueError(
+                f"evaluation: the prompt set {unknown[0]} is not in ingest_prompts.sets; the sets are {', '.join(sets)}"
+            )
+        for entry in self.evaluation:
+            compared = {*entry.judged_iterations, entry.reference} if entry.judged_iterations else set()
+            silent = sorted(compared - {*self.answering_iterations(entry)})
+            if silent:
                 raise ValueError(
-                    f"{name}.iterations names {out_of_range[0]}; the forward models are 0 to {self.iterations}"
+                    f"evaluation {entry.label}: the answers of iteration {silent[0]} would be judged, and its model "
+                    "does not answer; add it to iterations"
                 )
+        labels = [entry.label for entry in self.evaluation]
+        repeated = [label for label in labels if labels.count(label) > 1]
+        if repeated:
+            raise ValueError(f"evaluation: {len(repeated)} are called {repeated[0]}; give each a name")
         return self
 
     @property
-    def answering_iterations(self) -> tuple[int, ...]:
-        """The iterations of the forward models that answer the evaluation prompts."""
-        return self.generate_answers.iterations or (0, self.iterations)
+    def prompt_sets(self) -> tuple[str, ...]:
+        """The names of all prompt sets: those of the files, and the built-in one if an evaluation uses it."""
+        used = tuple(entry.set for entry in self.evaluation if entry.set == BUILT_IN)[:1]
+        return (*used, *self.ingest_prompts.sets)
+
+    def answering_iterations(self, evaluation: Evaluation) -> tuple[int, ...]:
+        """Return the iterations of the forward models that answer an evaluation's prompts."""
+        return evaluation.iterations or (0, self.iterations)
+
+    def answered(self, iteration: int) -> list[Evaluation]:
+        """Return the evaluations whose prompts the forward model of an iteration answers."""
+        return [entry for entry in self.evaluation if iteration in self.answering_iterations(entry)]
+
+    def judged(self, iteration: int) -> list[Evaluation]:
+        """Return the evaluations that compare the answers of the forward model of an iteration."""
+        return [entry for entry in self.evaluation if iteration in entry.judged_iterations]
 
     @property
     def measured_iterations(self) -> tuple[int, ...]:

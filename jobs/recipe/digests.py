@@ -6,8 +6,9 @@ from functools import cache
 from pathlib import Path
 
 from jobs.recipe.config import Direction, Recipe
+from jobs.recipe.evaluation import Evaluation
 from jobs.recipe.files import read_entries
-from jobs.recipe.prompts import read_prompts
+from jobs.recipe.prompts import read_set
 from jobs.recipe.scoring import ScorerName
 from jobs.recipe.section import digest
 from model_ops.training.checkpoints import check_model_folder, digest_of, file_digests, first_digest
@@ -66,27 +67,27 @@ def candidate_sampling(recipe: Recipe) -> dict[str, float]:
     return recipe.generate_candidates.model_dump(include={"temperature", "top_p", "max_tokens"})
 
 
-def answers_digest(recipe: Recipe) -> str:
-    """Return the `method_digest` of this recipe's rows in `gold.generations`: prompts, system message and sampling.
+def answers_digest(recipe: Recipe, evaluation: Evaluation) -> str:
+    """Return the `method_digest` of an evaluation's rows in `gold.generations`: prompts, system message and sampling.
 
     Raises:
         RecipeError: the prompts cannot be read.
     """
-    prompts = read_prompts(recipe.generate_answers.prompts)
-    return digest([asdict(FORWARD), recipe.build_training_examples.inference_tag, answer_sampling(recipe), prompts])
+    prompts = [[prompt.prompt_id, prompt.prompt] for prompt in read_set(recipe, evaluation.set)]
+    return digest([asdict(FORWARD), recipe.build_training_examples.inference_tag, answer_sampling(evaluation), prompts])
 
 
-def answer_sampling(recipe: Recipe) -> dict[str, float]:
+def answer_sampling(evaluation: Evaluation) -> dict[str, float]:
     """Return the sampling parameters of answers to evaluation prompts."""
-    return recipe.generate_answers.model_dump(include={"temperature", "top_p", "max_tokens"})
+    return evaluation.model_dump(include={"temperature", "top_p", "max_tokens"})
 
 
-def verdicts_digest(recipe: Recipe) -> str:
-    """Return the `method_digest` of this recipe's rows in `gold.judgements`.
+def verdicts_digest(recipe: Recipe, evaluation: Evaluation) -> str:
+    """Return the `method_digest` of an evaluation's rows in `gold.judgements`.
 
     It covers the judge's prompt, sampling and parser, and the digest of the answers.
     """
-    return digest([asdict(VERDICT), judgements.SAMPLING, judgements.PARSER, answers_digest(recipe)])
+    return digest([asdict(VERDICT), judgements.SAMPLING, judgements.PARSER, answers_digest(recipe, evaluation)])
 
 
 def losses_digest(recipe: Recipe, pairs: Sequence[tuple[str, ...]]) -> str:
@@ -105,13 +106,13 @@ def separations_digest(recipe: Recipe, name: ScorerName) -> str:
     return digest([scores_digest(recipe, name), figures.METHOD_VERSION])
 
 
-def win_rates_digest(recipe: Recipe) -> str:
-    """Return the `method_digest` of win rates in `gold.evaluations`.
+def win_rates_digest(recipe: Recipe, evaluation: Evaluation) -> str:
+    """Return the `method_digest` of an evaluation's win rates in `gold.evaluations`.
 
     Raises:
         RecipeError: the prompts cannot be read.
     """
-    return digest([verdicts_digest(recipe), figures.METHOD_VERSION])
+    return digest([verdicts_digest(recipe, evaluation), figures.METHOD_VERSION])
 
 
 def training_digest(recipe: Recipe, direction: Direction, iteration: int) -> str:

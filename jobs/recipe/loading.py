@@ -7,8 +7,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from jobs.errors import RecipeError
-from jobs.recipe.config import SECRETS, Recipe
+from jobs.recipe.addresses import SECRETS
+from jobs.recipe.config import Recipe
 
+MOVED = {
+    "generate_answers": "write an [[evaluation]] with `set`, and the file of the set under ingest_prompts.sets",
+    "judge_answers": "write `judge`, `judged_iterations` and `reference` in an [[evaluation]]",
+    "select_unlabelled.evaluation_paths": "name the files under ingest_prompts.sets, which are kept out of the pool",
+}
+"""Keys of release 0.3.0 and before, and what to write instead."""
 RECIPES = Path(__file__).parent.parent / "recipes"
 
 
@@ -31,8 +38,9 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
+        keys = [".".join(map(str, fault["loc"])) or "recipe" for fault in error.errors()]
         faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}" for fault in error.errors()
+            f"{key}: {MOVED.get(key, fault['msg'])}" for key, fault in zip(keys, error.errors(), strict=True)
         )
         raise RecipeError(f"recipe {file}: {faults}") from error
 

@@ -1,66 +1,48 @@
-"""Evaluation prompts, from the JSON-lines files that a recipe names or the project's own small set."""
+"""The prompt sets of a recipe: their files, or the project's own small set."""
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.resources import files
 
 from jobs.errors import RecipeError
 from jobs.recipe.config import Recipe
-from jobs.recipe.files import read_lines
-from transforms.evaluation.evaluation_prompts import prompt_texts
+from jobs.recipe.evaluation import BUILT_IN
+from jobs.recipe.files import read_text
+from jobs.recipe.section import digest
+from transforms.evaluation.evaluation_prompts import EvaluationPrompt, evaluation_prompts
 
 Known = tuple[str, str, str]
-"""(evaluation set, prompt id, text)."""
+"""(prompt set, prompt id, text)."""
 
-BUILT_IN = files("jobs") / "data" / "evaluation_prompts.jsonl"  # may be inside a wheel
+BUILT_IN_FILE = files("jobs") / "data" / "evaluation_prompts.jsonl"  # may be inside a wheel
 
 
-def read_prompts(file: str | None) -> list[tuple[str, str]]:
-    """Return (prompt id, prompt) of every line, sorted; without a file, those of the project's small set.
-
-    Only the first turn of a prompt with several turns is used.
+def read_set(recipe: Recipe, name: str) -> list[EvaluationPrompt]:
+    """Return the prompts of a set, sorted by id.
 
     Raises:
-        RecipeError: the file cannot be read, or a line holds no prompt; the message names the line.
+        RecipeError: the file cannot be read, or a value holds no prompt; the message names the line.
     """
-    key = "generate_answers.prompts"
-    lines = read_lines(key, file) if file else BUILT_IN.read_text(encoding="utf-8").split("\n")
-    return sorted({name: texts[0] for name, texts in _prompts(key, file or str(BUILT_IN), lines)}.items())
+    path, key = recipe.ingest_prompts.sets.get(name), f"ingest_prompts.sets.{name}"
+    if path is None:
+        assert name == BUILT_IN, name
+        return evaluation_prompts(BUILT_IN_FILE.read_text(encoding="utf-8"))
+    try:
+        return evaluation_prompts(read_text(key, path))
+    except ValueError as error:
+        raise RecipeError(f"{key}: {path}: {error}") from error
 
 
-def _prompts(key: str, path: str, lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the id and the texts of each non-empty line."""
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            texts = list(prompt_texts(line))
-        except ValueError as error:
-            raise RecipeError(f"{key}: {path}, line {number}: no evaluation prompt: {error}") from error
-        yield prompt_id(line, texts[0]), texts
-
-
-def prompt_id(line: str, text: str) -> str:
-    """Return the `id`, `question_id` or `key` of a JSON line, else 16 hex digits of the SHA-256 of its prompt."""
-    value = json.loads(line)
-    explicit_id = (
-        next((value[key] for key in ("id", "question_id", "key") if key in value), None)
-        if isinstance(value, dict)
-        else None
-    )
-    return str(explicit_id) if explicit_id is not None else hashlib.sha256(text.encode()).hexdigest()[:16]
+def set_digest(prompts: list[EvaluationPrompt]) -> str:
+    """Return the digest that identifies one version of a prompt set."""
+    return digest([[prompt.prompt_id, prompt.record] for prompt in prompts])
 
 
 def evaluation_texts(recipe: Recipe) -> Iterator[Known]:
-    """Yield (set, prompt id, text) of every evaluation set that the recipe names, with the set of `generate_answers`.
+    """Yield every text of every prompt set of the recipe.
 
     Raises:
-        RecipeError: a file cannot be read, or a line holds no prompt; the message names the line.
+        RecipeError: a file cannot be read, or a value holds no prompt; the message names the line.
     """
-    key = "select_unlabelled.evaluation_paths"
-    for path in recipe.select_unlabelled.evaluation_paths:
-        for name, texts in _prompts(key, path, read_lines(key, path)):
-            yield from ((path, name, text) for text in texts)
-    answers = recipe.generate_answers
-    yield from ((answers.prompt_set, name, text) for name, text in read_prompts(answers.prompts))
+    for name in recipe.prompt_sets:
+        for prompt in read_set(recipe, name):
+            yield from ((name, prompt.prompt_id, text) for text in (prompt.prompt, *prompt.other_texts))

@@ -41,7 +41,8 @@ def _section(title: str, level: int, section: type[BaseModel], path: str) -> Ite
     """Yield the heading, the summary and the keys of a section, then its subsections."""
     yield f"{'#' * level} {title}\n"
     yield f"{(section.__doc__ or '').partition(chr(10))[0]}\n"
-    subsections = {name: field for name, field in section.model_fields.items() if _is_section(field)}
+    found = {name: section_of(field) for name, field in section.model_fields.items()}
+    subsections = {name: subsection for name, subsection in found.items() if subsection}
     yield "| key | type | default | meaning | source |"
     yield "|---|---|---|---|---|"
     for name, field in section.model_fields.items():
@@ -50,13 +51,21 @@ def _section(title: str, level: int, section: type[BaseModel], path: str) -> Ite
             cells = (f"`{name}`", _type(field), _default(field), meaning, source)
             yield f"| {' | '.join(cells)} |"
     yield ""
-    for name, field in subsections.items():
-        assert isinstance(field.annotation, type)
-        yield from _section(f"{path}{name}", level + bool(path), field.annotation, f"{path}{name}.")
+    for name, subsection in subsections.items():
+        place = f"{path}{name}"
+        titles: dict[Any, str] = {tuple: f"[[{place}]]", dict: f"{place}.&lt;name&gt;"}
+        title = titles.get(get_origin(section.model_fields[name].annotation), place)
+        yield from _section(title, level + bool(path), subsection, f"{place}.")
 
 
-def _is_section(field: FieldInfo) -> bool:
-    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+def section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the section that a key holds: once, as a list of tables, or by name."""
+    kind = field.annotation
+    if get_origin(kind) is tuple:
+        kind = get_args(kind)[0]
+    elif get_origin(kind) is dict:
+        kind = get_args(kind)[1]
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def meaning_and_source(field: FieldInfo) -> tuple[str, str]:

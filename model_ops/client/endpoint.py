@@ -1,6 +1,6 @@
 """One server that speaks vLLM's API over HTTP: its health, its models, its counters, and single requests.
 
-For the few calls that are made one at a time; a partition of requests goes through `VllmEngine`.
+For the few calls that are made one at a time; a partition of requests goes through `ServedEngine`.
 """
 
 import http.client
@@ -41,16 +41,16 @@ class EndpointError(RuntimeError):
         self.status, self.means, self.retry_after = status, means, retry_after
 
 
-def key_from_environment() -> str | None:
+def key_from_environment(variable: str = KEY) -> str | None:
     """Return the API key that the user has set, or None; white space around it is stripped.
 
     Raises:
         EndpointError: the key has a character that no HTTP header can hold.
     """
-    key = os.environ.get(KEY, "").strip()
+    key = os.environ.get(variable, "").strip()
     if not (key.isascii() and key.isprintable()):
         raise EndpointError(
-            f"{KEY} has a character that no HTTP header can hold; set it to plain ASCII", means=Meaning.MISFIT
+            f"{variable} has a character that no HTTP header can hold; set it to plain ASCII", means=Meaning.MISFIT
         )
     return key or None
 
@@ -63,7 +63,7 @@ def headers(key: str | None) -> dict[str, str]:
 def _opener() -> urllib.request.OpenerDirector:
     """Return an opener for HTTP and HTTPS only: no proxy from the environment, no redirect, no `file:` URL.
 
-    A proxy, or the target of a redirect, would receive the key. `VllmEngine`'s client refuses both as well.
+    A proxy, or the target of a redirect, would receive the key. `ServedEngine`'s client refuses both as well.
     """
     opener = urllib.request.OpenerDirector()
     for handler in (

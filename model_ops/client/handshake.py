@@ -1,11 +1,13 @@
 """Proof, before the first request, that a server has every capability: vLLM ignores unknown fields with HTTP 200."""
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from model_ops.client.apis import AbsurdReplyError, ChatCompletions
 from model_ops.client.capabilities import CAPABILITIES, Capability, Tokens
 from model_ops.client.endpoint import Endpoint, EndpointError
 from model_ops.client.replies import ABSURD, Meaning, choice_of, without_key
@@ -13,6 +15,7 @@ from model_ops.text.chat import ChatFormat
 
 LONGEST_BACKOFF = 5.0
 BRIEF = 3.0
+QUESTION = "Which number is larger? Reply with the number alone: 1 or 2."
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +91,24 @@ def probe(endpoint: Endpoint, model: str, chat: ChatFormat) -> int:
     if not served[model]:
         raise HandshakeError(f"{endpoint.url} does not report max_model_len for {model}; use vLLM's own server")
     return served[model]
+
+
+def probe_chat(endpoint: Endpoint, api: ChatCompletions) -> None:
+    """Check that a chat API answers, with log-probabilities if requests will read them.
+
+    Raises:
+        HandshakeError: the answer is not what requests need.
+        EndpointError: the server does not answer, or refuses the question.
+    """
+    labels = ["1", "2"]
+    request = {"request_id": "probe", "system": "", "prompt": QUESTION, "prefill": "", "span": None}
+    call = api.call(request | {"sampling": json.dumps({"labels": labels, "max_tokens": 1, "temperature": 0})})
+    reply = endpoint.call(api.route, call.body)
+    try:
+        api.read(call, json.dumps(reply).encode(), endpoint.url)
+    except AbsurdReplyError as error:
+        reason = without_key(str(error), endpoint.key)
+        raise HandshakeError(f"{endpoint.url}{api.route} asked for {api.model}: {reason}", Meaning.TROUBLED) from error
 
 
 def require_parity(endpoint: Endpoint, model: str, reference: Sequence[Mapping[str, list[int]]]) -> None:

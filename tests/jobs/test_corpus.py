@@ -102,7 +102,7 @@ def test_from_crawl_to_pool(
 ) -> None:
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text(f'{{"prompt": "{prose(4)[:400]}"}}\n')
-    plan = recipe(crawl, select_unlabelled={"size": 2, "evaluation_paths": [str(prompts)]})
+    plan = recipe(crawl, select_unlabelled={"size": 2}, ingest_prompts={"sets": {"own": str(prompts)}})
 
     run = do(ingest_documents, plan)
     assert (run.n_out, dict(run.dropped)) == (3, {"repeated": 1, "not_html": 1})
@@ -130,7 +130,7 @@ def test_from_crawl_to_pool(
     run = do(select_unlabelled, plan)
     assert (run.n_out, dict(run.dropped)) == (2, {"evaluation_overlap": 1})
     (overlap,) = lake.read(OVERLAPS).collect()
-    assert (overlap.segment_id, overlap.known_set) == (segments["Milk"].segment_id, str(prompts))
+    assert (overlap.segment_id, overlap.known_set) == (segments["Milk"].segment_id, "own")
     assert overlap.phrase in " ".join(prose(4).lower().replace(".", "").split())
 
     tables = (DOCUMENTS, SEGMENTS, SIGNATURES, DUPLICATES, UNLABELLED)

@@ -213,7 +213,7 @@ def test_figures_that_other_jobs_give_are_in_the_same_table(
                                (("true", 1.5), ("cut", 0.5), ("mismatched", None)) for n in range(3)])  # fmt: skip
     plant(root, KNOWN_SCORES, [scored | known(f"known/seed/mismatched/{n}/x", n / 2) for n in (3, 4)])
     plant(root, JUDGEMENTS, [
-        {"method_digest": methods_of(asked)[JUDGEMENTS.name], "judge_id": "forward-2-test", "prompt_set": "humpback",
+        {"method_digest": methods_of(asked)["gold.judgements/humpback"], "judge_id": "forward-2-test", "prompt_set": "humpback",
          "prompt_id": f"q{n}", "model_id": "forward-2-test", "reference_id": reference,
          "preference": [2.0, 1.5, 2.0, None][n], "status": "unparsed" if n == 3 else "ok", "request_ids": []}
         for reference in ("forward-0-test", "forward-2-test") for n in range(4)

@@ -62,7 +62,7 @@ def recipe(tiny_base: Path, tmp_path: Path) -> Recipe:
     return Recipe.model_validate({
         "name": "test", "base_model": str(tiny_base), "inference": {"engine": "fake"},
         "extract_segments": {"headerless": True, "min_chars": 5}, "select_seed": {"size": 3},
-        "select_unlabelled": {"size": 5, "evaluation_paths": [str(prompts)]}, "generate_candidates": {"n_segments": 4},
+        "select_unlabelled": {"size": 5}, "ingest_prompts": {"sets": {"tea": str(prompts)}}, "generate_candidates": {"n_segments": 4},
         "score_candidates": {"scorers": ["rubric", "expected"], "limits": {"expected": 3}},
         "curate": {"scorers": ["rubric", "expected"], "threshold": None, "top_fraction": 0.5, "min_rows": 1},
     })  # fmt: skip

@@ -1,6 +1,7 @@
 """Ratings through the ledger: the calls that a changed prompt, sampling or parser causes, and the run's counts."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from jobs import generate_answers, generate_candidates, judge_answers, judge_check, score_candidates
+from jobs import generate_answers, generate_candidates, ingest_prompts, judge_answers, judge_check, score_candidates
 from jobs.current.answers import answers
 from jobs.current.methods import methods_of
 from jobs.current.pairs import candidates
@@ -27,10 +28,11 @@ from model_ops.client.fake_engine import FakeEngine
 from model_ops.serving.model import Model
 from schemas.bronze import COMPLETIONS
 from schemas.gold import GENERATIONS, JUDGEMENTS
-from schemas.ops import PROMPTS, QUARANTINE, RUNS
+from schemas.ops import OUTSIDE_MODELS, PROMPTS, QUARANTINE, RUNS
 from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
 from tests.conftest import OpenLake, RunJob
 from tests.engines import Refusing
+from tests.model_ops.fake_server import Reply, serving
 from tests.planted import plant, plant_model
 from transforms.scoring import scorers, scores
 
@@ -122,6 +124,11 @@ def test_a_changed_rubric_costs_its_own_rows_and_a_new_parser_none(
     assert newest == {(r.pair_id, r.score) for r in rows if r.method_digest == after["rubric"][1]}
 
 
+def asking(prompts: Path, **evaluation: Any) -> dict[str, Any]:
+    """Return the sections of a recipe whose one evaluation asks the prompts of a file."""
+    return {"ingest_prompts": {"sets": {"own": str(prompts)}}, "evaluation": [{"set": "own", **evaluation}]}
+
+
 def test_a_refused_request_gives_a_row_once_answered(
     open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, judges: dict[str, Model], tmp_path: Path
 ) -> None:
@@ -129,10 +136,11 @@ def test_a_refused_request_gives_a_row_once_answered(
     prompts.write_text('{"prompt": "Why?"}\n{"prompt": "How?"}\n')
     asked = recipe(
         score_candidates={"scorers": ["expected"]},
-        generate_answers={"prompts": str(prompts)},
+        **asking(prompts),
         inference={"engine": "fake", "max_failed_share": 1.0},
     )
     plant(open_lake().root, UNLABELLED, POOL)
+    run_job(ingest_prompts, asked)
     jobs = ((generate_candidates, None, CANDIDATES), (score_candidates, 1, SCORES), (generate_answers, 0, GENERATIONS))
     for job, iteration, table in jobs:
         refused = run_job(job, asked, Refusing("gpu"), iteration=iteration)
@@ -180,21 +188,26 @@ def test_answers_follow_sampling_and_prompt(run_job: RunJob, recipe: MakeRecipe,
     calls = []
     for text, max_tokens in (("Why?", 9), ("Why?", 9), ("Why?", 99), ("Why not?", 99)):
         prompts.write_text("".join(json.dumps({"id": i, "prompt": f"{i}: {text}"}) + "\n" for i in "ab"))
-        asked = recipe(generate_answers={"prompts": str(prompts), "max_tokens": max_tokens})
+        asked = recipe(**asking(prompts, max_tokens=max_tokens))
+        if text != "Why?" or not calls:
+            with pytest.raises(JobError, match="no prompts of the set own as its file has them now; run `humpback ing"):
+                run_job(generate_answers, asked, iteration=0)
+        run_job(ingest_prompts, asked)
         lake = run_job(generate_answers, asked, iteration=0)
         calls.append(lake.run.n_calls)
-        found = answers(lake, methods_of(asked), "forward-0-test", "humpback").collect()
+        found = answers(lake, methods_of(asked), "forward-0-test", asked.evaluation[0]).collect()
         assert {(row.prompt_id, row.prompt) for row in found} == {(i, f"{i}: {text}") for i in "ab"}
         assert len(found) == 2
     assert calls == [2, 0, 2, 2]
     assert lake.read(GENERATIONS).count() == 6
 
-    twin = recipe(name="twin", generate_answers={"prompts": str(prompts), "max_tokens": 99})  # of the same weights
+    twin = recipe(name="twin", **asking(prompts, max_tokens=99))  # of the same weights
     plant_model(lake.root, twin, "forward", 0)
     prompts.write_text("".join(json.dumps({"id": i, "prompt": "a: Why not?"}) + "\n" for i in "ac"))
+    run_job(ingest_prompts, twin)
     lake = run_job(generate_answers, twin, iteration=0)
     assert lake.run.n_calls == 0
-    found = answers(lake, methods_of(twin), "forward-0-twin", "humpback").collect()
+    found = answers(lake, methods_of(twin), "forward-0-twin", twin.evaluation[0]).collect()
     assert {row.prompt_id for row in found} == {"a", "c"}
 
 
@@ -272,12 +285,12 @@ def test_answers_are_judged_once_by_the_model_that_is_named(
     open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, tmp_path: Path
 ) -> None:
     (tmp_path / "two.jsonl").write_text("".join(json.dumps({"id": i, "prompt": "Why?"}) + "\n" for i in "ab"))
-    two = {"generate_answers": {"prompts": str(tmp_path / "two.jsonl")}}
-    usual, root = recipe(**two), open_lake().root
+    two = tmp_path / "two.jsonl"
+    usual, root = recipe(**asking(two, judged_iterations=[2])), open_lake().root
     models = {t: plant_model(root, usual, "forward", t, digest=str(t) * 64) for t in (0, 2)}
     plant(root, GENERATIONS, [
-        {"model_id": m.model_id, "prompt_set": "humpback", "prompt_id": i, "sample": 0, "prompt": "Why?",
-         "output": f"{i} by {t}", "request_id": f"{i}{t}", "method_digest": methods_of(usual)[GENERATIONS.name]}
+        {"model_id": m.model_id, "prompt_set": "own", "prompt_id": i, "sample": 0, "prompt": "Why?",
+         "output": f"{i} by {t}", "request_id": f"{i}{t}", "method_digest": methods_of(usual)["gold.generations/own"]}
         for t, m in models.items() for i in "ab"
     ])  # fmt: skip
     lake = run_job(judge_answers, usual, iteration=2)
@@ -289,15 +302,64 @@ def test_answers_are_judged_once_by_the_model_that_is_named(
     again = run_job(judge_answers, usual, iteration=2)
     assert (again.run.n_calls, again.run.version) == (0, None)
     assert planned(judge_answers, again, usual, 2).n == 0
-    for reference in (2, 9):  # another one, and one that the loop will not train
-        assert planned(judge_answers, again, recipe(judge_answers={"reference": reference}, **two), 2).n == 4
-    nobody = recipe(judge_answers={"judge": "nobody"}, **two)
+    for reference in (2, 1):  # another one, and one that is not trained yet
+        other = recipe(**asking(two, iterations=[0, 1, 2], judged_iterations=[2], reference=reference))
+        assert planned(judge_answers, again, other, 2).n == 4
+    with pytest.raises(RecipeError, match=r"judge-answers --iteration 1: no .* has 1 among its judged_iterations; add"):
+        run_job(judge_answers, usual, iteration=1)
+    nobody = recipe(**asking(two, judged_iterations=[2], judge="nobody"))
     for ask in (
         partial(run_job, judge_answers, nobody, iteration=2),
         partial(planned, judge_answers, again, nobody, 2),
     ):
-        with pytest.raises(RecipeError, match=r"judge_answers.judge: nobody is not in ops.models"):
+        with pytest.raises(
+            RecipeError, match=r"evaluation.judge: nobody is neither in outside_models nor in ops.models"
+        ):
             ask()
+
+
+def test_a_judge_behind_a_chat_api(
+    open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "two.jsonl").write_text("".join(json.dumps({"id": i, "prompt": "Why?"}) + "\n" for i in "ab"))
+    monkeypatch.setenv("JUDGE_KEY", "s3cret")
+    seen: list[str] = []
+
+    def prefers_the_later_model(path: str, body: dict[str, Any] | None, number: int) -> Reply:
+        assert body is not None
+        assert (path, body["model"]) == ("/v1/chat/completions", "gpt-9")
+        seen.append(body["messages"][0]["content"])
+        label = "1" if "by 2" in seen[-1].partition("Answer 2:")[0] else "2"
+        top = [{"token": label, "logprob": math.log(0.9)}, {"token": "12"[label == "1"], "logprob": math.log(0.05)}]
+        choice = {
+            "message": {"content": label},
+            "finish_reason": "length",
+            "logprobs": {"content": [{"top_logprobs": top}]},
+        }
+        return 200, {}, {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 1}}
+
+    with serving(prefers_the_later_model, key="s3cret") as url:
+        outside = {"gpt": {"endpoints": [url], "model": "gpt-9", "key_variable": "JUDGE_KEY"}}
+        evaluation = asking(tmp_path / "two.jsonl", judged_iterations=[2], judge="gpt")
+        asked, root = recipe(**evaluation, outside_models=outside, inference={"engine": "vllm"}), open_lake().root
+        models = {t: plant_model(root, asked, "forward", t, digest=str(t) * 64) for t in (0, 2)}
+        plant(root, GENERATIONS, [
+            {"model_id": m.model_id, "prompt_set": "own", "prompt_id": i, "sample": 0, "prompt": "Why?",
+             "output": f"{i} by {t}", "request_id": f"{i}{t}", "method_digest": methods_of(asked)["gold.generations/own"]}
+            for t, m in models.items() for i in "ab"
+        ])  # fmt: skip
+        assert planned(judge_answers, open_lake(), asked, 2).n == 4
+        lake = run_job(judge_answers, asked, iteration=2)
+        n_asked = len(seen)
+        assert planned(judge_answers, lake, asked, 2).n == 0
+        assert run_job(judge_answers, asked, iteration=2).run.n_calls == 0
+    assert (lake.run.n_calls, n_asked, len(seen)) == (4, 5, 5), "the probe and both orders of two prompts, once"
+    found = lake.read(JUDGEMENTS).collect()
+    assert [row.preference for row in found] == [pytest.approx(1 + 0.9 / 0.95)] * 2
+    [judge] = lake.read(OUTSIDE_MODELS).collect()
+    assert {row.judge_id for row in found} == {judge.model_id}
+    assert (judge.served_name, judge.api, judge.logprobs) == ("gpt-9", "chat/completions", True)
+    assert "s3cret" not in str(lake.read(COMPLETIONS).collect()) + str(lake.read(OUTSIDE_MODELS).collect())
 
 
 @pytest.mark.usefixtures("judges")

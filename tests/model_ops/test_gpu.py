@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from model_ops.client.apis import Completions
 from model_ops.client.engine import Answer
 from model_ops.devices import has_gpu
 
@@ -18,7 +19,7 @@ from transformers import AutoModelForCausalLM
 
 from model_ops.client.endpoint import Endpoint
 from model_ops.client.handshake import HandshakeError, probe
-from model_ops.client.vllm_client import VllmEngine
+from model_ops.client.served_engine import ServedEngine
 from model_ops.serving.settings import ServerSettings
 from model_ops.serving.vllm_server import VllmServer
 from model_ops.text.chat import ChatFormat
@@ -72,7 +73,9 @@ def answers(server: VllmServer, model: str, folder: Path, adapter: Path | None =
     chat = ChatFormat.load(str(folder))
     longest = probe(Endpoint(server.endpoint), model, chat)
     assert longest == LONGEST
-    engine = VllmEngine((server.endpoint,), model, chat, longest, 8, 60, 60, 2, str(adapter) if adapter else None)
+    engine = ServedEngine(
+        (server.endpoint,), Completions(model, chat, longest), 8, 60, 60, 2, str(adapter) if adapter else None
+    )
     asked = [{"request_id": k, **r, "sampling": json.dumps(r["sampling"])} for k, r in REQUESTS.items()]
     return {answer.request_id: answer for answer in engine.answers(iter(asked))}
 
@@ -91,7 +94,9 @@ def of_adapters(base: Path, trained: Path) -> tuple[dict[str, Answer], dict[str,
         assert not endpoint.load_adapter("nothing", trained / "no-adapter")
         assert endpoint.version() != "unknown"
         # As after a server's restart: the client knows the adapter's folder, and has the server load it.
-        engine = VllmEngine((server.endpoint,), "forward-0", chat, LONGEST, 8, 60, 60, attempts=3, adapter=str(adapter))
+        engine = ServedEngine(
+            (server.endpoint,), Completions("forward-0", chat, LONGEST), 8, 60, 60, attempts=3, adapter=str(adapter)
+        )
         first = next(engine.answers(iter([{"request_id": "first", **REQUESTS["free"], "sampling": "{}"}])))
         assert first.status != "failed", first.error
         assert set(endpoint.served_models()) == {"base", "forward-0"}

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from model_ops.client.apis import ChatCompletions
 from model_ops.client.endpoint import Endpoint, EndpointError
-from model_ops.client.handshake import HandshakeError, Patience, probe, require_parity
+from model_ops.client.handshake import HandshakeError, Patience, probe, probe_chat, require_parity
 from model_ops.serving.settings import ServerSettings
 from model_ops.serving.vllm_server import ServerError, VllmServer
 from model_ops.text.chat import ChatFormat
@@ -209,3 +210,13 @@ def test_a_server_that_ends_at_start_shows_why(tmp_path: Path) -> None:
     server = EndingServer(str(tmp_path / "nothing"), "m-1", settings, tmp_path / "log")
     with pytest.raises(ServerError, match=r"ended at start; its log .* ends: ValueError: no such model"):
         server.start()
+
+
+@pytest.mark.parametrize("has_logprobs", [True, False])
+def test_a_chat_api_without_the_log_probabilities_that_are_read_is_refused(has_logprobs: bool) -> None:
+    choice = {"message": {"content": "2"}, "finish_reason": "stop"}
+    reply: Reply = (200, {}, {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 1}})
+    fault = r"/v1/chat/completions asked for judge: no log-probabilities; .* set `logprobs = false` for this model"
+    refused = pytest.raises(HandshakeError, match=fault) if has_logprobs else nullcontext()
+    with serving(lambda path, body, number: reply) as url, refused:
+        probe_chat(Endpoint(url), ChatCompletions("judge", has_logprobs))

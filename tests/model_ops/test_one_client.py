@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from model_ops.client.apis import Completions
 from model_ops.client.endpoint import KEY, Endpoint, EndpointError, key_from_environment
 from model_ops.client.replies import Meaning
+from model_ops.client.served_engine import ServedEngine
 from model_ops.client.servers import Timings
-from model_ops.client.vllm_client import VllmEngine
 from model_ops.serving.settings import ServerSettings
 from model_ops.serving.vllm_server import VllmServer
 from model_ops.text.chat import ChatFormat
@@ -54,8 +55,15 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stranger]:
 def asked(chat: ChatFormat, url: str, key: str | None = SECRET) -> Any:
     """Return the answer to one request by the client that answers Spark partitions."""
     row = {"request_id": "0" * 64, "sampling": json.dumps({"max_tokens": 9}), "system": "", "prompt": "Why?"}
-    engine = VllmEngine(
-        (url,), "m-1", chat, 512, 1, timeout=5, patience=0, attempts=1, key=key, timings=Timings(rest=0.1, backoff=0.01)
+    engine = ServedEngine(
+        (url,),
+        Completions("m-1", chat, 512),
+        1,
+        timeout=5,
+        patience=0,
+        attempts=1,
+        key=key,
+        timings=Timings(rest=0.1, backoff=0.01),
     )
     (answer,) = engine.answers(iter([row | {"prefill": "", "span": None}]))
     return answer

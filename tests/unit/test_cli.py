@@ -134,7 +134,9 @@ def test_each_judge_check_runs_after_its_training() -> None:
 
 
 def test_every_model_is_measured_while_it_is_served_and_the_last_after_the_verdicts() -> None:
-    recipe = Recipe.model_validate({"name": "x", "base_model": "b", "judge_answers": {"iterations": [1, 2]}})
+    recipe = Recipe.model_validate(
+        {"name": "x", "base_model": "b", "evaluation": [{"iterations": [0, 1, 2], "judged_iterations": [1, 2]}]}
+    )
     order = [(step.name, step.iteration) for step in steps(recipe) if step.direction != "backward"]
     for t in range(recipe.iterations):
         assert (

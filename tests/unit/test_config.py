@@ -3,6 +3,7 @@
 import json
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,10 +154,51 @@ def test_equal_samples_are_refused(tmp_path: Path) -> None:
         recipe(tmp_path, MINIMAL, "score_candidates.samples=3")
 
 
-@pytest.mark.parametrize("section", ["judge_check", "generate_answers", "judge_answers", "evaluate_models"])
+@pytest.mark.parametrize("section", ["judge_check", "evaluate_models"])
 def test_an_iteration_beyond_the_last_is_refused(section: str) -> None:
     with pytest.raises(ValueError, match=f"{section}.iterations names 3; the forward models are 0 to 2"):
         Recipe.model_validate({"name": "x", "base_model": "b", section: {"iterations": [0, 2, 3]}})
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "fault"),
+    [
+        ([{"iterations": [0, 3]}], "evaluation humpback: iterations names 3; the forward models are 0 to 2"),
+        ([{"judged_iterations": [3]}], "evaluation humpback: judged_iterations names 3; "),
+        ([{"reference": 3, "name": "far"}], "evaluation far: reference names 3; "),
+        ([{"set": "koala"}], "evaluation: the prompt set koala is not in ingest_prompts.sets; the sets are humpback "),
+        (
+            [{"judged_iterations": [1]}],
+            "evaluation humpback: the answers of iteration 1 would be judged, and its model ",
+        ),
+        (
+            [{"judged_iterations": [2], "reference": 1}],
+            "evaluation humpback: the answers of iteration 1 would be judged",
+        ),
+        ([{}, {"temperature": 0}], "evaluation: 2 are called humpback; give each a name"),
+    ],
+)
+def test_an_impossible_evaluation_is_refused(evaluations: list[dict[str, Any]], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        Recipe.model_validate({"name": "x", "base_model": "b", "evaluation": evaluations})
+
+
+def test_a_set_of_the_users_cannot_have_the_name_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"ingest_prompts.sets: .*humpback is the name of the set that comes with"):
+        recipe(tmp_path, MINIMAL, 'ingest_prompts.sets={humpback="own.jsonl"}')
+
+
+def test_the_evaluations_of_an_iteration() -> None:
+    entries = [{}, {"name": "greedy", "temperature": 0, "iterations": [1], "judged_iterations": [1], "reference": 1}]
+    found = Recipe.model_validate({"name": "x", "base_model": "b", "evaluation": entries})
+    assert [[entry.label for entry in found.answered(t)] for t in range(3)] == [["humpback"], ["greedy"], ["humpback"]]
+    assert [[entry.label for entry in found.judged(t)] for t in range(3)] == [[], ["greedy"], []]
+
+
+@pytest.mark.parametrize("key", ["generate_answers", "judge_answers", "select_unlabelled.evaluation_paths"])
+def test_a_key_of_an_earlier_release_says_what_to_write_now(tmp_path: Path, key: str) -> None:
+    with pytest.raises(RecipeError, match=rf"{key}: .*(an \[\[evaluation\]\]|under ingest_prompts.sets)"):
+        recipe(tmp_path, MINIMAL, f"{key}=[1]")
 
 
 def test_no_scorer_is_refused(tmp_path: Path) -> None:

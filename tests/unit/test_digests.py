@@ -18,8 +18,8 @@ DIGESTS: Mapping[str, Callable[[Recipe], str]] = {
     "signatures": digests.signatures_digest,
     "duplicates": digests.duplicates_digest,
     "candidates": digests.candidates_digest,
-    "answers": digests.answers_digest,
-    "verdicts": digests.verdicts_digest,
+    "answers": lambda recipe: digests.answers_digest(recipe, recipe.evaluation[0]),
+    "verdicts": lambda recipe: digests.verdicts_digest(recipe, recipe.evaluation[0]),
 }
 FROM_SEGMENTS, FROM_ANSWERS = {"segments", "signatures", "duplicates"}, {"answers", "verdicts"}
 
@@ -47,17 +47,15 @@ def stale(changed: Recipe) -> set[str]:
         ("generate_candidates", {"top_p": 0.1}, {"candidates"}),
         ("generate_candidates", {"max_tokens": 1}, {"candidates"}),
         ("generate_candidates", {"n_segments": 1, "max_chars": 1}, set()),
-        ("generate_answers", {"temperature": 0.1}, FROM_ANSWERS),
-        ("generate_answers", {"top_p": 0.1}, FROM_ANSWERS),
-        ("generate_answers", {"max_tokens": 1}, FROM_ANSWERS),
-        ("generate_answers", {"prompt_set": "other", "iterations": [1]}, set()),
+        ("evaluation", [{"temperature": 0.1}], FROM_ANSWERS),
+        ("evaluation", [{"top_p": 0.1}], FROM_ANSWERS),
+        ("evaluation", [{"max_tokens": 1}], FROM_ANSWERS),
+        ("evaluation", [{"name": "other", "iterations": [1]}], set()),
         ("build_training_examples", {"seed_tag": "Another."}, FROM_ANSWERS),
-        ("judge_answers", {"judge": "j", "reference": 1}, set()),
+        ("evaluation", [{"judge": "j", "reference": 1, "judged_iterations": [2]}], set()),
     ],
 )
-def test_a_setting_changes_exactly_the_dependent_digests(
-    section: str, settings: dict[str, Any], expected: set[str]
-) -> None:
+def test_a_setting_changes_exactly_the_dependent_digests(section: str, settings: Any, expected: set[str]) -> None:
     assert stale(recipe(**{section: settings})) == expected
 
 
@@ -107,16 +105,23 @@ def test_losses_are_stale_where_their_requests_differ(section: str, settings: di
     assert (before != after) == is_stale
 
 
+def others() -> list[str]:
+    plan = recipe()
+    return [
+        digests.separations_digest(plan, "likelihood_gain"),
+        digests.win_rates_digest(plan, plan.evaluation[0]),
+    ]
+
+
 def test_losses_are_of_their_pairs_in_any_order_and_of_their_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digests.losses_digest(recipe(), PAIRS)
     assert digests.losses_digest(recipe(), PAIRS[::-1]) == before
     assert digests.losses_digest(recipe(), [*PAIRS[:1], ("b", "How?", "Else.")]) != before
-    figures = digests.separations_digest(recipe(), "likelihood_gain"), digests.win_rates_digest(recipe())
+    figures = others()
     monkeypatch.setattr("transforms.evaluation.held_out.METHOD_VERSION", "next")
     assert digests.losses_digest(recipe(), PAIRS) != before
     monkeypatch.setattr("transforms.evaluation.figures.METHOD_VERSION", "next")
-    later = digests.separations_digest(recipe(), "likelihood_gain"), digests.win_rates_digest(recipe())
-    assert not {*figures} & {*later}
+    assert not {*figures} & {*others()}
 
 
 class Median(Likelihood):
@@ -134,7 +139,8 @@ def test_evaluation_prompts_count_by_what_they_say(tmp_path: Any) -> None:
     found = []
     for file, text in (("a", "Why?"), ("b", "Why?"), ("b", "How?")):
         (tmp_path / file).write_text(f'{{"id": 1, "prompt": "{text}"}}\n')
-        found.append(digests.answers_digest(recipe(generate_answers={"prompts": str(tmp_path / file)})))
+        own = recipe(ingest_prompts={"sets": {"own": str(tmp_path / file)}}, evaluation=[{"set": "own"}])
+        found.append(digests.answers_digest(own, own.evaluation[0]))
     assert found[0] == found[1] != found[2]
 
 

@@ -22,7 +22,7 @@ def test_one_file_reaches_past_spark_sql() -> None:
 
 def test_two_files_reach_the_network() -> None:
     """One for single calls and one for partitions; `tests/model_ops/test_one_client.py` holds them to the same rules."""
-    clients = [f"model_ops/client/{name}.py" for name in ("endpoint", "vllm_client")]
+    clients = [f"model_ops/client/{name}.py" for name in ("endpoint", "served_engine")]
     assert [str(f.relative_to(ROOT)) for f in PRODUCT if CLIENT.search(f.read_text())] == clients
 
 

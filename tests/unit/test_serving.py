@@ -15,7 +15,7 @@ from jobs.inference.serving import Machine, RecipeServers, server_settings
 from jobs.recipe.config import Recipe
 from model_ops.client.endpoint import Endpoint, EndpointError
 from model_ops.client.handshake import HandshakeError
-from model_ops.client.vllm_client import VllmEngine
+from model_ops.client.served_engine import ServedEngine
 from model_ops.serving.local_servers import LocalServers
 from model_ops.serving.model import Model
 from model_ops.serving.settings import ServerSettings
@@ -254,7 +254,7 @@ def found(folder: Path, *scripts: Script, **inference: float) -> tuple[str, ...]
         given = recipe(serving={"endpoints": urls, "mode": "merged"}, inference=inference)
         servers = RecipeServers(given, None, folder, Machine((), pause=lambda seconds: None))
         engine = servers.engine_for(one, 1)
-        assert isinstance(engine, VllmEngine)
+        assert isinstance(engine, ServedEngine)
         return tuple(str(urls.index(url)) for url in engine.endpoints)
 
 

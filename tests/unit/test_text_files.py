@@ -1,4 +1,4 @@
-"""Lists and prompt sets that cannot be read are refused before the work begins; a changed list is another method."""
+"""Lists that cannot be read are refused before the work begins; a changed list is another method."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ import pytest
 from jobs.errors import RecipeError
 from jobs.recipe.config import Recipe
 from jobs.recipe.digests import segments_digest
-from jobs.recipe.prompts import evaluation_texts
 
 
 def recipe(**sections: object) -> Recipe:
@@ -38,19 +37,3 @@ def test_an_unusable_list_is_named(tmp_path: Path, key: str) -> None:
     path.write_text("# nothing yet\n")
     with pytest.raises(RecipeError, match=f"extract_segments.{key}: .*list: no entries"):
         segments_digest(plan)
-
-
-def test_evaluation_texts(tmp_path: Path) -> None:
-    path, own = tmp_path / "prompts.jsonl", tmp_path / "own.jsonl"
-    own.write_text('{"id": 3, "prompt": "d"}\n')
-    path.write_text('"a"\n\n{"question_id": 7, "turns": ["b\u2028", "c"]}\n', encoding="utf-8")
-    plan = recipe(select_unlabelled={"evaluation_paths": [str(path)]}, generate_answers={"prompts": str(own)})
-    a = "ca978112ca1bbdca"
-    assert list(evaluation_texts(plan)) == [
-        (str(path), a, "a"), (str(path), "7", "b\u2028"), (str(path), "7", "c"), ("humpback", "3", "d"),
-    ]  # fmt: skip
-    path.write_text('"a"\n{"answer": "b"}\n')
-    with pytest.raises(RecipeError, match="line 2: no evaluation prompt: it has none of the fields"):
-        list(evaluation_texts(plan))
-    with pytest.raises(RecipeError, match="No such file"):
-        list(evaluation_texts(recipe(select_unlabelled={"evaluation_paths": [str(tmp_path / "gone")]})))

@@ -22,7 +22,7 @@ def test_failures_are_asked_and_left_out(tmp_path: Path) -> None:
         for model, preferences in {"m1": PREFERENCES, "m2": [None, None]}.items()
         for n, preference in enumerate(preferences)
     ])  # fmt: skip
-    subject = Experiment("x", {"gold_judgements": "d"}, {0: "m0", 1: "m1", 2: "m2"}, {}, [], [])
+    subject = Experiment("x", {"gold_judgements": ["d"]}, {0: "m0", 1: "m1", 2: "m2"}, {}, [], [])
     with LakeView(str(tmp_path)) as view:
         some, none = win_rates(view, subject)
     assert (some["n_asked"], some["n"], none["n_asked"], none["n"], none["rate"]) == (4, 3, 2, 0, None)

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from model_ops.client.apis import Completions
 from model_ops.client.engine import MISFIT
+from model_ops.client.served_engine import ServedEngine
 from model_ops.client.servers import Timings
-from model_ops.client.vllm_client import VllmEngine
 from model_ops.text.chat import ChatFormat
 from tests.model_ops.fake_server import RESET, Reply, completion, faulty, serving
 from tests.tiny_model import save_tokenizer
@@ -28,11 +29,12 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> ChatFormat:
 
 
 QUICK = Timings(rest=0.1, backoff=0.01)
-LIMITS: dict[str, Any] = {"max_model_len": 512, "window": 4, "timeout": 5, "patience": 0.1, "attempts": 3}
+LIMITS: dict[str, Any] = {"window": 4, "timeout": 5, "patience": 0.1, "attempts": 3}
 
 
-def engine(chat: ChatFormat, *endpoints: str, timings: Timings = QUICK, **options: Any) -> VllmEngine:
-    return VllmEngine(endpoints, "m-1", chat, **(LIMITS | options), timings=timings)
+def engine(chat: ChatFormat, *endpoints: str, timings: Timings = QUICK, **options: Any) -> ServedEngine:
+    api = Completions("m-1", chat, options.pop("max_model_len", 512))
+    return ServedEngine(endpoints, api, **(LIMITS | options), timings=timings)
 
 
 def request(number: int = 0, **fields: Any) -> dict[str, Any]:
@@ -438,7 +440,7 @@ def test_a_span_is_read_by_its_own_tokens(chat: ChatFormat) -> None:
 
 
 def engine_call(chat: ChatFormat, asked: dict[str, Any]) -> list[int]:
-    return engine(chat, "e").call(asked).tokens.prompt
+    return engine(chat, "e").api.call(asked).tokens.prompt
 
 
 @pytest.mark.parametrize("count", [-1, 2**31, 10**30, "7", 7.5, True, None])
@@ -581,13 +583,13 @@ def test_a_prompt_that_leaves_no_room_is_never_sent(chat: ChatFormat) -> None:
 
 
 def test_max_tokens_is_clamped_to_what_fits(chat: ChatFormat) -> None:
-    call = engine(chat, "e", max_model_len=100).call(request(sampling={"max_tokens": 500}))
+    call = engine(chat, "e", max_model_len=100).api.call(request(sampling={"max_tokens": 500}))
     assert call.body["max_tokens"] == 100 - call.tokens.boundary
 
 
 def test_every_request_names_all_sampling_parameters(chat: ChatFormat) -> None:
     """The end token and generation_config.json of a base model are not those that it was finetuned with."""
-    body = engine(chat, "e").call(request()).body
+    body = engine(chat, "e").api.call(request()).body
     assert body["stop_token_ids"] == [chat.end_id]
     assert (body["top_k"], body["min_p"], body["repetition_penalty"]) == (0, 0, 1)
     assert (body["presence_penalty"], body["frequency_penalty"]) == (0, 0)
@@ -617,7 +619,7 @@ def test_servers_that_stay_busy_fail_after_the_patience(chat: ChatFormat) -> Non
 
 def test_a_span_is_summed_from_its_own_first_token(chat: ChatFormat) -> None:
     asked = request(span="the answer", sampling={"max_tokens": 1})
-    boundary = engine(chat, "e").call(asked).tokens.boundary
+    boundary = engine(chat, "e").api.call(asked).tokens.boundary
     n_span = len(chat.text_ids("the answer"))
 
     def script(path: str, body: dict[str, Any], number: int) -> Reply:

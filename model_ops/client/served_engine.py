@@ -1,4 +1,4 @@
-"""The client of vLLM servers: an asynchronous window of requests, retries, and the reading of replies."""
+"""The client of model servers: an asynchronous window of requests, and retries."""
 
 import asyncio
 import random
@@ -10,35 +10,13 @@ from typing import Any
 
 import aiohttp
 
-from model_ops.client.capabilities import Facts, Request, Tokens, capability_of
+from model_ops.client.apis import AbsurdReplyError, Api, Call
 from model_ops.client.endpoint import headers, how_to_mend
 from model_ops.client.engine import MISFIT, Answer
-from model_ops.client.replies import (
-    ABSURD,
-    Meaning,
-    choice_of,
-    json_of,
-    meaning,
-    seconds_to_wait,
-    shown,
-    token_count,
-    without_key,
-)
+from model_ops.client.replies import Meaning, meaning, seconds_to_wait, shown, without_key
 from model_ops.client.servers import MisfitError, Server, Servers, SilenceError, Timings
-from model_ops.text.chat import ChatFormat
 
-# Without these a server takes the values of the model's generation_config.json, which no request records.
-NO_DEFAULTS = {"top_k": 0, "min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
 CHUNK_BYTES = 1 << 16
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request with its token ids and the HTTP body that is sent."""
-
-    request: Request
-    tokens: Tokens
-    body: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,10 +26,6 @@ class _Partition:
     session: aiohttp.ClientSession
     servers: Servers
     places: asyncio.Semaphore
-
-
-class AbsurdReplyError(ValueError):
-    """A malformed reply from a server that is up."""
 
 
 @dataclass
@@ -78,17 +52,11 @@ class _Reply:
 
 
 @dataclass(frozen=True)
-class VllmEngine:
-    """One model, served under one name by one or more servers that speak vLLM's completions API.
-
-    Prompts are sent as token ids, encoded here in the model's chat format, so that serving and
-    training see the same tokens and text from the web cannot form a special token.
-    """
+class ServedEngine:
+    """One model, served under one name by one or more servers that speak one API."""
 
     endpoints: tuple[str, ...]
-    model: str
-    chat: ChatFormat
-    max_model_len: int
+    api: Api
     window: int
     timeout: float
     patience: float
@@ -131,36 +99,10 @@ class VllmEngine:
                 loop.run_until_complete(session.close())
             loop.close()
 
-    def call(self, row: Mapping[str, Any]) -> Call:
-        """Build the HTTP request for a row.
-
-        Raises:
-            ValueError: the prompt leaves no room for an answer, or a label is not one token.
-        """
-        request = Request.of(row)
-        tokens, sampling = Tokens.of(request, self.chat), request.sampling
-        room = self.max_model_len - len(tokens.prompt)
-        if room < 1:
-            raise ValueError(
-                f"too long: {len(tokens.prompt):,} prompt tokens, the model takes {self.max_model_len - 1:,}"
-            )
-        # No seed: batching changes the numbers, so it would not repeat an answer, and on the CPU vLLM 0.32
-        # crashes on a seeded request whose prompt is read in chunks. The ledger keeps answers.
-        body: dict[str, Any] = {
-            "model": self.model,
-            "prompt": tokens.prompt,
-            "max_tokens": min(sampling.get("max_tokens", 1), room),
-            "temperature": sampling.get("temperature", 0),
-            "top_p": sampling.get("top_p", 1.0),
-            "stop_token_ids": [self.chat.end_id],  # the base model's end token may be another
-            **NO_DEFAULTS,
-        }
-        return Call(request, tokens, body | capability_of(request).body(request, tokens))
-
     async def _ask(self, partition: _Partition, row: Mapping[str, Any]) -> Answer:
         """Send one request until it is answered or its attempts or patience are used up, and return the answer."""
         try:
-            call = self.call(row)
+            call = self.api.call(row)
         except ValueError as error:
             return Answer(row["request_id"], "refused", error=str(error))
         tries, server, patience = _Tries(), None, partition.servers.patience
@@ -195,7 +137,7 @@ class VllmEngine:
             posted = self._post(partition.session, server.url, call.body)
             reply = await partition.servers.unless_hung(posted, None if is_last else tries.hung)
             if meaning(reply.status) is Meaning.ANSWER:
-                answer = _answer(call, reply.content, server.url)
+                answer = self.api.read(call, reply.content, server.url)
                 partition.servers.answered(server, reply.seconds)
                 return answer
             wait = reply.retry_after
@@ -256,43 +198,16 @@ class VllmEngine:
 
     async def _post(self, session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> _Reply:
         began = time.monotonic()
-        async with session.post(f"{url}/completions", json=body, allow_redirects=False) as response:
+        async with session.post(f"{url}{self.api.route}", json=body, allow_redirects=False) as response:
             content = await _content(response, self.max_reply_bytes)
             wait = seconds_to_wait(response.headers.get("Retry-After"))
             return _Reply(response.status, content, wait, time.monotonic() - began)
 
     async def _load_adapter(self, session: aiohttp.ClientSession, url: str, folder: str) -> None:
-        body = {"lora_name": self.model, "lora_path": folder}
+        body = {"lora_name": self.api.model, "lora_path": folder}
         async with session.post(f"{url}/load_lora_adapter", json=body, allow_redirects=False) as response:
             # The next request shows whether the adapter is loaded now.
             await _content(response, self.max_reply_bytes)
-
-
-def _answer(call: Call, content: bytes, url: str) -> Answer:
-    """Read the answer from a reply.
-
-    Raises:
-        AbsurdReplyError: the reply is malformed.
-    """
-    try:
-        reply = json_of(content)
-        choice, usage = choice_of(reply), reply["usage"]
-        finish = choice["finish_reason"]
-        if finish not in ("stop", "length"):
-            raise ValueError(f"the answer has the finish reason {finish!r}")  # a server that is stopping or paused
-        facts: Facts = {
-            "text": choice["text"],
-            "finish_reason": finish,
-            "n_prompt_tokens": token_count(usage["prompt_tokens"], "prompt_tokens"),
-            "n_completion_tokens": token_count(usage["completion_tokens"], "completion_tokens"),
-            "endpoint": url,
-        }
-        read = capability_of(call.request).read(call.request, call.tokens, choice)
-    except ValueError as error:
-        raise AbsurdReplyError(str(error)) from error
-    except ABSURD as error:
-        raise AbsurdReplyError(f"{type(error).__name__}: {error}") from error
-    return Answer(call.request.request_id, **(facts | read))
 
 
 async def _content(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
