@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -140,10 +141,11 @@ def _nothing_in(root: Path) -> str:
 def _rows(files: Sequence[File], given: Given, faults: list[str]) -> Iterator[Row]:
     """Yield the figures of each file, and append what is wrong with it to `faults`."""
     is_for_one_judge = given.judge in {file.judge for file in files}
+    order_of_set = cache(partial(_order_of_set, files, len(given.difficulties or ())))
     for file in files:
         try:
             board = board_of(_json(file.path))
-            outputs = _outputs(board, file, faults)
+            order = _outputs(board, file, faults)
         except ValueError as error:
             faults.append(f"{file.path}: {error}")
             continue
@@ -152,10 +154,29 @@ def _rows(files: Sequence[File], given: Given, faults: list[str]) -> Iterator[Ro
         row |= {"win_rate": found.percent, "standard_error": found.standard_error, "n": found.n}
         if given.judge == file.judge or not is_for_one_judge:
             try:
-                row |= _length_controlled(board, file.model.name, outputs, given)
+                if _lacks_places(board, given) and len(order or ()) != len(given.difficulties or ()):
+                    order = order_of_set()
+                row |= _length_controlled(board, file.model.name, order, given)
             except ValueError as error:
                 faults.append(f"{file.path}: no length-controlled win rate: {error}")
         yield row
+
+
+def _lacks_places(board: Board, given: Given) -> bool:
+    """Return whether rows are missing from a board, and the rest do not say which they are."""
+    return board.indices is None and len(board.instructions) < len(given.difficulties or ())
+
+
+def _order_of_set(files: Sequence[File], n: int) -> Sequence[str] | None:
+    """Return the instructions of the first readable file with all `n` rows; such files have the set's order."""
+    for file in files:
+        try:
+            instructions = board_of(_json(file.path)).instructions
+        except ValueError:
+            continue  # its own line says so
+        if len(instructions) == n:
+            return instructions
+    return None
 
 
 def _json(path: Path) -> object:
@@ -197,7 +218,7 @@ def _outputs(board: Board, file: File, faults: list[str]) -> Sequence[str] | Non
     return outputs
 
 
-def _length_controlled(board: Board, model: str, outputs: Sequence[str] | None, given: Given) -> Row:
+def _length_controlled(board: Board, model: str, order: Sequence[str] | None, given: Given) -> Row:
     """Return the length-controlled figures: predicted, or fitted, or, without difficulties, `lc_minimal`.
 
     Raises:
@@ -208,7 +229,7 @@ def _length_controlled(board: Board, model: str, outputs: Sequence[str] | None, 
         return {"lc_minimal": weights.predicted(np.zeros(1)).percent} if weights else {}
     if board.model and board.model == board.baseline:  # the answers are the same
         return {"lc_win_rate": 50.0, "lc_standard_error": 0.0, "lc_from": "definition"}
-    difficulty = _difficulty(board, outputs, given.difficulties)
+    difficulty = _difficulty(board, order, given.difficulties)
     if given.weights is None:
         weights = fitted(board, difficulty, given.gamed)
         if weights is None:
@@ -224,8 +245,10 @@ def _length_controlled(board: Board, model: str, outputs: Sequence[str] | None, 
     return {"lc_win_rate": found.percent, "lc_standard_error": found.standard_error, "lc_from": given.source}
 
 
-def _difficulty(board: Board, outputs: Sequence[str] | None, difficulties: dict[int, float]) -> Floats:
+def _difficulty(board: Board, order: Sequence[str] | None, difficulties: dict[int, float]) -> Floats:
     """Return the difficulty of each row, by the place of its instruction in the evaluation set.
+
+    `order` has the set's instructions, as the model's outputs or another model's annotations have them.
 
     Raises:
         ValueError: a row's place is not known, or has no difficulty.
@@ -236,13 +259,14 @@ def _difficulty(board: Board, outputs: Sequence[str] | None, difficulties: dict[
         places = board.indices
     elif n >= known:
         places = range(n)
-    elif outputs is not None and len(outputs) == known:
-        place_of = {text: place for place, text in enumerate(outputs)}
+    elif order is not None and len(order) == known and set(board.instructions) <= set(order):
+        place_of = {text: place for place, text in enumerate(order)}
         places = [place_of[text] for text in board.instructions]
     else:
         raise ValueError(
             f"it has {n:,} rows and there are difficulties of {known:,} instructions, so that it is unknown which are "
-            f"missing; put the model's {OUTPUTS} with all instructions beside it, or an `index` into each row"
+            f"missing; put the model's {OUTPUTS} with all instructions beside it, another model's {ANNOTATIONS} with "
+            "all rows into the folder, or an `index` into each row"
         )
     lacking = [
         (text, place) for text, place in zip(board.instructions, places, strict=True) if place not in difficulties

@@ -271,7 +271,19 @@ def test_difficulties_that_lack_instructions(look: Command, results: Path, weigh
     assert (said.code, [row["n"] for row in boards(said).values()]) == (1, [5, 6])
 
 
-def test_rows_whose_places_are_unknown(look: Command, results: Path, weights: Path, difficulty: Path) -> None:
+def test_rows_are_known_by_another_models_annotations(
+    look: Command, results: Path, weights: Path, difficulty: Path
+) -> None:
+    put(results, "a", "no JSON")
+    file = put(results, "short", [*rows(GOOD)[3:], *rows(GOOD)[1:2]])
+    file.write_text(file.read_text().replace('"ours"', '"good"'))
+    found = boards(look("board", results, "--json", "--weights", weights, "--difficulty", difficulty))["short"]
+    rate, error = controlled("good", [*DIFFICULTY[3:], DIFFICULTY[1]])
+    assert (found["lc_win_rate"], found["lc_standard_error"]) == (pytest.approx(rate), pytest.approx(error))
+
+
+def test_rows_whose_places_are_unknown(look: Command, tmp_path: Path, weights: Path, difficulty: Path) -> None:
+    results = tmp_path / "results"
     put(results, "short", rows(GOOD)[1:])
     said = look("board", results, "--weights", weights, "--difficulty", difficulty, "--json")
     assert "it has 5 rows and there are difficulties of 6 instructions" in said.err
