@@ -9,7 +9,7 @@ import numpy as np
 
 from jobs.lake.conform import predicate
 from jobs.recipe.config import Recipe
-from schemas.bronze import COMPLETIONS, DOCUMENTS
+from schemas.bronze import COMPLETIONS, DOCUMENTS, EVALUATION_PROMPTS
 from schemas.gold import CURATED, EVALUATIONS, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
 from schemas.ops import BASE_MODELS, MODELS, PROMPTS, QUARANTINE, RECIPES, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, KNOWN_SCORES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
@@ -104,6 +104,10 @@ def synthetic_lake(root: str) -> None:
             "expectations_report": "reports/gold.curated/index.html", "published_at": NOW + timedelta(hours=iteration),
         } for table, slice in slices]  # fmt: skip
     plant(root, RELEASES, releases)
+    plant(root, EVALUATION_PROMPTS, [
+        {"prompt_set": "humpback", "set_digest": "d1", "prompt_id": f"p{n}", "prompt": f"Explain what a {TOPICS[n]} is.",
+         "other_texts": [], "category": "everyday", "record": "{}", "source_file": "humpback"} for n in range(6)
+    ])  # fmt: skip
     plant(root, GENERATIONS, [
         {"method_digest": "g1", "model_id": model, "prompt_set": "humpback", "prompt_id": f"p{n}", "sample": 0,
          "prompt": f"Explain what a {TOPICS[n]} is.", "request_id": key("request", model, n),
