@@ -8,14 +8,13 @@ from pyspark.sql import functions as F
 from jobs.current.answers import Comparison, answers, named, verdicts
 from jobs.current.methods import Methods, methods_of, noted_method
 from jobs.current.models import model_if_trained, named_model, required_model
-from jobs.current.registration import register_outside
 from jobs.inference.ask import ask, requests_for
-from jobs.inference.outside import OutsideServers
+from jobs.inference.outside import asked_by_name
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
-from jobs.recipe.evaluation import Evaluation
+from jobs.recipe.evaluation import Evaluation, OutsideModel
 from jobs.recipe.prompts import read_set
 from jobs.recipe.step import Parameters, Planned, Servers, Step
 from model_ops.serving.model import Model
@@ -29,6 +28,7 @@ READS = (GENERATIONS, COMPLETIONS, PROMPTS, MODELS, OUTSIDE_MODELS, RELEASES)
 WRITES = JUDGEMENTS
 UNIT = "verdicts"
 PARAMETERS = Parameters(first_iteration=0)
+JUDGE = "evaluation.judge"
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
@@ -40,12 +40,11 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     model = required_model(lake, recipe, "forward", step.required_iteration)
     for evaluation in named(recipe.judged(step.required_iteration), step, "judged_iterations"):
         reference = required_model(lake, recipe, "forward", evaluation.reference)
-        servers, outside = step.required_servers, recipe.outside_models.get(evaluation.judge or "")
-        if outside:
-            judge = register_outside(lake, outside)
-            servers = OutsideServers.of(recipe.inference, outside) if recipe.inference.engine != "fake" else servers
+        servers = step.required_servers
+        if evaluation.judge:
+            judge, servers = asked_by_name(lake, recipe, servers, evaluation.judge, JUDGE)
         else:
-            judge = _judge_of(lake, recipe, evaluation) or required_model(lake, recipe, "forward", recipe.iterations)
+            judge = required_model(lake, recipe, "forward", recipe.iterations)
         comparison = Comparison(judge.model_id, evaluation.set, model.model_id, reference.model_id)
         _judge(lake, methods_of(recipe), servers, judge, evaluation, comparison)
 
@@ -82,8 +81,7 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     model, n = model_if_trained(lake, recipe, "forward", step.required_iteration), 0
     for evaluation in named(recipe.judged(step.required_iteration), step, "judged_iterations"):
         n_verdicts = len(read_set(recipe, evaluation.set))
-        outside = recipe.outside_models.get(evaluation.judge or "")
-        judge = outside or _judge_of(lake, recipe, evaluation)
+        judge = _judge_of(lake, recipe, evaluation)
         reference = model_if_trained(lake, recipe, "forward", evaluation.reference)
         if judge and model and reference:
             comparison = Comparison(judge.model_id, evaluation.set, model.model_id, reference.model_id)
@@ -92,8 +90,8 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     return Planned("ask for verdicts, in both orders", 2 * n)
 
 
-def _judge_of(lake: Lake, recipe: Recipe, evaluation: Evaluation) -> Model | None:
-    """Return the judge among the lake's models: the named one, else the last forward model, if it is trained."""
-    if evaluation.judge:
-        return named_model(lake, evaluation.judge)
-    return model_if_trained(lake, recipe, "forward", recipe.iterations)
+def _judge_of(lake: Lake, recipe: Recipe, evaluation: Evaluation) -> Model | OutsideModel | None:
+    """Return the judge: the named one, else the last forward model, if it is trained."""
+    if not evaluation.judge:
+        return model_if_trained(lake, recipe, "forward", recipe.iterations)
+    return recipe.outside_models.get(evaluation.judge) or named_model(lake, evaluation.judge, JUDGE)

@@ -59,8 +59,8 @@ def model_if_trained(lake: Lake, recipe: Recipe, direction: Direction, iteration
     return trained_model(lake, recipe, direction, iteration)
 
 
-def named_model(lake: Lake, model_id: str) -> Model:
-    """Return a registered model of any experiment.
+def named_model(lake: Lake, model_id: str, key: str) -> Model:
+    """Return the registered model of any experiment that the recipe names under `key`.
 
     Raises:
         RecipeError: no model has that id.
@@ -68,7 +68,7 @@ def named_model(lake: Lake, model_id: str) -> Model:
     row = next((row for row in lake.collected(MODELS) if row.model_id == model_id), None)
     if row is None:
         raise RecipeError(
-            f"evaluation.judge: {model_id} is neither in outside_models nor in ops.models; `humpback sql` lists the "
+            f"{key}: {model_id} is neither in outside_models nor in ops.models; `humpback sql` lists the "
             "model_ids there"
         )
     return Model(row.model_id, row.path, row.digest, row.base_model)

@@ -1,16 +1,33 @@
-"""The servers of a model that was not trained here: a chat API of OpenAI's kind."""
+"""The models that a recipe names, and the servers of one that was not trained here: a chat API of OpenAI's kind."""
 
 from dataclasses import dataclass, field
 from functools import partial
 
-from jobs.recipe.config import Inference
+from jobs.current.models import named_model
+from jobs.current.registration import register_outside
+from jobs.lake.writing import RunLake
+from jobs.recipe.config import Inference, Recipe
 from jobs.recipe.evaluation import CHAT_API, OutsideModel
+from jobs.recipe.step import Servers
 from model_ops.client.apis import ChatCompletions
 from model_ops.client.endpoint import Endpoint, key_from_environment
 from model_ops.client.engine import Engine
 from model_ops.client.handshake import Patience, probe_chat
 from model_ops.client.served_engine import ServedEngine
 from model_ops.serving.model import Model
+
+
+def asked_by_name(lake: RunLake, recipe: Recipe, servers: Servers, name: str, key: str) -> tuple[Model, Servers]:
+    """Return the model that the recipe names under `key`, from `outside_models` or `ops.models`, and its servers.
+
+    Raises:
+        RecipeError: no model has that name.
+    """
+    outside = recipe.outside_models.get(name)
+    if outside is None:
+        return named_model(lake, name, key), servers
+    is_fake = recipe.inference.engine == "fake"
+    return register_outside(lake, outside), servers if is_fake else OutsideServers.of(recipe.inference, outside)
 
 
 @dataclass(frozen=True)
