@@ -3,10 +3,9 @@
 humpback curate --iteration 1 --recipe FILE --lake URI
 """
 
-from jobs.current.methods import methods_of
-from jobs.current.pairs import pairs
-from jobs.current.pool import kept_out, pool
-from jobs.current.ratings import counting, judges, scores
+from jobs.current.ratings import judges
+from jobs.current.rewriting import current_rewrites
+from jobs.current.selection import selected, selection_of
 from jobs.lake.publish import publish
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
@@ -14,39 +13,28 @@ from jobs.recipe.config import Recipe
 from jobs.recipe.step import Parameters, Planned, Step
 from schemas.gold import CURATED
 from schemas.ops import MODELS, RELEASES
-from schemas.silver import CANDIDATES, OVERLAPS, SCORES, SEED_PAIRS, UNLABELLED
-from transforms.scoring.curation import Selection, select_curated
+from schemas.silver import CANDIDATES, OVERLAPS, REWRITES, SCORES, SEED_PAIRS, UNLABELLED
+from transforms.rewriting.responses import with_rewrites
 
-READS = (CANDIDATES, SCORES, UNLABELLED, OVERLAPS, SEED_PAIRS, MODELS, RELEASES)
+READS = (CANDIDATES, REWRITES, SCORES, UNLABELLED, OVERLAPS, SEED_PAIRS, MODELS, RELEASES)
 WRITES = CURATED
 UNIT = "candidates"
 PARAMETERS = Parameters(first_iteration=1)
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Publish the curated set of the step's iteration, scored by the model of the iteration before."""
-    config, iteration = recipe.curate, step.required_iteration
-    models, methods = judges(lake, recipe, iteration - 1), methods_of(recipe)
-    scorer_names = (*config.scorers, *config.gates)
-    urls = pool(lake, recipe.name).select("segment_id", "url")
-    selection = Selection(
-        scorers=config.scorers,
-        methods=counting(methods, models, scorer_names),
-        threshold=config.threshold,
-        top_fraction=config.top_fraction,
-        gates=config.gates,
-    )
-    curated = select_curated(
-        pairs(lake, methods, models["backward"].model_id).join(urls, "segment_id"),
-        scores(lake, SCORES, methods, models, scorer_names),
-        kept_out(lake, recipe),
-        selection,
-        experiment=recipe.name,
-        iteration=iteration,
-        model_id=models["forward"].model_id,
-    )
+    """Publish the curated set of the step's iteration, scored by the model of the iteration before.
+
+    Raises:
+        StoppedError: an expectation on the set failed.
+    """
+    iteration = step.required_iteration
+    models = judges(lake, recipe, iteration - 1)
+    curated = selected(lake, recipe, iteration, models, selection_of(recipe, models))
+    if recipe.curate.response != "original":
+        curated = with_rewrites(curated, current_rewrites(lake, recipe, iteration), recipe.curate.response)
     slice = {"experiment": recipe.name, "iteration": iteration}
-    publish(lake, CURATED, curated, slice=slice, iteration=iteration, min_rows=config.min_rows)
+    publish(lake, CURATED, curated, slice=slice, iteration=iteration, min_rows=recipe.curate.min_rows)
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:

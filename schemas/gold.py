@@ -3,6 +3,7 @@
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, LongType, MapType, StringType, StructType
 
 from schemas.bronze import MODEL_IDS
+from schemas.silver import PAIR_IDS
 from schemas.table import RETENTION, Table, column, finite
 
 CURATED = Table(
@@ -12,10 +13,14 @@ CURATED = Table(
         [
             column("experiment", StringType(), "the recipe's name"),
             column("iteration", IntegerType(), "self-curation round, from 1"),
-            column("pair_id", StringType(), "the pair", references=("silver.candidates.candidate_id",)),
+            column("pair_id", StringType(), "the pair", references=PAIR_IDS),
             column("instruction", StringType(), "the instruction"),
             column("response", StringType(), "the response to it"),
-            column("origin", StringType(), "backtranslated: a candidate, whose response is the segment's text"),
+            column(
+                "origin",
+                StringType(),
+                "backtranslated: a candidate, with its segment as response; rewritten: with a rewriter's",
+            ),
             column("score", DoubleType(), "the score that curation used, on the scorer's scale"),
             column("scorer", StringType(), "the scorer, or combination of scorers, that curation used"),
             column(
@@ -62,7 +67,7 @@ TRAINING_EXAMPLES = Table(
                 "source_id",
                 StringType(),
                 "the pair that it was made from",
-                references=("silver.seed_pairs.pair_id", "silver.candidates.candidate_id"),
+                references=("silver.seed_pairs.pair_id", *PAIR_IDS),
             ),
             column("split", StringType(), "train or dev"),
         ]

@@ -2,6 +2,7 @@
 
 from pyspark.sql.types import (
     ArrayType,
+    BooleanType,
     DoubleType,
     IntegerType,
     LongType,
@@ -11,6 +12,7 @@ from pyspark.sql.types import (
     StructType,
 )
 
+from schemas.bronze import MODEL_IDS
 from schemas.table import RETENTION, Table, column, finite
 
 
@@ -47,6 +49,20 @@ def _segment_columns(*, text_nullable: bool, references: tuple[str, ...] = ()) -
 SEGMENT_ID = ("silver.segments.segment_id",)
 BEFORE_FINITE = "'scores/1', 'scores/2', 'scores/3', 'scores/4'"
 """Parsers that accepted NaN and, from rounding, a label mass above 1. Their rows no longer count, but may stay."""
+SUPPORT = StructType(
+    [
+        column("sentence", StringType(), "a sentence of the response"),
+        column("start", IntegerType(), "its first character in the response, from 0"),
+        column("end", IntegerType(), "the first character after it"),
+        column(
+            "source_start", IntegerType(), "first character of the place in the segment; null for none", nullable=True
+        ),
+        column("source_end", IntegerType(), "first character after that place; null for none", nullable=True),
+        column("score", DoubleType(), "share of the sentence's content words that the place has, by weight, 0 to 1"),
+        column("missing", ArrayType(StringType(), False), "numbers, dates, URLs and names that the segment lacks"),
+        column("is_supported", BooleanType(), "null for a sentence that claims nothing", nullable=True),
+    ]
+)
 METHOD_DIGEST = column("method_digest", StringType(), "digest of the recipe section and method that made the row")
 
 SEGMENTS = Table(
@@ -188,6 +204,48 @@ CANDIDATES = Table(
 )
 
 
+REWRITES = Table(
+    name="silver.rewrites",
+    comment="A response that a model rewrote from a pair's segment, kept or with the reason it was dropped.",
+    schema=StructType(
+        [
+            column("rewrite_id", StringType(), "sha256 of method_digest, parent_id, model_id and request_id, hex"),
+            column("method_digest", StringType(), "digest of the prompt, the sampling, the rules and the parser"),
+            column("parent_id", StringType(), "the pair rewritten", references=("silver.candidates.candidate_id",)),
+            column(
+                "segment_id", StringType(), "the pair's segment, as drawn", references=("silver.unlabelled.segment_id",)
+            ),
+            column("instruction", StringType(), "the pair's instruction"),
+            column("response", StringType(), "the rewritten response; null if none could be read", nullable=True),
+            column("model_id", StringType(), "the rewriter", references=MODEL_IDS),
+            column("request_id", StringType(), "the raw answer", references=("bronze.completions.request_id",)),
+            column(
+                "unsupported_share",
+                DoubleType(),
+                "share of the response's sentences that the segment does not support, 0 to 1; null without a response",
+                nullable=True,
+            ),
+            column(
+                "supports",
+                ArrayType(SUPPORT, False),
+                "the sentences of the response, each with the span of the segment that supports it best",
+                nullable=True,
+            ),
+            column("drop_reason", StringType(), "the first rule that dropped it; null when kept", nullable=True),
+        ]
+    ),
+    key=("rewrite_id",),
+    holds="all",
+    constraints={
+        "kept_has_response": "drop_reason IS NOT NULL OR length(trim(response)) > 0",
+        "share_is_possible": "unsupported_share IS NULL OR unsupported_share BETWEEN 0 AND 1",
+    },
+    properties=RETENTION,
+)
+PAIR_IDS = ("silver.candidates.candidate_id", "silver.rewrites.rewrite_id")
+"""The columns with the id of every pair that is scored and curated."""
+
+
 def _scores(name: str, comment: str, rated: str, references: tuple[str, ...] = ()) -> Table:
     """Declare a table of ratings; `rated` describes `pair_id`, and `references` are the columns that hold it."""
     return Table(
@@ -234,7 +292,7 @@ SCORES = _scores(
     "silver.scores",
     "One rating of one pair by one model with one scorer.",
     "the pair",
-    references=("silver.candidates.candidate_id",),
+    references=PAIR_IDS,
 )
 KNOWN_SCORES = _scores(
     "silver.known_scores",
@@ -242,4 +300,15 @@ KNOWN_SCORES = _scores(
     "known/<origin>/<kind>/<group>/<digest of both texts>; the kind true is good, every other bad",
 )
 
-TABLES = (SEGMENTS, SIGNATURES, DUPLICATES, UNLABELLED, OVERLAPS, SEED_PAIRS, CANDIDATES, SCORES, KNOWN_SCORES)
+TABLES = (
+    SEGMENTS,
+    SIGNATURES,
+    DUPLICATES,
+    UNLABELLED,
+    OVERLAPS,
+    SEED_PAIRS,
+    CANDIDATES,
+    REWRITES,
+    SCORES,
+    KNOWN_SCORES,
+)

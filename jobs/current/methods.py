@@ -14,7 +14,7 @@ from jobs.recipe.config import Recipe
 from jobs.recipe.evaluation import Evaluation
 from jobs.recipe.scoring import ScorerName
 from schemas.gold import GENERATIONS, JUDGEMENTS
-from schemas.silver import CANDIDATES, DUPLICATES, SEGMENTS, SIGNATURES
+from schemas.silver import CANDIDATES, DUPLICATES, REWRITES, SEGMENTS, SIGNATURES
 from schemas.table import Table
 
 OF_TABLE: Mapping[str, Callable[[Recipe], str]] = {
@@ -22,6 +22,7 @@ OF_TABLE: Mapping[str, Callable[[Recipe], str]] = {
     SIGNATURES.name: digests.signatures_digest,
     DUPLICATES.name: digests.duplicates_digest,
     CANDIDATES.name: digests.candidates_digest,
+    REWRITES.name: digests.rewrites_digest,
 }
 OF_EVALUATION: Mapping[str, Callable[[Recipe, Evaluation], str]] = {
     GENERATIONS.name: digests.answers_digest,

@@ -18,6 +18,7 @@ from jobs import (
     judge_answers,
     judge_check,
     register_model,
+    rewrite_responses,
     score_candidates,
     select_seed,
     select_unlabelled,
@@ -41,6 +42,7 @@ JOBS: tuple[ModuleType, ...] = (
     generate_candidates,
     score_candidates,
     judge_check,
+    rewrite_responses,
     curate,
     generate_answers,
     judge_answers,
@@ -71,6 +73,8 @@ def steps(recipe: Recipe) -> Iterator[Step]:
         yield Step(score_candidates, t)
         yield from _evaluation(recipe, t - 1)
         yield from _measurement(recipe, t - 1)
+        if recipe.rewrite_responses.rewriter:
+            yield Step(rewrite_responses, t)
         yield Step(curate, t)
         yield Step(build_training_examples, t, "forward")
         yield Step(finetune, t, "forward")

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from jobs.recipe.addresses import Addresses
 from jobs.recipe.evaluation import BUILT_IN, Evaluation, IngestPrompts, Name, OutsideModel
+from jobs.recipe.rewriting import RewriteResponses
 from jobs.recipe.scoring import Curate, JudgeCheck, ScoreCandidates
 from jobs.recipe.section import Section
 from model_ops.serving.settings import ServerOptions
@@ -262,6 +263,7 @@ class Recipe(Section):
     generate_candidates: GenerateCandidates = GenerateCandidates()
     score_candidates: ScoreCandidates = ScoreCandidates()
     judge_check: JudgeCheck = JudgeCheck()
+    rewrite_responses: RewriteResponses = RewriteResponses()
     curate: Curate = Curate()
     outside_models: dict[Name, OutsideModel] = Field(
         {}, description="models behind chat APIs that judge answers, by the name that an evaluation gives as its judge"
@@ -325,6 +327,15 @@ class Recipe(Section):
     def judged(self, iteration: int) -> list[Evaluation]:
         """Return the evaluations that compare the answers of the forward model of an iteration."""
         return [entry for entry in self.evaluation if iteration in entry.judged_iterations]
+
+    @model_validator(mode="after")
+    def _rewrites_exist(self) -> Self:
+        if self.curate.response != "original" and self.rewrite_responses.rewriter is None:
+            raise ValueError(
+                f'curate.response = "{self.curate.response}" needs rewritten responses; name the model that writes them '
+                "in rewrite_responses.rewriter"
+            )
+        return self
 
     @property
     def measured_iterations(self) -> tuple[int, ...]:

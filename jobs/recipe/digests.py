@@ -17,7 +17,8 @@ from transforms.dedup import duplicates, signatures
 from transforms.evaluation import figures, held_out, judgements
 from transforms.pages import segments
 from transforms.prompting import candidates
-from transforms.prompting.prompts import BACKWARD, FORWARD, VERDICT
+from transforms.prompting.prompts import BACKWARD, FORWARD, REWRITE, VERDICT
+from transforms.rewriting import responses
 from transforms.scoring import scores
 from transforms.scoring.scorers import SCORERS
 
@@ -60,6 +61,19 @@ def scores_digest(recipe: Recipe, name: ScorerName) -> str:
 def candidates_digest(recipe: Recipe) -> str:
     """Return the `method_digest` of this recipe's rows in `silver.candidates`: prompt, sampling and parser."""
     return digest([asdict(BACKWARD), candidate_sampling(recipe), candidates.PARSER])
+
+
+def rewrites_digest(recipe: Recipe) -> str:
+    """Return the `method_digest` of this recipe's rows in `silver.rewrites`: prompt, sampling, rules and parser."""
+    settings = recipe.rewrite_responses.model_dump(include={"temperature", "top_p", "max_tokens"})
+    return digest([asdict(REWRITE), settings, asdict(rewrite_rules(recipe)), responses.PARSER])
+
+
+def rewrite_rules(recipe: Recipe) -> responses.RewriteRules:
+    """Return the rules for rewritten responses."""
+    settings = recipe.rewrite_responses
+    limits = settings.model_dump(include={"min_length_share", "max_length_share", "max_unsupported"})
+    return responses.RewriteRules(recipe.extract_segments.language, **limits)
 
 
 def candidate_sampling(recipe: Recipe) -> dict[str, float]:

@@ -79,4 +79,7 @@ class Curate(Section):
     gates: dict[ScorerName, float] = Field(
         {}, description="minimum scores of every kept pair by other scorers, e.g. {expected = 1.5}"
     )
+    response: Literal["original", "rewritten", "both"] = Field(
+        "original", description="the responses that are trained on: the segments, the rewritten ones, or both"
+    )
     min_rows: int = Field(1, ge=0, description="fewer kept pairs stop the run with exit code 3")
