@@ -53,6 +53,7 @@ def stale(changed: Recipe) -> set[str]:
         ("generate_answers", {"prompt_set": "other", "iterations": [1]}, set()),
         ("build_training_examples", {"seed_tag": "Another."}, FROM_ANSWERS),
         ("judge_answers", {"judge": "j", "reference": 1}, set()),
+        ("curate", {"max_pairs": 100}, set()),
     ],
 )
 def test_a_setting_changes_exactly_the_dependent_digests(
