@@ -12,7 +12,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from transforms.evaluation.scaling import Fit
 
 # Okabe and Ito's palette, which every kind of colour vision can tell apart, also in grey.
 BLUE, ORANGE, GREEN, GREY, INK = "#0072b2", "#e69f00", "#009e73", "#b8bec6", "#24292f"
@@ -180,6 +182,38 @@ def _length_boxes(sets: Sequence[Mapping[str, Any]], side: str) -> str:
         axes.tick_params(left=False)
         axes.spines["left"].set_visible(False)
         return _svg(figure, f"lengths-{side}")
+
+
+def scaling(points: Sequence[Mapping[str, Any]], fit: Fit, metric: str) -> str:
+    """Draw a figure about models over the number of curated pairs, with their intervals and the fitted line."""
+    sizes = [point["pairs"] for point in points]
+    with mpl.rc_context(STYLE):
+        figure, axes = _panel(3.4)
+        for point in points:
+            if point["low"] is not None:
+                axes.plot([point["pairs"]] * 2, [point["low"], point["high"]], color=BLUE, linewidth=2)
+        axes.plot(sizes, [point["value"] for point in points], "o", color=BLUE, markersize=7, label="models, 95 %")
+        ends = [min(sizes), max(sizes)]
+        alpha = fit.alpha
+        label = f"alpha = {alpha.value:.3g} per ln N, {alpha.low:.3g} to {alpha.high:.3g}"
+        axes.plot(ends, [fit.at(n) for n in ends], color=ORANGE, linewidth=2, label=label)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axes.xaxis.set_major_formatter(THOUSANDS)
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.margins(y=0.25)
+        axes.set_xlabel("curated pairs N, logarithmic")
+        axes.set_title(f"{_as_words(metric)} by number of curated pairs")
+        axes.legend(loc="best")
+        return _svg(figure, "scaling")
+
+
+def standalone(svg: str) -> str:
+    """Return a chart as an SVG file, on white."""
+    for colour, variable in COLOURS.items():
+        svg = svg.replace(f"var(--{variable})", colour)
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return svg.replace('<svg aria-hidden="true"', f'<svg {spaces} style="background: #fff"', 1)
 
 
 def _panel(height: float) -> tuple[Figure, Axes]:

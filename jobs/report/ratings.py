@@ -105,7 +105,10 @@ SELECT pairs.*, score, threshold,
             WHEN score < threshold THEN 'below_threshold' END AS drop_reason
 FROM pairs LEFT JOIN scored USING (pair_id)
 """
-"""The verdict of curation on each pair, apart from gates and `max_pairs`; `test_counting` compares it with `select_curated`."""
+"""The verdict of curation on each pair, apart from the gates and `max_pairs`.
+
+`test_counting` compares it with `select_curated`.
+"""
 REJECTED = f"""
 SELECT * REPLACE (coalesce(drop_reason, $gate) AS drop_reason) FROM ({JUDGED})
 WHERE pair_id NOT IN (SELECT pair_id FROM ({KEPT}))
