@@ -15,10 +15,8 @@ from jobs.lake.rows import Rows
 from jobs.lake.view import LakeView
 
 CURATED = "SELECT DISTINCT experiment, iteration FROM gold.curated ORDER BY ALL"
-FIGURES = (
-    "set", "pairs", "read", "distinct_1", "distinct_2", "distinct_3", "equal_1", "equal_2", "equal_3", "instruction",
-    "response", "nearest_seed", "root_verbs",
-)  # fmt: skip
+SHARES = ("distinct_1", "distinct_2", "distinct_3", "equal_1", "equal_2", "equal_3")
+FIGURES = ("set", "pairs", "read", *SHARES, "instruction", "response", "nearest_seed", "root_verbs")
 VERBS = ("set", "root_verb", "instructions", "objects")
 
 

@@ -22,8 +22,9 @@ COLUMNS = ("experiment", "model_id", "iteration", "pairs", "value", "low", "high
 MODELS = "SELECT * FROM ops.models WHERE direction = 'forward' ORDER BY experiment, iteration, model_id"
 FIGURES = f"SELECT * FROM ({EVALUATIONS}) WHERE evaluation = $evaluation AND metric = $metric AND model_id = $model"
 AVAILABLE = f"SELECT DISTINCT evaluation, metric FROM ({EVALUATIONS}) WHERE model_id = $model ORDER BY ALL"
+WEIGHTS = "SELECT model_id, digest FROM ops.models UNION ALL SELECT model_id, digest FROM ops.base_models"
 SAME = ("method_digest", "reference_id", "judge_id")
-"""What two figures must have in common to be compared."""
+"""What two figures must have in common to be compared; models of equal weights count as one."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _points(view: LakeView, experiments: Sequence[str], iteration: int | None, w
             f"{t}, e.g. {lacking[0]}; finish its run, or name another --iteration"
         )
     rows = [_figure(view, notes, models[name], t, wanted) for name in experiments]
-    _require_comparable(view.root, rows)
+    _require_comparable(view, rows)
     points = [
         {"experiment": row["experiment"], "model_id": row["model_id"], "iteration": t, "items": row["n"]}
         | {"pairs": _n_curated(view, models[row["experiment"]][t])}
@@ -136,15 +137,16 @@ def _figure(view: LakeView, notes: Notes, models: dict[int, Row], t: int, wanted
     )
 
 
-def _require_comparable(root: str, rows: Sequence[Row]) -> None:
+def _require_comparable(view: LakeView, rows: Sequence[Row]) -> None:
+    weights = {row["model_id"]: row["digest"] for row in view.rows(WEIGHTS)}
     for column in SAME:
         by_value: dict[str | None, list[str]] = {}
         for row in rows:
-            by_value.setdefault(row[column], []).append(row["experiment"])
+            by_value.setdefault(weights.get(row[column], row[column]), []).append(row["experiment"])
         if len(by_value) > 1:
             shown = "; ".join(f"{value}: {', '.join(names)}" for value, names in by_value.items())
             raise JobError(
-                f"{root}: the figures are not comparable: they have {len(by_value)} values of {column} ({shown}); "
+                f"{view.root}: the figures are not comparable: they have {len(by_value)} values of {column} ({shown}); "
                 "evaluate the models with the same settings, seed pairs, reference and judge"
             )
 

@@ -82,18 +82,18 @@ def figure_of(name: str, **changes: Any) -> dict[str, Any]:
     return {"figure_id": key(*map(str, row.values())), **row}
 
 
-def plant_experiment(root: Path, name: str, n_pairs: int, figures: list[dict[str, Any]]) -> None:
-    """A model trained on three seed pairs, one of them held out, and `n_pairs` curated ones; and its figures."""
+def plant_experiment(root: Path, name: str, n_pairs: int, figures: list[dict[str, Any]], m0: str = "m0") -> None:
+    """A model trained on three seed pairs, two of them held out, and `n_pairs` curated ones; its figures; and an M0."""
     example = {"dataset": f"{name}/forward-1", "system": "tag", "prompt": "p", "completion": "c", "source_id": "s"}
     rows = [example | {"example_id": f"s{n}", "origin": "seed", "split": "dev" if n else "train"} for n in range(3)]
     rows += [example | {"example_id": f"a{n}", "origin": "augmented", "split": "train"} for n in range(n_pairs)]
     plant(root, TRAINING_EXAMPLES, rows)
     version = len(list((root / TRAINING_EXAMPLES.path / "_delta_log").glob("*.json"))) - 1
     plant(root, MODELS, [{
-        "model_id": model_of(name), "experiment": name, "direction": "forward", "iteration": 1, "base_model": "b",
-        "path": "p", "digest": "d", "dataset": f"{name}/forward-1", "table_version": version, "n_examples": 3 + n_pairs,
+        "model_id": model_id, "experiment": name, "direction": "forward", "iteration": t, "base_model": "b",
+        "path": "p", "digest": weights, "dataset": f"{name}/forward-1", "table_version": version, "n_examples": 3 + n_pairs,
         "content_digest": "c", "config_digest": "0" * 16, "metrics": {}, "run_id": key("run", name),
-    }])  # fmt: skip
+    } for t, model_id, weights in ((0, f"forward-0-{name}", m0), (1, model_of(name), name))])  # fmt: skip
     plant(root, EVALUATIONS, figures)
     plant(root, RUNS, [run_of(name, model_of(name))])
 
@@ -109,6 +109,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }])  # fmt: skip
     plant_experiment(root, "n4-again", 4, [figure_of("n4-again")])
     plant_experiment(root, "other", 32, [figure_of("other")])
+    for n, value in ((3, 0.5), (5, 0.6), (9, 0.7)):
+        won = {"metric": "win_rate", "reference_id": f"forward-0-won{n}", "judge_id": "j", "value": value}
+        plant_experiment(
+            root, f"won{n}", n, [figure_of(f"won{n}", low=None, high=None, **won)], m0="m" if n == 9 else "n"
+        )
+    plant_experiment(root, "won6", 6, [figure_of("won6", **won | {"reference_id": "forward-0-won6"}, low=0.5)], m0="n")
     plant_experiment(root, "nothing-measured", 5, [figure_of("nothing-measured", metric="pair_loss")])
     against = [figure_of("n7", metric="win_rate", evaluation="held_out_loss", reference_id=r) for r in FORWARD[:2]]
     plant_experiment(root, "n7", 7, against)
@@ -143,6 +149,13 @@ def test_the_text_names_the_base_and_the_interval_and_the_plot_is_a_file(
     assert "curated pairs N, logarithmic" in "".join(svg.itertext())
 
 
+def test_win_rates_against_models_of_equal_weights_are_comparable(look: Command, root: Path) -> None:
+    words = ("scaling", "--metric", "win_rate", "--lake", root, "--json", "--experiments", "won3", "won5")
+    assert look(*words, "won6").code == 0
+    told = r"they have 2 values of reference_id \(n: won3, won5; m: won9\); evaluate the models"
+    assert re.search(told, look(*words, "won9").err)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -150,7 +163,7 @@ def test_the_text_names_the_base_and_the_interval_and_the_plot_is_a_file(
         (["n2", "n4", "n4-again"],
          r"needs 3 different sizes, and there are 2; .*: n2 2, n4 4, n4-again 4; train models .* `curate.max_pairs`"),
         (["n2", "n4", "n88"], r"no forward models of 1 of the experiments, e\.g\. n88; did you mean n8\?"),
-        (["n2", "n4", "zzz"], r"e\.g\. zzz; it has those of n16, n2, n4, n4-again, n7, n8, nothing-measured, other"),
+        (["n2", "n4", "zzz"], r"e\.g\. zzz; it has those of n16, n2, n4, n4-again, n7, n8, nothing-measured, other, "),
         (["n2", "n4", "other"], r"are not comparable: they have 2 values of method_digest \(l-n: n2, n4; l-o: oth"),
         (["n2", "n4", "nothing-measured"],
          r"no figures loss of held_out_loss about forward-1-nothing-measured .*; it has pair_loss of held_out_loss; run"),
