@@ -94,11 +94,13 @@ def _highest(left: Any, right: Any, *, is_same: bool) -> Floats:
     columns, best = right.T.tocsr(), np.zeros(left.shape[0])
     for start in range(0, left.shape[0] if right.shape[0] else 0, BLOCK):
         common = left[start : start + BLOCK] @ columns  # the number of common words, a cell for each pair with any
-        here, there = start + np.repeat(np.arange(common.shape[0]), np.diff(common.indptr)), common.indices
+        sizes = np.diff(common.indptr)
+        here, there = start + np.repeat(np.arange(len(sizes)), sizes), common.indices
         common.data /= left_sizes[here] + right_sizes[there] - common.data
         if is_same:
             common.data[here == there] = 0
-        best[start : start + BLOCK] = common.max(axis=1).toarray()
+        has_any = start + np.flatnonzero(sizes)
+        best[has_any] = np.maximum.reduceat(common.data, common.indptr[:-1][sizes > 0]) if len(has_any) else 0
     return best
 
 
