@@ -35,6 +35,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         threshold=config.threshold,
         top_fraction=config.top_fraction,
         gates=config.gates,
+        max_pairs=config.max_pairs,
     )
     curated = select_curated(
         pairs(lake, methods, models["backward"].model_id).join(urls, "segment_id"),
