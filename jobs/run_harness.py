@@ -58,16 +58,16 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     methods = _methods(recipe, benchmarks)
     lake.methods_read.update({evaluation_method(PREFIX + name): digest for name, digest in methods.items()})
     missing = _without_figures(lake, recipe, model, benchmarks)
-    rows: list[dict[str, Any]] = []
     if asked := {name: items for name, items in missing.items() if name != IFEVAL}:
+        rows: list[dict[str, Any]] = []
         for name, figures in _multiple_choice(lake, recipe, step, model, asked):
             about = About(PREFIX + name, methods[name], model.model_id)
             rows += figure_rows(lake, about, figures, len(asked[name]))
+        lake.insert(EVALUATIONS, rows)
     if IFEVAL in missing:
         about = About(PREFIX + IFEVAL, methods[IFEVAL], model.model_id)
-        rows += _ifeval_rows(lake, recipe, step, model, missing[IFEVAL], about)
-    if rows:
-        lake.insert(EVALUATIONS, rows)
+        if found := [*_ifeval_rows(lake, recipe, step, model, missing[IFEVAL], about)]:
+            lake.insert(EVALUATIONS, found)
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:

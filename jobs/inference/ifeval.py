@@ -43,11 +43,13 @@ def main(answers: str, file: str) -> int:
 
     try:
         nltk.data.find(NLTK_FILES)
-    except LookupError:
+        nltk.tokenize.sent_tokenize("It reads them. All of them.")
+    except (LookupError, PermissionError) as error:
+        reason = "they are not on this machine" if isinstance(error, LookupError) else str(error)
         sys.stderr.write(
-            f"NLTK's files {NLTK_FILES} are not on this machine; set run_harness.nltk_data to a folder that has them: "
+            f"NLTK's files {NLTK_FILES} cannot be read: {reason}; set run_harness.nltk_data to a folder that has them: "
             "python -m nltk.downloader -d FOLDER punkt_tab fetches them, and the package llama-index-core carries them "
-            "in llama_index/core/_static/nltk_cache\n"
+            "in llama_index/core/_static/nltk_cache, from where they must be copied (NLTK refuses hard links)\n"
         )
         return 1
     rows = [json.loads(line) for line in Path(answers).read_text(encoding="utf-8").splitlines()]

@@ -331,11 +331,12 @@ def test_answers_are_checked_without_a_download(tmp_path: Path) -> None:
         nltk.data.find("tokenizers/punkt_tab/english")
     except LookupError:
         pytest.skip("NLTK's tokenizers/punkt_tab is not on this machine")
-    language = {"id": "2", "prompt": "In Thai.", "instruction_id_list": ["language:response_language"],
-                "kwargs": [{"language": "th"}], "answer": "ok no"}  # fmt: skip
-    for _ in range(2):
-        done = checked(tmp_path, [*ours, language])
-        assert done.returncode == 0, done.stderr
-        assert json.loads((tmp_path / "verdicts.json").read_text()) == {
-            "1": {"strict": [True], "loose": [True]}, "2": {"strict": [False], "loose": [False]},
-        }  # fmt: skip
+    language = {"id": "2", "prompt": "In Italian.", "instruction_id_list": ["language:response_language"],
+                "kwargs": [{"language": "it"}], "answer": "Email no animal social"}  # fmt: skip
+    # langdetect without a seed takes this text for Italian or Portuguese, each half of the time.
+    many = [language | {"id": f"{n}"} for n in range(2, 40)]
+    done = checked(tmp_path, [*ours, *many])
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "verdicts.json").read_text())
+    assert found.pop("1") == {"strict": [True], "loose": [True]}
+    assert len({json.dumps(verdict) for verdict in found.values()}) == 1
