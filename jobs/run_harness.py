@@ -66,8 +66,9 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         lake.insert(EVALUATIONS, rows)
     if IFEVAL in missing:
         about = About(PREFIX + IFEVAL, methods[IFEVAL], model.model_id)
-        if found := [*_ifeval_rows(lake, recipe, step, model, missing[IFEVAL], about)]:
-            lake.insert(EVALUATIONS, found)
+        found = [*_ifeval(lake, recipe, step, model, missing[IFEVAL])]
+        if found:
+            lake.insert(EVALUATIONS, [row for figure, n in found for row in figure_rows(lake, about, [figure], n)])
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
@@ -120,23 +121,12 @@ def _multiple_choice(
         yield name, accuracies(name, samples[name], [row["id"] for row in rows])
 
 
-def _ifeval_rows(
-    lake: RunLake, recipe: Recipe, step: Step, model: Model, prompts: Rows, about: About
-) -> Iterator[dict[str, Any]]:
-    """Yield IFEval's figures, from the model's answers in the ledger, after sending the prompts without one."""
-    spark, servers = lake.spark, step.required_servers
-    frame = spark.createDataFrame([(row["id"], row["prompt"]) for row in prompts], "prompt_id string, prompt string")
-    rendered = forward_prompts(frame, system=recipe.build_training_examples.inference_tag)
-    requests = materialised(
-        requests_for(
-            servers, model, rendered, stage="harness/ifeval", template=FORWARD, sampling=ifeval_sampling(recipe)
-        )
-    )
-    completions = ask(lake, servers, model, requests, FORWARD).where("status <> 'refused'")
-    subjects = requests.select("request_id", "subject_id")
-    given = {
-        row.subject_id: row.text or "" for row in completions.drop("subject_id").join(subjects, "request_id").collect()
-    }
+def _ifeval(lake: RunLake, recipe: Recipe, step: Step, model: Model, prompts: Rows) -> Iterator[tuple[Figure, int]]:
+    """Yield IFEval's figures, each with the number of prompts or instructions asked about.
+
+    The model's answers are those of the ledger; prompts without one are sent first.
+    """
+    given = _answers(lake, recipe, step, model, prompts)
     if left_out := len(prompts) - len(given):
         log.warning(
             "%s: %d of %d prompts of IFEval left out for lack of an answer", model.model_id, left_out, len(prompts)
@@ -144,10 +134,23 @@ def _ifeval_rows(
     found = _verdicts(
         lake, recipe, model, [row | {"answer": given[row["id"]]} for row in prompts if row["id"] in given]
     )
-    n_instructions = {row["id"]: len(row["instruction_id_list"]) for row in prompts}
+    n_instructions = sum(len(row["instruction_id_list"]) for row in prompts)
     for figure in followed(found):
-        n_asked = len(prompts) if figure.metric.startswith("prompt") else sum(n_instructions.values())
-        yield from figure_rows(lake, about, [figure], n_asked)
+        yield figure, len(prompts) if figure.metric.startswith("prompt") else n_instructions
+
+
+def _answers(lake: RunLake, recipe: Recipe, step: Step, model: Model, prompts: Rows) -> dict[str, str]:
+    """Return the model's answer to each prompt that it has answered, after sending those without one."""
+    servers, rows = step.required_servers, [(row["id"], row["prompt"]) for row in prompts]
+    frame = lake.spark.createDataFrame(rows, "prompt_id string, prompt string")
+    rendered = forward_prompts(frame, system=recipe.build_training_examples.inference_tag)
+    sampling = ifeval_sampling(recipe)
+    requests = materialised(
+        requests_for(servers, model, rendered, stage=PREFIX + IFEVAL, template=FORWARD, sampling=sampling)
+    )
+    completions = ask(lake, servers, model, requests, FORWARD).where("status <> 'refused'").select("request_id", "text")
+    answered = requests.select("request_id", "subject_id").join(completions, "request_id")
+    return {row.subject_id: row.text or "" for row in answered.collect()}
 
 
 def _verdicts(lake: RunLake, recipe: Recipe, model: Model, answered: Rows) -> dict[str, dict[str, list[bool]]]:
