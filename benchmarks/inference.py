@@ -2,9 +2,14 @@
 
 python -m benchmarks.inference MODEL_FOLDER
 python -m benchmarks.inference MODEL_FOLDER --fixed-speed 1.0 --requests 2000
+python -m benchmarks.inference MODEL_FOLDER --order --servers 2 --requests 256
 
 The second command replaces the model by a server that takes a second for each request, `--in-flight` at once. It
 models a separate machine, from which Spark takes no core.
+
+The third command sends `SAMPLES` requests for each prompt through Spark, first with each wave in the order of a hash,
+then in the order of its prompts. It prints requests/s and the share of prompt tokens that the servers had in their
+caches.
 
 All figures cover the time in which the server has requests, so no start-up counts. Runs use different prompts of the
 same length with the same beginning, so that none profits from another's prefix cache.
@@ -13,6 +18,7 @@ same length with the same beginning, so that none profits from another's prefix 
 
 import argparse
 import asyncio
+import hashlib
 import json
 import logging
 import os
@@ -24,7 +30,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +51,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PORT, LONGEST = 8793, 1024
+SAMPLES = 4
 KINDS: dict[str, tuple[int, str, dict[str, Any]]] = {  # words of a prompt, the answer's beginning, sampling
     "generate-candidates": (220, "", {"temperature": 0.7, "top_p": 0.9, "max_tokens": 12}),
     "one-token scoring": (300, "Score: ", {"temperature": 0, "max_tokens": 1, "labels": list("12345")}),
@@ -71,15 +78,16 @@ def requests(kind: str, n: int, run: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def vllm(folder: str, in_flight: int) -> Iterator[str]:
-    """Run a vLLM server with a run's settings, and yield its endpoint."""
-    log = Path(tempfile.gettempdir()) / "benchmark-vllm.log"
+def vllm(folder: str, in_flight: int, number: int = 0, kv_cache_gb: int = 2) -> Iterator[str]:
+    """Run a vLLM server with a run's settings, the first or another `number`, and yield its endpoint."""
+    log = Path(tempfile.gettempdir()) / f"benchmark-vllm-{number}.log"
     settings = ServerSettings(
-        port=PORT,
+        port=PORT + number,
         dtype=served_dtype("auto"),
         max_model_len=LONGEST,
         max_num_seqs=in_flight,
         eager=not has_gpu(),
+        kv_cache_gb=kv_cache_gb,
     )
     server = VllmServer(folder, "base", settings, log)
     server.start()
@@ -90,14 +98,14 @@ def vllm(folder: str, in_flight: int) -> Iterator[str]:
 
 
 @contextmanager
-def busy_seconds(endpoint: str) -> Iterator[list[float]]:
+def busy_seconds(*endpoints: str) -> Iterator[list[float]]:
     """Yield a list that receives at the end the seconds from first request to last answer, within 0.1 s."""
     busy_at: list[float] = []
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.05):
-            if sum(float(n) for n in BUSY.findall(Endpoint(endpoint).metrics(timeout=10))) > 0:
+            if any(float(n) for e in endpoints for n in BUSY.findall(Endpoint(e).metrics(timeout=10))):
                 busy_at.append(time.perf_counter())
 
     seconds: list[float] = []
@@ -131,10 +139,17 @@ def alone(engine: ServedEngine, batch: Sequence[Mapping[str, Any]]) -> None:
 
 
 def through_spark(
-    spark: "SparkSession", engine: ServedEngine, batch: list[dict[str, Any]], partitions: int, in_flight: int
+    spark: "SparkSession",
+    engine: ServedEngine,
+    batch: list[dict[str, Any]],
+    tasks: tuple[int, int],
+    order: tuple[str, ...] | None = None,
 ) -> None:
-    """Send the requests with Spark, in waves, to the ledger of a new lake."""
-    from jobs.inference.waves import Stage, send
+    """Send the requests with Spark, in waves, to the ledger of a new lake.
+
+    `tasks` are the number of partitions and of requests in flight; `order` is that of a wave, by default the product's.
+    """
+    from jobs.inference.waves import BY_PREFIX, Stage, send
     from jobs.lake.materialised import materialised
     from jobs.lake.runs import Run
     from jobs.lake.writing import RunLake
@@ -144,11 +159,13 @@ def through_spark(
 
     default = Inference().rows_per_wave
     small_wave = -(-2 * len(batch) // 5)  # at least three waves
+    partitions, in_flight = tasks
     settings = Inference(rows_per_wave=min(default, small_wave), partitions=partitions, in_flight=in_flight)
     with tempfile.TemporaryDirectory() as root:
         lake = RunLake(spark, root, Run("benchmark", "benchmark", "0" * 16, CANDIDATES))
         staged = materialised(spark.createDataFrame(batch, REQUEST))  # type: ignore[type-var]
-        done = send(lake, Stage(staged, len(batch), len(batch)), engine, settings, partitions)
+        stage = Stage(staged, len(batch), len(batch), order=order or BY_PREFIX)
+        done = send(lake, stage, engine, settings, partitions)
     assert done.sent == len(batch)
     assert not done.failed, done.fault
 
@@ -185,7 +202,7 @@ def compare(endpoint: str, kinds: Sequence[str], options: argparse.Namespace, ch
         spark = spark_session(**{"spark.master": f"local[{2 * max(options.partitions)}]"})
     try:
         for kind in kinds:
-            engine = engine_of(endpoint, chat, window)
+            engine = engine_of([endpoint], chat, window)
             asyncio.run(bare(engine, requests(kind, 4, "warm")))
             with busy_seconds(endpoint) as clean:
                 asyncio.run(bare(engine, requests(kind, options.requests, f"{kind}/bare")))
@@ -194,11 +211,11 @@ def compare(endpoint: str, kinds: Sequence[str], options: argparse.Namespace, ch
                 alone(engine, requests(kind, options.requests, f"{kind}/alone"))
             report(kind, "our client, one process", options.requests, seconds[0], clean[0])
             for n in options.partitions:
-                engine = engine_of(endpoint, chat, -(-options.in_flight // n))
-                through_spark(spark, engine, requests(kind, 2 * n, f"{kind}/warm/{n}"), n, options.in_flight)
+                engine = engine_of([endpoint], chat, -(-options.in_flight // n))
+                through_spark(spark, engine, requests(kind, 2 * n, f"{kind}/warm/{n}"), (n, options.in_flight))
                 with busy_seconds(endpoint) as seconds:
                     batch = requests(kind, options.requests, f"{kind}/spark/{n}")
-                    through_spark(spark, engine, batch, n, options.in_flight)
+                    through_spark(spark, engine, batch, (n, options.in_flight))
                 report(kind, f"Spark, {n} partitions", options.requests, seconds[0], clean[0])
                 lowest = min(lowest, clean[0] / seconds[0])
     finally:
@@ -207,9 +224,52 @@ def compare(endpoint: str, kinds: Sequence[str], options: argparse.Namespace, ch
     return lowest
 
 
+def compare_orders(options: argparse.Namespace, chat: ChatFormat) -> list[results.Found]:
+    """Print requests/s and the caches' hit rate for each order of a wave, and return them."""
+    from jobs.inference.progress import PROMPTED, REUSED, counters
+    from jobs.inference.waves import BY_PREFIX
+    from jobs.lake.session import spark_session
+
+    kind, tasks, found = "generate-candidates", max(options.partitions), []
+    spark = spark_session(**{"spark.master": f"local[{2 * tasks}]"})
+    with ExitStack() as stack:
+        stack.callback(spark.stop)
+        urls = [
+            stack.enter_context(vllm(options.model, options.in_flight, n, kv_cache_gb=1))
+            for n in range(options.servers)
+        ]
+        servers = tuple(Endpoint(url) for url in urls)
+        engine = engine_of(urls, chat, -(-options.in_flight * len(urls) // tasks))
+        through_spark(spark, engine, samples(kind, 2 * tasks, "warm"), (tasks, options.in_flight))
+        for name, order in {"by hash": ("request_id",), "by prefix": BY_PREFIX}.items():
+            batch, start = samples(kind, options.requests, name), counters(servers)
+            with busy_seconds(*urls) as seconds:
+                through_spark(spark, engine, batch, (tasks, options.in_flight), order)
+            end = counters(servers)
+            hits = (end[REUSED] - start[REUSED]) / (end[PROMPTED] - start[PROMPTED])
+            what = f"waves {name}, {len(urls)} servers, {SAMPLES} samples of a prompt"
+            sys.stdout.write(f"{what}: {len(batch) / seconds[0]:.2f} requests/s, {hits:.1%} of prompt tokens cached\n")
+            sys.stdout.flush()
+            found += [
+                results.Found(what, len(batch) / seconds[0], "requests/s"),
+                results.Found(f"{what}: prompt tokens cached", 100 * hits, "%"),
+            ]
+    return found
+
+
+def samples(kind: str, n: int, run: str) -> list[dict[str, Any]]:
+    """Generate `SAMPLES` requests for each of `n` prompts, whose ids are in no order."""
+    return [
+        request
+        | {"sample": sample, "request_id": hashlib.sha256(f"{request['request_id']}/{sample}".encode()).hexdigest()}
+        for request in requests(kind, n, run)
+        for sample in range(SAMPLES)
+    ]
+
+
 def compare_offline(options: argparse.Namespace, chat: ChatFormat) -> None:
     """Print requests/s of vLLM's offline batch, run in a separate process."""
-    engine = engine_of("", chat, 1)
+    engine = engine_of([""], chat, 1)
     bodies = [
         [engine.api.call(r).body for r in requests(kind, n, f"{kind}/{run}")]
         for kind in KINDS
@@ -233,6 +293,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--in-flight", type=int, default=16, help="requests in the server; twice as many are open")
     parser.add_argument("--partitions", type=int, nargs="*", default=[1, 2, 8])
     parser.add_argument("--fixed-speed", type=float, metavar="SECONDS", help="no model; each request takes SECONDS")
+    parser.add_argument("--order", action="store_true", help="compare the orders of a wave instead")
+    parser.add_argument("--servers", type=int, default=1, metavar="N", help="number of servers for --order")
     parser.add_argument("--offline", action="store_true", help=argparse.SUPPRESS)
     results.add_option(parser)
     options = parser.parse_args(arguments)
@@ -241,6 +303,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     logging.getLogger("jobs").setLevel(logging.WARNING)
     chat = ChatFormat.load(options.model)
+    if options.order:
+        found = compare_orders(options, chat)
+        if options.record:
+            results.record(results.command_of("inference", arguments), found)
+        return 0
     if options.fixed_speed:
         with fixed_speed(options.fixed_speed, options.in_flight) as endpoint:
             lowest = compare(endpoint, ["generate-candidates"], options, chat)
@@ -254,9 +321,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if lowest >= 0.95 else 1
 
 
-def engine_of(endpoint: str, chat: ChatFormat, window: int) -> ServedEngine:
-    """Return a client of the server."""
-    return ServedEngine((endpoint,), Completions("base", chat, LONGEST), window, timeout=600, patience=300, attempts=4)
+def engine_of(endpoints: Sequence[str], chat: ChatFormat, window: int) -> ServedEngine:
+    """Return a client of the servers."""
+    return ServedEngine(
+        tuple(endpoints), Completions("base", chat, LONGEST), window, timeout=600, patience=300, attempts=4
+    )
 
 
 def report(kind: str, way: str, n: int, seconds: float, clean: float) -> None:

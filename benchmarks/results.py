@@ -51,6 +51,7 @@ TITLES = {
     "benchmarks.language": "From crawl files to segments, one core, stage by stage",
     "benchmarks.inference": "Requests through Spark",
     "benchmarks.server": "Model servers on a CPU: 135M, float32, eager, 64 requests open",
+    "benchmarks.speculation": "Speculative decoding on a CPU: 135M, float32, eager, 8 requests open",
     "benchmarks.finetuning": "Training",
 }
 """First words of a command -> section of its figures."""

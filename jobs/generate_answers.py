@@ -37,8 +37,9 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     Raises:
         RecipeError: no evaluation names the iteration.
     """
+    evaluations = named(recipe.answered(step.required_iteration), step, "iterations")
     model = required_model(lake, recipe, "forward", step.required_iteration)
-    for evaluation in named(recipe.answered(step.required_iteration), step, "iterations"):
+    for evaluation in evaluations:
         _answer(lake, recipe, step, model, evaluation)
 
 

@@ -37,8 +37,9 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     Raises:
         RecipeError: no evaluation names the iteration.
     """
+    evaluations = named(recipe.judged(step.required_iteration), step, "judged_iterations")
     model = required_model(lake, recipe, "forward", step.required_iteration)
-    for evaluation in named(recipe.judged(step.required_iteration), step, "judged_iterations"):
+    for evaluation in evaluations:
         reference = required_model(lake, recipe, "forward", evaluation.reference)
         servers = step.required_servers
         if evaluation.judge:

@@ -148,8 +148,16 @@ EVALUATIONS = Table(
                 "sha256 of experiment, evaluation, metric, models, method_digest and the items that count, hex",
             ),
             column("experiment", StringType(), "the recipe's name"),
-            column("evaluation", StringType(), "held_out_loss, known_pairs/<scorer> or answers/<evaluation>"),
-            column("metric", StringType(), "loss, pair_loss, loss_change, pair_loss_change, auc/<kind> or win_rate"),
+            column(
+                "evaluation",
+                StringType(),
+                "held_out_loss, known_pairs/<scorer>, answers/<evaluation> or harness/<benchmark>",
+            ),
+            column(
+                "metric",
+                StringType(),
+                "loss, pair_loss, loss_change, pair_loss_change, auc/<kind>, win_rate or a metric of the harness",
+            ),
             column("model_id", StringType(), "the model", references=MODEL_IDS),
             column(
                 "reference_id",
@@ -168,7 +176,7 @@ EVALUATIONS = Table(
             column("value", DoubleType(), "the figure: losses in nats per token, rates from 0 to 1"),
             column("low", DoubleType(), "lower end of its 95 % interval; null without an interval", nullable=True),
             column("high", DoubleType(), "upper end of its 95 % interval; null without an interval", nullable=True),
-            column("n", LongType(), "items that count: pairs or prompts"),
+            column("n", LongType(), "items that count: pairs, prompts, questions or instructions"),
             column("n_left_out", LongType(), "items left out for lack of an answer that can be used"),
             column("method_digest", StringType(), "digest of the items, the requests about them and the arithmetic"),
             column(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # it imports everything that the jobs need
     from jobs.recipe.step import Parameters
 
-LOOKS = ("sql", "tables", "history", "releases", "audit", "explain", "report", "serve", "board")
+LOOKS = ("sql", "tables", "history", "releases", "audit", "explain", "report", "serve", "board", "scaling", "diversity")
 """The commands that only read, and start no JVM; `sql` runs on Spark by default."""
 
 EPILOG = """examples:
@@ -18,6 +18,7 @@ EPILOG = """examples:
   humpback score-candidates --iteration 1 --recipe my.toml --lake lake
   humpback sql "SELECT count(*) FROM gold.curated VERSION AS OF 1" --lake lake
   humpback explain https://example.org/page --lake lake
+  humpback scaling --experiments n100 n400 n1600 --lake lake --out scaling.svg
 
 exit codes: 0 done, 1 failed, 2 wrong usage or recipe, 3 stopped by an expectation, an error budget or an audit,
 4 waiting for outside work (the message holds the command to run), 130 interrupted"""
@@ -163,10 +164,32 @@ def _add_looks(commands: Any, shared: _Shared) -> None:
     explain = _add(commands, "explain", parents, about)
     about = "a URL, or the id of a document, segment or candidate, of which the first 8 characters are enough"
     explain.add_argument("subject", metavar="URL_OR_ID", help=about)
+    _add_studies(commands, parents)
     report = _add(commands, "report", parents, "Write the HTML report on the experiment that ran last.")
     report.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: <lake>/reports/report.html)"
     )
+
+
+def _add_studies(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add the commands about the numbers and the variety of pairs."""
+    about = "Fit a figure about models to the number of curated pairs N of their training: value = alpha ln N + C."
+    scaling = _add(commands, "scaling", parents, about)
+    about = "three or more recipes of this lake that differ in size, such as in curate.max_pairs"
+    scaling.add_argument("--experiments", nargs="+", required=True, metavar="NAME", help=about)
+    about = "evaluation in gold.evaluations, e.g. answers/humpback (default: held_out_loss)"
+    scaling.add_argument("--evaluation", default="held_out_loss", metavar="NAME", help=about)
+    scaling.add_argument("--metric", default="loss", metavar="NAME", help="its metric, e.g. win_rate (default: loss)")
+    about = "iteration of the forward models (default: the last that all experiments have)"
+    scaling.add_argument("--iteration", type=_at_least(1), metavar="T", help=about)
+    scaling.add_argument("--out", type=Path, metavar="FILE", help="also draw the fit into this SVG file")
+    about = (
+        "Compare curated instructions with the seed's: root verbs and objects, distinct n-grams, nearest neighbours."
+    )
+    diversity = _add(commands, "diversity", parents, about)
+    diversity.add_argument("--experiment", metavar="NAME", help="name of the recipe (default: the one that ran last)")
+    about = "iteration of the curated set (default: all)"
+    diversity.add_argument("--iteration", type=_at_least(1), metavar="T", help=about)
 
 
 def _add_serve(commands: Any, shared: _Shared) -> None:

@@ -50,6 +50,14 @@ def _look(view: LakeView, options: argparse.Namespace) -> None:
         case "explain":
             story = _story(view, options.subject)
             say([json.dumps({"story": story.splitlines()}) if options.json else story])
+        case "scaling":
+            from jobs.cli import scaling  # imports scipy
+
+            scaling.run(view, options)
+        case "diversity":
+            from jobs.cli import diversity  # imports scipy
+
+            diversity.run(view, options)
         case "report":
             out = _report(view, options.out)
             say([json.dumps({"report": str(out)}) if options.json else f"report: {out}"])

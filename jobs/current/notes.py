@@ -43,6 +43,15 @@ def model_name(direction: str, iteration: int) -> str:
     return f"{direction}-{iteration}"
 
 
+LAST_EXPERIMENT = "SELECT experiment FROM ops.runs WHERE experiment <> '' ORDER BY started_at DESC LIMIT 1"
+
+
+def last_experiment(view: LakeView) -> str | None:
+    """Return the name of the experiment that ran last; None if none has run."""
+    rows = view.rows(LAST_EXPERIMENT)
+    return str(rows[0]["experiment"]) if rows else None
+
+
 def noted(view: LakeView) -> Notes:
     """Read the current methods from the successful runs of a lake."""
     query = "SELECT experiment, started_at, methods FROM ops.runs WHERE status = 'ok' AND methods IS NOT NULL"

@@ -21,11 +21,12 @@ def selection_of(recipe: Recipe, models: Judges) -> Selection:
         threshold=config.threshold,
         top_fraction=config.top_fraction,
         gates=config.gates,
+        max_pairs=config.max_pairs,
     )
 
 
 def selected(lake: Lake, recipe: Recipe, iteration: int, models: Judges, selection: Selection) -> DataFrame:
-    """Return the experiment's pairs as rows of `gold.curated`, each with its `drop_reason`, null for a selected pair."""
+    """Return the experiment's pairs as rows of `gold.curated`, with a `drop_reason` where a pair is not selected."""
     methods = methods_of(recipe)
     urls = pool(lake, recipe.name).select("segment_id", "url")
     return select_curated(

@@ -17,7 +17,7 @@ from jobs.errors import JobError, StoppedError
 from jobs.lake import jvm
 from jobs.lake.materialised import materialised
 from jobs.lake.runs import Run
-from jobs.lake.staging import staged
+from jobs.lake.staging import PLACE, staged
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Inference
 from model_ops.client.engine import MISFIT, Engine, answer_frames
@@ -27,6 +27,8 @@ from transforms.prompting.requests import refused_by_server
 log = logging.getLogger(__name__)
 
 OPEN_WAVES = 2  # while the last answers of one wave come in, the next keeps the servers busy
+BY_PREFIX = ("system", "prompt", "prefill", "span", "request_id")
+"""The order of a wave's requests: those with a common beginning are neighbours, and servers reuse its cached keys."""
 
 
 @dataclass
@@ -95,12 +97,15 @@ class Stage:
     attempt: int = 1
     name: str = ""
     """The stage's name in its requests."""
+    order: tuple[str, ...] = BY_PREFIX
+    """The columns that a wave is sorted by; requests that are equal but for the last one share a wave."""
 
 
 def send(lake: RunLake, stage: Stage, engine: Engine, settings: Inference, tasks: int) -> Tally:
     """Send a stage's pending requests, with `tasks` tasks per wave; their answers go to the ledger.
 
-    The requests are staged once, in one folder per wave, so that a wave's cost does not grow with their number.
+    The requests are staged once, in one folder per wave, so that a wave's cost does not grow with their number. Each
+    task gets an equal and contiguous share of a wave in the stage's order.
 
     Raises:
         StoppedError: more requests failed than the settings allow.
@@ -108,12 +113,12 @@ def send(lake: RunLake, stage: Stage, engine: Engine, settings: Inference, tasks
     """
     lake.create(COMPLETIONS)  # here, since two waves would create it at once
     ask = answer_frames(engine, lake.run.run_id, stage.attempt, settings.max_failed_in_a_row)
-    with staged(lake, _numbered(stage, settings.rows_per_wave), "wave") as parts:
+    with staged(lake, _numbered(stage, settings.rows_per_wave), "wave", stage.order) as parts:
         name, waves = _waves(parts.all())
 
         def send_wave(wave: Wave) -> tuple[Wave, list[Row]]:
             lake.spark.addTag(_tag(lake.run))
-            batch = parts.part(wave.number).repartition(tasks)
+            batch = _shares(parts.part(wave.number), wave.n_requests, tasks)
             answers = materialised(batch.mapInPandas(ask, COMPLETIONS.schema))
             transaction = f"{lake.run.run_id}/{name}/{stage.attempt}/{wave.digest}"
             lake.write(COMPLETIONS, answers, transaction=transaction, computed=True)
@@ -186,12 +191,20 @@ def _log(label: str, tally: Tally, total: int, started: float) -> None:
 def _numbered(stage: Stage, rows_per_wave: int) -> DataFrame:
     """Add `wave` to the pending requests, by hash because Spark may compute a row's wave twice.
 
-    The first wave is half as large as the others, so that no two waves end together.
+    Requests that are equal but for the last column of the stage's order, such as the samples of one prompt, share a
+    wave. The first wave is half as large as the others, so that no two waves end together.
     """
     total = stage.n_pending
     n_waves = 1 if total <= rows_per_wave else math.ceil(total / rows_per_wave + 0.5)
-    half_wave = F.pmod(F.xxhash64("request_id"), F.lit(2 * n_waves - 1))
+    key = stage.order[:-1] or stage.order
+    half_wave = F.pmod(F.xxhash64(*key), F.lit(2 * n_waves - 1))
     return stage.pending.withColumn("wave", F.floor((half_wave + 1) / 2).cast("int"))
+
+
+def _shares(wave: DataFrame, n: int, tasks: int) -> DataFrame:
+    """Split the `n` requests of a wave by their places into `tasks` partitions of equal size, each in order."""
+    share = F.floor(F.col(PLACE).cast("bigint") * tasks / n).cast("int")
+    return wave.repartitionById(tasks, share).sortWithinPartitions(PLACE).drop(PLACE)
 
 
 def _waves(numbered: DataFrame) -> tuple[str, list[Wave]]:

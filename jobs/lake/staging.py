@@ -6,13 +6,13 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import IntegerType, StructField, StructType
 
 from jobs.lake import jvm
 from jobs.lake.failures import sentence
@@ -22,6 +22,8 @@ from jobs.lake.tables import Lake
 log = logging.getLogger(__name__)
 
 FOLDER = "_staging"
+PLACE = "place"
+"""Column with the place of a row in its part, from 0."""
 SIGN_OF_LIFE = "_alive"
 DEAD_AFTER_HOURS = 168.0
 """Age of the last sign of life, written once per part, at which a process on another machine counts as dead."""
@@ -57,18 +59,21 @@ class Parts:
 
 
 @contextmanager
-def staged(lake: Lake, rows: DataFrame, part: str) -> Iterator[Parts]:
+def staged(lake: Lake, rows: DataFrame, part: str, order: Sequence[str]) -> Iterator[Parts]:
     """Stage the rows, computed once and split by the integer column `part`, and remove them at the end.
 
-    Folders that crashed runs left are removed first.
+    The rows of a part get a `place` in the order of the columns `order`. Folders that crashed runs left are removed
+    first.
     """
     _remove_abandoned(lake)
     folder = f"{lake.root}/{FOLDER}/{uuid.uuid4().hex}"
-    names = [*(name for name in rows.columns if name != part), part]
-    parts = Parts(lake.spark, f"{folder}/rows", StructType([rows.schema[name] for name in names]))
+    schema = [field for field in rows.schema if field.name != part]
+    schema += [StructField(PLACE, IntegerType(), nullable=False), rows.schema[part]]
+    parts = Parts(lake.spark, f"{folder}/rows", StructType(schema))
+    place = F.row_number().over(Window.partitionBy(part).orderBy(*order)) - 1
     try:
         parts.alive()
-        by_part = rows.select(*names).repartition(F.col(part))  # one or a few files per part
+        by_part = rows.repartition(F.col(part)).withColumn(PLACE, place)  # a file per part
         by_part.write.partitionBy(part).option(COMMITTER, "2").parquet(parts.folder)
         yield parts
     finally:

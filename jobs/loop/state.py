@@ -14,6 +14,7 @@ from jobs.lake import local
 from jobs.lake.files import conversation_files, crawl_files
 from jobs.lake.runs import Run
 from jobs.lake.tables import Lake
+from jobs.recipe.benchmarks import benchmark_files
 from jobs.recipe.config import Recipe
 from jobs.recipe.digests import segments_digest
 from jobs.recipe.prompts import evaluation_texts
@@ -49,6 +50,7 @@ def inputs_digest(recipe: Recipe, limit: int | None, code: Path = CODE) -> str |
     prompts = list(evaluation_texts(recipe))
     labels = [recipe.judge_check.file] if recipe.judge_check.file else []
     files = [_file_state(path) for path in (*crawl, *seed, *sorted(map(str, base.iterdir())), *labels)]
+    files += [_file_state(path) for path in benchmark_files(recipe)]
     if remote:
         return None
     return digest([code_digest(code), recipe.digest(), limit, segments, prompts, files])

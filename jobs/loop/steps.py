@@ -19,6 +19,7 @@ from jobs import (
     judge_check,
     register_model,
     rewrite_responses,
+    run_harness,
     score_candidates,
     select_seed,
     select_unlabelled,
@@ -47,6 +48,7 @@ JOBS: tuple[ModuleType, ...] = (
     generate_answers,
     judge_answers,
     evaluate_models,
+    run_harness,
 )
 
 
@@ -94,6 +96,8 @@ def _evaluation(recipe: Recipe, t: int) -> Iterator[Step]:
 
 
 def _measurement(recipe: Recipe, t: int) -> Iterator[Step]:
-    """Yield the measurement of the forward model of iteration `t`; for the last one, verdicts must be there."""
+    """Yield the measurements of the forward model of iteration `t`; for the last one, verdicts must be there."""
     if t in recipe.measured_iterations:
         yield Step(evaluate_models, t)
+    if t in recipe.run_harness.iterations:
+        yield Step(run_harness, t)

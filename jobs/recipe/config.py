@@ -241,6 +241,37 @@ class EvaluateModels(Section):
     )
 
 
+class RunHarness(Section):
+    """lm-evaluation-harness with a forward model's server: MMLU, OpenBookQA and IFEval from local files."""
+
+    iterations: tuple[int, ...] = Field(
+        (), description="iterations of the forward models that `humpback run` measures; empty: none"
+    )
+    mmlu: str | None = Field(
+        None, description="folder or tar archive of MMLU: dev/<subject>_dev.csv and test/<subject>_test.csv"
+    )
+    openbookqa: str | None = Field(None, description="JSON file of OpenBookQA's questions, as LLM-Adapters has it")
+    ifeval: str | None = Field(None, description="JSONL file of IFEval's prompts")
+    limit: int | None = Field(
+        None, ge=1, description="questions of each benchmark, in the order of a hash of their ids; unset: all"
+    )
+    few_shot: int = Field(5, ge=0, description="worked questions of the same subject before each question of MMLU")
+    chat_template: bool = Field(
+        False,
+        description="put questions of MMLU and OpenBookQA in a user's turn, after the system message of inference",
+    )
+    max_tokens: int = Field(1280, ge=1, description="longest answer to a prompt of IFEval, in tokens; it is greedy")
+    nltk_data: str | None = Field(
+        None, description="folder with NLTK's tokenizers/punkt_tab for IFEval; unset: where NLTK looks"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_benchmark(self) -> Self:
+        if self.iterations and not (self.mmlu or self.openbookqa or self.ifeval):
+            raise ValueError("iterations without a benchmark; set mmlu, openbookqa or ifeval to a file")
+        return self
+
+
 class Recipe(Section):
     """All parameters of one experiment."""
 
@@ -272,12 +303,12 @@ class Recipe(Section):
         (Evaluation(),), description="answers to prompt sets and their judgements, one table each"
     )
     evaluate_models: EvaluateModels = EvaluateModels()
+    run_harness: RunHarness = RunHarness()
 
     @model_validator(mode="after")
     def _iterations_exist(self) -> Self:
-        named = [
-            (f"{name}.iterations", getattr(self, name).iterations or ()) for name in ("judge_check", "evaluate_models")
-        ]
+        names = ("judge_check", "evaluate_models", "run_harness")
+        named = [(f"{name}.iterations", getattr(self, name).iterations or ()) for name in names]
         for entry in self.evaluation:
             where = f"evaluation {entry.label}: "
             named += [(f"{where}{key}", getattr(entry, key)) for key in ("iterations", "judged_iterations")]
@@ -332,8 +363,8 @@ class Recipe(Section):
     def _rewrites_exist(self) -> Self:
         if self.curate.response != "original" and self.rewrite_responses.rewriter is None:
             raise ValueError(
-                f'curate.response = "{self.curate.response}" needs rewritten responses; name the model that writes them '
-                "in rewrite_responses.rewriter"
+                f'curate.response = "{self.curate.response}" needs rewritten responses; name the model that writes '
+                "them in rewrite_responses.rewriter"
             )
         return self
 

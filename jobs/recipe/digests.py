@@ -1,9 +1,10 @@
 """Method digests: each identifies the settings and method versions that made a row, upstream ones included."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jobs.recipe.config import Direction, Recipe
 from jobs.recipe.evaluation import Evaluation
@@ -14,7 +15,7 @@ from jobs.recipe.section import digest
 from model_ops.training.checkpoints import check_model_folder, digest_of, file_digests, first_digest
 from model_ops.training.settings import SPEED_ONLY
 from transforms.dedup import duplicates, signatures
-from transforms.evaluation import figures, held_out, judgements
+from transforms.evaluation import figures, harness, held_out, judgements
 from transforms.pages import segments
 from transforms.prompting import candidates
 from transforms.prompting.prompts import BACKWARD, FORWARD, REWRITE, VERDICT
@@ -127,6 +128,24 @@ def win_rates_digest(recipe: Recipe, evaluation: Evaluation) -> str:
         RecipeError: the prompts cannot be read.
     """
     return digest([verdicts_digest(recipe, evaluation), figures.METHOD_VERSION])
+
+
+def harness_digest(recipe: Recipe, benchmark: str, rows: Sequence[Mapping[str, Any]], version: str) -> str:
+    """Return the `method_digest` of a benchmark's figures in `gold.evaluations`.
+
+    It covers the benchmark's `rows`, the requests about them, and the `version` of lm-evaluation-harness.
+    """
+    tag = recipe.build_training_examples.inference_tag
+    if benchmark == harness.IFEVAL:
+        asked: list[Any] = [asdict(FORWARD), tag, ifeval_sampling(recipe)]
+    else:
+        asked = [harness.task(benchmark, ""), harness.asking(recipe.run_harness.chat_template, tag), harness.SEEDS]
+    return digest([asked, digest(list(map(dict, rows))), version, harness.METHOD_VERSION, figures.METHOD_VERSION])
+
+
+def ifeval_sampling(recipe: Recipe) -> dict[str, float]:
+    """Return the sampling parameters of answers to IFEval's prompts: greedy, as its figures are published."""
+    return {"temperature": 0, "max_tokens": recipe.run_harness.max_tokens}
 
 
 def training_digest(recipe: Recipe, direction: Direction, iteration: int) -> str:

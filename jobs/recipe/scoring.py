@@ -79,7 +79,19 @@ class Curate(Section):
     gates: dict[ScorerName, float] = Field(
         {}, description="minimum scores of every kept pair by other scorers, e.g. {expected = 1.5}"
     )
+    max_pairs: int | None = Field(
+        None,
+        ge=1,
+        description="keep at most this number of the pairs that pass, drawn by hash whatever their scores, so that "
+        "sets of different sizes have the same quality, and a smaller one is part of a larger one; unset: all",
+    )
     response: Literal["original", "rewritten", "both"] = Field(
         "original", description="the responses that are trained on: the segments, the rewritten ones, or both"
     )
     min_rows: int = Field(1, ge=0, description="fewer kept pairs stop the run with exit code 3")
+
+    @model_validator(mode="after")
+    def _can_reach_min_rows(self) -> Self:
+        if self.max_pairs is not None and self.max_pairs < self.min_rows:
+            raise ValueError(f"max_pairs = {self.max_pairs} can never reach min_rows = {self.min_rows}; lower min_rows")
+        return self

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jobs.current.diversity import sets_of
 from jobs.lake import contents
 from jobs.lake.view import LakeView
 from jobs.report import facts, losses, ratings, trust
@@ -55,6 +56,7 @@ def gather(view: LakeView, experiment: str | None = None) -> dict[str, Any]:
         "paper": PAPER,
         "drift": trust.drift(view, subject, thresholds),
         "lengths": ratings.lengths(view, subject),
+        "diversity": sets_of(view, subject.name),
         "examples": ratings.examples(view, subject),
         "answers": ratings.answers(view, subject),
         "win_rates": trust.win_rates(view, subject),

@@ -4,6 +4,7 @@ The page arranges the panels by its width, and gives the colours of `COLOURS` th
 """
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,12 +12,18 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.patches import Wedge
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from jobs.current.diversity import Diversity
+from transforms.evaluation.scaling import Fit
 
 # Okabe and Ito's palette, which every kind of colour vision can tell apart, also in grey.
 BLUE, ORANGE, GREEN, GREY, INK = "#0072b2", "#e69f00", "#009e73", "#b8bec6", "#24292f"
-COLOURS = {BLUE: "blue", ORANGE: "orange", GREEN: "green", GREY: "grey", INK: "ink"}
+PAPER = "#fffffe"  # the page's colour
+COLOURS = {BLUE: "blue", ORANGE: "orange", GREEN: "green", GREY: "grey", INK: "ink", PAPER: "page"}
 """Colour in a figure -> the page's CSS variable that replaces it."""
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be searched, selected and read aloud
@@ -38,6 +45,9 @@ STYLE: Any = {
     "legend.frameon": False,
 }
 WIDTH = 5.2  # inches; on a phone of 400 pixels, a panel's text of 10 points is then as high as it is wide here
+VERB_RING, OBJECT_RING = (0.22, 0.55), (0.55, 0.72)  # inner and outer radius, of a panel from -1.08 to 1.08
+NAMED_VERB, NAMED_OBJECT = 1 / 42, 1 / 85  # of the turn: narrower pieces have no room for a name
+MAX_WORD = 12  # characters
 MAX_LABEL = 24  # characters: a longer label would leave no room for the boxes
 THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
@@ -180,6 +190,96 @@ def _length_boxes(sets: Sequence[Mapping[str, Any]], side: str) -> str:
         axes.tick_params(left=False)
         axes.spines["left"].set_visible(False)
         return _svg(figure, f"lengths-{side}")
+
+
+def sunbursts(sets: Sequence[Diversity]) -> list[str]:
+    """Draw the root verbs and objects of the first and of the last set; a set without any has no panel."""
+    return [_sunburst(one) for one in (*sets[:1], *sets[1:][-1:]) if one.verbs]
+
+
+def _sunburst(one: Diversity) -> str:
+    """Draw the verbs as a ring, and outside each one a ring of its objects, with a gap for the less frequent ones."""
+    total, before = sum(verb.n for verb in one.verbs), 0
+    with mpl.rc_context(STYLE):
+        figure, axes = _panel(WIDTH)
+        for place, verb in enumerate(one.verbs):
+            colour = (BLUE, ORANGE, GREEN, GREY)[place % 4]
+            _arc(axes, verb.name, (before / total, verb.n / total), VERB_RING, colour)
+            start = before
+            for name, n in verb.objects:
+                _arc(axes, name, (start / total, n / total), OBJECT_RING, colour)
+                start += n
+            before += verb.n
+        axes.set(xlim=(-1.08, 1.08), ylim=(-1.08, 1.08), aspect="equal")
+        axes.set_axis_off()
+        axes.set_title(f"{one.name} ({total:,} of {one.n_read:,} instructions)")
+        return _svg(figure, f"verbs-{one.iteration}")
+
+
+def _arc(axes: Axes, name: str, turn: tuple[float, float], ring: tuple[float, float], colour: str) -> None:
+    """Draw one piece of a ring, clockwise from the top, and its name where the piece is wide enough.
+
+    `turn` is the start and the width as shares of the whole turn, `ring` the inner and the outer radius.
+    """
+    (start, width), (inner, outer) = turn, ring
+    is_verb = ring == VERB_RING
+    fill = to_rgba(colour, 0.65 if is_verb else 0.35)
+    ends = 90 - 360 * (start + width), 90 - 360 * start
+    axes.add_patch(Wedge((0, 0), outer, *ends, width=outer - inner, facecolor=fill, edgecolor=PAPER, linewidth=0.8))
+    if width < (NAMED_VERB if is_verb else NAMED_OBJECT):
+        return
+    middle = 90 - 360 * (start + width / 2)
+    x, y = math.cos(math.radians(middle)), math.sin(math.radians(middle))
+    is_right = x >= 0
+    radius = outer - 0.02 if is_verb else outer + 0.02
+    axes.text(
+        radius * x,
+        radius * y,
+        _label(name),
+        rotation=middle if is_right else middle + 180,
+        rotation_mode="anchor",
+        ha="left" if is_right != is_verb else "right",
+        va="center_baseline",
+        fontsize=9,
+    )
+
+
+def _label(name: str) -> str:
+    """Return a word as a label: short, and of letters that the font has."""
+    text = name.encode("latin-1", "replace").decode("latin-1")
+    return text if len(text) <= MAX_WORD else text[: MAX_WORD - 1] + "."
+
+
+def scaling(points: Sequence[Mapping[str, Any]], fit: Fit, metric: str) -> str:
+    """Draw a figure about models over the number of curated pairs, with their intervals and the fitted line."""
+    sizes = [point["pairs"] for point in points]
+    with mpl.rc_context(STYLE):
+        figure, axes = _panel(3.4)
+        for point in points:
+            if point["low"] is not None:
+                axes.plot([point["pairs"]] * 2, [point["low"], point["high"]], color=BLUE, linewidth=2)
+        axes.plot(sizes, [point["value"] for point in points], "o", color=BLUE, markersize=7, label="models, 95 %")
+        ends = [min(sizes), max(sizes)]
+        alpha = fit.alpha
+        label = f"alpha = {alpha.value:.3g} per ln N, {alpha.low:.3g} to {alpha.high:.3g}"
+        axes.plot(ends, [fit.at(n) for n in ends], color=ORANGE, linewidth=2, label=label)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axes.xaxis.set_major_formatter(THOUSANDS)
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.margins(y=0.25)
+        axes.set_xlabel("curated pairs N, logarithmic")
+        axes.set_title(f"{_as_words(metric)} by number of curated pairs")
+        axes.legend(loc="best")
+        return _svg(figure, "scaling")
+
+
+def standalone(svg: str) -> str:
+    """Return a chart as an SVG file, on white."""
+    for colour, variable in COLOURS.items():
+        svg = svg.replace(f"var(--{variable})", colour)
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return svg.replace('<svg aria-hidden="true"', f'<svg {spaces} style="background: #fff"', 1)
 
 
 def _panel(height: float) -> tuple[Figure, Axes]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.current.counting import PAIRS, POOL, SEED_PAIRS, of_method, values
-from jobs.current.notes import model_name, noted
+from jobs.current.notes import last_experiment, model_name, noted
 from jobs.lake.view import LakeView, Row
 from jobs.recipe.differences import differences
 from schemas.silver import DUPLICATES, SEGMENTS
@@ -14,7 +14,6 @@ from transforms.pages.drop_reasons import DROP_REASONS
 
 MAX_RUNS = 5000
 KEPT = "kept"
-LAST_EXPERIMENT = "SELECT experiment FROM ops.runs WHERE experiment <> '' ORDER BY started_at DESC LIMIT 1"
 RUNS = f"""
 SELECT * FROM ops.runs WHERE experiment = $experiment AND job <> 'run' ORDER BY started_at DESC LIMIT {MAX_RUNS}
 """
@@ -36,9 +35,7 @@ class Experiment:
 
 def experiment(view: LakeView, name: str | None = None) -> Experiment:
     """Read the experiment of that name, by default the one that ran last."""
-    if name is None:
-        last_runs = view.rows(LAST_EXPERIMENT)
-        name = last_runs[0]["experiment"] if last_runs else "no experiment yet"
+    name = name or last_experiment(view) or "no experiment yet"
     runs = view.rows(RUNS, {"experiment": name})[::-1]
     models = view.rows(MODELS, {"experiment": name})
     notes = noted(view)

@@ -24,6 +24,7 @@ def page(facts: Mapping[str, Any], docs_root: str | None = None) -> str:
         "n": number,
         "score": score,
         "change": change,
+        "three": three,
         "bytes": size,
         "span": duration,
         "short": shortened,
@@ -51,6 +52,7 @@ def pictures(facts: Mapping[str, Any]) -> dict[str, list[Markup]]:
         "held_out": charts.held_out(facts["checks"]) if facts["checks"] else [],
         "drift": charts.drift(facts["drift"]),
         "lengths": charts.lengths(facts["lengths"]) if facts["lengths"] else [],
+        "verbs": charts.sunbursts(facts["diversity"]),
     }
     return {name: [Markup(svg) for svg in svgs] for name, svgs in panels.items()}
 
@@ -68,6 +70,11 @@ def score(value: float | None) -> str:
 def change(value: float) -> str:
     """Format a change of a loss with its sign, to four decimals."""
     return f"{value:+.4f}"
+
+
+def three(values: Any, style: str) -> str:
+    """Format three numbers, such as quartiles: 25 / 27 / 28."""
+    return " / ".join("n/a" if value is None else format(value, style) for value in values)
 
 
 def size(value: float) -> str:

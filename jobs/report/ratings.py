@@ -105,7 +105,10 @@ SELECT pairs.*, score, threshold,
             WHEN score < threshold THEN 'below_threshold' END AS drop_reason
 FROM pairs LEFT JOIN scored USING (pair_id)
 """
-"""The verdict of curation on each pair, apart from the gates; `test_counting` compares it with `select_curated`."""
+"""The verdict of curation on each pair, apart from the gates and `max_pairs`.
+
+`test_counting` compares it with `select_curated`.
+"""
 REJECTED = f"""
 SELECT * REPLACE (coalesce(drop_reason, $gate) AS drop_reason) FROM ({JUDGED})
 WHERE pair_id NOT IN (SELECT pair_id FROM ({KEPT}))
@@ -115,7 +118,7 @@ WHERE pair_id NOT IN (SELECT pair_id FROM ({KEPT}))
 def examples(view: LakeView, subject: Experiment) -> Row:
     """Return a few pairs kept in the last curated iteration, and a few rejected for each reason, in order of id.
 
-    A pair that reached the threshold and was not kept failed a gate.
+    A pair that reached the threshold and was not kept failed a gate, or was not drawn.
     """
     newest = view.rows(NEWEST, subject.values)
     if not newest:
@@ -144,9 +147,14 @@ def curation(subject: Experiment, newest: Row) -> dict[str, Any]:
 
 
 def _gate(subject: Experiment) -> str:
-    """Return the gate that dropped pairs in the last curation, by its row account; `gate` if none or several did."""
+    """Return the reason for which the last curation dropped pairs past the threshold, by its row account.
+
+    `gate` if several gates did or none is recorded, `gate_or_not_drawn` if both happened.
+    """
     dropped = [run["dropped"] for run in subject.runs if run["job"] == "curate" and run["n_in"]]
     gates = [reason for reason in (dropped[-1] if dropped else {}) if reason.startswith("gate_")]
+    if dropped and "not_drawn" in dropped[-1]:
+        return "gate_or_not_drawn" if gates else "not_drawn"
     return gates[0] if len(gates) == 1 else "gate"
 
 

@@ -137,6 +137,30 @@ def require_parity(endpoint: Endpoint, model: str, reference: Sequence[Mapping[s
             )
 
 
+def require_echo(endpoint: Endpoint, model: str, chat: ChatFormat) -> None:
+    """Check that a server returns the log-probabilities of a prompt's tokens in the way that OpenAI's API had.
+
+    lm-evaluation-harness reads them so; a server that leaves them out makes every answer a matter of chance.
+
+    Raises:
+        HandshakeError: they are missing.
+        EndpointError: the server does not answer.
+    """
+    ids = chat.prompt_ids("", "Say yes.")
+    body = {"model": model, "prompt": ids, "temperature": 0, "max_tokens": 1, "logprobs": 1, "echo": True}
+    reply = endpoint.call("/completions", body)
+    try:
+        values = choice_of(reply)["logprobs"]["token_logprobs"]
+        is_sound = len(values) == len(ids) + 1 and all(type(value) is float for value in values[1:])
+    except ABSURD:
+        is_sound = False
+    if not is_sound:
+        raise HandshakeError(
+            f"{endpoint.url} returns no log-probabilities of a prompt's tokens (echo with logprobs), which "
+            "lm-evaluation-harness needs; use vLLM's own server"
+        )
+
+
 def _fault(endpoint: Endpoint, model: str, chat: ChatFormat, capability: Capability) -> str | None:
     """Return the fault in the answer to a capability's probe, or None."""
     request = capability.probe

@@ -77,7 +77,9 @@ class ServedEngine:
         session: aiohttp.ClientSession | None = None
         try:
             session = loop.run_until_complete(_session(self.window, headers(self.key)))
-            servers = Servers(self.endpoints, self.timeout, self.patience, self.timings)
+            # A quarter of a server's share: even the least loaded one has requests waiting beside the computed ones.
+            max_lead = self.window // (4 * len(self.endpoints)) if len(self.endpoints) > 1 else 0
+            servers = Servers(self.endpoints, self.timeout, self.patience, self.timings, max_lead)
             partition = _Partition(session, servers, asyncio.Semaphore(self.window))
             tasks: set[asyncio.Task[Answer]] = set()
             exhausted = False
@@ -112,7 +114,7 @@ class ServedEngine:
                 return self._failed(call, f"told to wait for {patience:g} s; last error: {tries.fault}")
             async with partition.places:
                 try:
-                    server = await partition.servers.take(avoid=server)
+                    server = await partition.servers.take(call.tokens.prompt, avoid=server)
                 except SilenceError as silence:
                     return self._failed(call, f"{silence}; last error: {tries.fault}")
                 except MisfitError as misfit:

@@ -1,4 +1,8 @@
-"""Load balancing over the servers of a model: each request goes to the least loaded server that answers."""
+"""Load balancing over the servers of a model: a request goes to the least loaded server that answers.
+
+A server that has just received a prompt with the same beginning comes first, within limits, as it has that in its
+cache.
+"""
 
 import asyncio
 import random
@@ -10,6 +14,7 @@ from typing import Any, TypeVar
 FAULTS_IN_A_ROW = 5  # then a server rests, and one request at a time tests whether it is back
 HUNG = 3.0  # a request that takes this multiple of the longest wait so far is given up and sent again
 KNOWN = 20  # answers needed before a request can count as hung
+CACHED = 32  # tokens of a common beginning that a server can reuse; vLLM's cache has blocks of 16 or, here, 32
 
 T = TypeVar("T")
 
@@ -50,18 +55,27 @@ class Server:
     """True after a malformed reply; a server like this is used even while it rests, if all others rest too."""
     misfit: str = ""
     """Reason why no request to it can succeed; it gets no more requests."""
+    last: Sequence[int] = ()
+    """The token ids of the prompt that it received last."""
 
 
 class Servers:
     """All servers of one model, with one circuit breaker per server."""
 
-    def __init__(self, urls: Sequence[str], timeout: float, patience: float, timings: Timings) -> None:
-        """Set the limits in seconds: `timeout` for one answer, `patience` until any server answers."""
+    def __init__(
+        self, urls: Sequence[str], timeout: float, patience: float, timings: Timings, max_lead: int = 0
+    ) -> None:
+        """Set the limits in seconds: `timeout` for one answer, `patience` until any server answers.
+
+        A server gets a request for its cache's sake only if it has at most `max_lead` open requests more than the least
+        loaded one.
+        """
         # Shuffled, so that tasks begin with different servers.
         self._servers = [Server(url) for url in random.sample(urls, len(urls))]
         self._timeout = timeout
         self.patience = patience
         self._timings = timings
+        self._max_lead = max_lead
         self._heard = time.monotonic()
         self._answers = 0
         self._longest = 0.0
@@ -71,8 +85,8 @@ class Servers:
         """Whether no server has answered for `patience` seconds."""
         return time.monotonic() - self._heard > self.patience
 
-    async def take(self, avoid: Server | None = None) -> Server:
-        """Wait for the least loaded server that does not rest, and count one more open request on it.
+    async def take(self, prompt: Sequence[int], avoid: Server | None = None) -> Server:
+        """Wait for a server that does not rest, and count one more open request, with the token ids `prompt`, on it.
 
         `avoid` is the last choice: the request has just failed there.
 
@@ -87,15 +101,30 @@ class Servers:
             if not able:
                 raise MisfitError(self._servers[0].misfit)
             awake = [s for s in able if s.rests_until <= now] or [s for s in able if s.is_absurd]
-            server = min(awake, key=lambda s: (s is avoid, s.open_requests), default=None)
+            server = self._choice(awake, prompt, avoid)
             if server and (server.faults < FAULTS_IN_A_ROW or not is_silent):
                 if server.faults >= FAULTS_IN_A_ROW:
                     server.rests_until = now + self._timings.rest  # for all but this request
                 server.open_requests += 1
+                server.last = prompt
                 return server
             if is_silent:
                 raise SilenceError(f"no server has answered for {self.patience:g} s")
             await asyncio.sleep(min(s.rests_until for s in able) - now + random.uniform(0, 0.1))
+
+    def _choice(self, awake: Sequence[Server], prompt: Sequence[int], avoid: Server | None) -> Server | None:
+        """Return the server with the longest beginning of `prompt` in its cache or, without a gain, the least loaded.
+
+        Neighbours in a task's requests have the longest common beginnings, so the last prompt of each server is enough
+        to compare with.
+        """
+        least = min(awake, key=lambda s: (s is avoid, s.open_requests), default=None)
+        if least is None or least is avoid or not self._max_lead:
+            return least
+        near = [s for s in awake if s is not avoid and s.open_requests - least.open_requests <= self._max_lead]
+        cached = {s.url: n_common(s.last, prompt) for s in near}
+        best = max(near, key=lambda s: (cached[s.url], -s.open_requests))
+        return best if cached[best.url] - cached[least.url] >= CACHED else least
 
     async def unless_hung(self, call: Coroutine[Any, Any, T], times_hung: int | None) -> T:
         """Await `call`, and give it up as hung when it takes far longer than any answer so far.
@@ -144,3 +173,8 @@ class Servers:
     def misfit(self, server: Server, why: str) -> None:
         """Exclude a server at which no request can succeed."""
         server.misfit, self._heard = why, time.monotonic()
+
+
+def n_common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return the length of the common beginning of two sequences."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -245,10 +245,37 @@ def test_the_tasks_of_a_wave_get_equal_shares(open_lake: OpenLake) -> None:
     send(lake, Stage(asked, 400, 400), Sharing(), Inference(), tasks=4)
     found = answers(lake, asked, MODEL).collect()
     shares = [int(r.text) for r in found]
-    assert len(shares) == 400
-    assert 98 <= min(shares) <= max(shares) <= 102, (
-        "each partition that is dealt out may be one off; by hash they are 10"
+    assert shares == [100] * 400
+
+
+@dataclass(frozen=True)
+class Placing:
+    """An engine whose answers name the task, by its first request, and the place of a request among the task's."""
+
+    def answers(self, requests: Iterator[Mapping[str, Any]]) -> Iterator[Answer]:
+        asked = [r["request_id"] for r in requests]
+        return (Answer(name, "ok", f"{asked[0]} {n}", endpoint="placing") for n, name in enumerate(asked))
+
+
+def test_samples_of_a_prompt_and_prompts_with_a_common_beginning_are_neighbours(open_lake: OpenLake) -> None:
+    lake = open_lake(generate_candidates)
+    rows = [(f"{n}", "", f"{n % 7} {'is common ' * 20}{n}", "", None) for n in range(70)]
+    frame = lake.spark.createDataFrame(
+        rows, "subject_id string, system string, prompt string, prefill string, span string"
     )
+    asked = materialised(requests_from(frame, stage="candidates", model_id=MODEL.model_id, model_digest=MODEL.digest,
+                                       prompt_id="p", sampling={"temperature": 0.7}, samples=3))  # fmt: skip
+    send(lake, Stage(asked, 210, 210), Placing(), Inference(rows_per_wave=60), tasks=2)
+    of_task: dict[str, dict[int, str]] = {}
+    for row in answers(lake, asked, MODEL).join(asked.select("request_id", "prompt"), "request_id").collect():
+        task, place = row.text.split()
+        of_task.setdefault(task, {})[int(place)] = row.prompt
+    orders = [[prompts[place] for place in sorted(prompts)] for prompts in of_task.values()]
+    assert len(orders) == 8, "two tasks in each of four waves"
+    assert sum(len(order) for order in orders) == 210
+    for order in orders:
+        assert order == sorted(order)
+    assert sum(len({*order}) for order in orders) <= 70 + 4, "a wave's tasks can share the samples of one prompt"
 
 
 @dataclass(frozen=True)

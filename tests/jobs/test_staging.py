@@ -33,11 +33,12 @@ def left_behind(lake: Lake) -> list[str]:
 
 
 def test_a_part_is_read_from_its_own_files(lake: Lake) -> None:
-    with staged(lake, numbered(lake.spark), "wave") as parts:
+    with staged(lake, numbered(lake.spark), "wave", ["n"]) as parts:
         for wave in range(4):
             part = parts.part(wave)
-            assert part.columns == ["id", "n"]
-            assert sorted(row.id for row in part.collect()) == list(range(wave, 100, 4))
+            assert part.columns == ["id", "n", "place"]
+            rows = sorted((row.place, row.id) for row in part.collect())
+            assert rows == [*enumerate(range(wave, 100, 4))]
             assert all(f"/wave={wave}/" in file for file in part.inputFiles())
         assert parts.all().groupBy("wave").count().count() == 4
 
@@ -45,17 +46,17 @@ def test_a_part_is_read_from_its_own_files(lake: Lake) -> None:
 def test_the_rows_are_computed_once(lake: Lake) -> None:
     computed = lake.spark.sparkContext.accumulator(0)
     count = F.udf(lambda n: (computed.add(1), n)[1], "bigint").asNondeterministic()
-    with staged(lake, numbered(lake.spark).withColumn("n", count("n")), "wave") as parts:
+    with staged(lake, numbered(lake.spark).withColumn("n", count("n")), "wave", ["n"]) as parts:
         assert [parts.part(wave).count() for wave in range(4)] == [25] * 4
         assert parts.all().agg(F.sum("n")).first()[0] == sum(range(100))  # type: ignore[index]  # one row
     assert computed.value == 100
 
 
 def test_nothing_is_left_after_the_end_or_a_failure(lake: Lake) -> None:
-    with staged(lake, numbered(lake.spark), "wave"):
+    with staged(lake, numbered(lake.spark), "wave", ["n"]):
         assert len(left_behind(lake)) == 1
     assert left_behind(lake) == []
-    with pytest.raises(ZeroDivisionError), staged(lake, numbered(lake.spark), "wave"):
+    with pytest.raises(ZeroDivisionError), staged(lake, numbered(lake.spark), "wave", ["n"]):
         1 / 0  # noqa: B018  # as a wave might fail
     assert left_behind(lake) == []
 
@@ -76,7 +77,7 @@ def test_folders_of_killed_runs_are_removed_and_active_ones_stay(lake: Lake) -> 
         (root / name).mkdir(parents=True)
         (root / name / SIGN_OF_LIFE).write_text(json.dumps(asdict(process)))
     os.utime(root / "dead on another machine" / SIGN_OF_LIFE, (0, 0))
-    with staged(lake, numbered(lake.spark), "wave"):
+    with staged(lake, numbered(lake.spark), "wave", ["n"]):
         assert {"at work", "on another machine"} < {*left_behind(lake)}
         assert len(left_behind(lake)) == 3
     assert left_behind(lake) == ["at work", "on another machine"]

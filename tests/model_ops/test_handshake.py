@@ -11,7 +11,7 @@ import pytest
 
 from model_ops.client.apis import ChatCompletions
 from model_ops.client.endpoint import Endpoint, EndpointError
-from model_ops.client.handshake import HandshakeError, Patience, probe, probe_chat, require_parity
+from model_ops.client.handshake import HandshakeError, Patience, probe, probe_chat, require_echo, require_parity
 from model_ops.serving.settings import ServerSettings
 from model_ops.serving.vllm_server import ServerError, VllmServer
 from model_ops.text.chat import ChatFormat
@@ -65,6 +65,23 @@ def test_an_ignored_field_is_named(chat: ChatFormat, fault: str, message: str) -
     with serving(server(**{fault: True})) as endpoint, pytest.raises(HandshakeError, match=message) as caught:
         probe(Endpoint(endpoint), "m-1", chat)
     assert endpoint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "logprobs", [None, {"token_logprobs": [None, -1.0]}, {"token_logprobs": [None] * 99}], ids=["none", "few", "null"]
+)
+def test_a_server_without_the_log_probabilities_of_a_prompt_is_named(chat: ChatFormat, logprobs: Any) -> None:
+    def script(path: str, body: Any, number: int) -> Reply:
+        assert (body["echo"], body["logprobs"], body["max_tokens"]) == (True, 1, 1)
+        given = {"token_logprobs": [None, *[-1.0] * len(body["prompt"])]} if is_sound else logprobs
+        return completion("Yes", logprobs=given)
+
+    with serving(script) as endpoint:
+        is_sound = True
+        require_echo(Endpoint(endpoint), "m-1", chat)
+        is_sound = False
+        with pytest.raises(HandshakeError, match=rf"{endpoint} returns no log-probabilities of a prompt's tokens"):
+            require_echo(Endpoint(endpoint), "m-1", chat)
 
 
 def test_an_unserved_model_error_lists_the_served_ones(chat: ChatFormat) -> None:

@@ -64,6 +64,15 @@ def test_top_fraction_counts_what_passes_the_gates(spark: SparkSession) -> None:
     assert {c for c, reason in found.items() if reason is None} == {"a", "c"}
 
 
+def test_a_draw_keeps_the_first_that_pass_whatever_their_scores(spark: SparkSession) -> None:
+    passing = {"threshold": 1.0, "gates": {"expected": 2.0}}  # a, c and d
+    one, two = (curated(spark, **passing, max_pairs=n) for n in (1, 2))
+    assert one == {"a": None, "b": "gate_expected", "c": "not_drawn", "d": "not_drawn", "e": "unscored"}
+    assert {c for c, reason in two.items() if reason is None} == {"a", "c"}, "the smaller draw is part of it"
+    assert curated(spark, **passing, max_pairs=3) == curated(spark, **passing) == curated(spark, **passing, max_pairs=9)
+    assert set(curated(spark, threshold=9.0, max_pairs=1).values()) == {"below_threshold", "unscored"}
+
+
 def test_overlapping_pairs_are_dropped_before_the_quantile(spark: SparkSession) -> None:
     assert curated(spark, overlaps=["sa", "sa"])["a"] == "overlap"
     found = curated(spark, overlaps=["sa"], threshold=None, top_fraction=0.5)

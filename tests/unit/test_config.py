@@ -37,6 +37,12 @@ def test_overrides_are_toml(tmp_path: Path) -> None:
     assert found.curate.gates == {"expected": 2.0}
 
 
+def test_a_draw_below_the_least_number_of_rows_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"max_pairs = 99 can never reach min_rows = 100; lower min_rows"):
+        recipe(tmp_path, MINIMAL, "curate.min_rows=100", "curate.max_pairs=99")
+    assert recipe(tmp_path, MINIMAL, "curate.min_rows=100", "curate.max_pairs=100").curate.max_pairs == 100
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

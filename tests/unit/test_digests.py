@@ -52,7 +52,8 @@ def stale(changed: Recipe) -> set[str]:
         ("evaluation", [{"max_tokens": 1}], FROM_ANSWERS),
         ("evaluation", [{"name": "other", "iterations": [1]}], set()),
         ("build_training_examples", {"seed_tag": "Another."}, FROM_ANSWERS),
-        ("evaluation", [{"judge": "j", "reference": 1, "judged_iterations": [2]}], set()),
+        ("evaluation", [{"judge": "j", "iterations": [0, 1, 2], "reference": 1, "judged_iterations": [2]}], set()),
+        ("curate", {"max_pairs": 100}, set()),
     ],
 )
 def test_a_setting_changes_exactly_the_dependent_digests(section: str, settings: Any, expected: set[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.cli import commands
+from jobs.current.diversity import sets_of
 from jobs.lake import translated
 from jobs.lake.runs import Run
 from jobs.lake.view import LakeView
@@ -171,7 +172,14 @@ def test_report_is_written_beside_the_lake_it_links_into(made: tuple[dict, str])
     html = made[1]
     assert "<script" not in html
     assert "/lake/reports/gold.curated/index.html" in html
-    assert html.count("<svg") == 11
+    assert html.count("<svg") == 12
+
+
+def test_diversity_is_that_of_the_command(facts: dict, view: LakeView) -> None:
+    assert facts["diversity"] == sets_of(view, "demo")
+    assert [(one.name, one.n) for one in facts["diversity"]] == [
+        ("seed", 60), ("curated, iteration 1", 17), ("curated, iteration 2", 13),
+    ]  # fmt: skip
 
 
 def test_the_report_command_prints_the_path(look: Command, finished_root: str, tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs.current.diversity import Diversity, Quantiles
 from jobs.recipe.differences import Difference
 from jobs.report import bars
 from jobs.report.facts import KEPT, Stage, rules
 from jobs.report.page import document_link, duration, number, page, score, shortened, size, web_address
+from transforms.evaluation.diversity import Verb
 from transforms.scoring.estimates import Estimate
 from transforms.scoring.judge_check import PAPER, measures
 
@@ -20,7 +22,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EMPTY: dict[str, Any] = {
     "experiment": "demo", "root": "demo/lake", "last_run": None, "recipe": None, "funnel": [Stage(key, key, 0) for key in ("documents", "candidates")],
     "rules": [], "replaced": {}, "seed": {}, "accounts": [], "histograms": [], "thresholds": [], "checks": [], "lengths": [],
-    "drift": [], "paper": PAPER, "win_rates": [], "losses": {"models": [], "changes": []},
+    "drift": [], "paper": PAPER, "diversity": [], "win_rates": [], "losses": {"models": [], "changes": []},
     "examples": {"iteration": None, "kept": [], "rejected": []}, "answers": {"iterations": [], "prompts": []},
     "models": [], "releases": [], "work": [], "tables": [],
 }  # fmt: skip
@@ -62,6 +64,14 @@ def loss(iteration: int, reference: int | None, metric: str, value: float) -> di
     of_pairs = of | {"value": value / 2, "low": value / 2 - 0.01, "high": value / 2 + 0.01}
     return {"iteration": iteration, "reference": reference, "model_id": f"forward-{iteration}-0a1b2c", metric: of,
             f"pair_{metric}": of_pairs}  # fmt: skip
+
+
+def diversity(iteration: int, *verbs: Verb) -> Diversity:
+    lengths = Quantiles(25.0, 1027.0, 2028.0)
+    return Diversity(
+        iteration, n=7000, n_read=5000, distinct={1: 0.1, 2: 0.456, 3: None}, distinct_equal={1: 0.2, 2: 0.5, 3: 0.6},
+        instruction=lengths, response=lengths, nearest=Quantiles(0.04, 0.21, 0.43), n_requests=4000, verbs=[*verbs],
+    )  # fmt: skip
 
 
 def full() -> dict[str, Any]:
@@ -130,6 +140,10 @@ def full() -> dict[str, Any]:
             "models": [loss(t, None, "loss", 2.4 - 0.1 * t) for t in (-1, 0, 1, 2)],
             "changes": [loss(t, reference, "loss_change", -0.0301) for t, reference in ((0, -1), (1, 0), (2, 0), (2, 1))],
         },
+        "diversity": [
+            diversity(0, Verb("write", 40, (("story", 20), ("poem", 5))), Verb("list", 10, (("use", 1),))),
+            diversity(1), diversity(2, *(Verb(f"verb{n}", 30 - n, (("name", 2),)) for n in range(20))),
+        ],
         "models": [
             {"model_id": f"{direction}-{iteration}-0a1b2c", "direction": direction, "iteration": iteration,
              "base_model": "SmolLM2-135M-Instruct", "dataset": f"demo/{direction}-{iteration}",
@@ -191,14 +205,14 @@ def test_page_is_one_file_that_asks_no_other_host() -> None:
 def test_page_of_an_empty_lake_says_what_is_missing() -> None:
     html = page(EMPTY)
     assert "<svg" not in html
-    for sentence in ("No job has run", "No documents", "No seed pairs", "No candidate", "judge-check", "evaluate-models", "no pairs yet",
+    for sentence in ("No job has run", "No documents", "No seed pairs", "No candidate", "judge-check", "evaluate-models", "no pairs yet", "no seed or curated pairs",
                      "been curated", "No two models", "No model has", "been published", "any work yet"):  # fmt: skip
         assert sentence in html, sentence
 
 
 def test_page_shows_the_numbers() -> None:
     html = full_page()
-    n_panels = {"scores": 6, "held-out": 2, "drift": 1, "lengths": 2}
+    n_panels = {"scores": 6, "held-out": 2, "drift": 1, "lengths": 2, "verbs": 2}
     assert html.count("<svg") == sum(n_panels.values())
     for text in ("38,211", "2 min 41 s", "below threshold", "(0.020 &lt; 0.100)", "gate expected", "M2",
                  'href="../lake/reports/docs%20a/index.html"', "gold.curated VERSION AS OF 1", "<b>0.612</b>", "on 11 of 12 prompts",
@@ -208,6 +222,8 @@ def test_page_shows_the_numbers() -> None:
                  "<div>the base model</div>", "<div>2.490 to 2.510</div>", "<div>-0.0301</div>", "<div>-0.0401 to -0.0201</div>",
                  '<li class="better">M2 predicts people&#39;s responses better than M1: its loss is 0.0301 (0.0201 to 0.0401) '
                  'nats per token lower, on 99 held-out pairs.</li>',
+                 "0.100 / 0.456 / n/a", "25 / 1,027 / 2,028", "0.04 / 0.21 / 0.43", "<div>80 %</div>", "5,000 pairs are read",
+                 "story&nbsp;20", "seed (50 of 5,000 instructions)",
                  "1 settings differ from the defaults", "<code>iterations</code>",
                  "No piece was dropped as blocked url, too many headers", "email&nbsp;357"):  # fmt: skip
         assert text in html, text
@@ -251,6 +267,7 @@ def test_hostile_text_is_inert() -> None:
     facts["answers"]["prompts"] = [{"prompt": HOSTILE, "first": HOSTILE, "last": HOSTILE}]
     facts["rules"] = rules({HOSTILE: 3, "$x^2$": 1})
     facts["lengths"][0]["set"] = HOSTILE
+    facts["diversity"] = [diversity(0, Verb(HOSTILE, 9, ((HOSTILE, 5), ("\uac00$x^3$", 4))))]
     html = page(facts | {"experiment": HOSTILE, "root": HOSTILE})
     read = Reader(html)
     assert not {"script", "img"} & set(read.tags)
@@ -259,6 +276,7 @@ def test_hostile_text_is_inert() -> None:
     assert "&lt;script&gt;" in html
     assert "{{ 7 * 7 }}" in html
     assert "$x^2$" in html
+    assert "?$x^3$" in html, "a letter that the font lacks"
 
 
 def test_long_text_is_bounded() -> None:

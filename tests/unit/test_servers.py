@@ -1,7 +1,7 @@
 """Choice of the server for a request, and limits on waiting, with a clock that the tests advance."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 
 from model_ops.client import servers
 from model_ops.client.servers import (
+    CACHED,
     FAULTS_IN_A_ROW,
     KNOWN,
     MisfitError,
@@ -17,6 +18,7 @@ from model_ops.client.servers import (
     Servers,
     SilenceError,
     Timings,
+    n_common,
 )
 
 PATIENCE, TIMEOUT, REST = 10.0, 60.0, 1.5
@@ -59,12 +61,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def made(*urls: str, **timings: float) -> Servers:
-    return Servers(urls or ("a", "b"), TIMEOUT, PATIENCE, Timings(**{"rest": REST} | timings))
+def made(*urls: str, max_lead: int = 0, **timings: float) -> Servers:
+    return Servers(urls or ("a", "b"), TIMEOUT, PATIENCE, Timings(**{"rest": REST} | timings), max_lead)
 
 
-def taken(of: Servers, avoid: Server | None = None) -> Server:
-    return asyncio.run(of.take(avoid))
+def taken(of: Servers, avoid: Server | None = None, prompt: Sequence[int] = ()) -> Server:
+    return asyncio.run(of.take(prompt, avoid))
 
 
 def each(of: Servers) -> dict[str, Server]:
@@ -83,6 +85,52 @@ def test_a_request_goes_to_the_least_loaded() -> None:
     assert (a.open_requests, b.open_requests) == (2, 1)
     a.open_requests = 0
     assert taken(of) is a
+
+
+SAME, OTHER = list(range(2 * CACHED)), [9, *range(2 * CACHED)]
+
+
+@pytest.mark.usefixtures("clock")
+def test_requests_with_a_common_beginning_go_to_the_same_server() -> None:
+    of = made(max_lead=3)
+    urls = [taken(of, prompt=[*prompt, n]).url for prompt in (SAME, OTHER) for n in range(3)]
+    assert urls == ["a", "a", "a", "b", "b", "b"]
+    short = made(max_lead=3)
+    assert [taken(short, prompt=SAME[: CACHED - 1]).url for _ in range(2)] == ["a", "b"], "no block of a cache"
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_server_gets_no_more_than_its_lead_for_its_cache() -> None:
+    of = made(max_lead=3)
+    a, b = each(of).values()
+    assert [taken(of, prompt=SAME).url for _ in range(5)] == ["a"] * 4 + ["b"]
+    assert [taken(of, prompt=SAME).url for _ in range(3)] == ["b"] * 3, "of two with it, the least loaded"
+    a.open_requests, b.open_requests = 9, 0
+    assert taken(of, prompt=SAME) is b
+
+
+@pytest.mark.usefixtures("clock")
+def test_what_all_servers_have_cached_decides_nothing() -> None:
+    of = made(max_lead=3)
+    for server in each(of).values():
+        server.last = [*SAME, 1]
+    assert [taken(of, prompt=[*SAME, n]).url for n in range(4)] == ["a", "b", "a", "b"]
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_cache_is_no_reason_to_ask_a_resting_server_or_one_that_has_just_failed() -> None:
+    of = made(max_lead=3)
+    a, b = each(of).values()
+    a.last = SAME
+    assert taken(of, avoid=a, prompt=SAME) is b
+    b.last = ()
+    of.failed(a, unreachable=True)
+    assert taken(of, prompt=SAME) is b
+
+
+@pytest.mark.parametrize(("one", "other", "n"), [([], [1], 0), ([1, 2], [1, 2, 3], 2), ([1, 2, 3], [1, 4, 3], 1)])
+def test_common_beginnings(one: list[int], other: list[int], n: int) -> None:
+    assert n_common(one, other) == n_common(other, one) == n
 
 
 @pytest.mark.usefixtures("clock")

@@ -69,9 +69,9 @@ def rewrites_from(
 def with_rewrites(curated: DataFrame, rewrites: DataFrame, choice: Choice) -> DataFrame:
     """Return rows of `gold.curated` with the responses that are trained on.
 
-    `rewrites` has the kept ones: `rewrite_id`, `parent_id`, `response`. A rewritten pair has its parent's score, by which
-    it was selected. With `rewritten`, a selected pair without a rewrite is dropped as `not_rewritten`; with `both`, it
-    stays beside the rewritten ones.
+    `rewrites` has the kept ones: `rewrite_id`, `parent_id`, `response`. A rewritten pair has its parent's score, by
+    which it was selected. With `rewritten`, a selected pair without a rewrite is dropped as `not_rewritten`; with
+    `both`, it stays beside the rewritten ones.
     """
     kept = curated.where("drop_reason IS NULL").drop("response")
     new = kept.join(rewrites.withColumnRenamed("parent_id", "pair_id"), "pair_id").withColumns(

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas.gold import CURATED
+from transforms.dedup.drawing import last_of_first
 from transforms.scoring.ranks import percent_ranks, quantile
 from transforms.scoring.scores import made_by
 
@@ -18,7 +19,8 @@ class Selection:
     `methods` gives for each scorer and gate the model and method digest whose scores count. The score of
     a single scorer is used directly; several are combined by their mean percentile rank (0 to 1) over the
     pairs that all of them scored. `gates` are minimum scores of other scorers. With `top_fraction` the
-    threshold is the score that this fraction of the pairs that pass the gates reaches.
+    threshold is the score that this fraction of the pairs that pass the gates reaches. `max_pairs` keeps that many
+    of the pairs that pass everything, the first by id, which is a hash; a smaller draw is part of a larger one.
     """
 
     scorers: Sequence[str]
@@ -26,6 +28,7 @@ class Selection:
     threshold: float | None = None
     top_fraction: float | None = None
     gates: Mapping[str, float] = field(default_factory=dict)
+    max_pairs: int | None = None
 
     @property
     def needed(self) -> list[str]:
@@ -39,7 +42,7 @@ def select_curated(
     """Return rows of `gold.curated`, and dropped pairs with `drop_reason`; `facts` are columns that all rows share.
 
     `pairs` carry `segment_id` and `url`; `overlaps` lists the segments that share text with seed or evaluation
-    data. Reasons: `overlap`, `unscored`, `gate_<scorer>`, `below_threshold`.
+    data. Reasons: `overlap`, `unscored`, `gate_<scorer>`, `below_threshold`, `not_drawn`.
     """
     overlapping = overlaps.select("segment_id", F.lit(True).alias("overlaps")).distinct()
     pairs = pairs.join(overlapping, "segment_id", "left")
@@ -55,7 +58,15 @@ def select_curated(
     shared = {name: F.lit(value) for name, value in facts.items()}
     shared |= {"scorer": F.lit("+".join(selection.scorers)), "method_digests": F.array(*digests)}
     judged = pairs.join(scored, "pair_id", "left").withColumns(shared)
-    return judged.select(*CURATED.columns, reason.alias("drop_reason"))
+    rows = judged.select(*CURATED.columns, reason.alias("drop_reason"))
+    return rows if selection.max_pairs is None else _drawn(rows, selection.max_pairs)
+
+
+def _drawn(rows: DataFrame, n: int) -> DataFrame:
+    """Drop the kept rows after the first `n` as `not_drawn`."""
+    last = F.broadcast(last_of_first(rows.where("drop_reason IS NULL"), "pair_id", n))
+    reason = F.coalesce("drop_reason", F.when(F.col("pair_id") > F.col("last"), "not_drawn"))
+    return rows.crossJoin(last).withColumn("drop_reason", reason).drop("last")
 
 
 def _scored(scores: DataFrame, clean: DataFrame, selection: Selection) -> DataFrame:
