@@ -111,7 +111,7 @@ def _faithful(text: Rewritten, said: list[str], rng: random.Random) -> Piece | N
     if kind == "merged":
         other = rng.choice([one for one in said if one != sentence])
         return f"{sentence[:-1]}, and {_lowered(other)}", kind
-    edited = {"kept": str, "reworded": _reworded, "shortened": _shortened, "pronoun": _pronoun}[kind](sentence)
+    edited = EDITS[kind](sentence) if kind in EDITS else sentence
     return (edited, kind) if kind == "kept" or edited != sentence else None
 
 
@@ -173,6 +173,9 @@ def _shortened(sentence: str) -> str:
 def _pronoun(sentence: str) -> str:
     sentence = THING.sub("It", sentence)
     return re.sub(r"^(?:Brunel|Grace Brewster Murray Hopper)\b", "They", sentence)
+
+
+EDITS = {"reworded": _reworded, "shortened": _shortened, "pronoun": _pronoun}
 
 
 def _laid_out(segment: str, pieces: list[Piece], rng: random.Random) -> Row:

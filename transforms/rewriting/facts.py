@@ -45,7 +45,7 @@ SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
 NUMBER_WORDS = {word: value for value, word in enumerate(TO_NINETEEN.split())}
 NUMBER_WORDS |= {word: 10 * value for value, word in enumerate(TO_NINETY.split(), 2)}
 SPELT = rf"(?:{'|'.join([*NUMBER_WORDS, *SCALES])})"
-SPELT_NUMBER = re.compile(rf"(?i)\b{SPELT}(?:(?:[ -]| and ){SPELT})*\b")
+SPELT_NUMBER = re.compile(rf"(?i)\b{SPELT}(?:(?:[ -]| and ){SPELT}){{0,7}}\b")
 SPACES = " \u00a0\u2009\u202f'\u2019"
 NUMBER = re.compile(
     rf"(?<![^\W_])(?P<digits>\d+(?:[.,]\d+|[{SPACES}]\d{{3}}(?!\d))*)(?:[ -]?(?P<scale>{'|'.join(SCALES)})\b)?",

@@ -9,6 +9,7 @@ names, one in a header or in a label before a colon, and one that begins a sente
 is a name. Names are told by their capitals, so in German, which capitalises nouns, new nouns count as names.
 """
 
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +44,8 @@ MAX_BUCKET = 200
 """Words of a segment with the same two first letters that are compared, to bound the time."""
 LEAST_WEIGHT = 0.25
 LABEL_CHARS = 60
+STEP = re.compile(r"^\W*(?:step|tip|part) \d{1,2}\b", re.IGNORECASE)
+"""A label that counts the answer's parts."""
 OPENS_SENTENCE = '.!?:|"\u201c\u2018\u2026'
 
 
@@ -138,7 +141,7 @@ class _Source:
 
     def support(self, claim: Sentence, names: set[str]) -> Support:
         """Return the support of one sentence; `names` are those of the whole response."""
-        claimed = facts(claim.text)
+        claimed = facts(STEP.sub("", claim.text))
         content = {stem(word) for word in (folded(word) for word, _ in words(claimed.rest)) if _is_content(word)}
         matched = {word: known for word in content if (known := self._match(word)) is not None}
         weights = {known: self._weight(known) for known in matched.values()}

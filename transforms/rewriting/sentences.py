@@ -15,7 +15,7 @@ Kind = Literal["prose", "header", "row", "code"]
 
 # Quotes, a bullet or a number, and header signs at the start of a line.
 LINE_MARK = re.compile(r"[ \t]*(?:>[ \t]*)*(?:(?:[-*+\u2022]|\d{1,3}[.)])(?=[ \t])[ \t]*)?(#{1,6}(?=[ \t])[ \t]*)?")
-BOLD_LINE = re.compile(r"(?:\*\*|__)[^*_\n]+(?:\*\*|__):?\s*")
+BOLD_LINE = re.compile(r"(?:\*\*|__)[^*\n]+(?<![.!?])(?:\*\*|__):?\s*")
 FULL_WIDTH_END = re.compile(r"(?<=[\u3002\uff01\uff1f])")
 # A full stop after these ends no sentence.
 ABBREVIATED = re.compile(r"(?:^|[\s(])(?:[A-Z]|Dr|Mr|Mrs|Ms|Prof|St|No|Fig|vs|cf|approx|[eE]\.g|[iI]\.e)\.$")
