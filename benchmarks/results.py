@@ -49,6 +49,7 @@ TITLES = {
     "benchmarks.planning": "A large ledger",
     "benchmarks.waves": "A large ledger",
     "benchmarks.language": "From crawl files to segments, one core, stage by stage",
+    "benchmarks.grounding": "Rewritten responses",
     "benchmarks.inference": "Requests through Spark",
     "benchmarks.server": "Model servers on a CPU: 135M, float32, eager, 64 requests open",
     "benchmarks.speculation": "Speculative decoding on a CPU: 135M, float32, eager, 8 requests open",
