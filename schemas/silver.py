@@ -49,17 +49,15 @@ def _segment_columns(*, text_nullable: bool, references: tuple[str, ...] = ()) -
 SEGMENT_ID = ("silver.segments.segment_id",)
 BEFORE_FINITE = "'scores/1', 'scores/2', 'scores/3', 'scores/4'"
 """Parsers that accepted NaN and, from rounding, a label mass above 1. Their rows no longer count, but may stay."""
-SUPPORT = StructType(
+SUPPORT = StructType(  # Delta refuses NOT NULL inside an array
     [
-        column("sentence", StringType(), "a sentence of the response"),
-        column("start", IntegerType(), "its first character in the response, from 0"),
-        column("end", IntegerType(), "the first character after it"),
-        column(
-            "source_start", IntegerType(), "first character of the place in the segment; null for none", nullable=True
-        ),
-        column("source_end", IntegerType(), "first character after that place; null for none", nullable=True),
-        column("score", DoubleType(), "share of the sentence's content words that the place has, by weight, 0 to 1"),
-        column("missing", ArrayType(StringType(), False), "numbers, dates, URLs and names that the segment lacks"),
+        column("sentence", StringType(), "a sentence of the response", nullable=True),
+        column("start", IntegerType(), "its first character in the response, from 0", nullable=True),
+        column("end", IntegerType(), "the first character after it", nullable=True),
+        column("source_start", IntegerType(), "first character of the place in the segment, if any", nullable=True),
+        column("source_end", IntegerType(), "first character after that place, if any", nullable=True),
+        column("score", DoubleType(), "share of its content words, by weight, that its places have", nullable=True),
+        column("missing", ArrayType(StringType()), "numbers, dates, URLs and names the segment lacks", nullable=True),
         column("is_supported", BooleanType(), "null for a sentence that claims nothing", nullable=True),
     ]
 )
@@ -227,7 +225,7 @@ REWRITES = Table(
             ),
             column(
                 "supports",
-                ArrayType(SUPPORT, False),
+                ArrayType(SUPPORT),
                 "the sentences of the response, each with the span of the segment that supports it best",
                 nullable=True,
             ),

@@ -9,13 +9,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
-from transforms.rewriting.grounding import grounding, unsupported_share
-from transforms.rewriting.rewrites import UNPARSED, parsed, rejection
 
 from schemas.gold import CURATED
 from schemas.silver import REWRITES
 from transforms.prompting.prompts import REWRITE
 from transforms.prompting.requests import refusal, rejected_if_refused
+from transforms.rewriting.grounding import grounding, unsupported_share
+from transforms.rewriting.rewrites import UNPARSED, parsed, rejection
 
 PARSER = "rewrites/1"
 READ = ("response", "unsupported_share", "supports", "drop_reason")
