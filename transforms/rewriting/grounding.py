@@ -12,10 +12,10 @@ is a name. Names are told by their capitals, so in German, which capitalises nou
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice, pairwise
-from math import log
+from math import fsum, log
 from typing import NamedTuple
 
 from rapidfuzz import process
@@ -48,7 +48,9 @@ MIN_FUZZY = 5
 MAX_BUCKET = 200
 """Words of a segment with the same two first letters that are compared, to bound the time."""
 LEAST_WEIGHT = 0.25
+"""Weight of a word that the segment repeats throughout; one that it has once or lacks weighs 1."""
 LABEL_CHARS = 60
+"""Greatest length of a label before a colon, whose capitals name nobody."""
 STEP = re.compile(r"^\W*(?:step|tip|part) \d{1,2}\b", re.IGNORECASE)
 """A label that counts the answer's parts."""
 LABEL = re.compile(r"\W*\*\*(?:[^*\n]{1,60}:\*\*|[^*\n]{1,60}\*\*:)(?=.*\w)")
@@ -152,13 +154,13 @@ class _Source:
         claimed = facts(STEP.sub("", claim.text))
         label = LABEL.match(claimed.rest)
         said = words(claimed.rest[label.end() if label else 0 :])
-        content = {stem(word) for word in (folded(word) for word, _ in said) if _is_content(word)}
+        content = dict.fromkeys(stem(word) for word in (folded(word) for word, _ in said) if _is_content(word))
         matched = {word: known for word in content if (known := self._match(word)) is not None}
         weights = {known: self._weight(known) for known in matched.values()}
         places = list(self._places(weights, 1 + len(content) // WORDS_PER_PLACE))
         held = {known for place in places for known in place.words}
-        total = sum(weights[matched[word]] if word in matched else 1.0 for word in content)
-        score = sum(weights[known] for word, known in matched.items() if known in held) / total if total else 1.0
+        total = fsum(weights[matched[word]] if word in matched else 1.0 for word in content)
+        score = fsum(weights[known] for word, known in matched.items() if known in held) / total if total else 1.0
         best = places[0] if places else None
         missing = (*self.facts.lacking(claimed), *self._missing_names(claim._replace(text=claimed.rest), names, best))
         verdict = not missing and score >= SUPPORTED if missing or _claims(claim, content) else None
@@ -191,8 +193,8 @@ class _Source:
         held: set[str] = set()
 
         def gain(place: _Place) -> tuple[float, int]:
-            """Of places that add as much, the shortest is the best."""
-            return sum(weights[known] for known in place.words - held), place.start - place.end
+            """Of places that add as much, the shortest is the best. The sum does not depend on the order of a set."""
+            return fsum(weights[known] for known in place.words - held), place.start - place.end
 
         for number in range(min(n_places, MAX_PLACES)):
             best = max(windows, key=gain, default=None)
@@ -256,7 +258,7 @@ def _is_content(word: str) -> bool:
     return len(word) > 1 and word not in FUNCTION_WORDS and word not in TALK and not word.isdigit()
 
 
-def _claims(claim: Sentence, content: set[str]) -> bool:
+def _claims(claim: Sentence, content: Collection[str]) -> bool:
     """Return whether a sentence says something that can be true or false of the segment's matter."""
     if claim.kind == "header" or not content:
         return False
