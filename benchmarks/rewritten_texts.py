@@ -314,3 +314,30 @@ percentage yield, which includes the effect of compounding.""",
         ),
     ),
 )
+
+FREE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        """# How do noise-cancelling headphones work?
+
+Active noise-cancelling headphones have tiny microphones on the outside of each ear cup that listen to the sounds \
+around you. A chip inside the headphones analyses the waveform of that sound and creates a second waveform that is its \
+exact mirror image. When both are played together, the peaks of one line up with the troughs of the other and they \
+cancel each other out. This is called destructive interference.
+
+The technique works best with steady low-pitched sounds such as the drone of an aircraft engine or the hum of an air \
+conditioner. Sudden, high-pitched sounds like a baby crying or a dog barking are harder to cancel, because the chip \
+has less time to react. That is why most models also rely on thick padding to block high frequencies passively. The \
+electronics need power, so a pair usually lasts between 20 and 40 hours on a charge.""",
+        (
+            "**Listening**: Small microphones on the outside of the ear cups pick up ambient sound.",
+            "**Processing**: An onboard chip examines the sound wave and generates an inverted copy of it.",
+            "**Cancellation**: When the two waves play at the same time, peaks meet troughs and the noise disappears.",
+            "Physicists call this destructive interference.",
+            "This approach is most effective against constant, low-frequency noise, like airplane engines.",
+            "It struggles with abrupt, high-pitched noises, for instance a crying baby or a barking dog.",
+            "To compensate, many models use thick padding that blocks high frequencies passively.",
+            "Keep in mind that the electronics require power; expect roughly 20 to 40 hours per charge.",
+        ),
+    ),
+)
+"""A text with sentences that say the same in words of the rewriter's choice."""

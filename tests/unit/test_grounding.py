@@ -136,6 +136,15 @@ def test_a_bold_sentence_is_a_claim_and_a_step_number_is_none() -> None:
     assert verdicts("Step 7: a toll pays for its upkeep.") == [True]
 
 
+def test_a_label_is_no_part_of_the_claim() -> None:
+    assert verdicts("- **Financing matters:** a toll pays for upkeep.\n- **Upkeep**: a toll pays for it.") == [
+        True,
+        True,
+    ]
+    assert only("**Financing matters now:** a toll pays.").score == 1
+    assert verdicts("**Upkeep:** since 1999, a toll pays for it.\n**Upkeep and toll:** elves do it.") == [False, False]
+
+
 def test_places_are_of_the_response_and_the_segment() -> None:
     response = "Sure!\n\n1. A toll pays for upkeep.\n2. Brunel died early. It is green.\n```\nopen --year 1864\n```"
     supports = grounding(BRIDGE, response)
@@ -243,7 +252,7 @@ def test_another_fact(source: str, claim: str) -> None:
 
 
 def test_sentences_keep_abbreviations_and_split_lines() -> None:
-    text = "# Head\n\nDr. Smith, e.g. J. Smith, left. He came!\n- one\n2) two\n> three\n| a | b |\n**Label**\n"
+    text = "# Head\n# \n- \n\nDr. Smith, e.g. J. Smith, left. He came!\n- one\n2) two\n> three\n| a | b |\n**Label**\n"
     assert [(s.text, s.kind) for s in sentences(text)] == [
         ("Head", "header"),
         ("Dr. Smith, e.g. J. Smith, left.", "prose"),

@@ -122,6 +122,7 @@ class KnownFacts:
     def __init__(self, source: str) -> None:
         """Read the facts of the source."""
         found = facts(source)
+        self.rest = found.rest
         self.numbers = {value for number in found.numbers for reading in number.readings for value in reading} | {"1"}
         for m in NUMBER.finditer(source):
             self.numbers |= {_canonical(part) for part in re.split(rf"[{SPACES},]", m["digits"]) if part}

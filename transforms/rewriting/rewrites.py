@@ -10,12 +10,14 @@ from transforms.pages.language import identify_prose
 from transforms.prompting.prompts import CLOSING, OPENING
 from transforms.rewriting.grounding import Support, grounding, unsupported_share
 
+PARSER = "rewrites/1"
+"""Version of what this package does with a reply: parsing, reasons and grounding."""
 UNPARSED = "unparsed"
 REASONS = ("unchanged", "refusal", "too_short", "too_long", "language", "mentions_source", "ungrounded")
 """In the order of application: the first that holds is the reason."""
 
 # Without bounds, whose automaton would be large: the token limit ends an endless answer. [[ cannot stand inside.
-BETWEEN_MARKERS = rf"{re.escape(OPENING)}\n(?:[^\s\[]|\[[^\[])(?:[^\[]|\[[^\[])*\n{re.escape(CLOSING)}"
+BETWEEN_MARKERS = rf"{re.escape(OPENING)}\n(?:[^\[ \n]|\[[^\[])(?:[^\[]|\[[^\[])*\n{re.escape(CLOSING)}"
 """The constraint under which a rewriter without markers is asked again."""
 
 # Control tokens of chat templates: ChatML and Llama 3, DeepSeek, Llama 2, Gemma; and an end token at the end.

@@ -91,7 +91,9 @@ def _sentences_of_prose(text: str, start: int, end: int) -> Iterator[Sentence]:
         line = text[first:last]
         mark = LINE_MARK.match(line)
         at = mark.end() if mark else 0
-        if line.lstrip().startswith("|"):
+        if line[at:].isspace() or at == len(line):
+            continue
+        if line[at] == "|":
             kind: Kind = "row"
         else:
             kind = "header" if (mark and mark[1]) or BOLD_LINE.fullmatch(line, at) else "prose"
