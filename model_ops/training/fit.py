@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch._dynamo.exc import TorchDynamoException
 from transformers import TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
@@ -151,7 +152,11 @@ def _arguments(settings: TrainingSettings, out: Path, mode: Recomputed, *, evalu
 
 
 def _train(trainer: CompletionTrainer) -> dict[str, float]:
-    """Train, and return the training loss and, with held-out examples, their losses before and after."""
+    """Train, and return the training loss and, with held-out examples, their losses before and after.
+
+    Raises:
+        TrainingError: the training diverges, or its layers cannot be compiled.
+    """
     start = trainer.checkpoints.start
     if start:
         folder, facts = start
@@ -162,7 +167,12 @@ def _train(trainer: CompletionTrainer) -> dict[str, float]:
                 facts.n_processes,
                 trainer.args.world_size,
             )
-    losses = {"train_loss": trainer.train(resume_from_checkpoint=str(start[0]) if start else None).training_loss}
+    try:
+        done = trainer.train(resume_from_checkpoint=str(start[0]) if start else None)
+    except TorchDynamoException as error:
+        first_line = str(error).partition("\n")[0]
+        raise TrainingError(f"the layers cannot be compiled: {first_line}; set finetune.compile to false") from error
+    losses = {"train_loss": done.training_loss}
     if trainer.eval_dataset:
         # No separate call of evaluate() before: it would leave the training without gradients shared over processes.
         losses["dev_loss_before"] = next(e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e)

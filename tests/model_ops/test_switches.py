@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 
 import torch
 from safetensors.torch import load_file
+from torch._dynamo.exc import TorchDynamoException
 from transformers import AutoModelForCausalLM
 
 from model_ops.train import Training, main, run
@@ -68,6 +69,19 @@ def test_compiled_layers_train_alike_and_continue_exactly(training: Training, ki
         assert ours[metric] == pytest.approx(theirs[metric], abs=1e-4), metric
     killed_and_continued(killed, kill)
     assert same_model(killed, compiled)
+
+
+def test_layers_that_cannot_be_compiled_are_an_error_of_one_sentence(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first call fails, e.g. where Python's header files are missing."""
+
+    def failing(trainer: Any, *_: Any) -> None:
+        raise TorchDynamoException("fatal error: Python.h: No such file\nand a hundred lines more")
+
+    monkeypatch.setattr(CompletionTrainer, "training_step", failing)
+    with pytest.raises(TrainingError, match=r"compiled: fatal error: Python.h: No such file; set finetune.compile to"):
+        run(training)
 
 
 @has_bitsandbytes

@@ -4,10 +4,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs.recipe.config import Finetune
+from jobs.finetune import by_hand
+from jobs.recipe.config import Finetune, Recipe
 from model_ops.training.settings import ADDED, SPEED_ONLY, TrainingError, TrainingSettings, parse_settings
 
 GIVEN = Finetune(method="lora", batch_size=32, small_batch_size=8, micro_batch_size=4).settings("forward", 1)
+
+
+def recipe(**changes: Any) -> Recipe:
+    return Recipe.model_validate({"name": "x", "base_model": "m"} | changes)
 
 
 def test_the_recipe_gives_exactly_these_settings() -> None:
@@ -56,6 +61,16 @@ def test_the_recipe_rejects_settings_that_exclude_each_other(changes: dict[str, 
         Finetune.model_validate({"method": "lora"} | changes)
     with pytest.raises(TrainingError, match=message):
         parse_settings(json.dumps(GIVEN | changes))
+
+
+def test_weights_are_shared_by_processes_that_a_person_starts() -> None:
+    with pytest.raises(ValidationError, match='launcher = "local" starts one: set launcher to "external"'):
+        Finetune(sharding="full")
+    shared = recipe(finetune={"sharding": "full", "launcher": "external"})
+    assert by_hand(["/bin/python", "-m", "model_ops.train"], recipe()) == "python -m model_ops.train"
+    assert by_hand(["/bin/python", "-m", "model_ops.train"], shared) == (
+        "accelerate launch --num_processes N -m model_ops.train"
+    )
 
 
 @pytest.mark.parametrize(("flag", "mode"), [(True, "full"), (False, "none"), ("selective", "selective")])
