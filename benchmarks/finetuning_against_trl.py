@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.finetuning_against_trl", description=__doc__)
     parser.add_argument("model", type=Path, help="folder of a model")
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--batch", type=int, default=8, help="examples per step")
+    parser.add_argument("--batch", type=int, default=4, help="examples per step")
     parser.add_argument("--micro-batch", type=int, default=4)
     parser.add_argument("--longest", type=int, default=512, help="maximum length of an example in tokens")
     parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16")

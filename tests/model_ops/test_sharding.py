@@ -1,6 +1,7 @@
 """Processes that share the weights train the model that one process trains, and their files are the same."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,26 @@ pytestmark = pytest.mark.model
 
 ROOT = str(Path(__file__).parents[2])
 MEASURED = ("train_loss", "dev_loss_before", "dev_loss", "steps", "tokens")
+
+
+NOTED = """
+import sys
+from model_ops.train import main
+from model_ops.training.completion_trainer import CompletionTrainer
+
+save = CompletionTrainer._save_optimizer_and_scheduler
+
+def noting(trainer, folder):
+    moments = [v for state in trainer.optimizer.state.values() for v in state.values() if v.ndim]
+    for name, tensors in (("weights", [*trainer.model.parameters()]), ("moments", moments)):
+        held, whole = (sum(map(numel, tensors)) for numel in (lambda t: t.to_local().numel(), lambda t: t.numel()))
+        print(f"{name} held: {held / whole:.2f}", file=sys.stderr)
+    save(trainer, folder)
+
+CompletionTrainer._save_optimizer_and_scheduler = noting
+sys.exit(main())
+"""
+"""Runs the trainer, and says at each checkpoint which part of the weights and moments the process holds."""
 
 
 @pytest.fixture
@@ -66,12 +87,16 @@ def require_alike(training: Training, other: Training, within: float) -> None:
     [{"method": "lora"}, {"method": "full", "epochs": 12.0, "learning_rate": 3e-3, "final_learning_rate": 1e-3}],
     ids=["adapters", "all weights"],
 )
-def test_two_processes_with_half_the_weights_train_as_one(training: Training, changes: dict[str, Any]) -> None:
+def test_two_processes_with_half_the_weights_train_as_one(
+    training: Training, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    (tmp_path / "noted.py").write_text(NOTED)
     alone = changed(training, "alone", **changes, dropout=0.0)
     shared = changed(training, "shared", **changes, dropout=0.0, sharding="full")
     run(alone)
-    done = launched(shared)
+    done = launched(shared, str(tmp_path / "noted.py"))
     assert done.returncode == 0, done.stderr
+    assert set(re.findall("(weights|moments) held: (.*)", done.stderr)) == {("weights", "0.50"), ("moments", "0.50")}
     manifest = read_manifest(shared.out)
     assert manifest.n_processes == 2
     assert manifest.reference or changes["method"] == "lora", "adapters of rank 4 have no clear answer to compare"
