@@ -19,6 +19,7 @@ from model_ops.training import fit as fit_module
 from model_ops.training import switches
 from model_ops.training.checkpoints import check_trained_model, read_manifest
 from model_ops.training.completion_trainer import CompletionTrainer
+from model_ops.training.layers import decoder_layers
 from model_ops.training.settings import TrainingError
 from tests.model_ops.killing import Killed
 from tests.model_ops.test_resume import same_model, training_of
@@ -69,6 +70,11 @@ def test_compiled_layers_train_alike_and_continue_exactly(training: Training, ki
         assert ours[metric] == pytest.approx(theirs[metric], abs=1e-4), metric
     killed_and_continued(killed, kill)
     assert same_model(killed, compiled)
+
+
+def test_a_model_of_unknown_layers_is_refused() -> None:
+    with pytest.raises(TrainingError, match="Linear has no decoder layers in transformers' form; set finetune"):
+        decoder_layers(torch.nn.Linear(1, 1))
 
 
 def test_layers_that_cannot_be_compiled_are_an_error_of_one_sentence(
