@@ -154,6 +154,15 @@ class Finetune(TrainingSettings, Section):
         {}, description="epochs of single models, e.g. {forward-1 = 1.0}; other models use epochs"
     )
 
+    @model_validator(mode="after")
+    def _starts_enough_processes(self) -> Self:
+        if self.sharding == "full" and self.launcher == "local":
+            raise ValueError(
+                'sharding = "full" needs several processes, and launcher = "local" starts one: '
+                'set launcher to "external"'
+            )
+        return self
+
     def settings(self, direction: Direction, iteration: int) -> dict[str, Any]:
         """Return the settings of one model's training in the trainer's form, with the epochs of this model."""
         values = self.model_dump(mode="json", include=set(TrainingSettings.model_fields))

@@ -13,7 +13,7 @@ from jobs.recipe.prompts import read_set
 from jobs.recipe.scoring import ScorerName
 from jobs.recipe.section import digest
 from model_ops.training.checkpoints import check_model_folder, digest_of, file_digests, first_digest
-from model_ops.training.settings import SPEED_ONLY
+from model_ops.training.settings import result_settings
 from transforms.dedup import duplicates, signatures
 from transforms.evaluation import figures, harness, held_out, judgements
 from transforms.pages import segments
@@ -145,8 +145,7 @@ def training_digest(recipe: Recipe, direction: Direction, iteration: int) -> str
 
 def training_digests(recipe: Recipe, direction: Direction, iteration: int) -> tuple[str, ...]:
     """Return `training_digest`, and the digest that release 0.2.0 made of the same settings; either one is valid."""
-    given = recipe.finetune.settings(direction, iteration)
-    settings = {name: value for name, value in given.items() if name not in SPEED_ONLY}
+    settings = result_settings(recipe.finetune.settings(direction, iteration))
     return tuple(digest([settings, base_digest]) for base_digest in base_digests(recipe.base_model))
 
 
