@@ -79,4 +79,9 @@ class Curate(Section):
     gates: dict[ScorerName, float] = Field(
         {}, description="minimum scores of every kept pair by other scorers, e.g. {expected = 1.5}"
     )
+    max_leak: Annotated[float, Field(ge=0, le=1)] | Literal["seed"] | None = Field(
+        None,
+        description="largest share, 0 to 1, of an instruction's words in runs of four that its response repeats; "
+        "seed: the share that 99 % of the seed pairs do not exceed; unset: no limit",
+    )
     min_rows: int = Field(1, ge=0, description="fewer kept pairs stop the run with exit code 3")

@@ -106,6 +106,7 @@ SELECT pairs.*, score, threshold,
 FROM pairs LEFT JOIN scored USING (pair_id)
 """
 """The verdict of curation on each pair, apart from the gates; `test_counting` compares it with `select_curated`."""
+BY_SCORE = ("overlap", "unscored", "below_threshold")
 REJECTED = f"""
 SELECT * REPLACE (coalesce(drop_reason, $gate) AS drop_reason) FROM ({JUDGED})
 WHERE pair_id NOT IN (SELECT pair_id FROM ({KEPT}))
@@ -146,7 +147,7 @@ def curation(subject: Experiment, newest: Row) -> dict[str, Any]:
 def _gate(subject: Experiment) -> str:
     """Return the gate that dropped pairs in the last curation, by its row account; `gate` if none or several did."""
     dropped = [run["dropped"] for run in subject.runs if run["job"] == "curate" and run["n_in"]]
-    gates = [reason for reason in (dropped[-1] if dropped else {}) if reason.startswith("gate_")]
+    gates = [reason for reason in (dropped[-1] if dropped else {}) if reason not in BY_SCORE]
     return gates[0] if len(gates) == 1 else "gate"
 
 

@@ -17,10 +17,11 @@ SCORES = {  # candidate -> scorer -> score
     "d": {"rubric": 2.0, "expected": 3.0},
     "e": {"expected": 5.0},
 }
+TEXTS: dict[str, tuple[str, str]] = {}  # candidate -> instruction and response
 
 
 def curated(spark: SparkSession, overlaps: Sequence[str] = (), **choice: object) -> dict[str, str | None]:
-    rows = [(c, f"i{c}", f"r{c}", "backtranslated", "M", f"s{c}", f"u{c}") for c in SCORES]
+    rows = [(c, *TEXTS.get(c, (f"i{c}", f"r{c}")), "backtranslated", "M", f"s{c}", f"u{c}") for c in SCORES]
     columns = "pair_id string, instruction string, response string, origin string, model_id string, segment_id string, url string"
     values = [(c, "m0", scorer, score, "ok", "d") for c, by in SCORES.items() for scorer, score in by.items()]
     values += [
@@ -62,6 +63,20 @@ def test_gate_comes_before_the_threshold(spark: SparkSession) -> None:
 def test_top_fraction_counts_what_passes_the_gates(spark: SparkSession) -> None:
     found = curated(spark, threshold=None, top_fraction=0.5, gates={"expected": 2.0})
     assert {c for c, reason in found.items() if reason is None} == {"a", "c"}
+
+
+def test_a_leak_is_a_gate(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "one two three four five six seven eight nine ten eleven twelve"
+    monkeypatch.setattr("tests.transforms.test_curation.TEXTS", {"a": (told, f"It is {told}."), "b": (told, told[:18])})
+    kept = {"c": "below_threshold", "d": "below_threshold", "e": "unscored"}
+    assert curated(spark) == {"a": None, "b": None} | kept
+    assert curated(spark, max_leak=1.0) == {"a": None, "b": None} | kept, "the limit itself is kept"
+    assert curated(spark, max_leak=0.9, gates={"expected": 5.0}) == {
+        "a": "leaked", "b": "gate_expected", "c": "gate_expected", "d": "gate_expected", "e": "unscored",
+    }  # fmt: skip
+    assert curated(spark, max_leak=0.3)["b"] == "leaked"
+    best = curated(spark, max_leak=0.9, threshold=None, top_fraction=0.3)
+    assert (best["b"], best["c"]) == (None, "below_threshold"), "a top fraction of what passes"
 
 
 def test_overlapping_pairs_are_dropped_before_the_quantile(spark: SparkSession) -> None:

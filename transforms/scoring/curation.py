@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas.gold import CURATED
+from transforms.scoring.leaks import leak_of
 from transforms.scoring.ranks import percent_ranks, quantile
 from transforms.scoring.scores import made_by
 
@@ -18,7 +19,8 @@ class Selection:
     `methods` gives for each scorer and gate the model and method digest whose scores count. The score of
     a single scorer is used directly; several are combined by their mean percentile rank (0 to 1) over the
     pairs that all of them scored. `gates` are minimum scores of other scorers. With `top_fraction` the
-    threshold is the score that this fraction of the pairs that pass the gates reaches.
+    threshold is the score that this fraction of the pairs that pass the gates reaches. `max_leak` is a gate on
+    the `leak` of a pair's instruction.
     """
 
     scorers: Sequence[str]
@@ -26,6 +28,7 @@ class Selection:
     threshold: float | None = None
     top_fraction: float | None = None
     gates: Mapping[str, float] = field(default_factory=dict)
+    max_leak: float | None = None
 
     @property
     def needed(self) -> list[str]:
@@ -39,11 +42,14 @@ def select_curated(
     """Return rows of `gold.curated`, and dropped pairs with `drop_reason`; `facts` are columns that all rows share.
 
     `pairs` carry `segment_id` and `url`; `overlaps` lists the segments that share text with seed or evaluation
-    data. Reasons: `overlap`, `unscored`, `gate_<scorer>`, `below_threshold`.
+    data. Reasons: `overlap`, `unscored`, `leaked`, `gate_<scorer>`, `below_threshold`.
     """
     overlapping = overlaps.select("segment_id", F.lit(True).alias("overlaps")).distinct()
     pairs = pairs.join(overlapping, "segment_id", "left")
-    clean = pairs.where("overlaps IS NULL").select("pair_id")
+    leaked = F.lit(False)
+    if selection.max_leak is not None:
+        leaked = leak_of(F.col("instruction"), F.col("response")) > selection.max_leak
+    clean = pairs.where("overlaps IS NULL").select("pair_id", leaked.alias("leaked"))
     scored = _thresholded(_scored(scores, clean, selection), selection)
     reason = (
         F.when(F.col("overlaps"), "overlap")
@@ -62,12 +68,11 @@ def _scored(scores: DataFrame, clean: DataFrame, selection: Selection) -> DataFr
     """Return the `clean` pairs that have every score, with the `score` that counts and the first `gate` they fail."""
     rated = made_by(scores, selection.methods).where("status = 'ok' AND NOT isnan(score)")  # NaN sorts as the highest
     rated = rated.join(clean, "pair_id", "left_semi")  # also removes the pairs of the judge check
-    wide = rated.groupBy("pair_id").pivot("scorer", [*selection.needed]).agg(F.first("score"))
+    wide = rated.groupBy("pair_id").pivot("scorer", [*selection.needed]).agg(F.first("score")).join(clean, "pair_id")
     complete = " AND ".join(f"`{name}` IS NOT NULL" for name in selection.needed)
     fails = [F.when(F.col(name) < minimum, F.lit(f"gate_{name}")) for name, minimum in selection.gates.items()]
-    gate = F.coalesce(*fails) if fails else F.lit(None).cast("string")
     complete_ones = _with_score(wide.where(complete), selection.scorers)
-    return complete_ones.withColumn("gate", gate)
+    return complete_ones.withColumn("gate", F.coalesce(F.when(F.col("leaked"), "leaked"), *fails))
 
 
 def _with_score(scored: DataFrame, scorers: Sequence[str]) -> DataFrame:
