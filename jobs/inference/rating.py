@@ -60,8 +60,13 @@ class _Rater:
         """Score all pairs by one scorer; ask again, with the next sampling, where an answer could not be read."""
         scorer = SCORERS[name]
         if isinstance(scorer, ModelFreeScorer):
-            digest = scores_digest(self.recipe, name)
-            return computed_scores(pairs, scorer=scorer, model_id=self.model(name).model_id, method_digest=digest)
+            return computed_scores(
+                pairs,
+                scorer=scorer,
+                seed=self.recipe.score_candidates.random_seed,
+                model_id=self.model(name).model_id,
+                method_digest=scores_digest(self.recipe, name),
+            )
         *samplings, last_sampling = scorer.kind.samplings(self.recipe.score_candidates)
         rated = []
         for sampling in samplings:

@@ -54,7 +54,7 @@ def scores_digest(recipe: Recipe, name: ScorerName) -> str:
     """
     scorer, settings = SCORERS[name], recipe.score_candidates
     if isinstance(scorer, ModelFreeScorer):
-        return digest([scorer.name, scorer.version])
+        return digest([scorer.name, scorer.version, *([settings.random_seed] if scorer.seeded else [])])
     kind_settings = [type(scorer.kind).__name__, scorer.kind.samplings(settings), scorer.kind.samples(settings)]
     tag = recipe.build_training_examples.inference_tag if scorer.tagged else ""
     return digest([asdict(scorer), kind_settings, tag, scores.PARSER])

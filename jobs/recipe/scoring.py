@@ -37,6 +37,7 @@ class ScoreCandidates(Section):
         "without a readable score",
     )
     rationale_chars: int = Field(1200, ge=1, description="longest rationale of a written rating, in characters")
+    random_seed: str = Field("humpback", description="seed of the hash that the scorer random rates by")
 
     @model_validator(mode="after")
     def _require_temperature(self) -> Self:

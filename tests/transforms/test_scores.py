@@ -4,6 +4,7 @@ import json
 import math
 import random
 from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
 from typing import Literal
 
 import pandas as pd
@@ -181,12 +182,15 @@ def test_scorers_without_a_model_rate_every_pair_on_their_scale(spark: SparkSess
     frame, found = spark.createDataFrame(pairs, PAIRS), {}
     for name, scorer in SCORERS.items():
         if isinstance(scorer, ModelFreeScorer):
-            rows = computed_scores(frame, scorer=scorer, model_id="m", method_digest="d").collect()
+            rows = computed_scores(frame, scorer=scorer, seed="s", model_id="m", method_digest="d").collect()
             found[name] = {row.pair_id: row.score for row in rows}
             assert {(r.status, r.scorer, r.model_id, r.parser, *r.request_ids) for r in rows} == {
                 ("ok", name, "m", scorer.version)
             }
             assert all(row.scale_low <= row.score <= row.scale_high for row in rows)
+    assert found["random"] == {
+        pair[0]: int(sha256(f"s:{pair[0]}".encode()).hexdigest()[:13], 16) / 2**52 for pair in pairs
+    }
     assert found["leak_free"] == {"a": pytest.approx(1 - 5 / 12), "b": 1.0, "c": 1.0}
 
 

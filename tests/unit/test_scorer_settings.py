@@ -8,7 +8,7 @@ from jobs.recipe.config import Recipe
 from jobs.recipe.digests import candidates_digest, scores_digest
 from transforms.scoring.scorers import SCORERS
 
-WRITTEN, MODEL_FREE = {"rubric", "additive"}, {"leak_free"}
+WRITTEN, MODEL_FREE = {"rubric", "additive"}, {"leak_free", "random"}
 MINIMAL = {"name": "x", "base_model": "m"}
 
 
@@ -25,6 +25,7 @@ def recipe(**sections: Any) -> Recipe:
         ({"score_candidates": {"temperature": 0.0, "rationale_chars": 90}}, WRITTEN),
         ({"score_candidates": {"constrain": "unparsed"}}, WRITTEN),
         ({"build_training_examples": {"seed_tag": "Another."}}, {"likelihood_gain", "ending"}),
+        ({"score_candidates": {"random_seed": "2"}}, {"random"}),
     ],
 )
 def test_a_setting_changes_the_digests_of_dependent_scores(sections: dict[str, Any], stale: set[str]) -> None:

@@ -46,12 +46,14 @@ class Scorer:
 class ModelFreeScorer:
     """One way to rate a pair without a model: a column over `pair_id`, `instruction` and `response`, 0 to 1.
 
-    Its rows carry the id of the model that the other scorers ask, since a model's scores are read by its id.
+    `score` takes the recipe's `random_seed`, which counts if the scorer is `seeded`. Its rows carry the id of the
+    model that the other scorers ask, since a model's scores are read by its id.
     """
 
     name: str
     version: str
-    score: Callable[[], Column]
+    score: Callable[[str], Column]
+    seeded: bool = False
     scale: ClassVar[tuple[float, float]] = (0.0, 1.0)
     direction: ClassVar[Literal["forward"]] = "forward"
 
@@ -60,8 +62,14 @@ class ModelFreeScorer:
         return 0
 
 
-def _leak_free() -> Column:
+def _leak_free(_: str) -> Column:
     return 1 - leak_of(F.col("instruction"), F.col("response"))
+
+
+def _random(seed: str) -> Column:
+    """Return a number from 0 to below 1, all equally likely: the first 52 bits of a hash."""
+    digest = F.sha2(F.concat_ws(":", F.lit(seed), "pair_id"), 256)
+    return F.conv(F.substring(digest, 1, 13), 16, 10).cast("double") / 2**52
 
 
 SCORERS: dict[str, Scorer | ModelFreeScorer] = {
@@ -74,6 +82,7 @@ SCORERS: dict[str, Scorer | ModelFreeScorer] = {
         Scorer("ending", FORWARD, Ending()),
         Scorer("backward_gain", BACKWARD, Likelihood(), direction="backward"),
         ModelFreeScorer("leak_free", METHOD_VERSION, _leak_free),
+        ModelFreeScorer("random", "random/1", _random, seeded=True),
     )
 }
 

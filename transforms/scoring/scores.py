@@ -64,7 +64,9 @@ def scores_from(
     )
 
 
-def computed_scores(pairs: DataFrame, *, scorer: ModelFreeScorer, model_id: str, method_digest: str) -> DataFrame:
+def computed_scores(
+    pairs: DataFrame, *, scorer: ModelFreeScorer, seed: str, model_id: str, method_digest: str
+) -> DataFrame:
     """Return the rows of `scores_from` for a scorer that asks no model; `model_id` is the model of its direction."""
     low, high = scorer.scale
     return pairs.select(
@@ -72,7 +74,7 @@ def computed_scores(pairs: DataFrame, *, scorer: ModelFreeScorer, model_id: str,
         "pair_id",
         F.lit(model_id).alias("model_id"),
         F.lit(scorer.name).alias("scorer"),
-        scorer.score().alias("score"),
+        scorer.score(seed).alias("score"),
         F.lit(low).alias("scale_low"),
         F.lit(high).alias("scale_high"),
         F.lit("ok").alias("status"),
