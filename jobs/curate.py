@@ -43,6 +43,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         top_fraction=config.top_fraction,
         gates=config.gates,
         max_leak=_max_leak(lake, recipe),
+        per_segment=config.per_segment,
     )
     curated = select_curated(
         pairs(lake, methods, models["backward"].model_id).join(urls, "segment_id"),

@@ -61,8 +61,13 @@ def scores_digest(recipe: Recipe, name: ScorerName) -> str:
 
 
 def candidates_digest(recipe: Recipe) -> str:
-    """Return the `method_digest` of this recipe's rows in `silver.candidates`: prompt, sampling and parser."""
-    return digest([asdict(BACKWARD), candidate_sampling(recipe), candidates.PARSER])
+    """Return the `method_digest` of this recipe's rows in `silver.candidates`: prompt, sampling and parser.
+
+    The number of samples is a part of it if there are several, so that rows of other samples do not count.
+    """
+    samples = recipe.generate_candidates.samples
+    several = [samples] if samples > 1 else []
+    return digest([asdict(BACKWARD), candidate_sampling(recipe), candidates.PARSER, *several])
 
 
 def candidate_sampling(recipe: Recipe) -> dict[str, float]:

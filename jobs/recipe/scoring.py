@@ -85,4 +85,9 @@ class Curate(Section):
         description="largest share, 0 to 1, of an instruction's words in runs of four that its response repeats; "
         "seed: the share that 99 % of the seed pairs do not exceed; unset: no limit",
     )
+    per_segment: int | None = Field(
+        None,
+        ge=1,
+        description="most candidates of one segment to keep, the best of those that pass the gates; unset: all",
+    )
     min_rows: int = Field(1, ge=0, description="fewer kept pairs stop the run with exit code 3")
