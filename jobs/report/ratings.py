@@ -145,7 +145,7 @@ def curation(subject: Experiment, newest: Row) -> dict[str, Any]:
 
 
 def _gate(subject: Experiment) -> str:
-    """Return the gate that dropped pairs in the last curation, by its row account; `gate` if none or several did."""
+    """Return the gate, leak limit included, that dropped pairs in the last curation; `gate` if none or several did."""
     dropped = [run["dropped"] for run in subject.runs if run["job"] == "curate" and run["n_in"]]
     gates = [reason for reason in (dropped[-1] if dropped else {}) if reason not in BY_SCORE]
     return gates[0] if len(gates) == 1 else "gate"
