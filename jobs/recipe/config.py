@@ -222,7 +222,7 @@ class Inference(Section):
 
 
 class GenerateCandidates(Section):
-    """Self-augmentation: the backward model writes one instruction per segment."""
+    """Self-augmentation: the backward model writes instructions for the segments."""
 
     n_segments: int | None = Field(
         None, ge=1, description="number of segments of the pool to use, in the order of drawing; unset: all"
@@ -231,6 +231,15 @@ class GenerateCandidates(Section):
     temperature: float = Field(0.7, ge=0, description="sampling temperature (paper, section 3.1)")
     top_p: float = Field(0.9, gt=0, le=1, description="nucleus sampling (paper, section 3.1)")
     max_tokens: int = Field(256, ge=1, description="longest instruction, in tokens")
+    samples: int = Field(
+        1, ge=1, description="instructions per segment; more than one needs a temperature (paper, section 3.1)"
+    )
+
+    @model_validator(mode="after")
+    def _require_temperature(self) -> Self:
+        if self.samples > 1 and not self.temperature:
+            raise ValueError("samples > 1 are identical at temperature 0; set temperature, e.g. 0.7")
+        return self
 
 
 class EvaluateModels(Section):

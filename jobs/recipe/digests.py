@@ -20,7 +20,7 @@ from transforms.pages import segments
 from transforms.prompting import candidates
 from transforms.prompting.prompts import BACKWARD, FORWARD, VERDICT
 from transforms.scoring import scores
-from transforms.scoring.scorers import SCORERS
+from transforms.scoring.scorers import SCORERS, ModelFreeScorer, asking
 
 
 def segments_digest(recipe: Recipe) -> str:
@@ -50,17 +50,25 @@ def duplicates_digest(recipe: Recipe) -> str:
 def scores_digest(recipe: Recipe, name: ScorerName) -> str:
     """Return the `method_digest` of one scorer's rows in `silver.scores`: prompt, sampling and parser.
 
-    The model with its chat template is not part of it; `model_id` identifies that.
+    A scorer that asks no model has a version instead. The model with its chat template is not part of the digest;
+    `model_id` identifies that.
     """
     scorer, settings = SCORERS[name], recipe.score_candidates
+    if isinstance(scorer, ModelFreeScorer):
+        return digest([scorer.name, scorer.version, *([settings.random_seed] if scorer.seeded else [])])
     kind_settings = [type(scorer.kind).__name__, scorer.kind.samplings(settings), scorer.kind.samples(settings)]
     tag = recipe.build_training_examples.inference_tag if scorer.tagged else ""
     return digest([asdict(scorer), kind_settings, tag, scores.PARSER])
 
 
 def candidates_digest(recipe: Recipe) -> str:
-    """Return the `method_digest` of this recipe's rows in `silver.candidates`: prompt, sampling and parser."""
-    return digest([asdict(BACKWARD), candidate_sampling(recipe), candidates.PARSER])
+    """Return the `method_digest` of this recipe's rows in `silver.candidates`: prompt, sampling and parser.
+
+    The number of samples is a part of it if there are several, so that rows of other samples do not count.
+    """
+    samples = recipe.generate_candidates.samples
+    several = [samples] if samples > 1 else []
+    return digest([asdict(BACKWARD), candidate_sampling(recipe), candidates.PARSER, *several])
 
 
 def candidate_sampling(recipe: Recipe) -> dict[str, float]:
@@ -96,7 +104,7 @@ def losses_digest(recipe: Recipe, pairs: Sequence[tuple[str, ...]]) -> str:
 
     `pairs` are ids and texts, in any order.
     """
-    scorer = SCORERS[held_out.SCORER]
+    scorer = asking(held_out.SCORER)
     tag = recipe.build_training_examples.inference_tag
     asked = [asdict(scorer.template), scorer.kind.samplings(recipe.score_candidates)[0], tag]
     return digest([asked, held_out.METHOD_VERSION, sorted(map(list, pairs))])
