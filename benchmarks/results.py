@@ -54,8 +54,19 @@ TITLES = {
     "benchmarks.server": "Model servers on a CPU: 135M, float32, eager, 64 requests open",
     "benchmarks.speculation": "Speculative decoding on a CPU: 135M, float32, eager, 8 requests open",
     "benchmarks.finetuning": "Training",
+    "benchmarks.finetuning_against_trl": "Training",
+    "benchmarks.finetuning_on_gpu": "Training",
+    "benchmarks.resume": "Training",
 }
 """First words of a command -> section of its figures."""
+
+PLANNED = {
+    "python -m benchmarks.finetuning_on_gpu m": "Adapters of a 7B model in packed rows of 4,096 tokens on one GPU, "
+    "and the switches `compile`, `kernels`, `quantization` and `optimizer` one at a time",
+    "python -m benchmarks.finetuning_against_trl demo/base": "Adapters of the demo's 135M model by our trainer and by "
+    "TRL's: speed, and the losses of 30 steps",
+}
+"""Command -> what it would measure; the page says so until a figure of the command is recorded."""
 
 HEADLINES = (
     "the demo from a fresh clone, packages cached, 120 segments and 100 held-out pairs",
@@ -118,8 +129,13 @@ class Figure:
     @property
     def title(self) -> str:
         """Section of the page, by the command."""
-        words = self.command.removeprefix("python -m ")
-        return next(title for start, title in TITLES.items() if re.match(rf"{re.escape(start)}(?!\w)", words))
+        return title_of(self.command)
+
+
+def title_of(command: str) -> str:
+    """Return the section of the page for a command."""
+    words = command.removeprefix("python -m ")
+    return next(title for start, title in TITLES.items() if re.match(rf"{re.escape(start)}(?!\w)", words))
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
@@ -201,6 +217,15 @@ def _sections(found: Sequence[Figure]) -> Iterator[str]:
             yield "| what | ours | peer | ratio | machine | commit | date |\n|---|---|---|---|---|---|---|"
             yield from map(_row, rows)
             yield ""
+        yield from _planned(title, commands)
+
+
+def _planned(title: str, commands: Sequence[str]) -> Iterator[str]:
+    """Name the benchmarks of a section that have no figures yet."""
+    for command, what in PLANNED.items():
+        is_measured = any(f"{other} ".startswith(f"{command} ") for other in commands)
+        if title_of(command) == title and not is_measured:
+            yield f"Not measured yet: {what}.\n\n```sh\n{command} --record\n```\n"
 
 
 def _row(figure: Figure) -> str:

@@ -30,7 +30,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """
     iteration = step.required_iteration
     models = judges(lake, recipe, iteration - 1)
-    curated = selected(lake, recipe, iteration, models, selection_of(recipe, models))
+    curated = selected(lake, recipe, iteration, models, selection_of(lake, recipe, models))
     if recipe.curate.response != "original":
         curated = with_rewrites(curated, current_rewrites(lake, recipe, iteration), recipe.curate.response)
     slice = {"experiment": recipe.name, "iteration": iteration}

@@ -43,7 +43,7 @@ from schemas.silver import KNOWN_SCORES, SEED_PAIRS
 from transforms.evaluation.held_out import EVALUATION, SCORER, Answers, Response, changes, losses
 from transforms.evaluation.likelihoods import likelihoods_from
 from transforms.scoring.answer_kinds import GIVEN
-from transforms.scoring.scorers import SCORERS
+from transforms.scoring.scorers import asking
 
 READS = (SEED_PAIRS, COMPLETIONS, PROMPTS, MODELS, BASE_MODELS, RELEASES, KNOWN_SCORES, JUDGEMENTS)
 WRITES = EVALUATIONS
@@ -128,7 +128,7 @@ def _held_out_rows(
 def _answers(lake: RunLake, recipe: Recipe, servers: Servers, model: Model, pairs: DataFrame) -> Answers:
     """Return each pair's response under a model, after sending the requests without an answer."""
     requests = _requests(recipe, servers, model, pairs)
-    completions = ask(lake, servers, model, requests, SCORERS[SCORER].template)
+    completions = ask(lake, servers, model, requests, asking(SCORER).template)
     rows = likelihoods_from(requests, completions).collect()
     return {row.subject_id: Response(row.logprob, row.tokens) for row in rows}
 

@@ -43,7 +43,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
         if recipe.finetune.launcher == "external":
             raise WaitingError(
                 f"{direction}-{iteration} waits for its training; on a machine that sees the lake and the base model, "
-                f"run: {shlex.join(['python', *command[1:]])} ; then copy {out} here and run the same humpback command "
+                f"run: {by_hand(command, recipe)} ; then copy {out} here and run the same humpback command "
                 f"again (or humpback register-model {out})"
             )
         step.required_servers.stop()  # training needs the whole machine
@@ -53,6 +53,12 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
                 f"training of {direction}-{iteration} failed; see its message above; command: {shlex.join(command)}"
             )
     register(lake, recipe, out)
+
+
+def by_hand(command: list[str], recipe: Recipe) -> str:
+    """Return the trainer's command line for a person; N stands for the number of GPUs that share the weights."""
+    start = ["python"] if recipe.finetune.sharding == "none" else ["accelerate", "launch", "--num_processes", "N"]
+    return shlex.join([*start, *command[1:]])
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:

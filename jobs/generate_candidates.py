@@ -1,4 +1,4 @@
-"""Self-augmentation: the backward model writes the instruction that each segment of the pool would answer.
+"""Self-augmentation: the backward model writes the instructions that each segment of the pool would answer.
 
 humpback generate-candidates --recipe FILE --lake URI
 """
@@ -27,21 +27,23 @@ from transforms.prompting.prompts import BACKWARD
 
 READS = (UNLABELLED, OVERLAPS, SEED_PAIRS, COMPLETIONS, PROMPTS, MODELS, RELEASES, RUNS)
 WRITES = CANDIDATES
-UNIT = "segments"
+UNIT = "instructions"
 PARAMETERS = Parameters(has_limit=True)
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Ask once for the instruction of every segment of the pool that has none yet, and write the answers."""
+    """Ask once for the instructions of every segment of the pool that has too few yet, and write the answers."""
     model, methods = required_model(lake, recipe, "backward", 0), methods_of(recipe)
-    answered = candidates(lake, methods, model.model_id).select("segment_id")
+    known = candidates(lake, methods, model.model_id).select("segment_id", "request_id")
+    n_known = known.groupBy("segment_id").agg(F.count(F.lit(1)).alias("n"))
+    answered = n_known.where(F.col("n") >= recipe.generate_candidates.samples)
     segments = segments_to_ask(lake, recipe, step.at_most(recipe.generate_candidates.n_segments))
     segments = materialised(segments.join(answered, "segment_id", "left_anti"))
     if segments.isEmpty():
         return
     requests = materialised(candidate_requests(recipe, step.required_servers, model, segments))
     completions = ask(lake, step.required_servers, model, requests, BACKWARD)
-    written = candidates_from(segments, requests, completions, method_digest=methods[CANDIDATES.name])
+    written = candidates_from(segments, requests, completions, known, method_digest=methods[CANDIDATES.name])
     # An answer that gave no candidate is counted once, by the run that got it if that run succeeded.
     ended = lake.read(RUNS).where(F.col("status") == "ok").select("run_id")
     earlier = completions.join(ended, "run_id", "left_semi").select("request_id", F.lit(True).alias("counted"))
@@ -51,7 +53,8 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     """Count the instructions that the backward model has not written yet."""
-    n, tokens = planned_size(lake, recipe)
+    n_segments, tokens = planned_size(lake, recipe)
+    n = n_segments * recipe.generate_candidates.samples
     model = model_if_trained(lake, recipe, "backward", 0)
     if model and not pool(lake, recipe.name).isEmpty():
         segments = segments_to_ask(lake, recipe, step.at_most(recipe.generate_candidates.n_segments))
@@ -68,4 +71,5 @@ def candidate_requests(recipe: Recipe, servers: Servers, model: Model, segments:
         stage="candidates",
         template=BACKWARD,
         sampling=candidate_sampling(recipe),
+        samples=recipe.generate_candidates.samples,
     )

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from transforms.rewriting.rewrites import UNPARSED, samplings
 
 from jobs.current.methods import methods_of
 from jobs.current.models import required_model
@@ -30,6 +29,7 @@ from schemas.silver import CANDIDATES, OVERLAPS, REWRITES, SCORES, SEED_PAIRS, U
 from transforms.dedup.drawing import first_by_hash
 from transforms.prompting.prompts import REWRITE
 from transforms.rewriting.responses import rewrite_prompts, rewrites_from
+from transforms.rewriting.rewrites import UNPARSED, samplings
 from transforms.scoring.answer_kinds import Sampling
 
 READS = (
@@ -70,7 +70,7 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
 def _selected(lake: Lake, recipe: Recipe, iteration: int) -> DataFrame:
     """Return the pairs that pass the first selection: `pair_id`, `segment_id`, `instruction` and `response`."""
     models, settings = judges(lake, recipe, iteration - 1), recipe.rewrite_responses
-    selection = selection_of(recipe, models)
+    selection = selection_of(lake, recipe, models)
     if settings.threshold is not None or settings.top_fraction is not None:
         selection = replace(selection, threshold=settings.threshold, top_fraction=settings.top_fraction)
     found = selected(lake, recipe, iteration, models, selection).where("drop_reason IS NULL")

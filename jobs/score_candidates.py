@@ -36,16 +36,17 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Count the ratings of the existing pairs, and of those to come from segments without an instruction."""
+    """Count the ratings of the existing pairs, and of those to come from instructions not yet written."""
     models = trained_judges(lake, recipe, step.required_iteration - 1)
     n_segments, tokens = planned_size(lake, recipe)
     backward = models.get("backward")
     existing = pairs(lake, methods_of(recipe), backward.model_id if backward else "")
     n_existing = existing.count()
-    n_expected = max(0, n_segments - n_existing)
+    n_pairs = n_segments * recipe.generate_candidates.samples
+    n_expected = max(0, n_pairs - n_existing)
     n, config = 0, recipe.score_candidates
     for scorer in config.scorers:
-        limit = config.limits.get(scorer, n_segments)
+        limit = config.limits.get(scorer, n_pairs)
         sample = first_by_hash(existing, "pair_id", limit)
         n += n_requests_to_send(lake, recipe, step.required_servers, models, {scorer: sample})
         n += max(0, min(n_expected, limit - n_existing)) * SCORERS[scorer].requests_per_pair(config)

@@ -3,9 +3,9 @@
     python -m model_ops.train --table PATH --version N --dataset NAME --expect-rows N \\
         --expect-digest HEX --base-model DIR --settings JSON --config-digest HEX --out DIR
 
-or, for several GPUs, `accelerate launch --num_processes 8 -m model_ops.train …`. The folder appears
-complete, with its manifest, or not at all. A training that was killed continues from its last checkpoint
-in the folder `<out>.checkpoints` when the same command is run again.
+or, for several GPUs, `accelerate launch --num_processes 8 -m model_ops.train …`; with the setting `sharding = "full"`
+they share the weights. The folder appears complete, with its manifest, or not at all. A training that was killed
+continues from its last checkpoint in the folder `<out>.checkpoints` when the same command is run again.
 """
 
 import argparse

@@ -253,7 +253,12 @@ def _scores(name: str, comment: str, rated: str, references: tuple[str, ...] = (
             [
                 column("method_digest", StringType(), "digest of the scorer's prompt, sampling and parser"),
                 column("pair_id", StringType(), rated, references=references),
-                column("model_id", StringType(), "the model that scored", references=("ops.models.model_id",)),
+                column(
+                    "model_id",
+                    StringType(),
+                    "the model that scored; for a scorer that asks none, the model that others ask",
+                    references=("ops.models.model_id",),
+                ),
                 column("scorer", StringType(), "rubric, additive, expected, likelihood_gain, ..."),
                 column(
                     "score",

@@ -20,8 +20,8 @@ from jobs.recipe.scoring import ScorerName
 from jobs.recipe.step import Servers
 from model_ops.serving.model import Model
 from transforms.scoring.answer_kinds import UNREAD, Sampling
-from transforms.scoring.scorers import SCORERS
-from transforms.scoring.scores import score_prompts, scores_from
+from transforms.scoring.scorers import SCORERS, ModelFreeScorer, Scorer, asking
+from transforms.scoring.scores import computed_scores, score_prompts, scores_from
 
 
 def rate(
@@ -37,7 +37,8 @@ def rate(
     if not names:
         return
     rater = _Rater(lake, recipe, servers, models)
-    note_prompts(lake, servers, [(rater.model(name), SCORERS[name].template) for name in names])
+    asked = [(name, scorer) for name in names if isinstance(scorer := SCORERS[name], Scorer)]
+    note_prompts(lake, servers, [(rater.model(name), scorer.template) for name, scorer in asked])
     rated = [rater.rated(unrated.where(F.col("scorer") == name).drop("scorer"), name) for name in names]
     lake.write(lake.run.writes, reduce(DataFrame.unionByName, rated))
 
@@ -52,12 +53,21 @@ class _Rater:
     models: Judges
 
     def model(self, name: ScorerName) -> Model:
-        """Return the model that a scorer asks."""
+        """Return the model of a scorer's direction, whose id its rows carry."""
         return self.models[SCORERS[name].direction]
 
     def rated(self, pairs: DataFrame, name: ScorerName) -> DataFrame:
         """Score all pairs by one scorer; ask again, with the next sampling, where an answer could not be read."""
-        *samplings, last_sampling = SCORERS[name].kind.samplings(self.recipe.score_candidates)
+        scorer = SCORERS[name]
+        if isinstance(scorer, ModelFreeScorer):
+            return computed_scores(
+                pairs,
+                scorer=scorer,
+                seed=self.recipe.score_candidates.random_seed,
+                model_id=self.model(name).model_id,
+                method_digest=scores_digest(self.recipe, name),
+            )
+        *samplings, last_sampling = scorer.kind.samplings(self.recipe.score_candidates)
         rated = []
         for sampling in samplings:
             scored = materialised(self._scored_answers(pairs, name, sampling))
@@ -69,7 +79,7 @@ class _Rater:
         return reduce(DataFrame.unionByName, [*rated, self._scored_answers(pairs, name, last_sampling)])
 
     def _scored_answers(self, pairs: DataFrame, name: ScorerName, sampling: Sampling) -> DataFrame:
-        scorer, model = SCORERS[name], self.model(name)
+        scorer, model = asking(name), self.model(name)
         requests = score_requests(self.recipe, self.servers, model, pairs, name, sampling)
         completions = ask(self.lake, self.servers, model, requests, scorer.template)
         digest = scores_digest(self.recipe, name)
@@ -80,7 +90,7 @@ def score_requests(
     recipe: Recipe, servers: Servers, model: Model, pairs: DataFrame, name: ScorerName, sampling: Sampling | None = None
 ) -> DataFrame:
     """Build a scorer's requests to `model` about pairs, with the scorer's first sampling unless another is given."""
-    scorer, settings = SCORERS[name], recipe.score_candidates
+    scorer, settings = asking(name), recipe.score_candidates
     return requests_for(
         servers,
         model,
@@ -102,6 +112,8 @@ def n_requests_to_send(
     n = 0
     for name, frame in pairs.items():
         scorer = SCORERS[name]
+        if isinstance(scorer, ModelFreeScorer):
+            continue
         model = models.get(scorer.direction)
         if model is None:
             system = recipe.build_training_examples.inference_tag

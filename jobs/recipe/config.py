@@ -155,6 +155,15 @@ class Finetune(TrainingSettings, Section):
         {}, description="epochs of single models, e.g. {forward-1 = 1.0}; other models use epochs"
     )
 
+    @model_validator(mode="after")
+    def _starts_enough_processes(self) -> Self:
+        if self.sharding == "full" and self.launcher == "local":
+            raise ValueError(
+                'sharding = "full" needs several processes, and launcher = "local" starts one: '
+                'set launcher to "external"'
+            )
+        return self
+
     def settings(self, direction: Direction, iteration: int) -> dict[str, Any]:
         """Return the settings of one model's training in the trainer's form, with the epochs of this model."""
         values = self.model_dump(mode="json", include=set(TrainingSettings.model_fields))
@@ -214,7 +223,7 @@ class Inference(Section):
 
 
 class GenerateCandidates(Section):
-    """Self-augmentation: the backward model writes one instruction per segment."""
+    """Self-augmentation: the backward model writes instructions for the segments."""
 
     n_segments: int | None = Field(
         None, ge=1, description="number of segments of the pool to use, in the order of drawing; unset: all"
@@ -223,6 +232,15 @@ class GenerateCandidates(Section):
     temperature: float = Field(0.7, ge=0, description="sampling temperature (paper, section 3.1)")
     top_p: float = Field(0.9, gt=0, le=1, description="nucleus sampling (paper, section 3.1)")
     max_tokens: int = Field(256, ge=1, description="longest instruction, in tokens")
+    samples: int = Field(
+        1, ge=1, description="instructions per segment; more than one needs a temperature (paper, section 3.1)"
+    )
+
+    @model_validator(mode="after")
+    def _require_temperature(self) -> Self:
+        if self.samples > 1 and not self.temperature:
+            raise ValueError("samples > 1 are identical at temperature 0; set temperature, e.g. 0.7")
+        return self
 
 
 class EvaluateModels(Section):

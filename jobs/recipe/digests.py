@@ -13,7 +13,7 @@ from jobs.recipe.prompts import read_set
 from jobs.recipe.scoring import ScorerName
 from jobs.recipe.section import digest
 from model_ops.training.checkpoints import check_model_folder, digest_of, file_digests, first_digest
-from model_ops.training.settings import SPEED_ONLY
+from model_ops.training.settings import result_settings
 from transforms.dedup import duplicates, signatures
 from transforms.evaluation import figures, harness, held_out, judgements
 from transforms.pages import segments
@@ -21,7 +21,7 @@ from transforms.prompting import candidates
 from transforms.prompting.prompts import BACKWARD, FORWARD, REWRITE, VERDICT
 from transforms.rewriting import responses
 from transforms.scoring import scores
-from transforms.scoring.scorers import SCORERS
+from transforms.scoring.scorers import SCORERS, ModelFreeScorer, asking
 
 
 def segments_digest(recipe: Recipe) -> str:
@@ -51,17 +51,25 @@ def duplicates_digest(recipe: Recipe) -> str:
 def scores_digest(recipe: Recipe, name: ScorerName) -> str:
     """Return the `method_digest` of one scorer's rows in `silver.scores`: prompt, sampling and parser.
 
-    The model with its chat template is not part of it; `model_id` identifies that.
+    A scorer that asks no model has a version instead. The model with its chat template is not part of the digest;
+    `model_id` identifies that.
     """
     scorer, settings = SCORERS[name], recipe.score_candidates
+    if isinstance(scorer, ModelFreeScorer):
+        return digest([scorer.name, scorer.version, *([settings.random_seed] if scorer.seeded else [])])
     kind_settings = [type(scorer.kind).__name__, scorer.kind.samplings(settings), scorer.kind.samples(settings)]
     tag = recipe.build_training_examples.inference_tag if scorer.tagged else ""
     return digest([asdict(scorer), kind_settings, tag, scores.PARSER])
 
 
 def candidates_digest(recipe: Recipe) -> str:
-    """Return the `method_digest` of this recipe's rows in `silver.candidates`: prompt, sampling and parser."""
-    return digest([asdict(BACKWARD), candidate_sampling(recipe), candidates.PARSER])
+    """Return the `method_digest` of this recipe's rows in `silver.candidates`: prompt, sampling and parser.
+
+    The number of samples is a part of it if there are several, so that rows of other samples do not count.
+    """
+    samples = recipe.generate_candidates.samples
+    several = [samples] if samples > 1 else []
+    return digest([asdict(BACKWARD), candidate_sampling(recipe), candidates.PARSER, *several])
 
 
 def rewrites_digest(recipe: Recipe) -> str:
@@ -110,7 +118,7 @@ def losses_digest(recipe: Recipe, pairs: Sequence[tuple[str, ...]]) -> str:
 
     `pairs` are ids and texts, in any order.
     """
-    scorer = SCORERS[held_out.SCORER]
+    scorer = asking(held_out.SCORER)
     tag = recipe.build_training_examples.inference_tag
     asked = [asdict(scorer.template), scorer.kind.samplings(recipe.score_candidates)[0], tag]
     return digest([asked, held_out.METHOD_VERSION, sorted(map(list, pairs))])
@@ -159,8 +167,7 @@ def training_digest(recipe: Recipe, direction: Direction, iteration: int) -> str
 
 def training_digests(recipe: Recipe, direction: Direction, iteration: int) -> tuple[str, ...]:
     """Return `training_digest`, and the digest that release 0.2.0 made of the same settings; either one is valid."""
-    given = recipe.finetune.settings(direction, iteration)
-    settings = {name: value for name, value in given.items() if name not in SPEED_ONLY}
+    settings = result_settings(recipe.finetune.settings(direction, iteration))
     return tuple(digest([settings, base_digest]) for base_digest in base_digests(recipe.base_model))
 
 

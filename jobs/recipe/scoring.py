@@ -37,6 +37,7 @@ class ScoreCandidates(Section):
         "without a readable score",
     )
     rationale_chars: int = Field(1200, ge=1, description="longest rationale of a written rating, in characters")
+    random_seed: str = Field("humpback", description="seed of the hash that the scorer random rates by")
 
     @model_validator(mode="after")
     def _require_temperature(self) -> Self:
@@ -78,6 +79,16 @@ class Curate(Section):
     )
     gates: dict[ScorerName, float] = Field(
         {}, description="minimum scores of every kept pair by other scorers, e.g. {expected = 1.5}"
+    )
+    max_leak: Annotated[float, Field(ge=0, le=1)] | Literal["seed"] | None = Field(
+        None,
+        description="largest share, 0 to 1, of an instruction's words in runs of four that its response repeats; "
+        "seed: the share that 99 % of the seed pairs do not exceed; unset: no limit",
+    )
+    per_segment: int | None = Field(
+        None,
+        ge=1,
+        description="most candidates of one segment to keep, the best of those that pass the gates; unset: all",
     )
     max_pairs: int | None = Field(
         None,

@@ -109,6 +109,8 @@ FROM pairs LEFT JOIN scored USING (pair_id)
 
 `test_counting` compares it with `select_curated`.
 """
+BY_SCORE = ("overlap", "unscored", "below_threshold")
+NOT_DRAWN = "not_drawn"
 REJECTED = f"""
 SELECT * REPLACE (coalesce(drop_reason, $gate) AS drop_reason) FROM ({JUDGED})
 WHERE pair_id NOT IN (SELECT pair_id FROM ({KEPT}))
@@ -149,12 +151,13 @@ def curation(subject: Experiment, newest: Row) -> dict[str, Any]:
 def _gate(subject: Experiment) -> str:
     """Return the reason for which the last curation dropped pairs past the threshold, by its row account.
 
-    `gate` if several gates did or none is recorded, `gate_or_not_drawn` if both happened.
+    The leak limit counts as a gate. `gate` if several gates did or none is recorded, `gate_or_not_drawn` if pairs were
+    also left out of the draw.
     """
     dropped = [run["dropped"] for run in subject.runs if run["job"] == "curate" and run["n_in"]]
-    gates = [reason for reason in (dropped[-1] if dropped else {}) if reason.startswith("gate_")]
-    if dropped and "not_drawn" in dropped[-1]:
-        return "gate_or_not_drawn" if gates else "not_drawn"
+    gates = [reason for reason in (dropped[-1] if dropped else {}) if reason not in (*BY_SCORE, NOT_DRAWN)]
+    if dropped and NOT_DRAWN in dropped[-1]:
+        return "gate_or_not_drawn" if gates else NOT_DRAWN
     return gates[0] if len(gates) == 1 else "gate"
 
 

@@ -11,6 +11,7 @@ from schemas.silver import KNOWN_SCORES, SCORES
 from transforms.evaluation.alpaca_eval import interval, judged, wins_of
 from transforms.scoring.judge_check import combined, measures
 from transforms.scoring.known_pairs import OF_SEED
+from transforms.scoring.scorers import SCORERS, Scorer
 
 MAX_KNOWN = 2000  # pairs of each kind: more would not visibly narrow the interval
 MAX_POINTS = 1000
@@ -25,8 +26,8 @@ QUALIFY row_number() OVER (PARTITION BY scorer, model_id, kind ORDER BY pair_id)
 def known_checks(view: LakeView, subject: Experiment, thresholds: list[Row]) -> list[Row]:
     """Return, for each scorer and model that rated held-out pairs, its scores by kind and their quality measures.
 
-    The best combination of the scorers that one iteration can use follows, without scores. `thresholds` are those of
-    curation (`scorer`, `iteration`, `threshold`).
+    The scorers without a model come last among them. The best combination of the scorers that one iteration can use
+    follows, without scores. `thresholds` are those of curation (`scorer`, `iteration`, `threshold`).
     """
     by_judge: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in view.rows(KNOWN, subject.values):
@@ -34,7 +35,8 @@ def known_checks(view: LakeView, subject: Experiment, thresholds: list[Row]) -> 
     threshold_of = {(row["scorer"], row["iteration"] - 1): row["threshold"] for row in thresholds}
     iterations = {model_id: t for models in (subject.backward, subject.forward) for t, model_id in models.items()}
     checks = []
-    for scorer, model_id in sorted(by_judge, key=lambda judge: (judge[0], iterations[judge[1]])):
+    order = sorted(by_judge, key=lambda by: (not isinstance(SCORERS[by[0]], Scorer), by[0], iterations[by[1]]))
+    for scorer, model_id in order:
         rated, threshold = by_judge[scorer, model_id], threshold_of.get((scorer, iterations[model_id]))
         figures = [
             *measures(

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import nested_gather
 
@@ -19,6 +21,7 @@ from model_ops.training.loss import IGNORED, sums_by_example, token_losses
 from model_ops.training.progress import Progress
 from model_ops.training.resume import Checkpoints, Facts
 from model_ops.training.settings import TrainingError, TrainingSettings
+from model_ops.training.sharding import gathered, shard, share_moments, trained_weights
 from model_ops.training.steps import Step, Steps
 
 log = logging.getLogger(__name__)
@@ -31,21 +34,36 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
     optimizer and the number of the step, a training therefore continues exactly where a checkpoint was written.
     """
 
-    def __init__(
-        self, steps: Steps, checkpoints: Checkpoints, start: Facts | None, progress: Progress, **options: Any
-    ) -> None:
-        """Set up the training of `steps`; `start` is the checkpoint to continue from, if any.
+    def __init__(self, steps: Steps, checkpoints: Checkpoints, progress: Progress, **options: Any) -> None:
+        """Set up the training of `steps`, which continues from `checkpoints.start` if that is there.
 
         `options` are passed to Trainer.
         """
+        self.is_sharded = steps.settings.sharding == "full"
         super().__init__(compute_loss_func=self._loss, compute_metrics=self._mean_loss, **options)
         settings = steps.settings
         self.settings, self.steps, self.watch = settings, steps, Watch(settings)
-        self.checkpoints, self.start, self.progress = checkpoints, start, progress
+        self.checkpoints, self.progress = checkpoints, progress
         self.remove_callback(PrinterCallback)
         for callback in (progress, _Continuation(self), _Saving(settings)):
             self.add_callback(callback)
         self._of_pass: dict[str, Any] = {}
+
+    def _move_model_to_device(self, model: Any, device: Any) -> None:
+        """Move nothing if processes share the weights: the whole model may not fit, and `shard` moves the shares."""
+        if not self.is_sharded:
+            super()._move_model_to_device(model, device)
+
+    def create_optimizer(self, *given: Any, **options: Any) -> Any:
+        """Create the optimizer, before that the shares of the weights, which Trainer has read from a checkpoint."""
+        if self.is_sharded and self.optimizer is None:
+            shard(self.model)
+            # Marks the model as prepared, so that Trainer adds no gradient exchange of its own.
+            self.accelerator.prepare_model(self.model, device_placement=False, evaluation_mode=True)
+            optimizer = super().create_optimizer(*given, **options)
+            optimizer.register_load_state_dict_pre_hook(share_moments)
+            return optimizer
+        return super().create_optimizer(*given, **options)
 
     def get_train_dataloader(self) -> DataLoader[Step]:
         """Return the optimizer steps of this process; unlike Trainer's own loader, no other process deals them out."""
@@ -82,7 +100,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
     @property
     def _may_wait(self) -> bool:
         """Whether gradients are exchanged after a step's last pass only; with sharded weights they would not fit."""
-        return self.args.world_size > 1 and not self.is_fsdp_enabled
+        return self.args.world_size > 1 and not self.is_sharded
 
     def _run_pass(self, model: Any, inputs: dict[str, Any], n_tokens: Any) -> torch.Tensor:
         ids = inputs.pop("ids")
@@ -177,6 +195,25 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
         self._globalstep_last_logged = int(losses["last_log"])
         self._initial_global_step = 0
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the trained weights from the main process; every process must call this."""
+        if not self.is_sharded:
+            super().save_model(output_dir, _internal_call=_internal_call)
+            return
+        weights = trained_weights(self.model, keep=self.args.should_save)
+        if self.args.should_save:
+            self._save(output_dir, state_dict=weights)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """Save both in the form of a single process, so that any number of processes can continue."""
+        if not self.is_sharded:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        moments = gathered(self.optimizer.state_dict(), keep=self.args.should_save)
+        if self.args.should_save:
+            torch.save(moments, Path(output_dir, OPTIMIZER_NAME))
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
+
     def _save_rng_state(self, output_dir: str) -> None:
         """Save nothing: the random numbers of a pass follow from its place."""
 
@@ -191,8 +228,8 @@ class _Continuation(TrainerCallback):  # type: ignore[misc]  # transformers has 
         self.trainer = trainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.trainer.start:
-            self.trainer.restore(self.trainer.start)
+        if self.trainer.checkpoints.start:
+            self.trainer.restore(self.trainer.checkpoints.start[1])
 
 
 class _Saving(TrainerCallback):  # type: ignore[misc]  # transformers has no types

@@ -20,12 +20,23 @@ CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True)
+class Weights:
+    """The weights of a training, before they are shared by its processes."""
+
+    frozen_bytes: int
+    n_trained: int
+    """Weights with a gradient and two moments of AdamW."""
+    bytes_per_trained: int = 16
+    """Weight, gradient and two moments: 16 in float32, 10 with the moments in 8 bits."""
+    n_processes: int = 1
+    """Processes that share the weights."""
+
+
+@dataclass(frozen=True)
 class Shape:
     """The sizes of a model that its memory depends on."""
 
-    n_weights: int
-    n_trained: int
-    """Weights with a gradient and two moments of AdamW."""
+    weights: Weights
     n_layers: int
     hidden: int
     inner: int
@@ -34,7 +45,7 @@ class Shape:
     """Width of the keys, and of the values, of a layer."""
     vocabulary: int
     bytes_per_number: int
-    """2 in bfloat16, 4 in float32; trained weights always take 4."""
+    """Of an activation: 2 in bfloat16, 4 in float32."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +57,13 @@ class Pass:
     """Positions whose logits are computed."""
 
 
-def shape_of(config: Any, n_weights: int, n_trained: int, bytes_per_number: int) -> Shape:
+def shape_of(config: Any, weights: Weights, bytes_per_number: int) -> Shape:
     """Read the sizes from a model's configuration; sizes that it does not have are those of a plain transformer."""
     hidden = config.hidden_size
     n_heads = config.num_attention_heads
     head = getattr(config, "head_dim", None) or hidden // n_heads
     return Shape(
-        n_weights=n_weights,
-        n_trained=n_trained,
+        weights=weights,
         n_layers=config.num_hidden_layers,
         hidden=hidden,
         inner=getattr(config, "intermediate_size", None) or 4 * hidden,
@@ -66,17 +76,30 @@ def shape_of(config: Any, n_weights: int, n_trained: int, bytes_per_number: int)
 def needed_bytes(shape: Shape, largest: Pass, mode: Recomputed) -> int:
     """Estimate the peak memory of a training step.
 
-    A trained weight takes 16 bytes: itself, its gradient and two moments, in float32. A layer keeps for each token its
+    A layer keeps for each token its
     inputs of the projections, queries, keys, values and the feed-forward products, and in float32 the inputs of its
     two norms. A layer that is computed again keeps its input only; one such layer at a time is whole. A position with
     a logit takes the logits, their float32 copy and its gradient.
     """
-    frozen = (shape.n_weights - shape.n_trained) * shape.bytes_per_number
     layer = shape.bytes_per_number * (6 * shape.hidden + 2 * shape.keys + 4 * shape.inner) + 16 * shape.hidden
     whole = {"none": shape.n_layers, "selective": shape.n_layers // 2 + 1, "full": 1}[mode]
     inputs = (shape.n_layers - whole) * shape.bytes_per_number * shape.hidden
     logits = largest.n_completion * shape.vocabulary * (shape.bytes_per_number + 8)
-    return 16 * shape.n_trained + frozen + largest.n_tokens * (whole * layer + inputs) + logits
+    return _fixed_bytes(shape) + largest.n_tokens * (whole * layer + inputs) + logits
+
+
+def _fixed_bytes(shape: Shape) -> int:
+    """Estimate the memory for weights, gradients and moments.
+
+    Of weights that processes share, the embeddings are whole, and two layers: one in use, and the next being gathered.
+    """
+    weights = shape.weights
+    fixed = weights.frozen_bytes + weights.bytes_per_trained * weights.n_trained
+    if weights.n_processes == 1:
+        return fixed
+    stored = weights.frozen_bytes + 4 * weights.n_trained
+    embeddings = min(2 * shape.vocabulary * shape.hidden * shape.bytes_per_number, stored)
+    return fixed // weights.n_processes + embeddings + 2 * (stored - embeddings) // shape.n_layers
 
 
 def fitting_mode(shape: Shape, largest: Pass, available: int) -> Recomputed:
@@ -102,8 +125,8 @@ def too_large(shape: Shape, largest: Pass, mode: Recomputed, available: int) -> 
     )
     if fixed >= budget:
         return (
-            f'{start}; train adapters (finetune.method = "lora"), or spread the weights over several GPUs: '
-            "accelerate launch --use_fsdp ... -m model_ops.train"
+            f'{start}; train adapters (finetune.method = "lora"), or share the weights among several GPUs: '
+            'finetune.sharding = "full" and accelerate launch --num_processes N -m model_ops.train ...'
         )
     fitting = int(largest.n_tokens * (budget - fixed) / (needed - fixed))
     return (

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ class Checkpoints:
     def unfinished(self) -> Path:
         """Folder in which a checkpoint is written."""
         return self.folder / UNFINISHED
+
+    @cached_property
+    def start(self) -> tuple[Path, Facts] | None:
+        """The checkpoint that was `newest` when first asked for, with which a training begins."""
+        return self.newest()
 
     def newest(self) -> tuple[Path, Facts] | None:
         """Return the newest complete checkpoint, or None; a damaged one is reported and passed over.

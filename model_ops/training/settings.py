@@ -9,9 +9,21 @@ from model_ops.devices import DtypeSetting
 from model_ops.serving.settings import LORA_RANKS
 
 SPEED_ONLY = frozenset(
-    {"micro_batch_size", "gradient_checkpointing", "packing", "checkpoint_minutes", "checkpoint_steps", "report_to"}
+    {
+        "micro_batch_size",
+        "gradient_checkpointing",
+        "packing",
+        "sharding",
+        "compile",
+        "kernels",
+        "checkpoint_minutes",
+        "checkpoint_steps",
+        "report_to",
+    }
 )
 """Settings that change a training's speed and memory, and its result by rounding only."""
+ADDED = {"optimizer": "adamw", "quantization": "none"}
+"""Setting of a later release -> its default, which trains as before: digests leave it out, so that models stay."""
 
 # Paper, section 3.1: batches of 32, or of 8 below 3,000 examples.
 SMALL = 3000
@@ -19,6 +31,11 @@ SMALL = 3000
 
 class TrainingError(Exception):
     """A training that cannot be done as asked; the message says why and what to do."""
+
+
+def result_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that determine the trained model, of settings in their JSON form."""
+    return {k: v for k, v in values.items() if k not in SPEED_ONLY and not (k in ADDED and v == ADDED[k])}
 
 
 def _mode_of_flag(value: Any) -> Any:
@@ -58,6 +75,19 @@ class TrainingSettings(BaseModel):
             "none, every second (selective), all (full), or the fewest that the memory allows (auto)",
         )
     )
+    sharding: Literal["none", "full"] = Field(
+        "none",
+        description="full: the processes share weights, gradients and the optimizer's moments (FSDP2), for a model "
+        "that one GPU cannot train; none: each process holds them all",
+    )
+    compile: bool = Field(
+        False, description="compile the decoder layers with torch.compile; off, since its gain is not yet measured"
+    )
+    kernels: Literal["none", "liger"] = Field(
+        "none",
+        description="liger: fused kernels of the package liger-kernel for norms, rotary positions and feed-forward "
+        "products, on a GPU only; none, since their gain is not yet measured",
+    )
     report_to: Literal["none", "tensorboard", "mlflow"] = Field(
         "none", description="program that receives the losses while training, if its package is installed"
     )
@@ -72,6 +102,16 @@ class TrainingSettings(BaseModel):
     dev_examples: int = Field(
         256, ge=0, description="held-out examples whose loss is measured before and after the training"
     )
+    optimizer: Literal["adamw", "adamw_8bit"] = Field(
+        "adamw",
+        description="adamw_8bit: moments in 8 bits (package bitsandbytes), which takes 10 bytes instead of 16 for a "
+        "trained weight; adamw: in 32 bits",
+    )
+    quantization: Literal["none", "nf4"] = Field(
+        "none",
+        description="nf4: adapters are trained on base weights in 4 bits (QLoRA, package bitsandbytes), and merged "
+        "into the base in its number format; none: on the base as it is",
+    )
     lora_rank: int = Field(16, ge=1, le=LORA_RANKS[-1], description="rank of the adapters; the maximum is vLLM's")
     lora_alpha: int = Field(32, ge=1, description="scale of the adapters")
     lora_layers_from: int = Field(0, ge=0, description="first layer with an adapter; lower layers get no gradient")
@@ -85,9 +125,27 @@ class TrainingSettings(BaseModel):
             raise ValueError(f"{value} is above learning_rate {info.data['learning_rate']}")
         return value
 
+    @field_validator("quantization")
+    @classmethod
+    def _quantizes_a_frozen_base(cls, value: str, info: ValidationInfo) -> str:
+        if value == "none":
+            return value
+        if info.data.get("method", "lora") != "lora":
+            raise ValueError(f'{value} is for adapters: set method to "lora", or quantization to "none"')
+        if info.data.get("sharding", "none") != "none":
+            raise ValueError(f'{value} weights cannot be shared by processes: set sharding to "none"')
+        return value
+
+    @field_validator("optimizer")
+    @classmethod
+    def _steps_on_whole_weights(cls, value: str, info: ValidationInfo) -> str:
+        if value != "adamw" and info.data.get("sharding", "none") != "none":
+            raise ValueError(f'{value} cannot update weights that processes share: set sharding to "none"')
+        return value
+
     def result_settings(self) -> dict[str, Any]:
         """Return the settings that determine the trained model."""
-        return self.model_dump(mode="json", exclude=set(SPEED_ONLY))
+        return result_settings(self.model_dump(mode="json"))
 
     def is_packed(self, has_gpu: bool) -> bool:
         """Return whether examples share rows."""

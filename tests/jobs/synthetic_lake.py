@@ -14,7 +14,7 @@ from schemas.gold import CURATED, EVALUATIONS, GENERATIONS, JUDGEMENTS, TRAINING
 from schemas.ops import BASE_MODELS, MODELS, PROMPTS, QUARANTINE, RECIPES, RELEASES, RUNS
 from schemas.silver import CANDIDATES, DUPLICATES, KNOWN_SCORES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
 from tests.planted import plant
-from transforms.scoring.scorers import SCORERS
+from transforms.scoring.scorers import asking
 
 NOW = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
 TOPICS = ("disk", "kernel", "package", "font", "printer", "mail queue", "index", "branch")
@@ -177,7 +177,7 @@ def _completion(place: int, candidate: Row) -> Row:
 
 
 def _score(model: str, pair: str, scorer: str, score: float | None, status: str = "ok") -> Row:
-    low, high = SCORERS[scorer].kind.bounds
+    low, high = asking(scorer).kind.bounds
     return {
         "method_digest": f"{scorer}-1", "pair_id": pair, "model_id": model, "scorer": scorer, "score": score,
         "scale_low": low, "scale_high": high, "status": status, "label_mass": None, "parser": f"{scorer}/1", "request_ids": [],

@@ -18,13 +18,13 @@ from jobs import (
     select_unlabelled,
     sign_segments,
 )
-from jobs.errors import StoppedError
+from jobs.errors import JobError, StoppedError
 from jobs.inference import ask
 from jobs.lake import materialised
 from jobs.recipe.config import Recipe
 from schemas.bronze import CONVERSATIONS, DOCUMENTS
 from schemas.ops import RUNS
-from schemas.silver import CANDIDATES, SCORES, UNLABELLED
+from schemas.silver import CANDIDATES, SCORES, SEED_PAIRS, UNLABELLED
 from tests.conftest import OpenLake, RunJob
 from tests.plans import gathered, planned_as_for_large_tables
 from tests.planted import plant, plant_model
@@ -62,9 +62,10 @@ def recipe(tiny_base: Path, tmp_path: Path) -> Recipe:
     return Recipe.model_validate({
         "name": "test", "base_model": str(tiny_base), "inference": {"engine": "fake"},
         "extract_segments": {"headerless": True, "min_chars": 5}, "select_seed": {"size": 3},
-        "select_unlabelled": {"size": 5}, "ingest_prompts": {"sets": {"tea": str(prompts)}}, "generate_candidates": {"n_segments": 4},
-        "score_candidates": {"scorers": ["rubric", "expected"], "limits": {"expected": 3}},
-        "curate": {"scorers": ["rubric", "expected"], "threshold": None, "top_fraction": 0.5, "min_rows": 1},
+        "select_unlabelled": {"size": 5}, "ingest_prompts": {"sets": {"tea": str(prompts)}}, "generate_candidates": {"n_segments": 4, "samples": 2},
+        "score_candidates": {"scorers": ["rubric", "expected", "leak_free", "random"], "limits": {"expected": 3}},
+        "curate": {"scorers": ["rubric", "expected", "random"], "threshold": None, "top_fraction": 0.5, "min_rows": 1,
+                   "gates": {"leak_free": 0.0}, "max_leak": "seed", "per_segment": 1},
     })  # fmt: skip
 
 
@@ -108,9 +109,18 @@ def test_the_jobs_that_ask_and_curate(run: Callable[..., None], open_lake: OpenL
     for direction in ("forward", "backward"):
         plant_model(lake.root, recipe, direction, 0)  # type: ignore[arg-type]  # mypy sees a str
     run(generate_candidates, recipe)
-    assert lake.read(CANDIDATES).count() == 4
+    assert lake.read(CANDIDATES).count() == 4  # the fake engine's samples are equal
     run(score_candidates, recipe, iteration=1)
-    assert lake.read(SCORES).count() == 7
+    assert lake.read(SCORES).count() == 3 * 4 + 3
+    with pytest.raises(
+        JobError, match=r'curate.max_leak = "seed": silver.seed_pairs has no pair of test; run `humpback'
+    ):
+        run(curate, recipe, iteration=1)
+    told = " ".join(f"word{n}" for n in range(12))
+    plant(lake.root, SEED_PAIRS, [{
+        "experiment": "test", "pair_id": "p", "instruction": told, "response": told, "language": "en", "source": "faq",
+        "licence": None, "split": "train",
+    }])  # fmt: skip
     with suppress(StoppedError):  # a fake engine's scores need not pass the audit; they were ranked before it
         run(curate, recipe, iteration=1)
 

@@ -182,6 +182,29 @@ def test_a_new_parser_rewrites_candidates_without_calls(
     assert candidates(lake, methods_of(recipe()), judges["backward"].model_id).count() == 2
 
 
+def test_another_sample_asks_once_per_segment(
+    open_lake: OpenLake, run_job: RunJob, recipe: MakeRecipe, judges: dict[str, Model]
+) -> None:
+    generated(run_job, open_lake, recipe())
+    scores = {"score_candidates": {"scorers": ["expected"]}}
+    lenient = {"inference": {"engine": "fake", "max_failed_share": 1.0}}
+    three = recipe(generate_candidates={"samples": 3}, **scores, **lenient)
+    assert (planned(generate_candidates, open_lake(), three).n, planned(score_candidates, open_lake(), three, 1).n) == (
+        4,
+        6,
+    )
+    lake = run_job(generate_candidates, three, engine=Varying("x text"))
+    assert (lake.run.n_calls, lake.run.n_out, dict(lake.run.dropped)) == (4 + 1, 5, {"failed": 1})
+    assert planned(generate_candidates, lake, three).n == 1
+    lake = run_job(generate_candidates, three, engine=Varying())
+    assert (lake.run.n_calls, lake.run.n_out) == (1, 1), "only the answer that was missing"
+    assert run_job(generate_candidates, three).run.n_calls == 0
+    found = candidates(lake, methods_of(three), judges["backward"].model_id).collect()
+    assert sorted(row.segment_id for row in found) == ["x"] * 3 + ["y"] * 3
+    one = candidates(lake, methods_of(recipe()), judges["backward"].model_id)
+    assert one.count() == 2, "a recipe with one sample has the candidates that it had"
+
+
 @pytest.mark.usefixtures("judges")
 def test_answers_follow_sampling_and_prompt(run_job: RunJob, recipe: MakeRecipe, tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.jsonl"
@@ -378,6 +401,15 @@ def test_drawn_segments_that_overlap_newly_added_prompts_are_skipped(
     lake = run_job(generate_candidates, recipe())
     assert [row.segment_id for row in lake.read(CANDIDATES).collect()] == ["y"]
     assert lake.run.n_calls == 1
+
+
+@dataclass(frozen=True)
+class Varying(FakeEngine):
+    """An engine that writes another text for each sample; prompts that contain `fail_on` fail in their sample 2."""
+
+    def _answer(self, request: Mapping[str, Any]) -> Answer:
+        found = FakeEngine(self.fail_on if request["sample"] == 2 else None)._answer(request)
+        return replace(found, text=f"{request['sample']}: {found.text}") if found.status == "ok" else found
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from model_ops.training.checkpoints import read_manifest
 from model_ops.training.completion_trainer import CompletionTrainer
 from model_ops.training.resume import KEPT, Checkpoints
 from model_ops.training.settings import TrainingError, TrainingSettings
+from tests.model_ops.killing import Killed
 from tests.model_ops.test_train import command
 from tests.tiny_dataset import DATASET, rows, write_table
 
@@ -36,10 +36,6 @@ SETTINGS = Finetune(
 ).settings("forward", 0)  # fmt: skip
 N_STEPS = 8
 ROOT = str(Path(__file__).parents[2])
-
-
-class Killed(BaseException):
-    """Ends a training as a signal would, past every `except Exception`."""
 
 
 @pytest.fixture(scope="module")
@@ -76,22 +72,6 @@ def checkpoints(training: Training) -> list[str]:
     """The names of the folder beside the model's."""
     folder = training.checkpoints({}).folder
     return sorted(file.name for file in folder.iterdir()) if folder.exists() else []
-
-
-@pytest.fixture
-def kill(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Return a function that makes the training end in the middle of a step, from 1."""
-    training_step = CompletionTrainer.training_step
-
-    def at(step: int | None) -> None:
-        def killed(trainer: Any, *inputs: Any, **more: Any) -> Any:
-            if trainer.state.global_step + 1 == step:
-                raise Killed
-            return training_step(trainer, *inputs, **more)
-
-        monkeypatch.setattr(CompletionTrainer, "training_step", killed)
-
-    return at
 
 
 def losses(caplog: pytest.LogCaptureFixture) -> dict[str, str]:

@@ -24,6 +24,7 @@ from jobs.recipe.config import Finetune
 from model_ops.text.chat import ChatFormat
 from model_ops.train import Training, main, parse, run
 from model_ops.training import fit as fit_module
+from model_ops.training import saving
 from model_ops.training.checkpoints import check_trained_model, folder_digest, read_manifest
 from model_ops.training.dataset import Example, Splits, examples, read_rows, training_order
 from model_ops.training.divergence import Watch
@@ -106,7 +107,7 @@ def test_whoever_serves_it_stops_where_it_was_trained_to(tmp_path: Path, given: 
     file = tmp_path / "generation_config.json"
     if given is not None:
         file.write_text(json.dumps({"eos_token_id": given, "top_k": 20}))
-    fit_module._add_end_token(2, file)
+    saving._add_end_token(2, file)
     config = json.loads(file.read_text())
     assert config["eos_token_id"] == ends
     assert given is None or config["top_k"] == 20

@@ -17,10 +17,14 @@ SCORES = {  # candidate -> scorer -> score
     "d": {"rubric": 2.0, "expected": 3.0},
     "e": {"expected": 5.0},
 }
+TEXTS: dict[str, tuple[str, str]] = {}  # candidate -> instruction and response
+SEGMENTS: dict[str, str] = {}  # candidate -> segment
 
 
 def curated(spark: SparkSession, overlaps: Sequence[str] = (), **choice: object) -> dict[str, str | None]:
-    rows = [(c, f"i{c}", f"r{c}", "backtranslated", "M", f"s{c}", f"u{c}") for c in SCORES]
+    rows = [
+        (c, *TEXTS.get(c, (f"i{c}", f"r{c}")), "backtranslated", "M", SEGMENTS.get(c, f"s{c}"), f"u{c}") for c in SCORES
+    ]
     columns = "pair_id string, instruction string, response string, origin string, model_id string, segment_id string, url string"
     values = [(c, "m0", scorer, score, "ok", "d") for c, by in SCORES.items() for scorer, score in by.items()]
     values += [
@@ -71,6 +75,35 @@ def test_a_draw_keeps_the_first_that_pass_whatever_their_scores(spark: SparkSess
     assert {c for c, reason in two.items() if reason is None} == {"a", "c"}, "the smaller draw is part of it"
     assert curated(spark, **passing, max_pairs=3) == curated(spark, **passing) == curated(spark, **passing, max_pairs=9)
     assert set(curated(spark, threshold=9.0, max_pairs=1).values()) == {"below_threshold", "unscored"}
+
+
+def test_a_leak_is_a_gate(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "one two three four five six seven eight nine ten eleven twelve"
+    monkeypatch.setattr("tests.transforms.test_curation.TEXTS", {"a": (told, f"It is {told}."), "b": (told, told[:18])})
+    kept = {"c": "below_threshold", "d": "below_threshold", "e": "unscored"}
+    assert curated(spark) == {"a": None, "b": None} | kept
+    assert curated(spark, max_leak=1.0) == {"a": None, "b": None} | kept, "the limit itself is kept"
+    assert curated(spark, max_leak=0.9, gates={"expected": 5.0}) == {
+        "a": "leaked", "b": "gate_expected", "c": "gate_expected", "d": "gate_expected", "e": "unscored",
+    }  # fmt: skip
+    assert curated(spark, max_leak=0.3)["b"] == "leaked"
+    best = curated(spark, max_leak=0.9, threshold=None, top_fraction=0.3)
+    assert (best["b"], best["c"]) == (None, "below_threshold"), "a top fraction of what passes"
+
+
+def test_the_best_of_a_segment_is_kept(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.transforms.test_curation.SEGMENTS", dict.fromkeys("abcd", "s"))
+    every = {"scorers": ("expected",), "threshold": 0.0}
+    assert set(curated(spark, **every).values()) == {None}
+    best = {"a": "not_best", "b": "not_best", "c": None, "d": "not_best", "e": None}
+    assert curated(spark, per_segment=1, **every) == best
+    assert curated(spark, per_segment=2, **every) == best | {"a": None}
+    gated = curated(spark, per_segment=1, gates={"rubric": 4.5}, **every)
+    assert (gated["a"], gated["b"], gated["c"]) == (None, "not_best", "gate_rubric"), "the best of what passes"
+    monkeypatch.setitem(SCORES, "a", {"expected": 4.5})
+    assert curated(spark, per_segment=1, **every) == best | {"a": None, "c": "not_best"}, "of equal ones the lowest id"
+    half = curated(spark, per_segment=1, scorers=("expected",), threshold=None, top_fraction=0.5)
+    assert [c for c, reason in half.items() if reason is None] == ["e"], "half of the two that remain"
 
 
 def test_overlapping_pairs_are_dropped_before_the_quantile(spark: SparkSession) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import random
 from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
 from typing import Literal
 
 import pandas as pd
@@ -18,8 +19,8 @@ from schemas.silver import SCORES
 from transforms.prompting.prompts import Template
 from transforms.prompting.requests import requests_from
 from transforms.scoring.answer_kinds import Written, expected_label, written_score
-from transforms.scoring.scorers import SCORERS, Scorer
-from transforms.scoring.scores import score_prompts, scores_from
+from transforms.scoring.scorers import SCORERS, ModelFreeScorer, Scorer, asking
+from transforms.scoring.scores import computed_scores, score_prompts, scores_from
 
 pytestmark = pytest.mark.spark
 
@@ -151,9 +152,9 @@ REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("name", SCORERS)
+@pytest.mark.parametrize("name", REQUESTS)
 def test_scoring_prompts_equal_those_in_existing_lakes(spark: SparkSession, name: str) -> None:
-    scorer, settings = SCORERS[name], Settings(0.7, 2, 1200, "unparsed")
+    scorer, settings = asking(name), Settings(0.7, 2, 1200, "unparsed")
     pairs = spark.createDataFrame([("a", "Why is it so?", "Because.")], PAIRS)
     prompts = score_prompts(pairs, scorer=scorer, system="tags")
     found = []
@@ -168,8 +169,33 @@ def test_scoring_prompts_equal_those_in_existing_lakes(spark: SparkSession, name
     assert scorer.kind.samplings(Settings(0.7, 2, 1200, "always")) == scorer.kind.samplings(settings)[-1:]
 
 
+def test_every_scorer_that_asks_a_model_has_such_prompts() -> None:
+    assert {name for name, scorer in SCORERS.items() if isinstance(scorer, Scorer)} == {*REQUESTS}
+
+
+def test_scorers_without_a_model_rate_every_pair_on_their_scale(spark: SparkSession) -> None:
+    pairs = [
+        ("a", "Which copies of a file differ?", "All copies of a file differ."),
+        ("b", "Why?", "Because."),
+        ("c", "", ""),
+    ]
+    frame, found = spark.createDataFrame(pairs, PAIRS), {}
+    for name, scorer in SCORERS.items():
+        if isinstance(scorer, ModelFreeScorer):
+            rows = computed_scores(frame, scorer=scorer, seed="s", model_id="m", method_digest="d").collect()
+            found[name] = {row.pair_id: row.score for row in rows}
+            assert {(r.status, r.scorer, r.model_id, r.parser, *r.request_ids) for r in rows} == {
+                ("ok", name, "m", scorer.version)
+            }
+            assert all(row.scale_low <= row.score <= row.scale_high for row in rows)
+    assert found["random"] == {
+        pair[0]: int(sha256(f"s:{pair[0]}".encode()).hexdigest()[:13], 16) / 2**52 for pair in pairs
+    }
+    assert found["leak_free"] == {"a": pytest.approx(1 - 5 / 12), "b": 1.0, "c": 1.0}
+
+
 def requests(spark: SparkSession, name: str, *pairs: tuple[str, str, str], samples: int = 1) -> DataFrame:
-    frame, scorer = spark.createDataFrame(pairs, PAIRS), SCORERS[name]
+    frame, scorer = spark.createDataFrame(pairs, PAIRS), asking(name)
     (sampling,) = scorer.kind.samplings(Settings())
     return requests_from(
         score_prompts(frame, scorer=scorer, system="tags"), stage=f"scores/{name}", model_id="forward-0-abc",
@@ -194,7 +220,7 @@ def answered(spark: SparkSession, asked: DataFrame, **answers: dict[str, object]
 
 
 def rated(asked: DataFrame, ledger: DataFrame, name: str) -> dict[str, Row]:
-    found = scores_from(asked, ledger, scorer=SCORERS[name], model_id="m", method_digest="abc")
+    found = scores_from(asked, ledger, scorer=asking(name), model_id="m", method_digest="abc")
     return {row.pair_id: row for row in found.collect()}
 
 
@@ -311,7 +337,7 @@ def test_scores_are_on_their_scale_for_any_ledger_content(spark: SparkSession) -
     ):
         asked = requests(spark, scorer, *pairs)
         ledger = answered(spark, asked, **{name: answer() for name in names})
-        found = scores_from(asked, ledger, scorer=SCORERS[scorer], model_id="m", method_digest="abc")
+        found = scores_from(asked, ledger, scorer=asking(scorer), model_id="m", method_digest="abc")
         keeps_rules = F.expr(" AND ".join(f"({rule})" for rule in SCORES.rules.values()))
         read = found.withColumn("keeps_rules", keeps_rules).collect()
         assert len(read) == 300

@@ -158,6 +158,16 @@ def test_a_sections_digest_follows_its_values_and_the_method(tmp_path: Path) -> 
 def test_equal_samples_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"score_candidates: .*samples > 1 are identical at temperature 0"):
         recipe(tmp_path, MINIMAL, "score_candidates.samples=3")
+    with pytest.raises(RecipeError, match=r"generate_candidates: .*samples > 1 are identical at temperature 0"):
+        recipe(tmp_path, MINIMAL, "generate_candidates.samples=2", "generate_candidates.temperature=0.0")
+
+
+def test_the_limit_of_leaks_is_a_share_or_the_seeds(tmp_path: Path) -> None:
+    for value, expected in (('"seed"', "seed"), ("0.4", 0.4)):
+        assert recipe(tmp_path, MINIMAL, f"curate.max_leak={value}").curate.max_leak == expected
+    for value in ("1.5", '"seeds"'):
+        with pytest.raises(RecipeError, match=r"curate.max_leak"):
+            recipe(tmp_path, MINIMAL, f"curate.max_leak={value}")
 
 
 @pytest.mark.parametrize("section", ["judge_check", "evaluate_models"])

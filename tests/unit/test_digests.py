@@ -9,7 +9,7 @@ import pytest
 from jobs.recipe import digests
 from jobs.recipe.config import Finetune, Recipe
 from jobs.recipe.section import Section, digest
-from model_ops.training.settings import SPEED_ONLY, TrainingSettings
+from model_ops.training.settings import ADDED, SPEED_ONLY, TrainingSettings
 from transforms.scoring.answer_kinds import Likelihood
 from transforms.scoring.scorers import SCORERS
 
@@ -46,7 +46,8 @@ def stale(changed: Recipe) -> set[str]:
         ("generate_candidates", {"temperature": 0.1}, {"candidates"}),
         ("generate_candidates", {"top_p": 0.1}, {"candidates"}),
         ("generate_candidates", {"max_tokens": 1}, {"candidates"}),
-        ("generate_candidates", {"n_segments": 1, "max_chars": 1}, set()),
+        ("generate_candidates", {"n_segments": 1, "max_chars": 1, "samples": 1}, set()),
+        ("generate_candidates", {"samples": 2}, {"candidates"}),
         ("evaluation", [{"temperature": 0.1}], FROM_ANSWERS),
         ("evaluation", [{"top_p": 0.1}], FROM_ANSWERS),
         ("evaluation", [{"max_tokens": 1}], FROM_ANSWERS),
@@ -174,7 +175,7 @@ def test_only_own_epochs_and_base_model_change_a_training_digest() -> None:
 
 @pytest.mark.usefixtures("base_models")
 def test_training_digests_of_this_and_the_first_release_are_valid() -> None:
-    settings = {k: v for k, v in Finetune().settings("forward", 1).items() if k not in SPEED_ONLY}
+    settings = {k: v for k, v in Finetune().settings("forward", 1).items() if k not in {*SPEED_ONLY, *ADDED}}
     known = digests.training_digests(recipe(), "forward", 1)
     assert known == (digest([settings, "m"]), digest([settings, "as 0.2.0 named m"]))
     assert digests.training_digest(recipe(), "forward", 1) == known[0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from transforms.scoring.known_pairs import cluttered, cut, hollowed, labelled, spoilt
+from transforms.scoring.known_pairs import cluttered, contradicted, cut, hollowed, labelled, leaked, spoilt
 
 TEXT = "one two three four five six seven eight"
 
@@ -31,6 +31,62 @@ def test_a_mismatch_takes_the_next_instruction_of_its_source() -> None:
         ("seed", "true", "p4"): ("i4", "r4"), ("seed", "mismatched", "p1"): ("i2", "r1"),
         ("seed", "mismatched", "p2"): ("i3", "r2"), ("seed", "mismatched", "p3"): ("i1", "r3"),
     }  # fmt: skip
+
+
+def test_a_leak_is_one_sentence_of_the_response() -> None:
+    response = "Yes, it does.\n\nThe first sentence has many words. So has this second one here! Run it; see below."
+    found = leaked("Does it?", response)
+    assert found in {f"Does it? {s}" for s in ("The first sentence has many words.", "So has this second one here!")}
+    assert leaked("Does it?", response) == found
+    assert len({leaked("Does it?", f"{response} {n}") for n in range(20)}) == 2, "a hash of the response chooses"
+    only = "The one sentence is in the question."
+    assert leaked(f"Is it so? {only}", only) == f"Is it so? {only}"
+    assert leaked("Is it?", "Yes.\nNo, it is not.") == "Is it?"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a 1986 b", "a 2986 b"),
+        ("costs 9, or so", "costs 1, or so"),
+        ("python3 v1.2 1st", "python3 v1.2 1st"),
+        ("it is so", "it is not so"),
+        ("It Is not so", "It Is so"),
+        ("it isn't so", "it is so"),
+        ("we don\u2019t know", "we do know"),
+        ("you cannot know", "you can know"),
+        ("you can't know", "you can know"),
+        ("you can know", "you can not know"),
+        ("this island", "this island"),
+        ("the Linus and Linus alone", "the Linus and Linus alone"),
+        ("nothing at all", "nothing at all"),
+    ],
+)
+def test_a_contradiction_changes_one_place(text: str, expected: str) -> None:
+    assert contradicted(text) == expected
+
+
+def test_a_changed_name_is_another_name_of_the_text() -> None:
+    found = contradicted("Then Linus met Ada, and Grace.")
+    changed = {"Then Ada met Ada, and Grace.", "Then Linus met Grace, and Grace.", "Then Linus met Ada, and Linus."}
+    assert found in changed - {"Then Linus met Ada, and Grace."}
+
+
+def test_every_sort_of_contradiction_is_chosen() -> None:
+    seen = {contradicted(f"{n} is what Ada told Grace").partition(" ")[2] for n in range(10, 50)}
+    assert seen == {f"is what {told}" for told in ("Ada told Grace", "Grace told Grace", "Ada told Ada")} | {
+        "is not what Ada told Grace"
+    }
+
+
+def test_a_pair_that_cannot_be_spoilt_in_a_way_is_left_out() -> None:
+    found = spoilt(
+        [("faq", "p1", "Why?", "Because of that."), ("faq", "p2", "Who?", "They say it is 5.")],
+        ["leaked", "contradicted"],
+    )
+    assert [tuple(i.split("/")[2:4]) for i, _, _ in found] == [
+        ("true", "p1"), ("true", "p2"), ("leaked", "p2"), ("contradicted", "p2"),
+    ]  # fmt: skip
 
 
 def test_another_text_is_another_pair() -> None:

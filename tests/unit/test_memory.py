@@ -1,20 +1,22 @@
 """The estimate of a training's memory, and the choice of checkpointing that follows from it."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from model_ops.training import memory
-from model_ops.training.memory import Pass, Shape, fitting_mode, free_bytes, needed_bytes, shape_of
+from model_ops.training.memory import Pass, Shape, Weights, fitting_mode, free_bytes, needed_bytes, shape_of
 from model_ops.training.settings import TrainingError
 
 LLAMA = SimpleNamespace(
     hidden_size=4096, num_attention_heads=32, num_key_value_heads=32, num_hidden_layers=32, intermediate_size=11008,
     vocab_size=32000,
 )  # fmt: skip
-ADAPTERS = shape_of(LLAMA, 6_778_000_000, 40_000_000, 2)
-WHOLE = shape_of(LLAMA, 6_738_000_000, 6_738_000_000, 2)
+ADAPTERS = shape_of(LLAMA, Weights(2 * 6_738_000_000, 40_000_000), 2)
+ONE = Weights(4, 1)
+WHOLE = shape_of(LLAMA, Weights(0, 6_738_000_000), 2)
 
 
 @pytest.mark.parametrize(
@@ -47,9 +49,19 @@ def test_weights_that_do_not_fit_ask_for_another_method() -> None:
         fitting_mode(WHOLE, Pass(2048, 2048), 80 * 10**9)
 
 
+def test_weights_that_processes_share_take_less_each() -> None:
+    def needed(**changes: int) -> float:
+        shape = replace(WHOLE, weights=replace(WHOLE.weights, **changes))
+        return needed_bytes(shape, Pass(2048, 2048), "full") / 1e9
+
+    assert needed() > 107
+    assert needed(bytes_per_trained=10) == pytest.approx(needed() - 6 * 6.738)
+    assert 107 / 8 < needed(n_processes=8) < 25, "the share, the embeddings and two whole layers"
+
+
 def test_sizes_that_a_configuration_lacks_are_the_usual_ones() -> None:
-    plain = shape_of(SimpleNamespace(hidden_size=64, num_attention_heads=4, num_hidden_layers=2, vocab_size=9), 1, 1, 4)
-    assert plain == Shape(1, 1, 2, 64, 256, 64, 9, 4)
+    plain = shape_of(SimpleNamespace(hidden_size=64, num_attention_heads=4, num_hidden_layers=2, vocab_size=9), ONE, 4)
+    assert plain == Shape(ONE, 2, 64, 256, 64, 9, 4)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(None, 3 << 20), ("max\n", 3 << 20), ("1048576\n", 1 << 20)])

@@ -15,7 +15,7 @@ from jobs.lake import translated
 from jobs.lake.runs import Run
 from jobs.lake.view import LakeView
 from jobs.recipe.differences import Difference
-from jobs.report import gather, report, write
+from jobs.report import gather, ratings, report, trust, write
 from jobs.report.facts import Stage
 from schemas.ops import RUNS
 from tests.conftest import Command
@@ -123,6 +123,27 @@ def test_examples_say_why_a_pair_was_rejected(facts: dict) -> None:
             assert pair["score"] >= THRESHOLD
         else:
             assert pair["score"] < THRESHOLD
+
+
+@pytest.mark.parametrize(
+    ("dropped", "expected"),
+    [({"below_threshold": 9, "leaked": 1}, "leaked"), ({"not_best": 1}, "not_best"), ({"overlap": 1}, "gate"),
+     ({"leaked": 1, "gate_expected": 1}, "gate")],
+)  # fmt: skip
+def test_a_pair_above_the_threshold_failed_the_only_gate(dropped: dict[str, int], expected: str) -> None:
+    subject = SimpleNamespace(runs=[{"job": "curate", "n_in": 9, "dropped": dropped}])
+    assert ratings._gate(subject) == expected
+
+
+def test_the_check_shows_scorers_that_ask_a_model_first() -> None:
+    rows = [
+        {"pair_id": f"known/seed/{kind}/{n}/x", "scorer": scorer, "model_id": "m", "score": score + n, "kind": kind}
+        for scorer in ("leak_free", "random", "ending", "rubric") for kind, score in (("true", 1.0), ("leaked", 0.0))
+        for n in range(3)
+    ]  # fmt: skip
+    view, subject = SimpleNamespace(rows=lambda *_: rows), SimpleNamespace(forward={0: "m"}, backward={}, values={})
+    shown = [check["scorer"] for check in trust.known_checks(view, subject, []) if check["scores"]]
+    assert shown == ["ending", "rubric", "leak_free", "random"]
 
 
 def test_answers_stand_side_by_side(facts: dict) -> None:

@@ -63,6 +63,16 @@ def test_headlines_are_six_figures_of_the_file() -> None:
     assert len(headlines(figures()).splitlines()) == 2 + 6
 
 
+def test_a_planned_measurement_is_named_until_its_command_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "PLANNED", {"python -m benchmarks.finetuning m": "A model"})
+    other = Figure("python -m benchmarks.finetuning mine", "x", 1.0, "s")
+    assert "Not measured yet: A model." in page([other])
+    assert "Not measured yet" not in page(
+        [other, Figure("python -m benchmarks.finetuning m --examples 9", "y", 1, "s")]
+    )
+    assert "Not measured yet" not in page([figure()]), "of another section"
+
+
 def test_every_figure_has_a_section() -> None:
     assert {f.title for f in figures()} <= set(results.TITLES.values())
     assert all(f.machine in {"", *results.MACHINES} or f.commit for f in figures())

@@ -1,12 +1,18 @@
 import json
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from jobs.recipe.config import Finetune
-from model_ops.training.settings import SPEED_ONLY, TrainingError, TrainingSettings, parse_settings
+from jobs.finetune import by_hand
+from jobs.recipe.config import Finetune, Recipe
+from model_ops.training.settings import ADDED, SPEED_ONLY, TrainingError, TrainingSettings, parse_settings
 
 GIVEN = Finetune(method="lora", batch_size=32, small_batch_size=8, micro_batch_size=4).settings("forward", 1)
+
+
+def recipe(**changes: Any) -> Recipe:
+    return Recipe.model_validate({"name": "x", "base_model": "m"} | changes)
 
 
 def test_the_recipe_gives_exactly_these_settings() -> None:
@@ -26,7 +32,45 @@ def test_training_settings_keep_their_digest() -> None:
 
 
 def test_every_setting_counts_or_changes_the_speed_only() -> None:
-    assert TrainingSettings().result_settings().keys() | SPEED_ONLY == TrainingSettings.model_fields.keys()
+    assert (
+        TrainingSettings().result_settings().keys() | SPEED_ONLY | ADDED.keys() == TrainingSettings.model_fields.keys()
+    )
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_later_setting_counts_with_another_value_than_its_default(name: str) -> None:
+    """The models that a lake has stay as they are, and another value trains another model."""
+    usual = TrainingSettings(method="lora")
+    assert ADDED[name] == TrainingSettings.model_fields[name].default
+    assert name not in usual.result_settings()
+    other = {"optimizer": "adamw_8bit", "quantization": "nf4"}[name]
+    changed = TrainingSettings.model_validate(usual.model_dump() | {name: other})
+    assert changed.result_settings() == usual.result_settings() | {name: other}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "full", "quantization": "nf4"}, 'nf4 is for adapters: set method to "lora"'),
+        ({"quantization": "nf4", "sharding": "full"}, "nf4 weights cannot be shared by processes"),
+        ({"optimizer": "adamw_8bit", "sharding": "full"}, "adamw_8bit cannot update weights that processes share"),
+    ],
+)
+def test_the_recipe_rejects_settings_that_exclude_each_other(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Finetune.model_validate({"method": "lora"} | changes)
+    with pytest.raises(TrainingError, match=message):
+        parse_settings(json.dumps(GIVEN | changes))
+
+
+def test_weights_are_shared_by_processes_that_a_person_starts() -> None:
+    with pytest.raises(ValidationError, match='launcher = "local" starts one: set launcher to "external"'):
+        Finetune(sharding="full")
+    shared = recipe(finetune={"sharding": "full", "launcher": "external"})
+    assert by_hand(["/bin/python", "-m", "model_ops.train"], recipe()) == "python -m model_ops.train"
+    assert by_hand(["/bin/python", "-m", "model_ops.train"], shared) == (
+        "accelerate launch --num_processes N -m model_ops.train"
+    )
 
 
 @pytest.mark.parametrize(("flag", "mode"), [(True, "full"), (False, "none"), ("selective", "selective")])

@@ -1,6 +1,6 @@
 """Self-augmentation: build the requests for instructions, and turn a backward model's answers into candidates."""
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas.silver import CANDIDATES
@@ -23,15 +23,18 @@ PARSER = "candidates/2"
 
 
 def candidates_from(
-    segments: DataFrame, requests: DataFrame, completions: DataFrame, *, method_digest: str
+    segments: DataFrame, requests: DataFrame, completions: DataFrame, written: DataFrame, *, method_digest: str
 ) -> DataFrame:
     """Return rows of `silver.candidates` from the answers to `requests`; `PARSER` is the version of this parser.
 
-    A segment without a usable instruction keeps a row, with the `drop_reason` `failed`, `cut`, `empty`
-    or `copies_segment` (the instruction is over 200 characters of the segment, a known failure of small
-    backward models), or with `rejected` for a refused request.
+    An answer without a usable instruction keeps a row, with the `drop_reason` `failed`, `cut`, `empty`,
+    `copies_segment` (the instruction is over 200 characters of the segment, a known failure of small
+    backward models) or `repeated` (the segment has this instruction from another sample, which is among the
+    `written` candidates or has a lower number), or with `rejected` for a refused request.
     """
-    answers = requests.select("request_id", "subject_id", "model_id").join(
+    requests = requests.select("request_id", "subject_id", "model_id", "sample")
+    written = written.select("request_id", F.col("segment_id").alias("subject_id"), F.lit(True).alias("is_written"))
+    answers = requests.join(written, ["request_id", "subject_id"], "left").join(
         completions.select("request_id", "text", "status", "error"), "request_id", "left"
     )
     instruction = F.regexp_replace("answer", r"(?i)^\s*(instruction|question)\s*:\s*", "")
@@ -49,6 +52,10 @@ def candidates_from(
         .when(F.col("instruction") == "", "empty")
         .when(F.contains("response", "instruction") & (F.length("instruction") > 200), "copies_segment")
     )
+    rows = rows.withColumn("reason", reason).withColumn("usable", F.col("reason").isNull() & (F.col("status") == "ok"))
+    equal = Window.partitionBy("segment_id", "instruction", "usable")
+    place = F.row_number().over(equal.orderBy(F.desc_nulls_last("is_written"), "sample"))
+    reason = F.when(F.col("usable") & (place > 1), "repeated").otherwise(F.col("reason"))
     candidate_id = F.sha2(F.concat_ws("\u001f", "method_digest", "segment_id", "model_id", "request_id"), 256)
     return rows.withColumn("candidate_id", candidate_id).select(
         *CANDIDATES.columns, reason.alias("drop_reason"), rejected_if_refused(refusal())

@@ -9,9 +9,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Literal
+from typing import Literal, TypeVar
 
-Kind = Literal["mismatched", "cut", "hollowed", "cluttered"]
+Kind = Literal["mismatched", "cut", "hollowed", "cluttered", "leaked", "contradicted"]
 OF_SEED = "known/seed/"
 OF_FILE = "known/file/"
 TRUE = "true"
@@ -22,10 +22,22 @@ CLUTTER = (
     "Subscribe to our newsletter!",
     "Next  Up  Previous  Contents  Index\nReport a bug  Edit this page  Show source\nAll rights reserved.",
 )
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
+LEAST_WORDS = 5  # of a sentence that gives something away
+NUMBER = re.compile(r"(?<![\w.,])\d+(?!\w)")
+NEGATED = re.compile(
+    r"\b(?:(ca)(?:nnot|n['\u2019]t)"
+    r"|(is|are|was|were|can|could|will|would|should|must|may|do|does|did|has|have)( not|n['\u2019]t)?)\b",
+    re.IGNORECASE,
+)
+NAME = re.compile(r"(?<=[a-z,;:] )[A-Z][\w-]*\w")
 SeedPair = tuple[str, str, str, str]
 """source, pair_id, instruction, response."""
 Pair = tuple[str, str, str]
 """pair_id, instruction, response."""
+Change = tuple[int, int, str]
+"""Start and end of a piece of a text, and the text to put in its place."""
+T = TypeVar("T")
 
 
 def spoilt(pairs: Iterable[SeedPair], kinds: Sequence[Kind]) -> Iterator[Pair]:
@@ -33,7 +45,9 @@ def spoilt(pairs: Iterable[SeedPair], kinds: Sequence[Kind]) -> Iterator[Pair]:
 
     `mismatched`: with the next instruction of the same source, so that the topic alone does not give it
     away. `cut`: without the second half of the response; `hollowed`: without its middle half;
-    `cluttered`: with navigation text below it.
+    `cluttered`: with navigation text below it. `leaked`: with one of the response's sentences in the instruction;
+    `contradicted`: with one number, negation or name of the response changed. A pair without a sentence or a place
+    to change has no such version.
     """
     for _, members in groupby(sorted(pairs), key=lambda pair: pair[0]):
         ring = list(members)
@@ -44,6 +58,8 @@ def spoilt(pairs: Iterable[SeedPair], kinds: Sequence[Kind]) -> Iterator[Pair]:
                 "cut": (instruction, cut(response)),
                 "hollowed": (instruction, hollowed(response)),
                 "cluttered": (instruction, cluttered(response)),
+                "leaked": (leaked(instruction, response), response),
+                "contradicted": (instruction, contradicted(response)),
             }
             for kind in (TRUE, *kinds):
                 if kind == TRUE or versions[kind] != versions[TRUE]:
@@ -70,7 +86,55 @@ def hollowed(text: str) -> str:
 
 def cluttered(text: str) -> str:
     """Append the navigation of a web page, chosen by a hash of the text."""
-    return f"{text.rstrip()}\n\n{CLUTTER[hashlib.sha256(text.encode()).digest()[0] % len(CLUTTER)]}"
+    return f"{text.rstrip()}\n\n{_chosen(CLUTTER, text)}"
+
+
+def leaked(instruction: str, response: str) -> str:
+    """Append a sentence of the response to the instruction, chosen by a hash of the response.
+
+    Sentences of fewer than five words and those that the instruction has already are left out; without another
+    one, the instruction stays as it is.
+    """
+    sentences = [
+        sentence
+        for sentence in SENTENCE_END.split(response.strip())
+        if len(sentence.split()) >= LEAST_WORDS and sentence not in instruction
+    ]
+    return f"{instruction.rstrip()} {_chosen(sentences, response)}" if sentences else instruction
+
+
+def contradicted(text: str) -> str:
+    """Change one number, one negation or one name; a hash of the text chooses the sort, then the place.
+
+    A number gets another first digit. A verb such as `is` or `can` gets a `not`, or loses it. A name, which is a
+    capitalised word within a sentence, becomes another name of the text. A text without any of them stays as it is.
+    """
+    sorts = [changes for changes in (_other_numbers(text), _other_negations(text), _other_names(text)) if changes]
+    if not sorts:
+        return text
+    start, end, new = _chosen(_chosen(sorts, text), f"place in {text}")
+    return text[:start] + new + text[end:]
+
+
+def _other_numbers(text: str) -> list[Change]:
+    return [(m.start(), m.start() + 1, str(int(m[0][0]) % 9 + 1)) for m in NUMBER.finditer(text)]
+
+
+def _other_negations(text: str) -> list[Change]:
+    return [
+        (m.start(), m.end(), f"{m[1]}n" if m[1] else m[2] if m[3] else f"{m[2]} not") for m in NEGATED.finditer(text)
+    ]
+
+
+def _other_names(text: str) -> list[Change]:
+    names = sorted({m[0] for m in NAME.finditer(text)})
+    following = dict(zip(names, names[1:] + names[:1], strict=True))
+    return [(m.start(), m.end(), following[m[0]]) for m in NAME.finditer(text) if len(names) > 1]
+
+
+def _chosen(items: Sequence[T], text: str) -> T:
+    """Return the item that a hash of the text chooses."""
+    return items[int.from_bytes(hashlib.sha256(text.encode()).digest()[:1]) % len(items)]
 
 
 def labelled(lines: Iterable[str]) -> Iterator[Pair]:

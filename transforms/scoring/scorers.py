@@ -1,15 +1,20 @@
-"""The scorers: each pairs a prompt with a kind of answer and a model."""
+"""The scorers: most pair a prompt with a kind of answer and a model; the others compute a score without a model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
 
 from transforms.prompting.prompts import ADDITIVE, BACKWARD, EXPECTED, FORWARD, RUBRIC, Template
 from transforms.scoring.answer_kinds import AnswerKind, Ending, Labels, Likelihood, Question, Settings, Written
+from transforms.scoring.leaks import METHOD_VERSION, leak_of
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """One way to rate a pair: a template, the kind of answer, and the direction of the scoring model."""
+    """One way to have a model rate a pair: a template, the kind of answer, and the direction of the scoring model."""
 
     name: str
     template: Template
@@ -37,7 +42,37 @@ class Scorer:
         return len(self.question.prompts) * self.kind.samples(settings)
 
 
-SCORERS = {
+@dataclass(frozen=True)
+class ModelFreeScorer:
+    """One way to rate a pair without a model: a column over `pair_id`, `instruction` and `response`, 0 to 1.
+
+    `score` takes the recipe's `random_seed`, which counts if the scorer is `seeded`. Its rows carry the id of the
+    model that the other scorers ask, since a model's scores are read by its id.
+    """
+
+    name: str
+    version: str
+    score: Callable[[str], Column]
+    seeded: bool = False
+    scale: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    direction: ClassVar[Literal["forward"]] = "forward"
+
+    def requests_per_pair(self, settings: Settings) -> int:
+        """Return 0."""
+        return 0
+
+
+def _leak_free(_: str) -> Column:
+    return 1 - leak_of(F.col("instruction"), F.col("response"))
+
+
+def _random(seed: str) -> Column:
+    """Return a number from 0 to below 1, all equally likely: the first 52 bits of a hash."""
+    digest = F.sha2(F.concat_ws(":", F.lit(seed), "pair_id"), 256)
+    return F.conv(F.substring(digest, 1, 13), 16, 10).cast("double") / 2**52
+
+
+SCORERS: dict[str, Scorer | ModelFreeScorer] = {
     scorer.name: scorer
     for scorer in (
         Scorer("rubric", RUBRIC, Written((1, 5))),
@@ -46,5 +81,19 @@ SCORERS = {
         Scorer("likelihood_gain", FORWARD, Likelihood()),
         Scorer("ending", FORWARD, Ending()),
         Scorer("backward_gain", BACKWARD, Likelihood(), direction="backward"),
+        ModelFreeScorer("leak_free", METHOD_VERSION, _leak_free),
+        ModelFreeScorer("random", "random/1", _random, seeded=True),
     )
 }
+
+
+def asking(name: str) -> Scorer:
+    """Return a scorer that asks a model.
+
+    Raises:
+        TypeError: the scorer asks none, which is a bug in the caller.
+    """
+    scorer = SCORERS[name]
+    if not isinstance(scorer, Scorer):
+        raise TypeError(f"the scorer {name} asks no model")
+    return scorer

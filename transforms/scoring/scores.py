@@ -12,8 +12,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from transforms.prompting.prompts import Template
-from transforms.prompting.requests import answers_to, gathered, left_out
-from transforms.scoring.scorers import Scorer
+from transforms.prompting.requests import answers_to, gathered, left_out, rejected_if_refused
+from transforms.scoring.scorers import ModelFreeScorer, Scorer
 
 PARSER = "scores/5"
 
@@ -61,6 +61,28 @@ def scores_from(
         F.lit(PARSER).alias("parser"),
         "request_ids",
         *left_out(),
+    )
+
+
+def computed_scores(
+    pairs: DataFrame, *, scorer: ModelFreeScorer, seed: str, model_id: str, method_digest: str
+) -> DataFrame:
+    """Return the rows of `scores_from` for a scorer that asks no model; `model_id` is the model of its direction."""
+    low, high = scorer.scale
+    return pairs.select(
+        F.lit(method_digest).alias("method_digest"),
+        "pair_id",
+        F.lit(model_id).alias("model_id"),
+        F.lit(scorer.name).alias("scorer"),
+        scorer.score(seed).alias("score"),
+        F.lit(low).alias("scale_low"),
+        F.lit(high).alias("scale_high"),
+        F.lit("ok").alias("status"),
+        F.lit(None).cast("double").alias("label_mass"),
+        F.lit(scorer.version).alias("parser"),
+        F.array().cast("array<string>").alias("request_ids"),
+        _text(None).alias("drop_reason"),
+        rejected_if_refused(_text(None)),
     )
 
 
