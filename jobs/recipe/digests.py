@@ -19,7 +19,7 @@ from transforms.evaluation import figures, harness, held_out, judgements
 from transforms.pages import segments
 from transforms.prompting import candidates
 from transforms.prompting.prompts import BACKWARD, FORWARD, REWRITE, VERDICT
-from transforms.rewriting import responses
+from transforms.rewriting import responses, rewrites
 from transforms.scoring import scores
 from transforms.scoring.scorers import SCORERS, ModelFreeScorer, asking
 
@@ -75,7 +75,7 @@ def candidates_digest(recipe: Recipe) -> str:
 def rewrites_digest(recipe: Recipe) -> str:
     """Return the `method_digest` of this recipe's rows in `silver.rewrites`: prompt, sampling, rules and parser."""
     settings = recipe.rewrite_responses.model_dump(include={"temperature", "top_p", "max_tokens"})
-    return digest([asdict(REWRITE), settings, asdict(rewrite_rules(recipe)), responses.PARSER])
+    return digest([asdict(REWRITE), settings, asdict(rewrite_rules(recipe)), rewrites.PARSER])
 
 
 def rewrite_rules(recipe: Recipe) -> responses.RewriteRules:

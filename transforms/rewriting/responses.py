@@ -17,7 +17,6 @@ from transforms.prompting.requests import refusal, rejected_if_refused
 from transforms.rewriting.grounding import grounding, unsupported_share
 from transforms.rewriting.rewrites import UNPARSED, parsed, rejection
 
-PARSER = "rewrites/1"
 READ = ("response", "unsupported_share", "supports", "drop_reason")
 """The columns that are read from a reply."""
 GIVEN = ("parent_id", "segment_id", "instruction", "segment", "model_id", "request_id", "text", "status", "error")
@@ -48,7 +47,7 @@ def rewrite_prompts(pairs: DataFrame) -> DataFrame:
 def rewrites_from(
     pairs: DataFrame, requests: DataFrame, completions: DataFrame, *, rules: RewriteRules, method_digest: str
 ) -> DataFrame:
-    """Return a row of `silver.rewrites` for each pair, dropped ones included; `PARSER` is the parser's version.
+    """Return a row of `silver.rewrites` for each pair, dropped ones included.
 
     Reasons: `failed` without an answer, `cut`, `empty`, `unparsed`, and those of `rejection`. A refused request makes
     the row `rejected`.
