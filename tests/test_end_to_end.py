@@ -167,7 +167,8 @@ def test_the_loop_runs_balances_its_counts_and_then_finds_nothing_to_do(
     assert all(row["url"].startswith("https://example.org/") and row["template"] == "backward" for row in traced)
 
     # A model without answers needs a server. A fault of the server is reported, and nothing is written.
-    asking = ("generate-answers", "--iteration", 1, *options, "--set")
+    both = "evaluation=[{iterations = [0, 1], max_tokens = 8}]"
+    asking = ("generate-answers", "--iteration", 1, *options, "--set", both, "--set")
     silent = humpback(*asking, 'serving.endpoints=["http://127.0.0.1:9/v1"]', "--set", "inference.patience=0")
     assert silent.code == 1
     assert "http://127.0.0.1:9/v1 does not answer" in silent.err.splitlines()[-1]
