@@ -60,7 +60,7 @@ def test_each_fault_is_named(tmp_path: Path) -> None:
         "silver.candidates.request_id: values that are not in bronze.completions.request_id: 1, e.g. q",
         "silver.scores.request_ids: values that are not in bronze.completions.request_id: 2, e.g. lost",
         "gold.training_examples.source_id: values that are not in silver.seed_pairs.pair_id or "
-        "silver.candidates.candidate_id: 1, e.g. x",
+        "silver.candidates.candidate_id or silver.rewrites.rewrite_id: 1, e.g. x",
         account,
         "ops.releases: gold.training_examples@0 where dataset = 'test/forward-0' is not what was released: "
         f"1 rows with digest {DIGEST[:12]}, released were 1 with 000000000000",
