@@ -115,6 +115,9 @@ FROM silver.duplicates WHERE keeper_id IN (SELECT unnest($segments::VARCHAR[])) 
 CANDIDATES = f"""
 SELECT * EXCLUDE (response) FROM silver.candidates WHERE {OF_SEGMENTS} ORDER BY model_id, candidate_id
 """
+REWRITES = f"""
+SELECT * EXCLUDE (instruction, response) FROM silver.rewrites WHERE {OF_SEGMENTS} ORDER BY model_id, rewrite_id
+"""
 CURATED_AS = f"""
 SELECT * EXCLUDE (instruction, response, url) FROM gold.curated WHERE {OF_PAIRS} ORDER BY experiment, iteration
 """
@@ -138,7 +141,10 @@ class _Story:
         self.overlaps = _grouped(overlaps, "segment_id")
         candidates = view.rows(CANDIDATES, segments)
         self.candidates = _grouped(candidates, "segment_id")
-        pairs = {"pairs": [candidate["candidate_id"] for candidate in candidates]}
+        rewrites = view.rows(REWRITES, segments)
+        self.rewrites = _grouped(rewrites, "parent_id")
+        pair_ids = [*(row["candidate_id"] for row in candidates), *(row["rewrite_id"] for row in rewrites)]
+        pairs = {"pairs": pair_ids}
         order = "ORDER BY model_id, scorer, method_digest"
         self.scores = _grouped(view.rows(f"SELECT * FROM silver.scores WHERE {OF_PAIRS} {order}", pairs), "pair_id")
         self.curated = _grouped(view.rows(CURATED_AS, pairs), "pair_id")
@@ -217,16 +223,37 @@ def _piece_lines(segment_id: str, story: _Story) -> Iterator[str]:
             judge = score["scorer"], score["model_id"]
             method = f", method {story.method_label(score)}" if n_scores[judge] > 1 else ""
             yield f"  {' by '.join(judge)}{method}: {value}"
-        curated = story.curated[candidate["candidate_id"]]
-        for row in curated:
-            yield (
-                f"  curated for {row['experiment']}, iteration {row['iteration']}: {row['scorer']} {row['score']:.3f} "
-                f">= {row['threshold']:.3f}"
-            )
-        if not curated:
-            yield "  in no curated set now"
-        for release in story.released[candidate["candidate_id"]]:
-            yield f"  released in {release['place']}"
+        yield from ("  " + line for line in _release_lines(candidate["candidate_id"], story))
+        for rewrite in story.rewrites[candidate["candidate_id"]]:
+            verdict = f"dropped, {rewrite['drop_reason']}" if rewrite["drop_reason"] else "kept"
+            yield f"  rewrite {rewrite['rewrite_id'][:SHORT]} by {rewrite['model_id']}: {verdict}"
+            yield from ("    " + line for line in _unsupported_lines(rewrite["supports"] or []))
+            if not rewrite["drop_reason"]:
+                yield from ("    " + line for line in _release_lines(rewrite["rewrite_id"], story))
+
+
+def _release_lines(pair_id: str, story: _Story) -> Iterator[str]:
+    curated = story.curated[pair_id]
+    for row in curated:
+        yield (
+            f"curated for {row['experiment']}, iteration {row['iteration']}: {row['scorer']} {row['score']:.3f} "
+            f">= {row['threshold']:.3f}"
+        )
+    if not curated:
+        yield "in no curated set now"
+    for release in story.released[pair_id]:
+        yield f"released in {release['place']}"
+
+
+def _unsupported_lines(supports: list[Row]) -> Iterator[str]:
+    """Yield the sentences of a rewritten response that the segment does not support, with what it lacks."""
+    claims = [support for support in supports if support["is_supported"] is not None]
+    unsupported = [support for support in claims if not support["is_supported"]]
+    if unsupported:
+        yield f"{len(unsupported)} of its {len(claims)} sentences have no support in the piece:"
+    for support in unsupported:
+        lacks = f" (the piece lacks {', '.join(support['missing'])})" if support["missing"] else ""
+        yield f'  "{support["sentence"]}"{lacks}'
 
 
 def _grouped(rows: Iterable[Row], key: str) -> dict[str, list[Row]]:

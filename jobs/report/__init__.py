@@ -58,6 +58,7 @@ def gather(view: LakeView, experiment: str | None = None) -> dict[str, Any]:
         "lengths": ratings.lengths(view, subject),
         "diversity": sets_of(view, subject.name),
         "examples": ratings.examples(view, subject),
+        "rewritten": ratings.rewritten(view, subject),
         "answers": ratings.answers(view, subject),
         "win_rates": trust.win_rates(view, subject),
         "losses": losses.held_out_losses(view, subject),

@@ -9,7 +9,7 @@ from jobs.current.notes import NONE
 from jobs.lake.view import LakeView, Row
 from jobs.report.facts import Experiment
 from schemas.gold import GENERATIONS
-from schemas.silver import SCORES
+from schemas.silver import REWRITES, SCORES
 from transforms.scoring.scorers import SCORERS
 
 BINS = 32
@@ -178,6 +178,22 @@ def _examples_by_reason(view: LakeView, query: str, n: int, values: dict[str, An
     for row in view.rows(f"{scores} ORDER BY scorer", values | {"few": [pair["pair_id"] for pair in examples_found]}):
         by_pair[row["pair_id"]][row["scorer"]] = row["score"]
     return [pair | {"scores": by_pair[pair["pair_id"]]} for pair in examples_found]
+
+
+REWRITTEN = f"""
+SELECT count(*) AS n, count_if(drop_reason IS NULL) AS kept, count(response) AS readable,
+       avg(unsupported_share) AS unsupported
+FROM ({of_method(REWRITES)}) WHERE parent_id IN (SELECT pair_id FROM ({PAIRS}))
+"""
+
+
+def rewritten(view: LakeView, subject: Experiment) -> Row | None:
+    """Count the rewritten responses of the experiment's pairs; None without any.
+
+    `unsupported` is the mean share of unsupported sentences over the responses that could be read.
+    """
+    [counts] = view.rows(REWRITTEN, subject.values)
+    return counts if counts["n"] else None
 
 
 ANSWERING_MODELS = f"""

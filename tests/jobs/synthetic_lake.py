@@ -11,8 +11,18 @@ from jobs.lake.conform import predicate
 from jobs.recipe.config import Recipe
 from schemas.bronze import COMPLETIONS, DOCUMENTS, EVALUATION_PROMPTS
 from schemas.gold import CURATED, EVALUATIONS, GENERATIONS, JUDGEMENTS, TRAINING_EXAMPLES
-from schemas.ops import BASE_MODELS, MODELS, PROMPTS, QUARANTINE, RECIPES, RELEASES, RUNS
-from schemas.silver import CANDIDATES, DUPLICATES, KNOWN_SCORES, OVERLAPS, SCORES, SEED_PAIRS, SEGMENTS, UNLABELLED
+from schemas.ops import BASE_MODELS, MODELS, OUTSIDE_MODELS, PROMPTS, QUARANTINE, RECIPES, RELEASES, RUNS
+from schemas.silver import (
+    CANDIDATES,
+    DUPLICATES,
+    KNOWN_SCORES,
+    OVERLAPS,
+    REWRITES,
+    SCORES,
+    SEED_PAIRS,
+    SEGMENTS,
+    UNLABELLED,
+)
 from tests.planted import plant
 from transforms.scoring.scorers import asking
 
@@ -81,6 +91,14 @@ def synthetic_lake(root: str) -> None:
          "source": "invented", "licence": None, "split": "dev" if n % 2 else "train"} for n in range(60)
     ])  # fmt: skip
     plant(root, CANDIDATES, candidates)
+    plant(root, OUTSIDE_MODELS, [{"model_id": "gpt-9-ffffff", "served_name": "gpt-9", "api": "chat/completions",
+                                  "logprobs": True, "digest": key("gpt-9"), "run_id": key("run", 0)}])  # fmt: skip
+    plant(root, REWRITES, [
+        {"rewrite_id": key("rewrite", n), "method_digest": "w1", "parent_id": candidates[n]["candidate_id"],
+         "segment_id": candidates[n]["segment_id"], "instruction": candidates[n]["instruction"], "response": "Better.",
+         "model_id": "gpt-9-ffffff", "request_id": candidates[n]["request_id"], "unsupported_share": n / 4,
+         "supports": [], "drop_reason": "ungrounded" if n else None} for n in range(2)
+    ])  # fmt: skip
     plant(root, PROMPTS, [{"prompt_id": key("prompt"), "name": "backward", "text": "{response}", "prefill": None,
                            "chat_template_digest": key("template")}])  # fmt: skip
     plant(root, COMPLETIONS, [_completion(place, c) for place, c in enumerate(candidates)])
@@ -205,7 +223,7 @@ def _known_scores(model: str, draw: np.random.Generator) -> list[Row]:
 
 
 def _evaluations() -> list[Row]:
-    """Return the held-out losses of base, M0, M1 and M2, and their changes, with a row that a later one replaces."""
+    """Return the held-out losses of base, M0, M1 and M2, their changes, a benchmark, and a row that a later one replaces."""
     rows, loss = [], dict(zip((BASE, *FORWARD), (3.1, 2.7, 2.62, 2.63), strict=True))
     compared: list[tuple[str, str | None]] = [(model, None) for model in loss]
     compared += [(FORWARD[0], BASE), (FORWARD[1], FORWARD[0]), (FORWARD[2], FORWARD[1]), (FORWARD[2], FORWARD[0])]
@@ -220,6 +238,9 @@ def _evaluations() -> list[Row]:
                 "versions": {"silver.seed_pairs": 0, "bronze.completions": 0}, "run_id": key("run", model),
             })  # fmt: skip
     before = rows[0] | {"figure_id": key("before"), "value": 9.0, "low": 9.0, "high": 9.0, "n": 29, "n_left_out": 1}
+    rows.append(
+        rows[0] | {"figure_id": key("harness"), "evaluation": "harness/mmlu", "metric": "acc", "method_digest": "h1"}
+    )
     return [before, rows[0] | {"figure_id": key("of an old method"), "method_digest": "l0", "value": 8.0}, *rows]
 
 

@@ -24,5 +24,5 @@ def test_references_are_audited_and_stored_in_the_schema(open_lake: Callable[...
     lake.insert(QUARANTINE, [rejected | {"run_id": run.run_id}, rejected | {"run_id": "nobody"}])
     assert faults(lake.root) == ["ops.quarantine.run_id: values that are not in ops.runs.run_id: 1, e.g. nobody"]
     stored = {field.name: field.metadata for field in DeltaTable(lake.path(CURATED)).schema().fields}
-    assert stored["pair_id"]["references"] == ["silver.candidates.candidate_id"]
+    assert stored["pair_id"]["references"] == ["silver.candidates.candidate_id", "silver.rewrites.rewrite_id"]
     assert polars.read_delta(lake.path(CURATED)).columns == CURATED.columns

@@ -16,8 +16,10 @@ from jobs.lake import translated
 from jobs.lake.conform import arrow_of
 from jobs.lake.view import LakeView
 from schemas.gold import CURATED
+from schemas.silver import REWRITES
 from tests.documented import query_with
 from tests.jobs.synthetic_lake import NOW, key, url
+from tests.planted import plant
 
 Explain = Callable[[str], str]
 
@@ -67,6 +69,35 @@ def test_a_release_is_shown_even_if_the_table_has_changed(
         "      in no curated set now\n      released in gold.curated VERSION AS OF 0 where experiment = 'demo' AND iteration = 1"
         in story
     )
+
+
+def test_a_rewritten_candidate_is_shown_with_what_its_piece_does_not_support(
+    tmp_path: Path, finished_root: str
+) -> None:
+    shutil.copytree(finished_root, tmp_path / "lake")
+    with LakeView(finished_root) as view:
+        pair = view.rows("SELECT * FROM gold.curated WHERE iteration = 2 ORDER BY pair_id")[0]
+    supports = [
+        {"sentence": text, "start": 0, "end": 9, "source_start": 0, "source_end": 9, "score": 0.9, "missing": lacks,
+         "is_supported": is_supported}
+        for text, lacks, is_supported in (("Here is how.", [], None), ("It is.", [], True), ("In 1850.", ["1850"], False))
+    ]  # fmt: skip
+    plant(str(tmp_path / "lake"), REWRITES, [
+        {"rewrite_id": f"{n}" * 64, "method_digest": "w1", "parent_id": pair["pair_id"], "segment_id": pair["segment_id"],
+         "instruction": "i", "response": "r", "model_id": "gpt-1", "request_id": "q", "unsupported_share": 0.5,
+         "supports": supports, "drop_reason": reason} for n, reason in enumerate((None, "ungrounded"))
+    ])  # fmt: skip
+    with LakeView(str(tmp_path / "lake")) as view:
+        story = explain(view, pair["pair_id"])
+    lines = """
+      rewrite 000000000000 by gpt-1: kept
+        1 of its 2 sentences have no support in the piece:
+          "In 1850." (the piece lacks 1850)
+        in no curated set now
+      rewrite 111111111111 by gpt-1: dropped, ungrounded
+        1 of its 2 sentences have no support in the piece:
+"""
+    assert lines in story
 
 
 def test_replaced_personal_data_and_overlaps_are_shown(view: LakeView, explained: Explain) -> None:

@@ -23,7 +23,7 @@ EMPTY: dict[str, Any] = {
     "experiment": "demo", "root": "demo/lake", "last_run": None, "recipe": None, "funnel": [Stage(key, key, 0) for key in ("documents", "candidates")],
     "rules": [], "replaced": {}, "seed": {}, "accounts": [], "histograms": [], "thresholds": [], "checks": [], "lengths": [],
     "drift": [], "paper": PAPER, "diversity": [], "win_rates": [], "losses": {"models": [], "changes": []},
-    "examples": {"iteration": None, "kept": [], "rejected": []}, "answers": {"iterations": [], "prompts": []},
+    "examples": {"iteration": None, "kept": [], "rejected": []}, "answers": {"iterations": [], "prompts": []}, "rewritten": None,
     "models": [], "releases": [], "work": [], "tables": [],
 }  # fmt: skip
 
@@ -129,6 +129,7 @@ def full() -> dict[str, Any]:
                 a_pair(drop_reason="unscored", score=None, scores={}),
             ],
         },
+        "rewritten": {"n": 40, "kept": 31, "readable": 38, "unsupported": 0.071},
         "answers": {"iterations": [0, 2], "prompts": [
             {"prompt_set": "humpback", "prompt_id": str(i), "prompt": "Explain what a symbolic link is.",
              "first": "A link.", "last": "A symbolic link is a file that names another file. " * 8}
