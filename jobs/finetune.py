@@ -56,7 +56,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
 
 
 def by_hand(command: list[str], recipe: Recipe) -> str:
-    """Return the trainer's command line for a person; N stands for the number of GPUs that share the weights."""
+    """Return the trainer's command line for a person to run; N stands for the number of GPUs that share the weights."""
     start = ["python"] if recipe.finetune.sharding == "none" else ["accelerate", "launch", "--num_processes", "N"]
     return shlex.join([*start, *command[1:]])
 

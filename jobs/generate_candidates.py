@@ -1,4 +1,4 @@
-"""Self-augmentation: the backward model writes the instructions that each segment of the pool would answer.
+"""Self-augmentation: the backward model writes instructions that the segments of the pool would answer.
 
 humpback generate-candidates --recipe FILE --lake URI
 """
@@ -32,7 +32,7 @@ PARAMETERS = Parameters(has_limit=True)
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Ask once for the instructions of every segment of the pool that has too few yet, and write the answers."""
+    """Ask for the instructions of each segment of the pool that has fewer than the recipe wants; write the answers."""
     model, methods = required_model(lake, recipe, "backward", 0), methods_of(recipe)
     known = candidates(lake, methods, model.model_id).select("segment_id", "request_id")
     n_known = known.groupBy("segment_id").agg(F.count(F.lit(1)).alias("n"))

@@ -20,7 +20,7 @@ PARAMETERS = Parameters()
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Read every file again; the write leaves out the prompts that the lake holds already."""
+    """Read every file again and write the prompts that the lake does not have yet."""
     rows = []
     for name in recipe.prompt_sets:
         prompts, source = read_set(recipe, name), recipe.ingest_prompts.sets.get(name, BUILT_IN)

@@ -32,7 +32,7 @@ JUDGE = "evaluation.judge"
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Compare the answers of the forward model of the step's iteration with each evaluation's reference model's.
+    """Have the judge of each evaluation compare the forward model of the step's iteration with the reference model.
 
     Raises:
         RecipeError: no evaluation names the iteration.

@@ -42,10 +42,10 @@ PARAMETERS = Parameters(first_iteration=1, has_limit=True)
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Ask once for each selected pair; a reply without markers is asked for again under a constraint.
+    """Ask once for each selected pair, and once more, under a grammar, if the reply has no markers.
 
     Raises:
-        RecipeError: the recipe names no rewriter, or one that is unknown.
+        RecipeError: the recipe names no rewriter, or an unknown one.
     """
     iteration, name = step.required_iteration, required_rewriter(recipe)
     chosen = _selected(lake, recipe, iteration)
@@ -94,7 +94,7 @@ def _rewritten(lake: RunLake, recipe: Recipe, servers: Servers, model: Model, pa
 
     found = asked(pairs, free)
     unread = found.where(F.col("drop_reason") == UNPARSED).select(F.col("parent_id").alias("pair_id"))
-    if isinstance(servers, OutsideServers) or unread.isEmpty():  # a chat API constrains nothing
+    if isinstance(servers, OutsideServers) or unread.isEmpty():  # a chat API has no grammars
         return found
     again = asked(materialised(pairs.join(unread, "pair_id", "left_semi")), constrained)
     return found.join(unread, found.parent_id == unread.pair_id, "left_anti").unionByName(again)

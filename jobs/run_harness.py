@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
-    """Measure the step's model on the recipe's benchmarks that have no figures of it by the current method."""
+    """Measure the model of the step on the benchmarks for which it has no figures by the current method."""
     model, benchmarks = required_model(lake, recipe, "forward", step.required_iteration), read_benchmarks(recipe)
     methods = _methods(recipe, benchmarks)
     lake.methods_read.update({evaluation_method(PREFIX + name): digest for name, digest in methods.items()})
@@ -94,7 +94,7 @@ def _methods(recipe: Recipe, benchmarks: Mapping[str, Rows]) -> dict[str, str]:
 
 
 def _without_figures(lake: Lake, recipe: Recipe, model: Model, benchmarks: dict[str, Rows]) -> dict[str, Rows]:
-    """Return the benchmarks that have no figures of the model, or figures that leave out an answer."""
+    """Return the benchmarks for which the model has no figures, or figures that leave out an answer."""
     methods = _methods(recipe, benchmarks)
     found = evaluations(lake, recipe.name, methods).where(F.col("model_id") == model.model_id)
     measured = {row.method_digest for row in found.where("n_left_out = 0").collect()}
@@ -112,7 +112,9 @@ def _multiple_choice(
     """
     engine = step.required_servers.engine_for(model, recipe.inference.in_flight)
     if not isinstance(engine, ServedEngine) or not isinstance(engine.api, Completions):
-        raise JobError('lm-evaluation-harness asks a server, and inference.engine = "fake" has none; take it out')
+        raise JobError(
+            'lm-evaluation-harness asks a server, and inference.engine = "fake" has none; remove it from the recipe'
+        )
     require_echo(Endpoint(engine.endpoints[0], engine.key), engine.api.model, engine.api.chat)
     how = asking(recipe.run_harness.chat_template, recipe.build_training_examples.inference_tag)
     output = lake.folder("logs") / f"harness-{model.model_id}.log"

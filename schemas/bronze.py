@@ -99,10 +99,10 @@ EVALUATION_PROMPTS = Table(
             column("prompt_set", StringType(), "the set, as the recipe names it"),
             column("set_digest", StringType(), "digest of all prompts of this version of the set, 16 hex digits"),
             column("prompt_id", StringType(), "the prompt's id in its set"),
-            column("prompt", StringType(), "what a model is asked: the first turn, with its input"),
+            column("prompt", StringType(), "the text that models answer: the first turn, with its input"),
             column("other_texts", ArrayType(StringType(), False), "later turns and other texts, kept out of the pool"),
             column("category", StringType(), "the set's category of the prompt", nullable=True),
-            column("record", StringType(), "the file's value as JSON, with all that the set says about the prompt"),
+            column("record", StringType(), "the prompt's whole entry in the file, as JSON"),
             column("source_file", StringType(), "the file of the first run that read this version"),
         ]
     ),

@@ -19,7 +19,7 @@ CURATED = Table(
             column(
                 "origin",
                 StringType(),
-                "backtranslated: a candidate, with its segment as response; rewritten: with a rewriter's",
+                "backtranslated: the response is the segment; rewritten: a rewriter wrote it",
             ),
             column("score", DoubleType(), "the score that curation used, on the scorer's scale"),
             column("scorer", StringType(), "the scorer, or combination of scorers, that curation used"),

@@ -77,12 +77,12 @@ BASE_MODELS = Table(
 
 OUTSIDE_MODELS = Table(
     name="ops.outside_models",
-    comment="A model behind an API that was asked and not trained here, such as a judge.",
+    comment="A model behind an outside API that a run asked, such as a judge or a rewriter.",
     schema=StructType(
         [
             column("model_id", StringType(), "<served name>-<6 hex digits of digest>"),
             column("served_name", StringType(), "the name under which the API knows the model"),
-            column("api", StringType(), "how it is asked: chat/completions"),
+            column("api", StringType(), "the API that was called: chat/completions"),
             column("logprobs", BooleanType(), "whether its answers have log-probabilities"),
             column("digest", StringType(), "digest of the other columns, 16 hex digits; the weights are not known"),
             column("run_id", StringType(), "the run that asked it first", references=("ops.runs.run_id",)),

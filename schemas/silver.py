@@ -52,13 +52,18 @@ BEFORE_FINITE = "'scores/1', 'scores/2', 'scores/3', 'scores/4'"
 SUPPORT = StructType(  # Delta refuses NOT NULL inside an array
     [
         column("sentence", StringType(), "a sentence of the response", nullable=True),
-        column("start", IntegerType(), "its first character in the response, from 0", nullable=True),
-        column("end", IntegerType(), "the first character after it", nullable=True),
-        column("source_start", IntegerType(), "first character of the place in the segment, if any", nullable=True),
-        column("source_end", IntegerType(), "first character after that place, if any", nullable=True),
-        column("score", DoubleType(), "share of its content words, by weight, that its places have", nullable=True),
+        column("start", IntegerType(), "position of its first character in the response, from 0", nullable=True),
+        column("end", IntegerType(), "position after its last character", nullable=True),
+        column("source_start", IntegerType(), "start of the supporting place in the segment, if any", nullable=True),
+        column("source_end", IntegerType(), "end of that place, exclusive, if any", nullable=True),
+        column(
+            "score",
+            DoubleType(),
+            "share, by weight, of its content words that the segment's best places have",
+            nullable=True,
+        ),
         column("missing", ArrayType(StringType()), "numbers, dates, URLs and names the segment lacks", nullable=True),
-        column("is_supported", BooleanType(), "null for a sentence that claims nothing", nullable=True),
+        column("is_supported", BooleanType(), "null for a sentence without a claim", nullable=True),
     ]
 )
 METHOD_DIGEST = column("method_digest", StringType(), "digest of the recipe section and method that made the row")
@@ -204,17 +209,22 @@ CANDIDATES = Table(
 
 REWRITES = Table(
     name="silver.rewrites",
-    comment="A response that a model rewrote from a pair's segment, kept or with the reason it was dropped.",
+    comment="A model's rewrite of the response of a pair, with the reason if it was dropped.",
     schema=StructType(
         [
             column("rewrite_id", StringType(), "sha256 of method_digest, parent_id, model_id and request_id, hex"),
             column("method_digest", StringType(), "digest of the prompt, the sampling, the rules and the parser"),
-            column("parent_id", StringType(), "the pair rewritten", references=("silver.candidates.candidate_id",)),
             column(
-                "segment_id", StringType(), "the pair's segment, as drawn", references=("silver.unlabelled.segment_id",)
+                "parent_id",
+                StringType(),
+                "the pair whose response was rewritten",
+                references=("silver.candidates.candidate_id",),
             ),
+            column("segment_id", StringType(), "the segment of the pair", references=("silver.unlabelled.segment_id",)),
             column("instruction", StringType(), "the pair's instruction"),
-            column("response", StringType(), "the rewritten response; null if none could be read", nullable=True),
+            column(
+                "response", StringType(), "the rewritten response; null if the reply could not be read", nullable=True
+            ),
             column("model_id", StringType(), "the rewriter", references=MODEL_IDS),
             column("request_id", StringType(), "the raw answer", references=("bronze.completions.request_id",)),
             column(
@@ -226,7 +236,7 @@ REWRITES = Table(
             column(
                 "supports",
                 ArrayType(SUPPORT),
-                "the sentences of the response, each with the span of the segment that supports it best",
+                "the sentences of the response, each with the part of the segment that supports it best",
                 nullable=True,
             ),
             column("drop_reason", StringType(), "the first rule that dropped it; null when kept", nullable=True),
@@ -256,7 +266,7 @@ def _scores(name: str, comment: str, rated: str, references: tuple[str, ...] = (
                 column(
                     "model_id",
                     StringType(),
-                    "the model that scored; for a scorer that asks none, the model that others ask",
+                    "the model that scored; for a scorer without a model, the forward model that the other scorers ask",
                     references=("ops.models.model_id",),
                 ),
                 column("scorer", StringType(), "rubric, additive, expected, likelihood_gain, ..."),

@@ -172,14 +172,16 @@ def _add_looks(commands: Any, shared: _Shared) -> None:
 
 
 def _add_studies(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
-    """Add the commands about the numbers and the variety of pairs."""
-    about = "Fit a figure about models to the number of curated pairs N of their training: value = alpha ln N + C."
+    """Add the commands about the number and the diversity of pairs."""
+    about = "Fit a figure of models to N, the number of curated pairs in their training sets: value = alpha ln N + C."
     scaling = _add(commands, "scaling", parents, about)
-    about = "three or more recipes of this lake that differ in size, such as in curate.max_pairs"
+    about = "names of three or more recipes that differ in the number of pairs, e.g. by curate.max_pairs"
     scaling.add_argument("--experiments", nargs="+", required=True, metavar="NAME", help=about)
     about = "evaluation in gold.evaluations, e.g. answers/humpback (default: held_out_loss)"
     scaling.add_argument("--evaluation", default="held_out_loss", metavar="NAME", help=about)
-    scaling.add_argument("--metric", default="loss", metavar="NAME", help="its metric, e.g. win_rate (default: loss)")
+    scaling.add_argument(
+        "--metric", default="loss", metavar="NAME", help="metric of the evaluation, e.g. win_rate (default: loss)"
+    )
     about = "iteration of the forward models (default: the last that all experiments have)"
     scaling.add_argument("--iteration", type=_at_least(1), metavar="T", help=about)
     scaling.add_argument("--out", type=Path, metavar="FILE", help="also draw the fit into this SVG file")

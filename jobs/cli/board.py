@@ -163,7 +163,7 @@ def _rows(files: Sequence[File], given: Given, faults: list[str]) -> Iterator[Ro
 
 
 def _lacks_places(board: Board, given: Given) -> bool:
-    """Return whether rows are missing from a board, and the rest do not say which they are."""
+    """Return whether a board lacks rows and has no `index` that tells which."""
     return board.indices is None and len(board.instructions) < len(given.difficulties or ())
 
 
@@ -173,7 +173,7 @@ def _order_of_set(files: Sequence[File], n: int) -> Sequence[str] | None:
         try:
             instructions = board_of(_json(file.path)).instructions
         except ValueError:
-            continue  # its own line says so
+            continue  # the fault is reported with the model of the file
         if len(instructions) == n:
             return instructions
     return None
@@ -264,9 +264,9 @@ def _difficulty(board: Board, order: Sequence[str] | None, difficulties: dict[in
         places = [place_of[text] for text in board.instructions]
     else:
         raise ValueError(
-            f"it has {n:,} rows and there are difficulties of {known:,} instructions, so that it is unknown which are "
-            f"missing; put the model's {OUTPUTS} with all instructions beside it, another model's {ANNOTATIONS} with "
-            "all rows into the folder, or an `index` into each row"
+            f"it has {n:,} rows and there are difficulties of {known:,} instructions, and the rows do not tell which "
+            f"ones are missing; add the model's {OUTPUTS} with all instructions beside it, another model's "
+            f"{ANNOTATIONS} with all rows, or an `index` to each row"
         )
     lacking = [
         (text, place) for text, place in zip(board.instructions, places, strict=True) if place not in difficulties

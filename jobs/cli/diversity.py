@@ -1,4 +1,4 @@
-"""`humpback diversity`: how varied the curated instructions are, beside the seed's."""
+"""`humpback diversity`: the diversity of the curated instructions, compared with the seed's."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""`humpback scaling`: how a figure about models changes with the number of curated pairs that they were trained on."""
+"""`humpback scaling`: the fit of a figure of models to the number of curated pairs that they were trained on."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ FIGURES = f"SELECT * FROM ({EVALUATIONS}) WHERE evaluation = $evaluation AND met
 AVAILABLE = f"SELECT DISTINCT evaluation, metric FROM ({EVALUATIONS}) WHERE model_id = $model ORDER BY ALL"
 WEIGHTS = "SELECT model_id, digest FROM ops.models UNION ALL SELECT model_id, digest FROM ops.base_models"
 SAME = ("method_digest", "reference_id", "judge_id")
-"""What two figures must have in common to be compared; models of equal weights count as one."""
+"""Columns that must be equal for figures to be comparable; models with equal weights count as equal."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def _points(view: LakeView, experiments: Sequence[str], iteration: int | None, w
     """
     if len(experiments) < MIN_POINTS:
         raise JobError(
-            f"--experiments names {len(experiments)}; a fit with an interval needs {MIN_POINTS} of different sizes"
+            f"--experiments names {len(experiments)}; a fit with an interval needs {MIN_POINTS} of different sizes; "
+            "add recipes that differ in curate.max_pairs"
         )
     notes, models = noted(view), _current_models(view, noted(view), experiments)
     common = sorted(set.intersection(*(set(of) for of in models.values())))
@@ -129,7 +130,9 @@ def _figure(view: LakeView, notes: Notes, models: dict[int, Row], t: int, wanted
     )
     if rows:
         others = ", ".join(sorted(f"{row['reference_id']} judged by {row['judge_id']}" for row in rows))
-        raise JobError(f"{about} {model_id}, against {others}; a curve needs one: compare with one model, by one judge")
+        raise JobError(
+            f"{about} {model_id}, against {others}; a fit needs one; judge against one reference with one judge"
+        )
     available = [f"{row['metric']} of {row['evaluation']}" for row in view.rows(AVAILABLE, values)]
     raise JobError(
         f"{about} {model_id} of {name}; it has {', '.join(available) or 'none'}; run `humpback evaluate-models "

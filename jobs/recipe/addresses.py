@@ -18,13 +18,13 @@ def _addresses(value: Any) -> Any:
 
 
 def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """Raise ValueError for a text that is not a plain server address; the message does not repeat the text."""
+    """Raise ValueError if a text is not a server's address; the message does not repeat it, as it may hold a secret."""
     for number, address in enumerate(addresses, 1):
         label = f"address {number} of {len(addresses)}"
         if set(SECRETS) & set(address):
             raise ValueError(
-                f"{label} has a user name, password, query or fragment; take it out, and set HUMPBACK_API_KEY to the "
-                "servers' key"
+                f"{label} has a user name, password, query or fragment; remove it, and put the key into the "
+                "environment variable HUMPBACK_API_KEY, or for an outside model into that of its key_variable"
             )
         match = ADDRESS.fullmatch(address)
         if not match or int(match["port"] or 0) > 65535:

@@ -26,7 +26,7 @@ Rows = list[dict[str, Any]]
 
 
 def benchmark_files(recipe: Recipe) -> list[str]:
-    """Return the files of the recipe's benchmarks; of a folder, the files in it."""
+    """Return the files of the recipe's benchmarks; for a folder, the CSV files in it."""
     settings = recipe.run_harness
     paths = [Path(path) for path in (settings.mmlu, settings.openbookqa, settings.ifeval) if path]
     return [str(file) for path in paths for file in (sorted(path.rglob("*.csv")) if path.is_dir() else [path])]
@@ -36,7 +36,7 @@ def read_benchmarks(recipe: Recipe) -> dict[str, Rows]:
     """Return the rows of each benchmark of the recipe, at most `run_harness.limit` of each, with `id` and `prompt`.
 
     Raises:
-        RecipeError: no benchmark is named, or a file is missing or of another form.
+        RecipeError: the recipe names no benchmark, or a file is missing or does not have the form of its benchmark.
     """
     settings, found = recipe.run_harness, dict[str, Rows]()
     for name in (MMLU, OPENBOOKQA, IFEVAL):

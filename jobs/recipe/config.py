@@ -233,7 +233,7 @@ class GenerateCandidates(Section):
     top_p: float = Field(0.9, gt=0, le=1, description="nucleus sampling (paper, section 3.1)")
     max_tokens: int = Field(256, ge=1, description="longest instruction, in tokens")
     samples: int = Field(
-        1, ge=1, description="instructions per segment; more than one needs a temperature (paper, section 3.1)"
+        1, ge=1, description="instructions per segment; more than one needs a temperature above 0 (paper, section 3.1)"
     )
 
     @model_validator(mode="after")
@@ -260,33 +260,37 @@ class EvaluateModels(Section):
 
 
 class RunHarness(Section):
-    """lm-evaluation-harness with a forward model's server: MMLU, OpenBookQA and IFEval from local files."""
+    """lm-evaluation-harness on a forward model's server: MMLU, OpenBookQA and IFEval from local files."""
 
     iterations: tuple[int, ...] = Field(
         (), description="iterations of the forward models that `humpback run` measures; empty: none"
     )
     mmlu: str | None = Field(
-        None, description="folder or tar archive of MMLU: dev/<subject>_dev.csv and test/<subject>_test.csv"
+        None, description="folder or tar archive of MMLU, with dev/<subject>_dev.csv and test/<subject>_test.csv"
     )
-    openbookqa: str | None = Field(None, description="JSON file of OpenBookQA's questions, as LLM-Adapters has it")
+    openbookqa: str | None = Field(None, description="JSON file of OpenBookQA's questions, in the form of LLM-Adapters")
     ifeval: str | None = Field(None, description="JSONL file of IFEval's prompts")
     limit: int | None = Field(
-        None, ge=1, description="questions of each benchmark, in the order of a hash of their ids; unset: all"
+        None, ge=1, description="maximum number of questions per benchmark, chosen by a hash of their ids; unset: all"
     )
     few_shot: int = Field(5, ge=0, description="worked questions of the same subject before each question of MMLU")
     chat_template: bool = Field(
         False,
-        description="put questions of MMLU and OpenBookQA in a user's turn, after the system message of inference",
+        description="ask questions of MMLU and OpenBookQA in a user's turn, after the system message of inference",
     )
-    max_tokens: int = Field(1280, ge=1, description="longest answer to a prompt of IFEval, in tokens; it is greedy")
+    max_tokens: int = Field(
+        1280, ge=1, description="longest answer to a prompt of IFEval, in tokens; sampling is greedy"
+    )
     nltk_data: str | None = Field(
-        None, description="folder with NLTK's tokenizers/punkt_tab for IFEval; unset: where NLTK looks"
+        None, description="folder with NLTK's tokenizers/punkt_tab for IFEval; unset: NLTK's default folders"
     )
 
     @model_validator(mode="after")
     def _has_a_benchmark(self) -> Self:
         if self.iterations and not (self.mmlu or self.openbookqa or self.ifeval):
-            raise ValueError("iterations without a benchmark; set mmlu, openbookqa or ifeval to a file")
+            raise ValueError(
+                "iterations without a benchmark; set mmlu, openbookqa or ifeval to a file, or iterations to []"
+            )
         return self
 
 
@@ -315,7 +319,7 @@ class Recipe(Section):
     rewrite_responses: RewriteResponses = RewriteResponses()
     curate: Curate = Curate()
     outside_models: dict[Name, OutsideModel] = Field(
-        {}, description="models behind chat APIs that judge answers, by the name that an evaluation gives as its judge"
+        {}, description="models behind chat APIs, by the name that a judge or a rewriter has in this recipe"
     )
     evaluation: tuple[Evaluation, ...] = Field(
         (Evaluation(),), description="answers to prompt sets and their judgements, one table each"
@@ -351,12 +355,12 @@ class Recipe(Section):
             if silent:
                 raise ValueError(
                     f"evaluation {entry.label}: the answers of iteration {silent[0]} would be judged, and its model "
-                    "does not answer; add it to iterations"
+                    "does not answer; add it to the iterations of this evaluation"
                 )
         labels = [entry.label for entry in self.evaluation]
         repeated = [label for label in labels if labels.count(label) > 1]
         if repeated:
-            raise ValueError(f"evaluation: {len(repeated)} are called {repeated[0]}; give each a name")
+            raise ValueError(f"evaluation: {len(repeated)} entries are named {repeated[0]}; give each a different name")
         return self
 
     @property

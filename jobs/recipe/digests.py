@@ -51,8 +51,8 @@ def duplicates_digest(recipe: Recipe) -> str:
 def scores_digest(recipe: Recipe, name: ScorerName) -> str:
     """Return the `method_digest` of one scorer's rows in `silver.scores`: prompt, sampling and parser.
 
-    A scorer that asks no model has a version instead. The model with its chat template is not part of the digest;
-    `model_id` identifies that.
+    For a scorer without a model, it covers the scorer's version instead. The model and its chat template are not part
+    of the digest; `model_id` identifies them.
     """
     scorer, settings = SCORERS[name], recipe.score_candidates
     if isinstance(scorer, ModelFreeScorer):
@@ -65,7 +65,7 @@ def scores_digest(recipe: Recipe, name: ScorerName) -> str:
 def candidates_digest(recipe: Recipe) -> str:
     """Return the `method_digest` of this recipe's rows in `silver.candidates`: prompt, sampling and parser.
 
-    The number of samples is a part of it if there are several, so that rows of other samples do not count.
+    It covers the number of samples if that is above 1, so that rows by another number of samples do not count.
     """
     samples = recipe.generate_candidates.samples
     several = [samples] if samples > 1 else []

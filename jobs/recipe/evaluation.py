@@ -17,7 +17,7 @@ class IngestPrompts(Section):
     """The files of evaluation prompts. All of their texts are kept out of the pool."""
 
     sets: dict[Name, str] = Field(
-        {}, description='name -> file of a prompt set, JSON lines or a JSON list, e.g. {vicuna = "eval/vicuna.jsonl"}'
+        {}, description='files of prompt sets by name, JSON lines or JSON lists, e.g. {vicuna = "eval/vicuna.jsonl"}'
     )
 
     @field_validator("sets")
@@ -29,7 +29,7 @@ class IngestPrompts(Section):
 
 
 class OutsideModel(Section):
-    """A model behind an OpenAI-compatible chat API, which the experiment asks and has not trained."""
+    """A model behind an OpenAI-compatible chat API, such as a judge or a rewriter."""
 
     endpoints: Addresses = Field(description='addresses of the API, e.g. ["https://api.example.com/v1"]', min_length=1)
     model: str = Field(min_length=1, description="name under which the API knows the model")
@@ -38,25 +38,29 @@ class OutsideModel(Section):
     )
     logprobs: bool = Field(
         True,
-        description="whether the API returns log-probabilities; if not, a verdict counts by its text alone",
+        description="whether the API returns log-probabilities; if not, a verdict is the label that the model writes",
     )
 
     @property
     def model_id(self) -> str:
-        """The model's id in `ops.outside_models`; another way to read its answers is another model."""
+        """The model's id in `ops.outside_models`; it depends on `logprobs`, which decides how verdicts are read."""
         return f"{self.model}-{self.model_digest[:6]}"
 
     @property
     def model_digest(self) -> str:
-        """What is known of the model's identity: its name and the way to ask it, since its weights are not here."""
+        """Digest of the API, the name and `logprobs`; the weights are not known."""
         return digest([CHAT_API, self.model, self.logprobs])
 
 
 class Evaluation(Section):
-    """Answers of the forward models to a set of prompts, and a judge's comparison of them."""
+    """Answers of forward models to a set of prompts, and a judge's comparisons of them."""
 
-    set: Name = Field(BUILT_IN, description="name of the prompt set; unset: the small set of this project")
-    name: Name | None = Field(None, description="name of the evaluation in gold.evaluations; unset: that of the set")
+    set: Name = Field(
+        BUILT_IN, description="name of the prompt set; humpback: the twenty prompts that come with humpback"
+    )
+    name: Name | None = Field(
+        None, description="name of the evaluation in gold.evaluations; unset: the name of the set"
+    )
     iterations: tuple[int, ...] = Field(
         (), description="iterations of the forward models that answer; empty: the first and the last"
     )
@@ -68,7 +72,7 @@ class Evaluation(Section):
         description="the judge: a name from outside_models, or a model_id of ops.models; unset: the last forward model",
     )
     judged_iterations: tuple[int, ...] = Field(
-        (), description="iterations of the forward models whose answers are compared with the reference's; empty: none"
+        (), description="iterations of the forward models that the judge compares with the reference; empty: none"
     )
     reference: int = Field(0, ge=0, description="iteration of the forward model that the others are compared with")
 

@@ -13,9 +13,9 @@ from jobs.recipe.config import Recipe
 MOVED = {
     "generate_answers": "write an [[evaluation]] with `set`, and the file of the set under ingest_prompts.sets",
     "judge_answers": "write `judge`, `judged_iterations` and `reference` in an [[evaluation]]",
-    "select_unlabelled.evaluation_paths": "name the files under ingest_prompts.sets, which are kept out of the pool",
+    "select_unlabelled.evaluation_paths": "name the files under ingest_prompts.sets; all sets are kept out of the pool",
 }
-"""Keys of release 0.3.0 and before, and what to write instead."""
+"""Keys of release 0.3.0 and earlier -> what to write instead."""
 RECIPES = Path(__file__).parent.parent / "recipes"
 
 

@@ -59,7 +59,7 @@ def _section(title: str, level: int, section: type[BaseModel], path: str) -> Ite
 
 
 def section_of(field: FieldInfo) -> type[BaseModel] | None:
-    """Return the section that a key holds: once, as a list of tables, or by name."""
+    """Return the section that a key holds, alone, in a list of tables or in a table by name; None for other keys."""
     kind = field.annotation
     if get_origin(kind) is tuple:
         kind = get_args(kind)[0]

@@ -37,7 +37,7 @@ class ScoreCandidates(Section):
         "without a readable score",
     )
     rationale_chars: int = Field(1200, ge=1, description="longest rationale of a written rating, in characters")
-    random_seed: str = Field("humpback", description="seed of the hash that the scorer random rates by")
+    random_seed: str = Field("humpback", description="seed of the ratings by the scorer random")
 
     @model_validator(mode="after")
     def _require_temperature(self) -> Self:
@@ -82,27 +82,30 @@ class Curate(Section):
     )
     max_leak: Annotated[float, Field(ge=0, le=1)] | Literal["seed"] | None = Field(
         None,
-        description="largest share, 0 to 1, of an instruction's words in runs of four that its response repeats; "
-        "seed: the share that 99 % of the seed pairs do not exceed; unset: no limit",
+        description="largest leak, 0 to 1: the share of an instruction's words in runs of at least four that the "
+        "response has too; seed: the leak that 99 % of the seed pairs do not exceed; unset: no limit",
     )
     per_segment: int | None = Field(
         None,
         ge=1,
-        description="most candidates of one segment to keep, the best of those that pass the gates; unset: all",
+        description="maximum number of candidates of a segment to keep: the best that pass the gates; unset: all",
     )
     max_pairs: int | None = Field(
         None,
         ge=1,
-        description="keep at most this number of the pairs that pass, drawn by hash whatever their scores, so that "
-        "sets of different sizes have the same quality, and a smaller one is part of a larger one; unset: all",
+        description="maximum number of pairs to keep; pairs that pass are drawn by hash and not by score, so sets of "
+        "different sizes have the same quality, and a smaller set is part of a larger one; unset: all",
     )
     response: Literal["original", "rewritten", "both"] = Field(
-        "original", description="the responses that are trained on: the segments, the rewritten ones, or both"
+        "original", description="responses of the curated pairs: the segments, the rewritten responses, or both"
     )
     min_rows: int = Field(1, ge=0, description="fewer kept pairs stop the run with exit code 3")
 
     @model_validator(mode="after")
     def _can_reach_min_rows(self) -> Self:
         if self.max_pairs is not None and self.max_pairs < self.min_rows:
-            raise ValueError(f"max_pairs = {self.max_pairs} can never reach min_rows = {self.min_rows}; lower min_rows")
+            raise ValueError(
+                f"max_pairs = {self.max_pairs} can never reach min_rows = {self.min_rows}; lower min_rows or raise "
+                "max_pairs"
+            )
         return self

@@ -23,7 +23,7 @@ SPEED_ONLY = frozenset(
 )
 """Settings that change a training's speed and memory, and its result by rounding only."""
 ADDED = {"optimizer": "adamw", "quantization": "none"}
-"""Setting of a later release -> its default, which trains as before: digests leave it out, so that models stay."""
+"""Later setting -> its default. Digests leave out the default, so that models from before the setting stay current."""
 
 # Paper, section 3.1: batches of 32, or of 8 below 3,000 examples.
 SMALL = 3000
@@ -34,7 +34,7 @@ class TrainingError(Exception):
 
 
 def result_settings(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that determine the trained model, of settings in their JSON form."""
+    """Return those of the settings, in their JSON form, that determine the trained model."""
     return {k: v for k, v in values.items() if k not in SPEED_ONLY and not (k in ADDED and v == ADDED[k])}
 
 
@@ -78,15 +78,15 @@ class TrainingSettings(BaseModel):
     sharding: Literal["none", "full"] = Field(
         "none",
         description="full: the processes share weights, gradients and the optimizer's moments (FSDP2), for a model "
-        "that one GPU cannot train; none: each process holds them all",
+        "that does not fit on one GPU; none: each process holds all of them",
     )
     compile: bool = Field(
-        False, description="compile the decoder layers with torch.compile; off, since its gain is not yet measured"
+        False, description="compile the decoder layers with torch.compile; off because its gain is not yet measured"
     )
     kernels: Literal["none", "liger"] = Field(
         "none",
         description="liger: fused kernels of the package liger-kernel for norms, rotary positions and feed-forward "
-        "products, on a GPU only; none, since their gain is not yet measured",
+        "layers, on a GPU only; none is the default because their gain is not yet measured",
     )
     report_to: Literal["none", "tensorboard", "mlflow"] = Field(
         "none", description="program that receives the losses while training, if its package is installed"
@@ -104,13 +104,13 @@ class TrainingSettings(BaseModel):
     )
     optimizer: Literal["adamw", "adamw_8bit"] = Field(
         "adamw",
-        description="adamw_8bit: moments in 8 bits (package bitsandbytes), which takes 10 bytes instead of 16 for a "
-        "trained weight; adamw: in 32 bits",
+        description="adamw_8bit: AdamW with moments in 8 bits (package bitsandbytes), 10 bytes per trained weight "
+        "instead of 16; adamw: moments in 32 bits",
     )
     quantization: Literal["none", "nf4"] = Field(
         "none",
-        description="nf4: adapters are trained on base weights in 4 bits (QLoRA, package bitsandbytes), and merged "
-        "into the base in its number format; none: on the base as it is",
+        description="nf4: train adapters on base weights in 4 bits (QLoRA, package bitsandbytes), then merge them into "
+        "the base in its number format; none: train on the base as it is",
     )
     lora_rank: int = Field(16, ge=1, le=LORA_RANKS[-1], description="rank of the adapters; the maximum is vLLM's")
     lora_alpha: int = Field(32, ge=1, description="scale of the adapters")

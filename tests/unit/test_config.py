@@ -191,7 +191,7 @@ def test_an_iteration_beyond_the_last_is_refused(section: str) -> None:
             [{"judged_iterations": [2], "reference": 1}],
             "evaluation humpback: the answers of iteration 1 would be judged",
         ),
-        ([{}, {"temperature": 0}], "evaluation: 2 are called humpback; give each a name"),
+        ([{}, {"temperature": 0}], "evaluation: 2 entries are named humpback; give each a different name"),
     ],
 )
 def test_an_impossible_evaluation_is_refused(evaluations: list[dict[str, Any]], fault: str) -> None:

@@ -55,7 +55,7 @@ def test_a_repeated_value_counts_once() -> None:
         ('{"prompt": " "}', "line 1: no evaluation prompt: it has none"),
         ("7", "line 1: no evaluation prompt: it has none"),
         ("[1]", "item 1: no evaluation prompt: it has none"),
-        ("[", "it begins like a JSON list and is none: "),
+        ("[", "it begins like a JSON list but is not valid JSON: "),
         ('{"id": 1, "prompt": "a"}\n{"id": 1, "prompt": "b"}', "line 2: the id 1 is that of another prompt, 'a'"),
         ("\n\n", "it holds no evaluation prompt; write one JSON object per line"),
         ("[]", "it holds no evaluation prompt"),

@@ -25,7 +25,7 @@ BLOCK = 1024  # texts that are compared with all others at once
 
 @dataclass(frozen=True)
 class Verb:
-    """A root verb: the number of instructions with it and an object, and its most frequent objects with theirs."""
+    """A root verb, the number of instructions that have it and an object, and its most frequent objects with counts."""
 
     name: str
     n: int
@@ -33,10 +33,10 @@ class Verb:
 
 
 def distinct(sets: Sequence[Sequence[str]], n: int) -> list[tuple[float | None, float | None]]:
-    """Return distinct-n of each set of texts: its distinct n-grams over all its n-grams, in full and at equal size.
+    """Return distinct-n of each set of texts, in full and at equal size: its distinct n-grams over all its n-grams.
 
-    Distinct-n falls with the size of a set. At equal size, every set is cut to as many n-grams as the smallest one has,
-    in the order of a hash of the texts. None without n-grams.
+    Distinct-n falls with the size of a set. At equal size, each set is cut to the number of n-grams of the smallest
+    set, in the order of a hash of the texts. A set without n-grams has None.
     """
     runs = [_ngrams(sorted(texts, key=_hash), n) for texts in sets]
     smallest = min((len(found) for found in runs if len(found)), default=0)

@@ -1,4 +1,4 @@
-"""Read the prompts of an evaluation set, in the shapes of the field's files.
+"""Read the prompts of an evaluation set from the file forms of common benchmarks.
 
 A file is a JSON list or JSON lines. A value is a text, or an object with the prompt in one of `FIELDS`: MT-Bench and
 Vicuna name it `turns`, Koala and IFEval `prompt`, AlpacaEval and Self-Instruct `instruction`. An `input`, which
@@ -27,14 +27,14 @@ class EvaluationPrompt:
     """Later turns, and the texts of other fields of `FIELDS`."""
     category: str | None
     record: str
-    """The value as JSON, with everything else that the set knows, such as a checker's arguments."""
+    """The whole value as JSON, with its other fields, such as a checker's arguments."""
 
 
 def evaluation_prompts(content: str) -> list[EvaluationPrompt]:
     """Return the prompts of a file, sorted by id; a value that occurs twice counts once.
 
     Raises:
-        ValueError: the file holds no prompt; a value is none, or has the id of another one. The message names it.
+        ValueError: the file holds no prompt, a value is not a prompt, or two prompts have the same id; it says where.
     """
     found: dict[str, EvaluationPrompt] = {}
     for place, value in _values(content):
@@ -42,8 +42,8 @@ def evaluation_prompts(content: str) -> list[EvaluationPrompt]:
         known = found.setdefault(prompt.prompt_id, prompt)
         if known != prompt:
             raise ValueError(
-                f"{place}: the id {prompt.prompt_id} is that of another prompt, {known.prompt[:60]!r}; give each an id "
-                "of its own"
+                f"{place}: the id {prompt.prompt_id} is that of another prompt, {known.prompt[:60]!r}; give each "
+                "prompt a different id"
             )
     if not found:
         raise ValueError(
@@ -58,7 +58,9 @@ def _values(content: str) -> Iterator[tuple[str, Any]]:
         try:
             values = json.loads(content)
         except ValueError as error:
-            raise ValueError(f"it begins like a JSON list and is none: {error}") from error
+            raise ValueError(
+                f"it begins like a JSON list but is not valid JSON: {error}; correct the list, or write JSON lines"
+            ) from error
         yield from ((f"item {number}", value) for number, value in enumerate(values, 1))
         return
     for number, line in enumerate(content.split("\n"), 1):

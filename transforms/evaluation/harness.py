@@ -38,12 +38,12 @@ OPENBOOKQA_TEXT = re.compile(
 
 
 class BenchmarkError(ValueError):
-    """A file that is not of its benchmark's form; the message says where and why."""
+    """A file does not have the form of its benchmark; the message says where and why."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A question with the completions of its prompt that are compared; `answer` is the index of the right one."""
+    """A question with the completions to compare; `answer` is the index of the right one."""
 
     id: str
     prompt: str
@@ -71,14 +71,16 @@ def mmlu_items(files: Mapping[tuple[str, str], str], few_shot: int) -> list[Item
     for subject in sorted(subject for split, subject in files if split == "test"):
         worked = _mmlu_questions(files.get(("dev", subject), ""), f"dev/{subject}")[:few_shot]
         if len(worked) < few_shot:
-            raise BenchmarkError(f"dev/{subject} has {len(worked)} questions, and few_shot asks for {few_shot}")
+            raise BenchmarkError(
+                f"dev/{subject} has {len(worked)} questions, and few_shot asks for {few_shot}; lower few_shot"
+            )
         head = f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}.\n\n"
         head += "".join(f"{_with_letters(question)} {LETTERS[question.answer]}\n\n" for question in worked)
         for n, question in enumerate(_mmlu_questions(files["test", subject], f"test/{subject}")):
             items.append(Item(f"{subject}/{n}", head + _with_letters(question), LETTERS, question.answer))
     if not items:
         raise BenchmarkError(
-            "no test questions; it must have the files test/<subject>_test.csv and dev/<subject>_dev.csv"
+            "no test questions; the folder or archive needs test/<subject>_test.csv and dev/<subject>_dev.csv"
         )
     return items
 
@@ -91,7 +93,10 @@ def _mmlu_questions(text: str, name: str) -> list[_Question]:
         if number == 1 and row and row[0] == "question":
             continue
         if len(row) != 6 or row[5].strip() not in answers:
-            raise BenchmarkError(f"{name}, row {number}: not a question, four choices and an answer: {row!s:.80}")
+            raise BenchmarkError(
+                f"{name}, row {number}: not a question, four choices and an answer: {row!s:.80}; "
+                "write six columns, and the answer as A to D or 0 to 3"
+            )
         questions.append(_Question(row[0].strip(), tuple(row[1:5]), answers[row[5].strip()]))
     return questions
 
@@ -102,10 +107,10 @@ def _with_letters(question: _Question) -> str:
 
 
 def openbookqa_items(text: str) -> list[Item]:
-    """Return an item per question of an OpenBookQA file of LLM-Adapters; the prompt is the question alone.
+    """Return an item per question of an OpenBookQA file in the form of LLM-Adapters; the prompt is the question alone.
 
     Raises:
-        BenchmarkError: the file is no list of such questions.
+        BenchmarkError: the file is not a list of such questions.
     """
     try:
         rows = json.loads(text)
@@ -113,7 +118,9 @@ def openbookqa_items(text: str) -> list[Item]:
     except (ValueError, TypeError, KeyError) as error:
         if isinstance(error, BenchmarkError):
             raise
-        raise BenchmarkError(f"not a JSON list of questions: {type(error).__name__}: {error}") from error
+        raise BenchmarkError(
+            f"not a JSON list of questions: {type(error).__name__}: {error}; use LLM-Adapters' file"
+        ) from error
 
 
 def _openbookqa_item(n: int, row: Mapping[str, str]) -> Item:
@@ -124,10 +131,10 @@ def _openbookqa_item(n: int, row: Mapping[str, str]) -> Item:
 
 
 def ifeval_prompts(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """Return the prompts of IFEval's JSONL file, with their ids, their instructions and those's arguments.
+    """Return the prompts of IFEval's JSONL file, with their ids, instructions and the arguments of the instructions.
 
     Raises:
-        BenchmarkError: a line holds no such prompt, or there is none.
+        BenchmarkError: a line is not such a prompt, or the file has none.
     """
     prompts = []
     for number, line in enumerate(lines, 1):
@@ -146,12 +153,12 @@ def ifeval_prompts(lines: Iterable[str]) -> list[dict[str, Any]]:
             raise BenchmarkError(f"line {number}: instruction_id_list and kwargs differ in length, or are empty")
         prompts.append(prompt)
     if not prompts:
-        raise BenchmarkError("no prompts")
+        raise BenchmarkError("no prompts; write one JSON object per line, as IFEval's input_data.jsonl has them")
     return prompts
 
 
 def chosen(rows: Sequence[Mapping[str, Any]], limit: int | None) -> list[dict[str, Any]]:
-    """Return the rows in the order of a hash of their ids, at most `limit`, so that a few come from all subjects."""
+    """Return at most `limit` rows in the order of a hash of their ids, so that a small sample covers the subjects."""
     return sorted(map(dict, rows), key=lambda row: hashlib.sha256(row["id"].encode()).digest())[:limit]
 
 
@@ -161,7 +168,7 @@ def rows_of(items: Iterable[Item]) -> list[dict[str, Any]]:
 
 
 def task_name(benchmark: str) -> str:
-    """Return the name of our task in the harness, which has tasks of its own for the same benchmarks."""
+    """Return the name of our task, which differs from the names of the harness's tasks for the same benchmarks."""
     return f"humpback_{benchmark}"
 
 
@@ -196,14 +203,17 @@ def accuracies(benchmark: str, samples: Iterable[str], ids: Sequence[str]) -> It
     """Yield a benchmark's metrics from the lines of the harness's log of samples, with bootstrap intervals.
 
     Raises:
-        BenchmarkError: the log is not that of the items `ids`, each once.
+        BenchmarkError: the log does not have exactly the items `ids`.
     """
     found: dict[str, Mapping[str, Any]] = {}
     for line in samples:
         row = json.loads(line)
         found[row["doc"]["id"]] = row
     if sorted(found) != sorted(ids):
-        raise BenchmarkError(f"the log of {benchmark} has {len(found)} of {len(ids)} items; e.g. {[*found][:1]}")
+        raise BenchmarkError(
+            f"the log of {benchmark} has {len(found)} items and not the {len(ids)} that were asked; they differ in "
+            f"{sorted({*found} ^ {*ids})[:1]}; run the job again"
+        )
     items = tuple(sorted(found))
     for metric in METRICS[benchmark]:
         values = np.array([float(found[item][metric]) for item in items])

@@ -7,7 +7,7 @@ statements and headings.
 
 Measured by hand on 120 instructions from six public sets (the user-oriented ones and the seed tasks of Self-Instruct,
 Koala, Vicuna, two of OpenAssistant) that had no part in writing the rules: 63 of 66 root verbs and 51 of 55 objects
-were right, and 5 requests were missed. Two rules were mended since, which corrected the three verbs.
+were right, and 5 requests were missed. Two rules were corrected afterwards, which fixed the three verbs.
 """
 
 import re
@@ -58,7 +58,7 @@ _ASKED_FOR = _set(
     "answer brainstorm compare convert design find give help list look make name outline plan pretend rephrase "
     "reply research rewrite show state use"
 )
-"""Verbs that are nouns too, and yet begin an imperative even without a determiner after them: "List common uses"."""
+"""Verbs that are also nouns, but begin an imperative even if no determiner follows: "List common uses"."""
 
 
 class Request(NamedTuple):
@@ -93,7 +93,7 @@ def _request_in(sentence: str) -> Request | None:
 
 
 def _is_root(words: Sequence[str], asked: bool) -> bool:
-    """Return whether the first word is a verb in its base form and not, as far as the next word tells, a noun."""
+    """Return whether the first word is a verb in its base form; if it may be a noun, the next word decides."""
     word, following = words[0], words[1] if len(words) > 1 else ""
     classes = _classes(word)
     if word in _NO_IMPERATIVE or word not in classes.get("VERB", ()):

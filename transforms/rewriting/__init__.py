@@ -1,1 +1,1 @@
-"""Rewritten responses: how a rewriter's reply is read, when it is rejected, and which text supports each sentence."""
+"""Rewritten responses: read a rewriter's reply, reject it if need be, and find the text that supports each sentence."""

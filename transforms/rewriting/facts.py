@@ -1,4 +1,4 @@
-"""Find the numbers, dates and URLs of a text, and tell which of them another text lacks.
+"""Find the numbers, dates and URLs of a text, and those of them that another text lacks.
 
 Numbers are compared by value: 1,000 and "one thousand" are 1000, whatever the unit. Dates are compared by year, month
 and day. The source is read generously (in "1 500" it has 1, 500 and 1500), a claim strictly.
@@ -51,7 +51,7 @@ NUMBER = re.compile(
     rf"(?<![^\W_])(?P<digits>\d+(?:[.,]\d+|[{SPACES}]\d{{3}}(?!\d))*)(?:[ -]?(?P<scale>{'|'.join(SCALES)})\b)?",
     re.IGNORECASE,
 )
-# What a source says with these words a claim may say with these numbers.
+# Words of a source -> the numbers by which a claim may express them.
 SAID = {
     "first": ("1",),
     "second": ("2",),
@@ -78,7 +78,7 @@ Date = tuple[int | None, int, int | None]
 
 
 class Number(NamedTuple):
-    """A number as written; each reading is the values that it stands for, all of them."""
+    """A number as written, with its possible readings; a reading is one value, or several as in a list."""
 
     written: str
     readings: tuple[tuple[str, ...], ...]
@@ -92,7 +92,7 @@ class Dated(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """The facts of a text, and the text with spaces in the place of URLs and dates."""
+    """The facts of a text, and the text with URLs and dates replaced by spaces."""
 
     urls: list[str]
     dates: list[Dated]

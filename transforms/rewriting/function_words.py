@@ -1,4 +1,4 @@
-"""English words and phrases that say nothing of a text's matter."""
+"""English words and phrases that carry no content: function words, talk about the answer, and polite phrases."""
 
 import re
 
@@ -27,7 +27,7 @@ example examples quick simple easy detail details information
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 TALK = frozenset(_TALK.split())
-"""What an answer says of itself."""
+"""Words with which an answer describes itself."""
 
 CLAIMLESS = re.compile(
     r"(?i)(?:sure|certainly|of course|absolutely|great question|good question|thank(?:s| you)|you(?:'|\u2019)re welcome"
@@ -36,4 +36,4 @@ CLAIMLESS = re.compile(
     r"[\s.!?,:\u2013\u2014-]*$"
 )
 LEAD_IN = re.compile(r"(?i)\b(?:here|follow|following|follows|below|these|steps?|this is how|as such)\b")
-"""In a sentence that ends with a colon: it announces what comes."""
+"""A sentence with one of these words that ends with a colon announces the next lines and makes no claim."""

@@ -1,12 +1,12 @@
-"""The grounding ledger: for each sentence of a rewritten response the place in the segment that supports it.
+"""Grounding: find, for each sentence of a rewritten response, the place in the segment that supports it.
 
-A sentence is supported if few places of the segment hold most of its content words, and the segment has every number,
-date, URL and name of it. Words count whatever their order, inflection and small differences of spelling, so an editor
-may reorder, merge, shorten and reword. Rare words of the segment weigh more than those it repeats throughout.
+A sentence is supported if a few places of the segment hold enough of its content words, and the segment has all of its
+numbers, dates, URLs and names. Order, inflection and small differences of spelling are ignored, so an editor may
+reorder, merge, shorten and reword. Words that are rare in the segment weigh more than those that it repeats throughout.
 
-Not found: a negation, a swap of two numbers or of roles ("A taught B"), a synonym that changes the meaning; and, of
-names, one in a header or in a label before a colon, and one that begins a sentence unless something else shows that it
-is a name. Names are told by their capitals, so in German, which capitalises nouns, new nouns count as names.
+The check does not find a negation, a swap of two numbers or of roles ("A taught B"), or a synonym that changes the
+meaning. It misses a name in a header or in a label before a colon, and a name that begins a sentence unless something
+else shows that it is a name. Capitals identify names, so new nouns count as names in German, which capitalises nouns.
 """
 
 import re
@@ -29,30 +29,30 @@ SUPPORTED = 0.45
 """Least score of a supported sentence.
 
 Of the sentences of `benchmarks.planted_inventions` this flags 99 % of the added ones and 1.6 % of the paraphrased ones;
-0.4 flags 93 % and 1.6 %. Sentences that a rewriter puts wholly in words of its choice reach 0.1 to 0.9, and about half
-are flagged: a gate on their share asks a rewriter to stay close to the text, as its prompt does.
+0.4 flags 93 % and 1.6 %. Sentences that a rewriter words freely reach 0.1 to 0.9, and about half are flagged: a gate on
+their share requires a rewriter to stay close to the text, as its prompt does.
 """
 PLACE_WORDS = 40
 """Length of a place in words: two or three sentences, so that a pronoun's name and a list's header are in it."""
 WORDS_PER_PLACE = 6
-"""A merged sentence of this many content words may draw on another place of the segment."""
+"""Content words of a sentence for each further place of the segment that may support it."""
 MAX_PLACES = 4
 MIN_NEW_WORDS = 2
-"""Words that a further place must add; single words can be found for anything."""
+"""Words that a further place must add; a single word can be found by chance."""
 MAX_UNITS = 32
-"""A word in more sentences of the segment than these tells no place; the others are ignored, to bound the time."""
+"""Sentences of the segment that are indexed for a word; further ones are ignored, to bound the time."""
 SAME_WORD = 0.8
 """Indel similarity of stems that are one word in two spellings, such as colour and color."""
 MIN_FUZZY = 5
-"""Letters of a word that may be spelt in two ways; shorter words resemble too many others."""
+"""Least length of a word that is compared by spelling; shorter words resemble too many others."""
 MAX_BUCKET = 200
 """Words of a segment with the same two first letters that are compared, to bound the time."""
 LEAST_WEIGHT = 0.25
 """Weight of a word that the segment repeats throughout; one that it has once or lacks weighs 1."""
 LABEL_CHARS = 60
-"""Greatest length of a label before a colon, whose capitals name nobody."""
+"""Greatest length of a label before a colon; capitals in a label are not taken for names."""
 STEP = re.compile(r"^\W*(?:step|tip|part) \d{1,2}\b", re.IGNORECASE)
-"""A label that counts the answer's parts."""
+"""A label that numbers a part of the answer."""
 LABEL = re.compile(r"\W*\*\*(?:[^*\n]{1,60}:\*\*|[^*\n]{1,60}\*\*:)(?=.*\w)")
 """`**Rinsing:**`, a header on the line of its text."""
 OPENS_SENTENCE = '.!?:|"\u201c\u2018\u2026'
@@ -72,7 +72,7 @@ class Support(NamedTuple):
     missing: tuple[str, ...]
     """Numbers, dates, URLs and names that the segment lacks."""
     is_supported: bool | None
-    """None for a sentence that claims nothing, such as a greeting, a header or `Follow these steps:`."""
+    """None for a sentence without a claim, such as a greeting, a header or `Follow these steps:`."""
 
 
 def grounding(segment: str, response: str) -> list[Support]:
@@ -84,7 +84,7 @@ def grounding(segment: str, response: str) -> list[Support]:
 
 
 def unsupported_share(supports: Sequence[Support]) -> float:
-    """Return the share of the claiming sentences that are not supported; 0 if none claims anything."""
+    """Return the share of the sentences with a claim that are not supported; 0 without such sentences."""
     claims = [support.is_supported for support in supports if support.is_supported is not None]
     return claims.count(False) / len(claims) if claims else 0.0
 
@@ -168,7 +168,7 @@ class _Source:
         return Support(claim.text, claim.start, claim.end, start, end, round(score, 4), missing, verdict)
 
     def _weight(self, known: str) -> float:
-        """Return 1 for a word of one unit, less the more units repeat it."""
+        """Return 1 for a word in one unit, and less for a word in several."""
         n = len(self.units) + 1
         return max(log(n / len(self.units_of[known])) / log(n), LEAST_WEIGHT)
 
@@ -193,7 +193,7 @@ class _Source:
         held: set[str] = set()
 
         def gain(place: _Place) -> tuple[float, int]:
-            """Of places that add as much, the shortest is the best. The sum does not depend on the order of a set."""
+            """Return the weight that a place adds, whatever the order of its set; the shortest place wins a tie."""
             return fsum(weights[known] for known in place.words - held), place.start - place.end
 
         for number in range(min(n_places, MAX_PLACES)):
@@ -240,7 +240,7 @@ class _Source:
 
 
 def _capitalised(sentence: Sentence) -> Iterator[tuple[str, bool]]:
-    """Yield the capitalised words of prose and tables, and whether they are names wherever they stand."""
+    """Yield the capitalised words of prose and tables, and whether each is certainly a name."""
     if sentence.kind in ("header", "code"):
         return
     text = sentence.text
@@ -259,7 +259,7 @@ def _is_content(word: str) -> bool:
 
 
 def _claims(claim: Sentence, content: Collection[str]) -> bool:
-    """Return whether a sentence says something that can be true or false of the segment's matter."""
+    """Return whether a sentence makes a claim that the segment can support or not."""
     if claim.kind == "header" or not content:
         return False
     return not (CLAIMLESS.match(claim.text) or (claim.text.endswith(":") and LEAD_IN.search(claim.text)))

@@ -1,7 +1,7 @@
 """REInstruct's filter of rewritten pairs (arXiv 2408.10663), which uses no score.
 
-Two differences from the authors' `filter_rewritten.py`: `this` counts as a word only, where theirs rejects an
-instruction with "thistle" as well; and the first reason is named.
+It differs from the authors' `filter_rewritten.py` in two ways. It looks for `this` as a whole word, where theirs also
+rejects an instruction with "thistle". It returns the first reason.
 """
 
 import re

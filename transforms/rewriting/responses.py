@@ -1,4 +1,4 @@
-"""Build the requests to a rewriter, read its replies as rows of `silver.rewrites`, and give curation its responses."""
+"""Build a rewriter's requests, read its replies as rows of `silver.rewrites`, and put rewrites into curated sets."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -66,11 +66,11 @@ def rewrites_from(
 
 
 def with_rewrites(curated: DataFrame, rewrites: DataFrame, choice: Choice) -> DataFrame:
-    """Return rows of `gold.curated` with the responses that are trained on.
+    """Return rows of `gold.curated` with the chosen responses.
 
-    `rewrites` has the kept ones: `rewrite_id`, `parent_id`, `response`. A rewritten pair has its parent's score, by
-    which it was selected. With `rewritten`, a selected pair without a rewrite is dropped as `not_rewritten`; with
-    `both`, it stays beside the rewritten ones.
+    `rewrites` has the kept rewrites: `rewrite_id`, `parent_id`, `response`. A rewritten pair has the score of its
+    parent, by which it was selected. With `rewritten`, a selected pair without a rewrite is dropped as
+    `not_rewritten`; with `both`, all selected pairs stay beside the rewritten ones.
     """
     kept = curated.where("drop_reason IS NULL").drop("response")
     new = kept.join(rewrites.withColumnRenamed("parent_id", "pair_id"), "pair_id").withColumns(

@@ -1,4 +1,4 @@
-"""Read a rewriter's reply, and tell why a rewritten response is not used."""
+"""Read a rewriter's reply, and find the reason to drop a rewritten response."""
 
 import re
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from transforms.prompting.prompts import CLOSING, OPENING
 from transforms.rewriting.grounding import Support, grounding, unsupported_share
 
 PARSER = "rewrites/1"
-"""Version of what this package does with a reply: parsing, reasons and grounding."""
+"""Version of parsing, reasons and grounding in this package."""
 UNPARSED = "unparsed"
 REASONS = ("unchanged", "refusal", "too_short", "too_long", "language", "mentions_source", "ungrounded")
 """In the order of application: the first that holds is the reason."""
 
 # Without bounds, whose automaton would be large: the token limit ends an endless answer. [[ cannot stand inside.
 BETWEEN_MARKERS = rf"{re.escape(OPENING)}\n(?:[^\[ \n]|\[[^\[])(?:[^\[]|\[[^\[])*\n{re.escape(CLOSING)}"
-"""The constraint under which a rewriter without markers is asked again."""
+"""The grammar of the second request to a rewriter whose reply had no markers."""
 
 # Control tokens of chat templates: ChatML and Llama 3, DeepSeek, Llama 2, Gemma; and an end token at the end.
 CHAT_TOKEN = re.compile(
@@ -27,10 +27,10 @@ CHAT_TOKEN = re.compile(
 )
 
 SAME_TEXT = 0.98
-"""Indel similarity from which a response is the segment, apart from a few characters."""
+"""Least Indel similarity of a response that counts as the unchanged segment."""
 
 REFUSAL_CHARS = 300
-"""A refusal opens a reply; further on, such words are part of a text."""
+"""Characters at the beginning of a response that are searched for a refusal; later, such words are part of the text."""
 REFUSAL = re.compile(
     r"\b(?:i(?:'m| am) (?:very |so |really )?sorry|(?:i|we) apologi[sz]e|my apologies|as an ai\b|i(?:'m| am) an ai\b"
     r"|i (?:can ?not|can't|could not|couldn't|am unable to|'m unable to|am not able to|'m not able to|won't|will not"
@@ -50,12 +50,12 @@ REPORTED = re.compile(
     rf"\b(?:{BY} (?:the|this|that|your) {TEXT}|the {GIVEN} (?:{TEXT}|{PAGE})|(?:the|this) {TEXT} {SAYS}"
     rf"|{TEXT} {GIVEN}|information {GIVEN}|{GIVEN} information)\b"
 )
-"""What only somebody with a text at hand says."""
+"""Phrases that only the reader of a given text uses."""
 MENTIONED = re.compile(
     rf"\b(?:this (?P<this>{TEXT}|{PAGE})|in the (?P<inside>{TEXT})|{BY} (?:the|this) (?P<by>{PAGE}|source|author)"
     rf"|(?:the|this) (?P<says>{PAGE}|author) {SAYS}|the (?P<the>web ?text|web ?page|passage|article|excerpt))\b"
 )
-"""What may as well be said of a text that the segment is about."""
+"""Phrases that may also refer to a text that the segment is about."""
 SPACES = re.compile(r"\s+")
 
 
@@ -123,11 +123,11 @@ def rejection(
 ) -> str | None:
     """Return the first of `REASONS` not to use a response, or None; `supports` is its `grounding`, if known.
 
-    `unchanged`: it is the segment apart from white space and 2 % of the characters. `refusal`: it opens with a
-    refusal that the segment does not have. `too_short`, `too_long`: its length is out of the settings' shares of the
-    segment's. `language`: its prose is in another language; too little prose passes. `mentions_source`: it speaks of
-    the text that it was made from, in words that neither segment nor instruction has. `ungrounded`: of its sentences
-    with a claim the segment supports too few.
+    `unchanged`: it is the segment apart from white space and 2 % of the characters. `refusal`: it begins with a
+    refusal that the segment does not have. `too_short`, `too_long`: its length, as a share of the segment's, is
+    outside the settings' limits. `language`: its prose is in another language; a response with little prose passes.
+    `mentions_source`: it mentions the text that it was made from, in words that neither segment nor instruction has.
+    `ungrounded`: the segment supports too few of its sentences with a claim.
     """
     if is_same(segment, response):
         return "unchanged"
@@ -152,15 +152,15 @@ def is_same(segment: str, response: str) -> bool:
 
 
 def refuses(segment: str, response: str) -> bool:
-    """Return whether a response opens with a refusal that the segment does not have."""
+    """Return whether a response begins with a refusal that the segment does not have."""
     said = _plain(segment)
     return any(refusal[0] not in said for refusal in REFUSAL.finditer(_plain(response[:REFUSAL_CHARS])))
 
 
 def mentions_source(source: str, response: str) -> bool:
-    """Return whether a response speaks of a source text, in words that the source does not have.
+    """Return whether a response mentions a source text, in words that the source does not have.
 
-    `source` is the segment with the instruction. What is only `MENTIONED` passes if the source has the noun anywhere.
+    `source` is the segment with the instruction. A phrase of `MENTIONED` passes if the source has its noun anywhere.
     """
     said, answer = _plain(source), _plain(response)
     if any(mention[0] not in said for mention in REPORTED.finditer(answer)):

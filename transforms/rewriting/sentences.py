@@ -1,6 +1,6 @@
-"""Split Markdown-like text into sentences that know their place, and sentences into comparable words.
+"""Split Markdown-like text into sentences with their positions, and sentences into comparable words.
 
-A list item, a header, a table's row and a line of code each begin a sentence. The time is linear in the text.
+A list item, a header, a row of a table and a line of code each begin a sentence. The time is linear in the text.
 """
 
 import re

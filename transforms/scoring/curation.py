@@ -22,8 +22,8 @@ class Selection:
     pairs that all of them scored. `gates` are minimum scores of other scorers. With `top_fraction` the
     threshold is the score that this fraction of the pairs that pass the gates reaches. `max_leak` is a gate on
     the `leak` of a pair's instruction. `per_segment` is the last gate: the most pairs of one segment that pass,
-    those with the highest scores and, of equal ones, the lowest ids. `max_pairs` keeps that many of the pairs that
-    pass everything, the first by id, which is a hash; a smaller draw is part of a larger one.
+    those with the highest scores; the lowest ids break ties. `max_pairs` keeps at most this number of the pairs that
+    pass everything, the first by id, which is a hash; a smaller set is part of a larger one.
     """
 
     scorers: Sequence[str]

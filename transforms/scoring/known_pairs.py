@@ -23,7 +23,7 @@ CLUTTER = (
     "Next  Up  Previous  Contents  Index\nReport a bug  Edit this page  Show source\nAll rights reserved.",
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
-LEAST_WORDS = 5  # of a sentence that gives something away
+LEAST_WORDS = 5  # of a sentence that `leaked` repeats
 NUMBER = re.compile(r"(?<![\w.,])\d+(?!\w)")
 NEGATED = re.compile(
     r"\b(?:(ca)(?:nnot|n['\u2019]t)"
@@ -92,8 +92,8 @@ def cluttered(text: str) -> str:
 def leaked(instruction: str, response: str) -> str:
     """Append a sentence of the response to the instruction, chosen by a hash of the response.
 
-    Sentences of fewer than five words and those that the instruction has already are left out; without another
-    one, the instruction stays as it is.
+    Sentences of fewer than five words and those that the instruction already has are left out. If no sentence
+    remains, the instruction stays as it is.
     """
     sentences = [
         sentence
@@ -104,7 +104,7 @@ def leaked(instruction: str, response: str) -> str:
 
 
 def contradicted(text: str) -> str:
-    """Change one number, one negation or one name; a hash of the text chooses the sort, then the place.
+    """Change one number, one negation or one name; a hash of the text chooses which of these, then the place.
 
     A number gets another first digit. A verb such as `is` or `can` gets a `not`, or loses it. A name, which is a
     capitalised word within a sentence, becomes another name of the text. A text without any of them stays as it is.

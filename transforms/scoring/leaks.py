@@ -1,4 +1,4 @@
-"""What an instruction gives away of its response: the words that stand in the response in the same order."""
+"""The leak of a pair: the words of its instruction that the response has in the same order."""
 
 import re
 
@@ -9,7 +9,7 @@ from transforms.scoring.ranks import quantile
 
 METHOD_VERSION = "leaks/1"
 RUN = 4
-"""Words in a row that count as shared. They need no list of stop words; docs/scores.md has the figures."""
+"""Least number of words in a row that count as shared. A list of stop words does not help; see docs/scores.md."""
 FEW_WORDS = 12
 SEED_SHARE = 0.99
 WORD = re.compile(r"\w+")
@@ -18,8 +18,8 @@ WORD = re.compile(r"\w+")
 def leak(instruction: str, response: str) -> float:
     """Return the share of the instruction's words in runs of `RUN` words that are in the response too, 0 to 1.
 
-    Case and punctuation do not count. A shorter instruction is treated as one of `FEW_WORDS` words: a question of
-    five words may repeat the title of its answer and give nothing away.
+    Case and punctuation do not count. For an instruction of fewer than `FEW_WORDS` words, the share is of `FEW_WORDS`:
+    a question of five words may repeat the title of its answer and give nothing away.
     """
     asked, told = (WORD.findall(text.lower()) for text in (instruction, response))
     runs = {tuple(told[at : at + RUN]) for at in range(len(told) - RUN + 1)}

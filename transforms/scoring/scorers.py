@@ -1,4 +1,4 @@
-"""The scorers: most pair a prompt with a kind of answer and a model; the others compute a score without a model."""
+"""The scorers: most ask a model with a prompt and read a kind of answer; the others compute a score without a model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,8 +46,8 @@ class Scorer:
 class ModelFreeScorer:
     """One way to rate a pair without a model: a column over `pair_id`, `instruction` and `response`, 0 to 1.
 
-    `score` takes the recipe's `random_seed`, which counts if the scorer is `seeded`. Its rows carry the id of the
-    model that the other scorers ask, since a model's scores are read by its id.
+    `score` takes the recipe's `random_seed`, and uses it if the scorer is `seeded`. The rows carry the id of the model
+    that the other scorers ask, because scores are looked up by model.
     """
 
     name: str
@@ -67,7 +67,7 @@ def _leak_free(_: str) -> Column:
 
 
 def _random(seed: str) -> Column:
-    """Return a number from 0 to below 1, all equally likely: the first 52 bits of a hash."""
+    """Return a uniformly distributed number from 0 to below 1: the first 52 bits of a hash."""
     digest = F.sha2(F.concat_ws(":", F.lit(seed), "pair_id"), 256)
     return F.conv(F.substring(digest, 1, 13), 16, 10).cast("double") / 2**52
 
