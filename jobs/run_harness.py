@@ -39,7 +39,7 @@ from schemas.gold import EVALUATIONS
 from schemas.ops import MODELS, PROMPTS, RELEASES
 from transforms.evaluation.figures import Figure
 from transforms.evaluation.generations import forward_prompts
-from transforms.evaluation.harness import IFEVAL, accuracies, asking, followed
+from transforms.evaluation.harness import IFEVAL, BenchmarkError, accuracies, asking, followed
 from transforms.prompting.prompts import FORWARD
 
 READS = (COMPLETIONS, PROMPTS, MODELS, RELEASES, EVALUATIONS)
@@ -103,7 +103,7 @@ def _without_figures(lake: Lake, recipe: Recipe, model: Model, benchmarks: dict[
 
 def _multiple_choice(
     lake: RunLake, recipe: Recipe, step: Step, model: Model, benchmarks: Mapping[str, Rows]
-) -> Iterator[tuple[str, Iterator[Figure]]]:
+) -> Iterator[tuple[str, list[Figure]]]:
     """Run the harness on the model's server, and yield each benchmark's figures.
 
     Raises:
@@ -121,7 +121,11 @@ def _multiple_choice(
     log.info("harness starting model=%s endpoint=%s output=%s", model.model_id, engine.endpoints[0], output)
     samples = samples_of(engine, model.path, benchmarks, how, output)
     for name, rows in benchmarks.items():
-        yield name, accuracies(name, samples[name], [row["id"] for row in rows])
+        try:
+            figures = [*accuracies(name, samples[name], [row["id"] for row in rows])]
+        except BenchmarkError as error:
+            raise JobError(f"{error}; the harness's output is in {output}") from error
+        yield name, figures
 
 
 def _ifeval(lake: RunLake, recipe: Recipe, step: Step, model: Model, prompts: Rows) -> Iterator[tuple[Figure, int]]:
