@@ -3,6 +3,8 @@
 humpback curate --iteration 1 --recipe FILE --lake URI
 """
 
+from dataclasses import replace
+
 from jobs.current.ratings import judges
 from jobs.current.rewriting import current_rewrites
 from jobs.current.selection import selected, selection_of
@@ -15,6 +17,7 @@ from schemas.gold import CURATED
 from schemas.ops import MODELS, RELEASES
 from schemas.silver import CANDIDATES, OVERLAPS, REWRITES, SCORES, SEED_PAIRS, UNLABELLED
 from transforms.rewriting.responses import with_rewrites
+from transforms.scoring.curation import drawn
 
 READS = (CANDIDATES, REWRITES, SCORES, UNLABELLED, OVERLAPS, SEED_PAIRS, MODELS, RELEASES)
 WRITES = CURATED
@@ -30,11 +33,15 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     """
     iteration = step.required_iteration
     models = judges(lake, recipe, iteration - 1)
-    curated = selected(lake, recipe, iteration, models, selection_of(lake, recipe, models))
-    if recipe.curate.response != "original":
-        curated = with_rewrites(curated, current_rewrites(lake, recipe, iteration), recipe.curate.response)
+    selection, config = selection_of(lake, recipe, models), recipe.curate
+    if config.response == "original":
+        curated = selected(lake, recipe, iteration, models, selection)
+    else:
+        curated = selected(lake, recipe, iteration, models, replace(selection, max_pairs=None))
+        curated = with_rewrites(curated, current_rewrites(lake, recipe, iteration), config.response)
+        curated = drawn(curated, config.max_pairs) if config.max_pairs else curated
     slice = {"experiment": recipe.name, "iteration": iteration}
-    publish(lake, CURATED, curated, slice=slice, iteration=iteration, min_rows=recipe.curate.min_rows)
+    publish(lake, CURATED, curated, slice=slice, iteration=iteration, min_rows=config.min_rows)
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:

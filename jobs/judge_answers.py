@@ -5,16 +5,16 @@ humpback judge-answers --iteration 2 --recipe FILE --lake URI
 
 from pyspark.sql import functions as F
 
-from jobs.current.answers import Comparison, answers, named, verdicts
+from jobs.current.answers import JUDGE, Comparison, answers, judge_of, named, verdicts
 from jobs.current.methods import Methods, methods_of, noted_method
-from jobs.current.models import model_if_trained, named_model, required_model
+from jobs.current.models import model_if_trained, required_model
 from jobs.inference.ask import ask, requests_for
 from jobs.inference.outside import asked_by_name
 from jobs.lake.materialised import materialised
 from jobs.lake.tables import Lake
 from jobs.lake.writing import RunLake
 from jobs.recipe.config import Recipe
-from jobs.recipe.evaluation import Evaluation, OutsideModel
+from jobs.recipe.evaluation import Evaluation
 from jobs.recipe.prompts import read_set
 from jobs.recipe.step import Parameters, Planned, Servers, Step
 from model_ops.serving.model import Model
@@ -28,7 +28,6 @@ READS = (GENERATIONS, COMPLETIONS, PROMPTS, MODELS, OUTSIDE_MODELS, RELEASES)
 WRITES = JUDGEMENTS
 UNIT = "verdicts"
 PARAMETERS = Parameters(first_iteration=0)
-JUDGE = "evaluation.judge"
 
 
 def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
@@ -82,17 +81,10 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     model, n = model_if_trained(lake, recipe, "forward", step.required_iteration), 0
     for evaluation in named(recipe.judged(step.required_iteration), step, "judged_iterations"):
         n_verdicts = len(read_set(recipe, evaluation.set))
-        judge = _judge_of(lake, recipe, evaluation)
+        judge = judge_of(lake, recipe, evaluation)
         reference = model_if_trained(lake, recipe, "forward", evaluation.reference)
         if judge and model and reference:
             comparison = Comparison(judge.model_id, evaluation.set, model.model_id, reference.model_id)
             n_verdicts -= verdicts(lake, methods_of(recipe), evaluation, comparison).count()
         n += max(0, n_verdicts)
     return Planned("ask for verdicts, in both orders", 2 * n)
-
-
-def _judge_of(lake: Lake, recipe: Recipe, evaluation: Evaluation) -> Model | OutsideModel | None:
-    """Return the judge: the named one, else the last forward model, if it is trained."""
-    if not evaluation.judge:
-        return model_if_trained(lake, recipe, "forward", recipe.iterations)
-    return recipe.outside_models.get(evaluation.judge) or named_model(lake, evaluation.judge, JUDGE)

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from jobs.current.methods import methods_of
 from jobs.current.models import required_model
 from jobs.current.ratings import judges, trained_judges
-from jobs.current.rewriting import KEY, required_rewriter, rewrites
+from jobs.current.rewriting import KEY, required_rewriter, rewriter_id, rewrites
 from jobs.current.selection import selected, selection_of
 from jobs.inference.ask import ask, requests_for
 from jobs.inference.outside import OutsideServers, asked_by_name
@@ -56,21 +56,28 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     done = rewrites(lake, recipe, model.model_id).select("parent_id")
     pairs = chosen.join(done, chosen.pair_id == done.parent_id, "left_anti")
     pairs = materialised(first_by_hash(pairs, "pair_id", step.limit) if step.limit else pairs)
-    if not pairs.isEmpty():
-        lake.write(REWRITES, _rewritten(lake, recipe, servers, model, pairs))
+    if pairs.isEmpty():
+        return
+    found = _rewritten(lake, recipe, servers, model, pairs)
+    # A stored row counts as done, and a missing reply may still come: ops.runs counts the failure.
+    lake.write(REWRITES, found.where("NOT drop_reason <=> 'failed'"))
 
 
 def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
-    """Count the pairs to rewrite, at most those that pass the selection; None before they are scored."""
-    if len(trained_judges(lake, recipe, step.required_iteration - 1)) < 2:
+    """Count the pairs to rewrite; None before the models that score them are trained."""
+    iteration = step.required_iteration
+    if len(trained_judges(lake, recipe, iteration - 1)) < 2:
         return Planned("ask for rewritten responses")
-    return Planned("ask for rewritten responses", _selected(lake, recipe, step.required_iteration).count())
+    chosen = _selected(lake, recipe, iteration)
+    done = rewrites(lake, recipe, rewriter_id(lake, recipe, iteration))
+    n = chosen.join(done, chosen.pair_id == done.parent_id, "left_anti").count()
+    return Planned("ask for rewritten responses", step.at_most(n) if n else 0)
 
 
 def _selected(lake: Lake, recipe: Recipe, iteration: int) -> DataFrame:
     """Return the pairs that pass the first selection: `pair_id`, `segment_id`, `instruction` and `response`."""
     models, settings = judges(lake, recipe, iteration - 1), recipe.rewrite_responses
-    selection = selection_of(lake, recipe, models)
+    selection = replace(selection_of(lake, recipe, models), max_pairs=None)  # curation draws from what is rewritten
     if settings.threshold is not None or settings.top_fraction is not None:
         selection = replace(selection, threshold=settings.threshold, top_fraction=settings.top_fraction)
     found = selected(lake, recipe, iteration, models, selection).where("drop_reason IS NULL")

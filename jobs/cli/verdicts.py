@@ -7,31 +7,38 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from jobs.current.notes import Notes, noted, part_method
 from jobs.errors import JobError
 from jobs.lake.view import LakeView, Row
+from schemas.gold import GENERATIONS, JUDGEMENTS
 from transforms.evaluation.alpaca_eval import annotations, model_outputs
 
-KEY = ("model_id", "prompt_set", "judge_id", "reference_id")
+KEY = ("model_id", "evaluation", "judge_id", "reference_id")
 VERDICTS = """
-SELECT j.model_id, j.prompt_set, j.judge_id, j.reference_id, j.prompt_id, j.preference, own.prompt, own.output,
-       other.output AS reference
+SELECT j.method_digest, own.method_digest AS answered_by, j.model_id, j.prompt_set, j.judge_id, j.reference_id,
+       j.prompt_id, j.preference, own.prompt, own.output, other.output AS reference
 FROM gold.judgements j
 JOIN gold.generations own ON own.model_id = j.model_id AND own.prompt_set = j.prompt_set
                          AND own.prompt_id = j.prompt_id AND own.sample = 0
-JOIN gold.generations other ON other.model_id = j.reference_id AND other.prompt_set = j.prompt_set
-                           AND other.prompt_id = j.prompt_id AND other.sample = 0
+JOIN gold.generations other ON other.method_digest = own.method_digest AND other.model_id = j.reference_id
+                           AND other.prompt_set = j.prompt_set AND other.prompt_id = j.prompt_id AND other.sample = 0
 ORDER BY j.model_id, j.prompt_set, j.judge_id, j.reference_id, j.prompt_id
 """
 
 
 def write_verdicts(lake: str, root: Path) -> None:
-    """Write `<model>@<prompt set>/<judge>-against-<reference>/annotations.json`, and `model_outputs.json` beside it.
+    """Write `<model>@<evaluation>/<judge>-against-<reference>/annotations.json`, and `model_outputs.json` beside it.
 
     Raises:
         JobError: there is no such lake, it has no judgements, or a prompt was answered or judged by two methods.
     """
     with LakeView(lake) as view:
-        verdicts = view.require_lake().rows(VERDICTS)
+        found, names = view.require_lake().rows(VERDICTS), _evaluations(noted(view))
+    verdicts = []
+    for row in found:
+        answered_by = names.get(row["method_digest"], {})
+        if not answered_by or row["answered_by"] in answered_by:
+            verdicts.append(row | {"evaluation": answered_by.get(row["answered_by"], row["prompt_set"])})
     if not verdicts:
         raise JobError(f"{lake}: gold.judgements has no rows; run `humpback judge-answers` first")
     groups: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
@@ -43,10 +50,21 @@ def write_verdicts(lake: str, root: Path) -> None:
                 f"e.g. of {row['model_id']}; a file has room for one: remove those of the older recipe, or query them "
                 "with `humpback sql`"
             )
-    for (model, prompt_set, judge, reference), group in groups.items():
-        folder = root / _name(f"{model}@{prompt_set}")
+    for (model, evaluation, judge, reference), group in groups.items():
+        folder = root / _name(f"{model}@{evaluation}")
         _write(folder / "model_outputs.json", model_outputs(group.values()))
         _write(folder / _name(f"{judge}-against-{reference}") / "annotations.json", annotations(group.values()))
+
+
+def _evaluations(notes: Notes) -> dict[str, dict[str, str]]:
+    """Map the method of an evaluation's verdicts to that of its answers and the evaluation's name."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for (experiment, name), digest in notes.items():
+        table, _, evaluation = name.partition("/")
+        answers = notes.get((experiment, part_method(GENERATIONS.name, evaluation)))
+        if table == JUDGEMENTS.name and answers:
+            found[digest][answers] = evaluation
+    return found
 
 
 def _name(text: str) -> str:

@@ -6,14 +6,18 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.current.methods import Methods, of_method
+from jobs.current.models import model_if_trained, named_model
 from jobs.errors import JobError, RecipeError
 from jobs.lake.tables import Lake
 from jobs.recipe.config import Recipe
-from jobs.recipe.evaluation import Evaluation
+from jobs.recipe.evaluation import Evaluation, OutsideModel
 from jobs.recipe.prompts import read_set, set_digest
 from jobs.recipe.step import Step
+from model_ops.serving.model import Model
 from schemas.bronze import EVALUATION_PROMPTS
 from schemas.gold import GENERATIONS, JUDGEMENTS
+
+JUDGE = "evaluation.judge"
 
 
 def named(evaluations: list[Evaluation], step: Step, key: str) -> list[Evaluation]:
@@ -59,6 +63,17 @@ def answers(lake: Lake, methods: Methods, model_id: str, evaluation: Evaluation)
     """Return a model's first answer (sample 0) to each prompt of an evaluation, by the method that counts."""
     is_asked = (F.col("model_id") == model_id) & (F.col("prompt_set") == evaluation.set) & (F.col("sample") == 0)
     return of_method(lake, GENERATIONS, methods, evaluation.label).where(is_asked)
+
+
+def judge_of(lake: Lake, recipe: Recipe, evaluation: Evaluation) -> Model | OutsideModel | None:
+    """Return the judge of an evaluation: the named one, else the last forward model, if it is trained.
+
+    Raises:
+        RecipeError: no model has the name.
+    """
+    if not evaluation.judge:
+        return model_if_trained(lake, recipe, "forward", recipe.iterations)
+    return recipe.outside_models.get(evaluation.judge) or named_model(lake, evaluation.judge, JUDGE)
 
 
 @dataclass(frozen=True)

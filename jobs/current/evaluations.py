@@ -8,6 +8,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.current.answers import judge_of
 from jobs.current.methods import methods_of, of_method
 from jobs.current.models import model_if_trained
 from jobs.current.ratings import scores, trained_judges
@@ -109,9 +110,16 @@ def win_rate_rows(
     for evaluation in recipe.evaluation:
         name = ANSWERS + evaluation.label
         verdicts = of_method(lake, JUDGEMENTS, methods_of(recipe), evaluation.label)
+        judge, reference = (
+            judge_of(lake, recipe, evaluation),
+            model_if_trained(lake, recipe, "forward", evaluation.reference),
+        )
+        if judge is None or reference is None:
+            continue
+        compared_with = (F.col("judge_id") == judge.model_id) & (F.col("reference_id") == reference.model_id)
         verdicts = verdicts.where((F.col("prompt_set") == evaluation.set) & F.col("model_id").isin(ids))
         by_judge: dict[tuple[str, str, str], dict[str, float | None]] = {}
-        for row in verdicts.where("model_id <> reference_id").collect():
+        for row in verdicts.where(compared_with & (F.col("model_id") != reference.model_id)).collect():
             by_judge.setdefault((row.model_id, row.reference_id, row.judge_id), {})[row.prompt_id] = row.preference
         for compared, preferences in sorted(by_judge.items()):
             given = {prompt: preference for prompt, preference in preferences.items() if preference is not None}

@@ -62,11 +62,10 @@ def samples_of(
         (folder / "config.yaml").write_text(json.dumps(config))
         run_process(["-m", "lm_eval", "run", "--config", str(folder / "config.yaml")], folder, output, key=engine.key)
         if n_cut := output.read_text(errors="replace").count(CUT):
-            log.warning(
-                "%d prompts were longer than the server takes (%d tokens) and lost their beginning; raise "
-                "serving.max_model_len or lower run_harness.few_shot",
-                n_cut,
-                engine.api.max_model_len,
+            raise JobError(
+                f"{n_cut:,} prompts of lm-evaluation-harness were longer than the server takes "
+                f"({engine.api.max_model_len:,} tokens) and lost their beginning, which makes their figures wrong; "
+                "raise serving.max_model_len or lower run_harness.few_shot"
             )
         return {benchmark: _log_of(folder / "out", benchmark) for benchmark in benchmarks}
 

@@ -41,7 +41,8 @@ class OutsideServers:
     @classmethod
     def of(cls, inference: Inference, outside: OutsideModel) -> "OutsideServers":
         """Read the key from the environment variable that the recipe names."""
-        return cls(inference, outside, key_from_environment(outside.key_variable))
+        key = key_from_environment(outside.key_variable) if outside.key_variable else None
+        return cls(inference, outside, key)
 
     def engine_for(self, model: Model, window: int) -> Engine:
         """Return an engine for the model after a first question to each address.
@@ -52,7 +53,8 @@ class OutsideServers:
         """
         api, settings = ChatCompletions(self.outside.model, self.outside.logprobs), self.inference
         patience = Patience(settings.patience, settings.attempts)
-        for endpoint in self.endpoints():
+        for url in self.outside.endpoints:
+            endpoint = Endpoint(url, self.key)
             patience.wait_for(partial(probe_chat, endpoint, api))
         return ServedEngine(
             self.outside.endpoints,
@@ -65,8 +67,8 @@ class OutsideServers:
         )
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the addresses of the API."""
-        return tuple(Endpoint(url, self.key) for url in self.outside.endpoints)
+        """Return none: the counters of the API's servers are not ours to ask for."""
+        return ()
 
     def n_servers(self) -> int:
         """Return the number of addresses."""

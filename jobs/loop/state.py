@@ -17,7 +17,7 @@ from jobs.lake.tables import Lake
 from jobs.recipe.benchmarks import benchmark_files
 from jobs.recipe.config import Recipe
 from jobs.recipe.digests import segments_digest
-from jobs.recipe.prompts import evaluation_texts
+from jobs.recipe.prompts import read_set, set_digest
 from jobs.recipe.section import digest
 from model_ops.training.checkpoints import check_model_folder
 from schemas import TABLES
@@ -47,7 +47,7 @@ def inputs_digest(recipe: Recipe, limit: int | None, code: Path = CODE) -> str |
     segments = segments_digest(recipe)  # block lists included
     base = Path(recipe.base_model)
     check_model_folder(base)
-    prompts = list(evaluation_texts(recipe))
+    prompts = [set_digest(read_set(recipe, name)) for name in recipe.prompt_sets]
     labels = [recipe.judge_check.file] if recipe.judge_check.file else []
     files = [_file_state(path) for path in (*crawl, *seed, *sorted(map(str, base.iterdir())), *labels)]
     files += [_file_state(path) for path in benchmark_files(recipe)]

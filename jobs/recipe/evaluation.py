@@ -33,8 +33,10 @@ class OutsideModel(Section):
 
     endpoints: Addresses = Field(description='addresses of the API, e.g. ["https://api.example.com/v1"]', min_length=1)
     model: str = Field(min_length=1, description="name under which the API knows the model")
-    key_variable: str = Field(
-        "HUMPBACK_API_KEY", pattern="^[A-Z][A-Z0-9_]*$", description="environment variable that holds the API key"
+    key_variable: str | None = Field(
+        None,
+        pattern="^[A-Z][A-Z0-9_]*$",
+        description="environment variable that holds the API key; unset: no key is sent, HUMPBACK_API_KEY neither",
     )
     logprobs: bool = Field(
         True,

@@ -85,7 +85,12 @@ NEWEST = """
 SELECT iteration, scorer, model_id, method_digests, threshold FROM gold.curated WHERE experiment = $experiment
 ORDER BY iteration DESC LIMIT 1
 """
-KEPT = "SELECT *, '' AS drop_reason FROM gold.curated WHERE experiment = $experiment AND iteration = $iteration"
+KEPT = """
+SELECT k.* REPLACE (coalesce(w.parent_id, k.pair_id) AS pair_id), '' AS drop_reason
+FROM gold.curated k LEFT JOIN silver.rewrites w ON w.rewrite_id = k.pair_id
+WHERE experiment = $experiment AND iteration = $iteration
+"""
+"""The curated pairs; a rewritten one has the id of the pair that was scored."""
 JUDGED = f"""
 WITH pairs AS (SELECT p.*, u.url FROM ({PAIRS}) p JOIN ({POOL}) u USING (segment_id)),
 overlapping AS (SELECT segment_id FROM ({OVERLAPS})),
@@ -204,7 +209,7 @@ SIDE_BY_SIDE = f"""
 WITH given AS (SELECT * FROM ({of_method(GENERATIONS)}) WHERE sample = 0)
 SELECT prompt_set, prompt_id, substring(a.prompt, 1, {MAX_TEXT + 1}) AS prompt,
        substring(a.output, 1, {MAX_TEXT + 1}) AS first, substring(b.output, 1, {MAX_TEXT + 1}) AS last
-FROM given a JOIN given b USING (prompt_set, prompt_id) WHERE a.model_id = $first AND b.model_id = $last
+FROM given a JOIN given b USING (method_digest, prompt_set, prompt_id) WHERE a.model_id = $first AND b.model_id = $last
 ORDER BY prompt_set, prompt_id LIMIT {MAX_PROMPTS}
 """
 

@@ -161,7 +161,9 @@ class ChatCompletions:
             finish = choice["finish_reason"]
             facts: Facts = {"text": choice["text"], "finish_reason": finish, **_usage(reply)}
             if finish == "content_filter":
-                return facts | {"status": "refused", "error": "the server's content filter withheld the answer"}
+                # Without an endpoint it is the request's own refusal, and no fault of the server.
+                fault = "the server's content filter withheld the answer"
+                return facts | {"status": "refused", "error": fault, "endpoint": None}
             if finish not in ("stop", "length"):
                 raise ValueError(f"the answer has the finish reason {finish!r}")
             if capability_of(call.request) is TEXT:
@@ -180,12 +182,12 @@ def _answer(call: Call, content: bytes, url: str, read: Callable[[Any], Facts]) 
         AbsurdReplyError: the reply is malformed.
     """
     try:
-        facts = read(json_of(content))
+        facts: Facts = {"endpoint": url} | read(json_of(content))
     except ValueError as error:
         raise AbsurdReplyError(str(error)) from error
     except ABSURD as error:
         raise AbsurdReplyError(f"{type(error).__name__}: {error}") from error
-    return Answer(call.request.request_id, **facts, endpoint=url)
+    return Answer(call.request.request_id, **facts)
 
 
 def _usage(reply: Mapping[str, Any]) -> Facts:

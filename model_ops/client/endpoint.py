@@ -183,7 +183,7 @@ class Endpoint:
 def how_to_mend(status: int) -> str:
     """Return advice for an HTTP status that means `Meaning.MISFIT`: the settings do not fit the server."""
     if status in (401, 403):
-        return f"set {KEY} to the server's key"
+        return f"set {KEY}, or the key_variable of an outside model, to the server's key"
     if 300 <= status < 400:
         return "redirects are not followed: name the server itself in serving.endpoints"
     return "check that serving.endpoints names servers of this model, with their /v1"

@@ -38,10 +38,13 @@ class Rewriter(FakeEngine):
     forgets: tuple[str, ...] = ()
     always: tuple[str, ...] = ()
     invents: tuple[str, ...] = ()
+    fails: str | None = None
 
     def _answer(self, row: Mapping[str, Any]) -> Answer:
         if row["stage"] != "rewrites":
             return super()._answer(row)
+        if self.fails and self.fails in row["prompt"]:
+            return Answer(row["request_id"], "failed", error="no answer", endpoint="fake")
         name = next(name for name in TEXTS if f"The {name} house" in row["prompt"])
         text = (
             f"Three brothers built the {name} house in {1850 if name in self.invents else 1905}. It stands on a hill."
@@ -109,6 +112,25 @@ def test_only_pairs_that_pass_the_first_selection_are_paid_for(run_job: RunJob, 
     best = recipe(rewrite_responses={"rewriter": "forward", "top_fraction": 0.5})
     lake = run_job(rewrite_responses, best, Rewriter(), iteration=1)
     assert (lake.run.n_calls, len(rows(lake))) == (2, 2)
+
+
+@pytest.mark.usefixtures("scored")
+def test_a_reply_that_is_missing_is_asked_for_by_the_next_run(run_job: RunJob, recipe: MakeRecipe) -> None:
+    patient = recipe(inference={"engine": "fake", "max_failed_share": 1.0})
+    first = run_job(rewrite_responses, patient, Rewriter(fails="The red house"), iteration=1)
+    assert (set(rows(first)), first.run.n_out) == ({"blue", "green", "white"}, 3)
+    step = Step(rewrite_responses, 1, servers=EngineServers(patient.inference, FakeEngine()))
+    assert rewrite_responses.plan(Lake(first.spark, first.root), patient, step).n == 1
+    second = run_job(rewrite_responses, patient, Rewriter(), iteration=1)
+    assert (second.run.n_calls, set(rows(second))) == (1, set(TEXTS))
+
+
+@pytest.mark.usefixtures("scored")
+def test_a_draw_is_of_the_pairs_that_were_rewritten(run_job: RunJob, recipe: MakeRecipe) -> None:
+    asked = recipe(curate={"scorers": ["expected"], "threshold": 0.0, "response": "rewritten", "max_pairs": 2})
+    run_job(rewrite_responses, asked, Rewriter(always=("blue",)), iteration=1)
+    lake = run_job(curate, asked, iteration=1)
+    assert (lake.read(CURATED).count(), dict(lake.run.dropped)) == (2, {"not_rewritten": 1, "not_drawn": 1})
 
 
 @pytest.mark.parametrize(

@@ -280,9 +280,7 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         required_version()
 
 
-def test_the_harness_gets_our_files_and_leaves_its_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_harness_gets_our_files_and_leaves_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for its process reads what the harness would, and writes what it writes."""
     rows = rows_of(openbookqa_items(json.dumps([OPENBOOK])))
 
@@ -297,14 +295,16 @@ def test_the_harness_gets_our_files_and_leaves_its_log(
         out.mkdir(parents=True)
         if writes:
             (out / f"samples_{task_name(OPENBOOKQA)}_2026.jsonl").write_text(sample(rows[0]["id"], acc=1.0) + "\n")
-        output.write_text("Left truncating context.\n" * 2)
+        output.write_text("Left truncating context.\n" * n_cut)
 
     monkeypatch.setattr(process, "run_process", stand_in)
-    writes = True
+    writes, n_cut = True, 0
     found = samples_of(engine(), "/models/m", {OPENBOOKQA: rows}, asking(False, ""), tmp_path / "log")
     assert found == {OPENBOOKQA: [sample(rows[0]["id"], acc=1.0)]}
-    assert "2 prompts were longer than the server takes (4096 tokens)" in caplog.text
-    writes = False
+    n_cut = 2
+    with pytest.raises(JobError, match=r"2 prompts of lm-.* were longer than the server takes \(4,096 tokens\)"):
+        samples_of(engine(), "/models/m", {OPENBOOKQA: rows}, asking(False, ""), tmp_path / "log")
+    writes, n_cut = False, 0
     with pytest.raises(JobError, match="left 0 logs of samples for openbookqa"):
         samples_of(engine(), "/models/m", {OPENBOOKQA: rows}, asking(False, ""), tmp_path / "log")
 

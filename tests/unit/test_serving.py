@@ -293,7 +293,7 @@ def test_a_server_lost_during_the_handshake_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_wrong_key_fails_at_once(tmp_path: Path) -> None:
-    with pytest.raises(HandshakeError, match=r"HTTP 401: .*; set HUMPBACK_API_KEY to the server's key"):
+    with pytest.raises(HandshakeError, match=r"HTTP 401: .*; set HUMPBACK_API_KEY, or .*, to the server's key"):
         found(tmp_path, after(1, (401, {}, {})))
 
 

@@ -43,8 +43,8 @@ OPENING, CLOSING = "[[ANSWER]]", "[[/ANSWER]]"
 # In the manner of Back-and-Forth (arXiv 2408.04614). Web text may hold requests to a model.
 REWRITE = Template(
     "rewrite",
-    f"""Below are an instruction and a text from the web that answers it. The text may be poorly ordered, incomplete or \
-mixed with unrelated material. Edit it into the answer that a careful AI assistant would give:
+    f"""Below are an instruction and a text from the web that answers it. The text may be poorly ordered, incomplete \
+or mixed with unrelated material. Edit it into the answer that a careful AI assistant would give:
 - Stay close to the text. Keep its facts, numbers, names, dates, code and links exactly as they are.
 - Add nothing that the text does not say. Leave out whatever does not answer the instruction.
 - Order it well, write in the language of the text, and address the reader directly.

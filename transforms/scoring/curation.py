@@ -68,11 +68,11 @@ def select_curated(
     shared |= {"scorer": F.lit("+".join(selection.scorers)), "method_digests": F.array(*digests)}
     judged = pairs.join(scored.drop("segment_id"), "pair_id", "left").withColumns(shared)
     rows = judged.select(*CURATED.columns, reason.alias("drop_reason"))
-    return rows if selection.max_pairs is None else _drawn(rows, selection.max_pairs)
+    return rows if selection.max_pairs is None else drawn(rows, selection.max_pairs)
 
 
-def _drawn(rows: DataFrame, n: int) -> DataFrame:
-    """Drop the kept rows after the first `n` as `not_drawn`."""
+def drawn(rows: DataFrame, n: int) -> DataFrame:
+    """Drop the kept rows of `gold.curated` after the first `n` by id as `not_drawn`."""
     last = F.broadcast(last_of_first(rows.where("drop_reason IS NULL"), "pair_id", n))
     reason = F.coalesce("drop_reason", F.when(F.col("pair_id") > F.col("last"), "not_drawn"))
     return rows.crossJoin(last).withColumn("drop_reason", reason).drop("last")
