@@ -5,9 +5,9 @@ humpback judge-answers --iteration 2 --recipe FILE --lake URI
 
 from pyspark.sql import functions as F
 
-from jobs.current.answers import JUDGE, Comparison, answers, judge_of, named, verdicts
+from jobs.current.answers import Comparison, answers, judge_of, named, verdicts
 from jobs.current.methods import Methods, methods_of, noted_method
-from jobs.current.models import model_if_trained, required_model
+from jobs.current.models import JUDGE, model_if_trained, required_model
 from jobs.inference.ask import ask, requests_for
 from jobs.inference.outside import asked_by_name
 from jobs.lake.materialised import materialised

@@ -9,9 +9,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.current.methods import methods_of
-from jobs.current.models import required_model
+from jobs.current.models import REWRITER, required_model
 from jobs.current.ratings import judges, trained_judges
-from jobs.current.rewriting import KEY, required_rewriter, rewriter_id, rewrites
+from jobs.current.rewriting import required_rewriter, rewriter_id, rewrites
 from jobs.current.selection import selected, selection_of
 from jobs.inference.ask import ask, requests_for
 from jobs.inference.outside import OutsideServers, asked_by_name
@@ -52,7 +52,7 @@ def run(lake: RunLake, recipe: Recipe, step: Step) -> None:
     if name == FORWARD_MODEL:
         model, servers = required_model(lake, recipe, "forward", iteration - 1), step.required_servers
     else:
-        model, servers = asked_by_name(lake, recipe, step.required_servers, name, KEY)
+        model, servers = asked_by_name(lake, recipe, step.required_servers, name, REWRITER)
     done = rewrites(lake, recipe, model.model_id).select("parent_id")
     pairs = chosen.join(done, chosen.pair_id == done.parent_id, "left_anti")
     pairs = materialised(first_by_hash(pairs, "pair_id", step.limit) if step.limit else pairs)

@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.current.methods import Methods, of_method
-from jobs.current.models import model_if_trained, named_model
+from jobs.current.models import JUDGE, model_if_trained, named_model
 from jobs.errors import JobError, RecipeError
 from jobs.lake.tables import Lake
 from jobs.recipe.config import Recipe
@@ -16,8 +16,6 @@ from jobs.recipe.step import Step
 from model_ops.serving.model import Model
 from schemas.bronze import EVALUATION_PROMPTS
 from schemas.gold import GENERATIONS, JUDGEMENTS
-
-JUDGE = "evaluation.judge"
 
 
 def named(evaluations: list[Evaluation], step: Step, key: str) -> list[Evaluation]:

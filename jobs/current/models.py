@@ -8,9 +8,13 @@ from jobs.lake.publish import Release, newest_release
 from jobs.lake.tables import Lake
 from jobs.recipe.config import Direction, Recipe
 from jobs.recipe.digests import base_digests, training_digests
+from jobs.recipe.rewriting import FORWARD_MODEL
 from model_ops.serving.model import Model
 from schemas.gold import TRAINING_EXAMPLES
 from schemas.ops import MODELS
+
+JUDGE, REWRITER = "evaluation.judge", "rewrite_responses.rewriter"
+"""The recipe's keys that name models."""
 
 
 def dataset_name(experiment: str, direction: str, iteration: int) -> str:
@@ -72,6 +76,20 @@ def named_model(lake: Lake, model_id: str, key: str) -> Model:
             "model_ids there"
         )
     return Model(row.model_id, row.path, row.digest, row.base_model)
+
+
+def require_named(lake: Lake, recipe: Recipe) -> None:
+    """Check, before any work is done, that every model that the recipe names is known.
+
+    Raises:
+        RecipeError: a judge or the rewriter is neither in `outside_models` nor in `ops.models`.
+    """
+    rewriter = recipe.rewrite_responses.rewriter
+    named = [(JUDGE, entry.judge) for entry in recipe.evaluation]
+    named.append((REWRITER, None if rewriter == FORWARD_MODEL else rewriter))
+    for key, name in named:
+        if name and name not in recipe.outside_models:
+            named_model(lake, name, key)
 
 
 def base_model(recipe: Recipe) -> Model:

@@ -4,14 +4,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.current.methods import methods_of, of_method
-from jobs.current.models import named_model, required_model
+from jobs.current.models import REWRITER, named_model, required_model
 from jobs.errors import RecipeError
 from jobs.lake.tables import Lake
 from jobs.recipe.config import Recipe
 from jobs.recipe.rewriting import FORWARD_MODEL
 from schemas.silver import REWRITES
-
-KEY = "rewrite_responses.rewriter"
 
 
 def required_rewriter(recipe: Recipe) -> str:
@@ -22,7 +20,7 @@ def required_rewriter(recipe: Recipe) -> str:
     """
     name = recipe.rewrite_responses.rewriter
     if name is None:
-        raise RecipeError(f"{KEY} is unset; name the model that rewrites, for example {FORWARD_MODEL}")
+        raise RecipeError(f"{REWRITER} is unset; name the model that rewrites, for example {FORWARD_MODEL}")
     return name
 
 
@@ -36,7 +34,7 @@ def rewriter_id(lake: Lake, recipe: Recipe, iteration: int) -> str:
     if name == FORWARD_MODEL:
         return required_model(lake, recipe, "forward", iteration - 1).model_id
     outside = recipe.outside_models.get(name)
-    return outside.model_id if outside else named_model(lake, name, KEY).model_id
+    return outside.model_id if outside else named_model(lake, name, REWRITER).model_id
 
 
 def rewrites(lake: Lake, recipe: Recipe, rewriter: str) -> DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from jobs.current.models import require_named
 from jobs.errors import JobError
 from jobs.lake import jvm, local, unrecorded
 from jobs.lake.failures import sentence
@@ -55,6 +56,7 @@ class Runner:
             log.info("nothing to do: recipe, code, input files and tables have not changed since a successful loop")
             loop.state_digest = state.state_digest(inputs, before)
             return self._finish(loop, [])
+        require_named(Lake(self.spark, self.root), self.recipe)
         all_steps, runs = list(self.order(self.recipe)), list[Run]()
         with self._with_lease(loop.loop_id) as lease:
             for number, step in enumerate(all_steps, 1):

@@ -134,3 +134,20 @@ def test_every_input_counts(recipe: Recipe, tmp_path: Path) -> None:
         assert is_new(code=wheel)
     elsewhere = Recipe.model_validate(recipe.model_dump() | {"ingest_conversations": {"paths": ["s3a://bucket/seed"]}})
     assert inputs_digest(elsewhere, None) is None, "a remote file must be read to detect a change"
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"evaluation": [{"judged_iterations": [2], "judge": "nobody"}]}, "evaluation.judge"),
+        ({"rewrite_responses": {"rewriter": "nobody"}}, "rewrite_responses.rewriter"),
+    ],
+)
+def test_a_model_that_nobody_has_is_refused_before_the_first_step(
+    spark: SparkSession, recipe: Recipe, tmp_path: Path, section: dict[str, object], key: str
+) -> None:
+    named = Recipe.model_validate(recipe.model_dump() | section)
+    runner = Runner(spark, str(tmp_path / "lake"), named, EngineServers(named.inference, FakeEngine()))
+    with pytest.raises(RecipeError, match=f"{key}: nobody is neither in outside_models nor in ops.models"):
+        runner.loop()
+    assert not (tmp_path / "lake" / "ops").exists()
