@@ -1,6 +1,6 @@
 """Entry point for spark-submit, which needs a file; `--py-files` brings the rest as a wheel.
 
-spark-submit --py-files dist/humpback-0.3.0-py3-none-any.whl deploy/humpback_main.py run --recipe … --lake …
+spark-submit --py-files dist/humpback-0.4.0-py3-none-any.whl deploy/humpback_main.py run --recipe … --lake …
 """
 
 import sys
