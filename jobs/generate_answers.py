@@ -5,7 +5,7 @@ humpback generate-answers --iteration 2 --recipe FILE --lake URI
 
 from pyspark.sql import DataFrame
 
-from jobs.current.answers import answers, evaluation_prompts, is_ingested, named
+from jobs.current.answers import answers, evaluation_prompts, named, stored_prompts
 from jobs.current.ledger import n_unanswered
 from jobs.current.methods import methods_of, noted_method
 from jobs.current.models import model_if_trained, required_model
@@ -66,8 +66,8 @@ def plan(lake: Lake, recipe: Recipe, step: Step) -> Planned:
     """Count the answers that the model has not given yet."""
     model, n = model_if_trained(lake, recipe, "forward", step.required_iteration), 0
     for evaluation in named(recipe.answered(step.required_iteration), step, "iterations"):
-        if model and is_ingested(lake, recipe, evaluation.set):
-            prompts = evaluation_prompts(lake, recipe, evaluation.set)
+        prompts = stored_prompts(lake, recipe, evaluation.set) if model else None
+        if model and prompts is not None:
             requests = answer_requests(recipe, evaluation, step.required_servers, model, prompts)
             n += n_unanswered(lake, requests, model)
         else:

@@ -39,22 +39,21 @@ def evaluation_prompts(lake: Lake, recipe: Recipe, name: str) -> DataFrame:
         JobError: the lake does not hold that version.
         RecipeError: the file cannot be read.
     """
-    if not is_ingested(lake, recipe, name):
+    prompts = stored_prompts(lake, recipe, name)
+    if prompts is None:
         raise JobError(
             f"bronze.evaluation_prompts: no prompts of the set {name} as its file has them now; run `humpback "
             "ingest-prompts` first"
         )
-    return _version(lake, recipe, name)
+    return prompts
 
 
-def is_ingested(lake: Lake, recipe: Recipe, name: str) -> bool:
-    """Return whether the lake holds every prompt of a set."""
-    return _version(lake, recipe, name).count() == len(read_set(recipe, name))
-
-
-def _version(lake: Lake, recipe: Recipe, name: str) -> DataFrame:
-    is_version = (F.col("prompt_set") == name) & (F.col("set_digest") == set_digest(read_set(recipe, name)))
-    return lake.read(EVALUATION_PROMPTS).where(is_version)
+def stored_prompts(lake: Lake, recipe: Recipe, name: str) -> DataFrame | None:
+    """Return the rows of `evaluation_prompts`, or None if the lake does not hold every prompt of that version."""
+    prompts = read_set(recipe, name)
+    is_version = (F.col("prompt_set") == name) & (F.col("set_digest") == set_digest(prompts))
+    stored = lake.read(EVALUATION_PROMPTS).where(is_version)
+    return stored if stored.count() == len(prompts) else None
 
 
 def answers(lake: Lake, methods: Methods, model_id: str, evaluation: Evaluation) -> DataFrame:

@@ -58,7 +58,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
         """Create the optimizer, before that the shares of the weights, which Trainer has read from a checkpoint."""
         if self.is_sharded and self.optimizer is None:
             shard(self.model)
-            # Marks the model as prepared, so that Trainer adds no gradient exchange of its own.
+            # Marks the model as prepared, so that Trainer adds no second exchange of gradients.
             self.accelerator.prepare_model(self.model, device_placement=False, evaluation_mode=True)
             optimizer = super().create_optimizer(*given, **options)
             optimizer.register_load_state_dict_pre_hook(share_moments)
@@ -77,7 +77,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers has no t
         return [step], torch.tensor(step.n_tokens, device=device)
 
     def floating_point_ops(self, inputs: Any) -> int:
-        """Return 0: Trainer's estimate needs batches of its own form."""
+        """Return 0: Trainer estimates them from padded batches, which these are not."""
         return 0
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
